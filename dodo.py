@@ -180,6 +180,8 @@ def task_deploy():
                 "acme_email": "e-mail address for that authority",
                 "acme_ca": "CA of the directory's own certificate (PEM)",
                 "acme_account": "file with the id and the key of an account that exists there (EAB)",
+                "entry_domain": "domain of environments' entry points at the edge, such as apps.example.org, or none; "
+                "default: as it was, at first apps.localhost beside a name below localhost",
             }.items()
         ],
     }

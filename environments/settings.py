@@ -58,6 +58,10 @@ class Settings(BaseModel):
         description="File with the secret that the edge sends with each request, so that the client's address that it "
         "tells is believed; read again when it changes; default: there is no edge",
     )
+    entry_domain: str = Field(
+        "", description="Domain below which the edge serves entry points of environments; default: there are none"
+    )
+    entry_port: int = Field(443, ge=1, le=65535, description="Port on which the edge serves them, for addresses")
     connections: Path | None = Field(
         None, description="File with the addresses of Consul, OpenBao and Nomad; default: in the state folder"
     )

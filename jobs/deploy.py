@@ -27,6 +27,7 @@ from environments.wire.system import Info
 from jobs.database import IMAGE, Choice, database_parameters
 from jobs.edge import IMAGE as EDGE
 from jobs.edge import EdgeChoice, Source, edge_parameters, first_unprivileged_port
+from jobs.entry_domain import entry_parameters
 from jobs.following import follow
 from jobs.local_service import exclusive, local_service
 from jobs.meta_template import meta_bundle
@@ -63,6 +64,7 @@ class DeployRequest:
     `image` names the service's image by its content, `infra_image` the one that holds the networks of jobs. `images`
     has, by name, the images to publish in the deployed service for environments; one of them is PostgreSQL's. `ports`
     has the agents' ports that differ from the vendors' defaults, `port` the service's port if it isn't 8400.
+    `entry_domain`: see `jobs.entry_domain`.
     """
 
     image: str
@@ -74,6 +76,7 @@ class DeployRequest:
     port: int | None = None
     database: Choice = field(default_factory=Choice)
     edge: EdgeChoice = field(default_factory=EdgeChoice)
+    entry_domain: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,8 @@ def _edge(wish: DeployRequest, before: EnvironmentView | None) -> dict[str, Any]
     published = wish.images.get(EDGE)
     image = None if published is None else published.reference
     parameters = None if before is None else before.parameters
-    return edge_parameters(wish.edge, image, parameters, datetime.now(UTC), first_unprivileged_port())
+    edge = edge_parameters(wish.edge, image, parameters, datetime.now(UTC), first_unprivileged_port())
+    return edge | entry_parameters(wish.entry_domain, edge, parameters)
 
 
 def _find_meta(local: Client) -> EnvironmentView | None:

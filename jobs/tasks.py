@@ -14,6 +14,7 @@ from jobs import deploy as deployment
 from jobs.database import POSTGRESQL, Choice
 from jobs.edge import Source
 from jobs.edge_options import EdgeOptions, edge_choice, told_of
+from jobs.entry_domain import entry_warning
 from jobs.places import places
 from jobs.ports import block
 from jobs.status import status_lines, table
@@ -39,6 +40,7 @@ def deploy(
     acme_email: str = "",
     acme_ca: str = "",
     acme_account: str = "",
+    entry_domain: str = "",
     **existing: str,
 ) -> None:
     """Create or repair the meta environment, publish the images, and say what to do next.
@@ -48,6 +50,7 @@ def deploy(
     are the vendors' defaults, or those of a block that begins at `first_port`. `listen` and `address` switch the edge
     on: where it listens, and the host name that it answers for; it stays on until `no_edge`. Its certificate comes from
     OpenBao (`local_authority`), from files (`edge_…`) or by ACME (`acme_…`); what is not given stays as it was.
+    Environments have entry points below `entry_domain`; `none`: they have none.
     `existing` has `consul`, `consul_token_file`, `consul_ca_file` and so on for parts that are running already.
     """
     report = console()
@@ -91,6 +94,7 @@ def deploy(
                 acme_account=acme_account,
             )
         ),
+        entry_domain=entry_domain,
     )
     if not existing["nomad"] and (seen := neighbours(where.state)):
         report(f"Warning: {seen.sentence()} {ADVICE}")
@@ -108,6 +112,8 @@ def deploy(
     url = None if external is None else str(external.value)
     for line in told_of(wish.edge, url, done.edge_before, where.state):
         report(line)
+    if warning := entry_warning(done.meta.parameters):
+        report(f"Warning: {warning}")
     command = _command()
     report(f"Make a first environment with `{command} env create demo --template web`.")
     report(f"Open the TUI with `{command} tui`.")

@@ -114,7 +114,7 @@ class DetailScreen(AskingScreen):
     def _render_facts(self) -> None:
         view = self._view
         self.query_one("#outputs-title", Static).update("Outputs")
-        self.query_one("#outputs", Static).update(sections.outputs(view.outputs, self._revealed))
+        self.query_one("#outputs", Static).update(sections.outputs(view.outputs, self._revealed, view.entry_points))
         self.query_one("#parameters-title", Static).display = bool(view.parameters)
         self.query_one("#parameters-title", Static).update("Parameters")
         self.query_one("#parameters", Static).display = bool(view.parameters)

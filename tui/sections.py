@@ -10,7 +10,7 @@ from environments.domain.lifecycle import ENDED, ENDED_DEPLOYMENTS, DeploymentSt
 from environments.domain.references import MASK
 from environments.moments import coarse, countdown, taken
 from environments.wire.deployments import DeploymentView, StepView
-from environments.wire.environments import EnvironmentView, OutputView, ResourceView
+from environments.wire.environments import EntryPointView, EnvironmentView, OutputView, ResourceView
 from environments.words import AWAITING, DEGRADED, DEPLOYMENTS, RESOURCES, STATES, STEPS, WARNING, Mood, clean, shown
 from tui.clock import Clock
 from tui.summary import sign_of
@@ -145,10 +145,17 @@ def deadline(view: EnvironmentView, clock: Clock) -> Line:
     return [("expires ", "$faint"), mark, (clock.moment(view.deadline), "bold"), (when, "")]
 
 
-def outputs(found: Mapping[str, OutputView], revealed: Mapping[str, OutputView]) -> Content:
-    """The outputs; secrets are masked unless revealed."""
-    lines: list[Line] = []
-    longest = max((len(name) for name in found), default=0)
+def outputs(
+    found: Mapping[str, OutputView],
+    revealed: Mapping[str, OutputView],
+    entry_points: Sequence[EntryPointView] = (),
+) -> Content:
+    """The addresses of entry points, then the outputs; secrets are masked unless revealed."""
+    longest = max((len(name) for name in (*found, *(entry.service for entry in entry_points))), default=0)
+    lines: list[Line] = [
+        [(f"{entry.service:<{longest}}  ", "$faint"), (entry.url, "bold"), ("  its entry point", "$faint")]
+        for entry in entry_points
+    ]
     for name, output in found.items():
         shown_output = revealed.get(name, output)
         value = MASK if output.secret and name not in revealed else shown(shown_output.value)

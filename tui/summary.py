@@ -21,7 +21,9 @@ def note(view: EnvironmentView) -> str:
 
 
 def address_of(view: EnvironmentView) -> str | None:
-    """The first output that is an address, or None."""
+    """The first entry point, else the first output that is an address, or None."""
+    for entry in view.entry_points:
+        return entry.url
     for output in view.outputs.values():
         if not output.secret and isinstance(output.value, str) and "://" in output.value:
             return output.value

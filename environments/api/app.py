@@ -21,6 +21,7 @@ from environments.api.ports import Service
 from environments.api.queries import DESCRIPTION, known_queries
 from environments.api.routes.deployments import deployment_routes
 from environments.api.routes.drift import drift_routes
+from environments.api.routes.edge import edge_routes
 from environments.api.routes.environments import environment_routes
 from environments.api.routes.events import event_routes
 from environments.api.routes.images import image_routes
@@ -39,7 +40,7 @@ _DESCRIPTION = "Creates, updates and destroys whole environments, and destroys t
 
 
 def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
-    """The application; `environments.api.server` closes `app.state.hub` when the server begins to stop.
+    """The application; `environments.api.server` closes all of `app.state.waiting` when the server begins to stop.
 
     `edge_secret`: the file by which the edge's requests are known; None: there is no edge.
     """
@@ -67,15 +68,16 @@ def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
         generate_unique_id_function=_operation_id,
         dependencies=[Depends(known_queries)],
     )
-    app.state.hub = hub
+    app.state.waiting = hub, service.edge_routes
     problems.install(app)
     # The last one added is the outermost.
     app.add_middleware(Headed)
     app.add_middleware(Limited)
     app.add_middleware(Shared)
-    app.add_middleware(Authenticated, access=service.access, states=service.module_states)
+    secret = EdgeSecret(edge_secret)
+    app.add_middleware(Authenticated, access=service.access, states=service.module_states, edge_secret=secret)
     app.add_middleware(Watched, observer=metrics.observe)
-    app.add_middleware(Clients, secret=EdgeSecret(edge_secret))
+    app.add_middleware(Clients, secret=secret)
     for router in (
         environment_routes(service, backend_calls),
         plan_routes(service, backend_calls),
@@ -88,6 +90,7 @@ def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
         token_routes(service),
         worker_routes(service),
         module_state_routes(service.module_states),
+        edge_routes(service.edge_routes),
         system_routes(service, metrics, backend_calls),
     ):
         app.include_router(router)

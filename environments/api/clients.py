@@ -41,11 +41,15 @@ class EdgeSecret:
             return False
         if self._known and hmac.compare_digest(given, self._known):
             return True
-        try:
-            self._known = self._file.read_bytes().strip()
-        except OSError:
-            self._known = b""
+        self._known = self.current()
         return bool(self._known) and hmac.compare_digest(given, self._known)
+
+    def current(self) -> bytes:
+        """The secret as it is in the file; empty without one."""
+        try:
+            return b"" if self._file is None else self._file.read_bytes().strip()
+        except OSError:
+            return b""
 
 
 class Clients:

@@ -18,10 +18,10 @@ from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from environments.api.clients import Refusals, beyond, client_of
+from environments.api.clients import EdgeSecret, Refusals, beyond, client_of
 from environments.api.concurrency import OwnerLimiter
 from environments.api.problems import problem_response, unforeseen
-from environments.api.routes import module_states
+from environments.api.routes import edge, module_states
 from environments.domain.errors import CalvinverseError, TooManyRequests, Unauthenticated
 from environments.service.access import Access
 from environments.service.authorization import Principal
@@ -115,11 +115,14 @@ class Watched:
 class Authenticated:
     """Requires a valid token except on open paths; there a token is optional.
 
-    States of modules are asked for by OpenTofu, with credentials of their own.
+    States of modules are asked for by OpenTofu, and routes by the edge, with credentials of their own.
     """
 
-    def __init__(self, app: ASGIApp, access: Access, states: ModuleStates) -> None:
+    def __init__(
+        self, app: ASGIApp, access: Access, states: ModuleStates, edge_secret: EdgeSecret | None = None
+    ) -> None:
         self._app = app
+        self._edge_secret = edge_secret or EdgeSecret(None)
         self._states = states
         self._tokens = _Tokens(access)
         self._refusals = Refusals()
@@ -132,7 +135,13 @@ class Authenticated:
                 await problem_response(error, {"WWW-Authenticate": 'Basic realm="calvinverse"'})(scope, receive, send)
                 return
             scope["state"]["state_caller"] = caller
-            if caller is None:
+            from_edge = edge.admit(
+                self._edge_secret,
+                scope["path"],
+                Headers(scope=scope).get("authorization", ""),
+                passed_on=bool(scope["state"].get("from_edge")),
+            )
+            if caller is None and not from_edge:
                 await self._take_token(scope)
         await self._app(scope, receive, send)
 

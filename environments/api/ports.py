@@ -14,6 +14,7 @@ from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.sources import Sources
+from environments.steps.entry_points import RouteSource
 
 
 class Service(Protocol):
@@ -43,5 +44,7 @@ class Service(Protocol):
     def queueing(self) -> Queueing: ...
     @property
     def feed(self) -> Feed: ...
+    @property
+    def edge_routes(self) -> RouteSource: ...
     @property
     def version(self) -> str: ...

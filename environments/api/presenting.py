@@ -7,6 +7,7 @@ from environments.domain.environment import Environment, Resource
 from environments.domain.lifecycle import State
 from environments.domain.plan import Plan
 from environments.service.authorization import Role
+from environments.service.entry_points import EntryPointAddress
 from environments.service.reading import shown_outputs
 from environments.service.records import (
     Accepted,
@@ -45,13 +46,16 @@ class EnvironmentViews:
         return [view for _, view in made.values()]
 
 
-def environment(record: Environment, newest: Journaled | None = None) -> environments.EnvironmentView:
+def environment(
+    record: Environment, newest: Journaled | None = None, entry_points: Sequence[EntryPointAddress] = ()
+) -> environments.EnvironmentView:
     """An environment as people see it: secrets masked."""
     return environments.EnvironmentView(
         **{name: getattr(record, name) for name in _SAME},
         outputs=outputs(shown_outputs(record.outputs)),
         drifted=record.drift is not None and record.drift.found,
         degraded=record.degraded if record.state is State.READY else (),
+        entry_points=tuple(environments.EntryPointView(**vars(found)) for found in entry_points),
         deployment=None if newest is None else deployment(newest),
     )
 
@@ -64,8 +68,8 @@ def mirrored(view: environments.EnvironmentView) -> Environment:
 
 
 def environment_details(found: EnvironmentDetails) -> environments.EnvironmentView:
-    """An environment with its newest deployment."""
-    return environment(found.environment, found.newest)
+    """An environment with its newest deployment and its entry points."""
+    return environment(found.environment, found.newest, found.entry_points)
 
 
 def outputs(found: dict[str, Output]) -> dict[str, environments.OutputView]:

@@ -14,7 +14,7 @@ STOP_SECONDS = 5
 
 
 class Server(uvicorn.Server):
-    """A server that closes event streams as soon as it starts to stop.
+    """A server that closes event streams, and answers waiting edges, as soon as it starts to stop.
 
     With TLS it shows the newest certificate in the files: it looks at them once a second.
     """
@@ -41,9 +41,8 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         app = self.config.app
         assert isinstance(app, FastAPI)
-        hub = getattr(app.state, "hub", None)
-        if hub is not None:  # a worker has none: it streams nothing
-            hub.close()
+        for waiting in getattr(app.state, "waiting", ()):  # a worker has none: it streams nothing
+            waiting.close()
         await super().shutdown(sockets)
 
 

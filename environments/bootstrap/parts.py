@@ -15,6 +15,7 @@ from environments.providers.nomad import provide as nomad
 from environments.providers.parts import Parts
 from environments.providers.vault import provide as vault
 from environments.providers.vault.secret_words import secret_words
+from environments.service.entry_points import EntryPoints
 from environments.service.module_states import ModuleStates
 from environments.settings import Settings
 from environments.steps.registry import StepRegistry, registry_of
@@ -54,9 +55,13 @@ def connections_of(settings: Settings) -> Callable[[], Connections]:
 
 
 def make_parts(
-    settings: Settings, connections: Callable[[], Connections], states: ModuleStates, state_address: Callable[[], str]
+    settings: Settings,
+    connections: Callable[[], Connections],
+    states: ModuleStates,
+    state_address: Callable[[], str],
+    entry_points: EntryPoints,
 ) -> Parts:
-    """The clients of the cluster, and where the service keeps states of modules: what all providers share."""
+    """The clients of the cluster, and what the service keeps of modules and entry points: what all providers share."""
     consul_api, nomad_api, vault_api = (
         consul.connect(connections),
         nomad.connect(connections),
@@ -74,6 +79,7 @@ def make_parts(
         words=secret_words(vault_api.secrets),
         states=states,
         state_address=state_address,
+        entry_points=entry_points,
     )
 
 

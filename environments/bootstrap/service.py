@@ -17,6 +17,7 @@ from environments.domain.template import TEMPLATE_FILE
 from environments.engine.abandoned import AbandonedObserver
 from environments.engine.cluster_follower import ClusterFollower
 from environments.engine.degradation import DegradationDetector
+from environments.engine.edge_routes import EdgeRoutes
 from environments.engine.observe import BackendObserver
 from environments.engine.periodic_observation import PeriodicObservation
 from environments.engine.plan import BackendPlanner
@@ -24,6 +25,8 @@ from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.worker import Worker
 from environments.providers.backend.health import BackendHealth
 from environments.providers.consul.feed import ConsulFeed
+from environments.providers.edge.instances import HealthyInstances
+from environments.providers.edge.signing import EdgeCertificates
 from environments.providers.git.source import GitRepositories
 from environments.providers.nomad.feed import NomadFeed
 from environments.providers.nomad.ports import JOB_KIND
@@ -33,6 +36,7 @@ from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.drift import Drifting
+from environments.service.entry_points import EntryPoints
 from environments.service.feed import Feed
 from environments.service.images import Images
 from environments.service.module_access import SECRET_LABEL
@@ -80,6 +84,7 @@ class Service:
     observation: PeriodicObservation
     cluster_follower: ClusterFollower
     degradation: DegradationDetector
+    edge_routes: EdgeRoutes
 
     @property
     def works(self) -> bool:
@@ -90,6 +95,7 @@ class Service:
         """Starts the worker, the scheduler and what observes the cluster."""
         self.checks.start()
         self.state_server.start()  # also where nothing is carried out: plans and observations read states
+        self.edge_routes.start()
         if self.works:
             self.worker.start()
             self.scheduler.start()
@@ -99,6 +105,7 @@ class Service:
 
     def stop(self) -> None:
         """Stops everything; deployments that run are resumed at the next start."""
+        self.edge_routes.stop()
         if self.works:
             self.cluster_follower.stop()
             self.degradation.stop()
@@ -129,7 +136,8 @@ def build(settings: Settings) -> Service:
     module_states = ModuleStates(database, partial(sealer.derive, SECRET_LABEL), now)
     state_server = StateServer(access, module_states)
     checks = CheckPool()
-    shared = parts.make_parts(settings, connections, module_states, lambda: state_server.address)
+    entry_points = EntryPoints(database, now, settings.entry_domain, settings.entry_port)
+    shared = parts.make_parts(settings, connections, module_states, lambda: state_server.address, entry_points)
     tools = replace(parts.make_registry(shared), expressions=checks.expression)
     revealing = Revealing(shared.vault)
     planner = BackendPlanner(database, tools)
@@ -143,6 +151,10 @@ def build(settings: Settings) -> Service:
     degradation = DegradationDetector(database, JOB_KIND, shared.words, now, cluster_follower.want)
     cluster_follower.subscribe(degradation)
     database.follow(degradation.published)
+    instances = HealthyInstances(shared.consul, shared.nomad, lambda: {settings.port, *connections().ports()})
+    certificates = EdgeCertificates(shared.vault.pki, now)
+    edge_routes = EdgeRoutes(entry_points, instances, ConsulFeed(connections), certificates)
+    database.follow(edge_routes.committed)
     service = Service(
         settings=settings,
         version=version,
@@ -160,6 +172,7 @@ def build(settings: Settings) -> Service:
             tools.executors,
             now,
             version,
+            entry_points,
         ),
         planning=Planning(database, planner, sealer, now, new_id, checks, again),
         recovery=Recovery(database, now, new_id),
@@ -184,6 +197,7 @@ def build(settings: Settings) -> Service:
         observation=PeriodicObservation([drifting.observe_due, AbandonedObserver(database, tools, now).observe_due]),
         cluster_follower=cluster_follower,
         degradation=degradation,
+        edge_routes=edge_routes,
     )
     if settings.role == "worker":
         return service

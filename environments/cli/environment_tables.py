@@ -8,7 +8,7 @@ from environments.domain.environment import DegradedReason, Event, EventType, Fa
 from environments.domain.lifecycle import BUSY, ENDED, ENDED_DEPLOYMENTS, State
 from environments.moments import coarse, moment, taken, time_of_day
 from environments.wire.deployments import DeploymentView
-from environments.wire.environments import EnvironmentView, OutputView, ResourceView
+from environments.wire.environments import EntryPointView, EnvironmentView, OutputView, ResourceView
 from environments.words import (
     AWAITING,
     DEGRADED,
@@ -114,6 +114,7 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
         if view.deployment is not None:
             yield from section(_deployment_title(view.deployment), _steps(view.deployment))
     if view.state not in ENDED:
+        yield from section("Entry points", entry_point_lines(view.entry_points))
         yield from section("Outputs", output_lines(view.outputs))
 
 
@@ -138,6 +139,11 @@ def failure_lines(failure: Failure) -> Iterator[str]:
 def output_lines(outputs: Mapping[str, OutputView]) -> Iterator[str]:
     """One line per output."""
     return pairs((name, shown(output.value)) for name, output in outputs.items())
+
+
+def entry_point_lines(found: Iterable[EntryPointView]) -> Iterator[str]:
+    """One line per entry point: its service and both addresses."""
+    return pairs((entry.service, f"{entry.url}  {entry.subdomain_url}") for entry in found)
 
 
 def inventory(resources: Iterable[ResourceView]) -> Iterator[str]:
@@ -167,7 +173,7 @@ def next_step(view: EnvironmentView) -> str:
             f" Next: `calvinverse env repair {view.name} --plan`."
         )
     if view.state is State.READY:
-        address = next(
+        address = next((entry.url for entry in view.entry_points), None) or next(
             (
                 output.value
                 for output in view.outputs.values()

@@ -8,6 +8,7 @@ from environments.providers.consul.ports import ConsulApi
 from environments.providers.nomad.access_ports import NomadAccess
 from environments.providers.nomad.ports import JobPlaces, NomadApi
 from environments.providers.vault.ports import VaultApi
+from environments.service.entry_points import EntryPoints
 from environments.service.module_states import ModuleStates
 from environments.settings import Settings
 from environments.steps.base import Clock
@@ -25,6 +26,7 @@ class Parts:
     `connections` gives addresses and credentials as they are at that moment, for a provider with a client of its own.
     `places` claims what jobs of an environment can read and write, and `words` are the words of its secrets.
     `states` keeps the states of OpenTofu modules; they are served at `state_address()` (`http://127.0.0.1:40123`).
+    `entry_points` publishes services at the edges.
     """
 
     settings: Settings
@@ -38,6 +40,7 @@ class Parts:
     words: Words
     states: ModuleStates
     state_address: Callable[[], str]
+    entry_points: EntryPoints
 
 
 class Provider(Protocol):

@@ -10,6 +10,7 @@ from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.references import MASK, SecretReference, references_in
 from environments.service.authorization import Action, Principal, environment_to_read, may, sees
+from environments.service.entry_points import EntryPoints
 from environments.service.pages import Page, ended_in_time
 from environments.service.records import EnvironmentDetails, Journaled, Output, ServiceInfo, with_journal
 from environments.service.secret_outputs import secret_of
@@ -65,6 +66,7 @@ class Reading:
         step_kinds: Mapping[str, object],
         clock: Callable[[], datetime],
         version: str,
+        entry_points: EntryPoints,
     ) -> None:
         self._storage = storage
         self._secrets = secrets
@@ -74,6 +76,7 @@ class Reading:
         self._clock = clock
         self._version = version
         self._started_at = clock()
+        self._entry_points = entry_points
 
     def environments(
         self,
@@ -96,7 +99,8 @@ class Reading:
         with self._storage.read() as tx:
             environment = environment_to_read(tx, principal, name)
             newest = tx.deployments.of(environment.id, limit=1)
-            return EnvironmentDetails(environment, with_journal(tx, newest[0]) if newest else None)
+            addresses = self._entry_points.addresses(tx, environment.id)
+            return EnvironmentDetails(environment, with_journal(tx, newest[0]) if newest else None, addresses)
 
     def outputs(self, principal: Principal, name: str, *, reveal: bool = False) -> dict[str, Output]:
         """The outputs. With `reveal`, secret ones are read from OpenBao, which records that in its audit log."""

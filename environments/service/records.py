@@ -9,6 +9,7 @@ from environments.domain.environment import Deployment, Environment, StepRecord
 from environments.domain.lifecycle import DeploymentState
 from environments.domain.template_parts import Template
 from environments.service.authorization import Role
+from environments.service.entry_points import EntryPointAddress
 from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.templates import PushedTemplate
 from environments.service.storage.tokens import TokenRecord
@@ -40,10 +41,11 @@ class Journaled(NamedTuple):
 
 
 class EnvironmentDetails(NamedTuple):
-    """An environment with its newest deployment."""
+    """An environment with its newest deployment and the addresses of its entry points."""
 
     environment: Environment
     newest: Journaled | None
+    entry_points: tuple[EntryPointAddress, ...] = ()
 
 
 class CataloguedTemplate(NamedTuple):

@@ -254,3 +254,25 @@ events = Table(
     sqlite_autoincrement=True,
 )
 """Ids are never reused (autoincrement), so a reader can continue after the last one that it saw."""
+
+entry_points = Table(
+    "entry_points",
+    metadata,
+    Column(
+        "environment_id",
+        String(40),
+        ForeignKey("environments.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("service", String(63), primary_key=True),
+)
+"""Services that the edges make reachable."""
+
+edges = Table(
+    "edges",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("seen_at", Moment, nullable=False),
+    Column("routes", JSON, nullable=False),
+)
+"""What each edge serves, as it said last."""

@@ -11,6 +11,7 @@ from environments.service.leadership import Leadership
 from environments.stores.catalogue import SqlImages, SqlRequests, SqlTemplates, SqlTokens
 from environments.stores.catalogue_schema import bundles, idempotency, templates
 from environments.stores.deployments import SqlDeployments
+from environments.stores.entry_points import SqlEntryPoints
 from environments.stores.environments import SqlEnvironments, observed_abandoned
 from environments.stores.events import SqlEvents
 from environments.stores.journal import SqlInventory, SqlJournal
@@ -40,6 +41,7 @@ class SqlTransaction:
         self.plans = SqlPlans(connection, locks)
         self.workers = SqlWorkers(connection)
         self.module_states = SqlModuleStates(connection)
+        self.entry_points = SqlEntryPoints(connection)
 
     def forget_ended(self, before: datetime) -> int:
         """See `Transaction.forget_ended`; what belongs to an environment goes with it (ON DELETE CASCADE)."""

@@ -35,6 +35,14 @@ class OutputView(View):
     secret: bool = False
 
 
+class EntryPointView(View):
+    """A service that everybody who reaches the edge may use, and the two addresses that lead to it."""
+
+    service: str
+    url: str
+    subdomain_url: str
+
+
 class EnvironmentView(View):
     """An environment as people see it. Times are UTC. Secret parameters and outputs are masked."""
 
@@ -66,6 +74,8 @@ class EnvironmentView(View):
     """Why a ready environment doesn't work as a whole, at this moment; empty: nothing is known to be wrong."""
     network: str = "bridge"
     """`bridge`: its jobs have networks of their own. `host`: they may use that of their node."""
+    entry_points: tuple[EntryPointView, ...] = ()
+    """Addresses at the edge; only when one environment is shown."""
     deployment: DeploymentView | None = None
     """The newest deployment; only when one environment is shown."""
 

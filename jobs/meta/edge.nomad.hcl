@@ -34,6 +34,12 @@ variable "service_port" {
   description = "Port of the service, on loopback"
 }
 
+variable "entry_domain" {
+  type        = string
+  default     = ""
+  description = "Domain below which it serves entry points of environments; empty: there are none"
+}
+
 variable "certificate_ttl" {
   type    = string
   default = "24h"
@@ -206,11 +212,12 @@ job "edge" {
       }
 
       env = merge({
-        EDGE_LISTEN      = "${var.host}:${var.port}"
-        EDGE_ADDRESS     = var.address
-        CERTIFICATE_TTL  = var.certificate_ttl
-        EDGE_UPSTREAM    = "127.0.0.1:${var.service_port}"
-        EDGE_SECRET_FILE = "${NOMAD_SECRETS_DIR}/edge-secret"
+        EDGE_LISTEN       = "${var.host}:${var.port}"
+        EDGE_ADDRESS      = var.address
+        EDGE_ENTRY_DOMAIN = var.entry_domain
+        CERTIFICATE_TTL   = var.certificate_ttl
+        EDGE_UPSTREAM     = "127.0.0.1:${var.service_port}"
+        EDGE_SECRET_FILE  = "${NOMAD_SECRETS_DIR}/edge-secret"
         # In memory, like all of the folder, and in no other job's sight: the socket of Caddy's admin API is there.
         EDGE_FOLDER = "${NOMAD_SECRETS_DIR}/edge"
       }, local.settings[local.acme ? "acme" : "files"])

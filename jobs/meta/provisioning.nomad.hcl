@@ -43,6 +43,17 @@ variable "edge" {
   description = "Whether the edge stands in front of the service, and tells it who its clients are"
 }
 
+variable "entry_domain" {
+  type        = string
+  default     = ""
+  description = "Domain below which the edge serves entry points of environments; empty: there are none"
+}
+
+variable "entry_port" {
+  type    = number
+  default = 443
+}
+
 variable "consul_address" {
   type    = string
   default = "http://127.0.0.1:8500"
@@ -123,6 +134,8 @@ locals {
     CALVINVERSE_CONNECTIONS            = "$${NOMAD_SECRETS_DIR}/connections.json"
     CALVINVERSE_LOG_FORMAT             = "json"
     CALVINVERSE_WORKER_HOST            = "$${node.unique.name}/$${NOMAD_SHORT_ALLOC_ID}"
+    CALVINVERSE_ENTRY_DOMAIN           = var.entry_domain
+    CALVINVERSE_ENTRY_PORT             = var.entry_port
     CALVINVERSE_DATABASE               = var.database
     CALVINVERSE_DATABASE_PASSWORD_FILE = var.database == "" ? "" : "$${NOMAD_SECRETS_DIR}/database-password"
     CALVINVERSE_SEALING_KEY            = var.database == "" ? "" : "$${NOMAD_SECRETS_DIR}/sealing-key"

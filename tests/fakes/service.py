@@ -30,6 +30,7 @@ from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.checking import Checks, DirectChecks
 from environments.service.drift import Drifting
+from environments.service.entry_points import EntryPoints
 from environments.service.feed import Feed
 from environments.service.images import Images
 from environments.service.module_states import ModuleStates
@@ -42,6 +43,7 @@ from environments.service.requests import Requests
 from environments.service.sources import Sources
 from environments.service.storage.transaction import Transaction
 from environments.stores.database import Database, open_database
+from tests.fakes.entry_points import FakeEdgeRoutes
 from tests.fakes.kinds import AnyKind
 
 WEB = """
@@ -156,6 +158,8 @@ class FakeService:
     queueing: Queueing
     module_states: ModuleStates
     feed: Feed
+    entry_points: EntryPoints
+    edge_routes: FakeEdgeRoutes
     version: str = "0.1.0"
     admin: Principal = field(default_factory=lambda: Principal("root", "admin", "tok-root"))
 
@@ -277,6 +281,7 @@ def make_service(
     new_id = new_id or shaped_id
     step_kinds = {kind: AnyKind() for kind in kinds}
     checks = DirectChecks(step_kinds) if checks is None else checks
+    entry_points = EntryPoints(database, clock, "apps.example.org", 443)
     catalogue = Catalogue(database, checks, clock)
     service = FakeService(
         database=database,
@@ -286,14 +291,17 @@ def make_service(
         sources=Sources(catalogue, GitRepositories(("file", "http"))),
         images=Images(database, clock),
         requests=Requests(database, world, clock, new_id, checks),
-        reading=Reading(database, world, world, world, step_kinds, clock, "0.1.0"),
+        reading=Reading(database, world, world, world, step_kinds, clock, "0.1.0", entry_points),
         planning=Planning(database, world, world, clock, new_id, checks),
         recovery=Recovery(database, clock, new_id),
         drifting=Drifting(database, world, clock),
         queueing=Queueing(database, clock),
         module_states=ModuleStates(database, lambda: b"\1" * 32, clock),
         feed=feed,
+        entry_points=entry_points,
+        edge_routes=FakeEdgeRoutes(entry_points),
     )
+    database.on_commit.append(service.edge_routes.committed)
     service.catalogue.push(service.admin, make_bundle({"template.toml": template.encode()}))
     return service
 

@@ -67,6 +67,18 @@ class MadeAuthority:
         new.write_bytes(_private(key) + certificate.public_bytes(serialization.Encoding.PEM))
         return new.replace(file)
 
+    def sign_request(self, request: str, names: tuple[str, ...], ends: timedelta = DAY) -> str:
+        """A certificate for these names and the key of a certificate request, with the authority's own (PEM)."""
+        key = x509.load_pem_x509_csr(request.encode()).public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        certificate = (
+            _builder("an entry point", self.certificate.subject, key, -DAY, ends)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM).decode() + self.pem
+
 
 def make_authority(
     name: str = "an authority",
@@ -88,14 +100,14 @@ def make_authority(
 
 
 def _builder(
-    name: str, issuer: x509.Name, key: PrivateKey, begins: timedelta, ends: timedelta
+    name: str, issuer: x509.Name, key: PrivateKey | ec.EllipticCurvePublicKey, begins: timedelta, ends: timedelta
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(_name(name))
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(key if isinstance(key, ec.EllipticCurvePublicKey) else key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + begins)
         .not_valid_after(now + ends)

@@ -107,6 +107,11 @@ KINDS = {
         "all keys have their values, and the folder bears the environment's mark",
         "never",
     ),
+    "edge.entrypoint": (
+        "every edge serves the routes of the services for everybody, with a certificate",
+        "the PKI role is as the options say, and the same services are published",
+        "never: while no instance of a service is healthy, its job degrades the environment",
+    ),
     "nomad.job": (
         "by the type of the job, above",
         "by the type of the job, above",

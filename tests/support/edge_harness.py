@@ -46,7 +46,10 @@ class Seen:
 
 @dataclass
 class Upstream:
-    """A service that answers each request with 200 and records it. `/events` streams what `events` gets."""
+    """A service that answers each request with 200 and records it. `/events` streams what `events` gets.
+
+    A request to upgrade the connection is granted; all bytes after that are sent back.
+    """
 
     seen: list[Seen] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
@@ -57,10 +60,14 @@ class Upstream:
     port: int = 0
 
     @contextlib.contextmanager
-    def running(self) -> Iterator["Upstream"]:
-        """Listens on a free port of loopback."""
+    def running(self, certificate: Path | None = None) -> Iterator["Upstream"]:
+        """Listens on a free port of loopback; with a certificate and its key (PEM) over TLS."""
         server = _Quiet(("127.0.0.1", self.port), _handler(self))
         server.daemon_threads = True
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         self.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
@@ -96,6 +103,9 @@ def _handler(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
             upstream.seen.append(Seen(self.command, self.path, list(self.headers.items()), body))
             if self.path == "/events":
                 self._stream()
+                return
+            if self.headers.get("Upgrade"):
+                self._upgrade()
                 return
             text = json.dumps({"path": self.path, "length": len(body)}).encode()
             with contextlib.suppress(OSError):  # nobody reads it any more
@@ -147,6 +157,18 @@ def _handler(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
             finally:
                 upstream.ended.set()
                 self.close_connection = True
+
+        def _upgrade(self) -> None:
+            """What comes after that is sent back, as a WebSocket would that echoes."""
+            self.send_response(101)
+            self.send_header("Upgrade", self.headers["Upgrade"])
+            self.send_header("Connection", "Upgrade")
+            self.end_headers()
+            self.close_connection = True
+            self.connection.settimeout(LIMIT)
+            with contextlib.suppress(OSError):
+                while piece := self.connection.recv(65536):
+                    self.connection.sendall(piece)
 
         def log_message(self, format: str, *args: object) -> None:
             """Says nothing."""

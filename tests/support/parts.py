@@ -11,9 +11,11 @@ from environments.providers.backend.connections import Connections
 from environments.providers.job_places import provide as job_places
 from environments.providers.parts import Parts
 from environments.providers.vault.secret_words import secret_words
+from environments.service.entry_points import EntryPoints
 from environments.service.module_states import ModuleStates
 from environments.settings import Settings
 from tests.fakes.backends.consul import MemoryConsul
+from tests.fakes.backends.entry_points import MemoryEntryPoints
 from tests.fakes.backends.nomad import MemoryNomad
 from tests.fakes.backends.nomad_access import MemoryNomadAcl
 from tests.fakes.backends.vault import MemoryVault
@@ -25,7 +27,7 @@ _NO_STATES = cast(ModuleStates, None)
 
 def parts_of(connections: Callable[[], Connections], state: Path) -> Parts:
     """The service's own clients of a cluster."""
-    return make_parts(Settings(state=state), connections, _NO_STATES, lambda: "")
+    return make_parts(Settings(state=state), connections, _NO_STATES, lambda: "", MemoryEntryPoints())
 
 
 def memory_parts(
@@ -34,6 +36,7 @@ def memory_parts(
     vault: MemoryVault | None = None,
     clock: Callable[[], datetime] = now,
     pool: Callable[[], Executor] = InlineExecutor,
+    entry_points: EntryPoints | None = None,
 ) -> Parts:
     """Twins in memory. Calls that may run side by side do so in `pool`."""
     consul, vault = consul or MemoryConsul(), vault or MemoryVault()
@@ -50,4 +53,5 @@ def memory_parts(
         words=secret_words(vault.secrets),
         states=_NO_STATES,
         state_address=lambda: "",
+        entry_points=entry_points or MemoryEntryPoints(),
     )

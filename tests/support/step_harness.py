@@ -12,6 +12,7 @@ from environments.domain.errors import Interrupted, StepTimeout
 from environments.domain.plan import Change
 from environments.domain.template import Bundle, make_bundle
 from environments.providers.consul import provide as consul
+from environments.providers.edge import provide as edge
 from environments.providers.http import provide as http
 from environments.providers.http.check import Answer, CheckHttp, NoAnswer
 from environments.providers.job_places import provide as job_places
@@ -22,6 +23,7 @@ from environments.providers.vault.secret import VaultSecret
 from environments.steps.base import Executor, Holder, Intended, Owner, Presence, StepContext
 from environments.steps.registry import StepRegistry, registry_of
 from tests.fakes.backends.consul import MemoryConsul
+from tests.fakes.backends.entry_points import MemoryEntryPoints
 from tests.fakes.backends.nomad import MemoryNomad
 from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets, MemoryVault
 from tests.fakes.inline_executor import InlineExecutor
@@ -144,9 +146,12 @@ class FakeWeb:
 
 
 class StepHarness:
-    """One cluster in memory, and the registry on it. Calls that may run side by side do so in `pool`."""
+    """One cluster in memory, and the registry on it. Calls that may run side by side do so in `pool`.
 
-    def __init__(self, pool: Callable[[], futures.Executor] = InlineExecutor) -> None:
+    `domain` is that of entry points.
+    """
+
+    def __init__(self, pool: Callable[[], futures.Executor] = InlineExecutor, domain: str = "apps.example.org") -> None:
         self.consul = MemoryConsul()
         self.nomad = MemoryNomad(self.consul)
         self.secrets = MemorySecrets()
@@ -155,8 +160,9 @@ class StepHarness:
         self.finished: dict[tuple[str, str], tuple[str, ...] | None] = {}
         self.web = FakeWeb()
         vault_api = MemoryVault(self.secrets, self.pki, self.logins)
-        parts = memory_parts(self.consul, self.nomad, vault_api, lambda: NOW, pool)
-        registry = registry_of([provider.provide(parts) for provider in (nomad, consul, vault, http, job_places)])
+        self.entry_points = MemoryEntryPoints(domain)
+        parts = memory_parts(self.consul, self.nomad, vault_api, lambda: NOW, pool, self.entry_points)
+        registry = registry_of([provider.provide(parts) for provider in (nomad, consul, vault, http, job_places, edge)])
         own: list[Executor] = [
             VaultSecret(self.secrets, choose=lambda alphabet: alphabet[0]),
             CheckHttp(self.consul, self.web, self.pki, self.nomad),

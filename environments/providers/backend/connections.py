@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -106,6 +107,11 @@ class Connections(_Model):
         if endpoint is None:
             raise NotConnected(f"There is no connection to {TITLES[part]}.", details={"part": part})
         return endpoint
+
+    def ports(self) -> set[int]:
+        """The ports of all parts."""
+        parts = [urlsplit(one.address) for one in (self.consul, self.vault, self.nomad) if one is not None]
+        return {part.port or (443 if part.scheme == "https" else 80) for part in parts}
 
     def tokens(self, part: Part) -> TokenSource:
         """Tokens for that part; the source caches, so keep it. Raises `NotConnected` when there is no such part."""

@@ -5,7 +5,16 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from environments.providers.nomad.ports import ASKS_TO_END, Allocation, Edit, JobPlan, Rollout, Task, TaskEvent
+from environments.providers.nomad.ports import (
+    ASKS_TO_END,
+    Allocation,
+    Edit,
+    GivenPort,
+    JobPlan,
+    Rollout,
+    Task,
+    TaskEvent,
+)
 from environments.steps.cluster_events import SeenTask
 
 _REPLACING = "create/destroy update"
@@ -30,6 +39,20 @@ def allocation(item: Mapping[str, Any]) -> Allocation:
         replaced=bool(item.get("NextAllocation") or item.get("FollowupEvalID")),
         tasks=tuple(_task(name, state) for name, state in sorted((item.get("TaskStates") or {}).items())),
     )
+
+
+def given_ports(item: Mapping[str, Any]) -> list[GivenPort]:
+    """The ports of an allocation of a list with resources (Nomad API, `AllocListStub`)."""
+    shared = (item.get("AllocatedResources") or {}).get("Shared") or {}
+    dynamic = {
+        (port["Label"], port["Value"])
+        for network in shared.get("Networks") or ()
+        for port in network.get("DynamicPorts") or ()
+    }
+    return [
+        GivenPort(port.get("HostIP") or "", port["Value"], (port["Label"], port["Value"]) in dynamic)
+        for port in shared.get("Ports") or ()
+    ]
 
 
 def rollout(found: Mapping[str, Any]) -> Rollout:

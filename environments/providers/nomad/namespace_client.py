@@ -11,7 +11,9 @@ import nomad
 from environments.domain.errors import BackendError
 from environments.providers.backend.connections import Connections
 from environments.providers.backend.link import CALL_LIMIT, Link, Missing
+from environments.providers.nomad.answers import given_ports
 from environments.providers.nomad.connection import build, explain
+from environments.providers.nomad.ports import GivenPort
 from environments.providers.nomad.volumes import remove_volume, volumes
 from environments.steps.cluster_events import ENDED
 
@@ -49,6 +51,16 @@ class NamespaceCalls:
             ).json(),
         )
         return dict(Counter(item["JobID"] for item in found or () if item["ClientStatus"] not in ENDED))
+
+    def given_ports(self, namespace: str) -> list[GivenPort]:
+        """The ports of running allocations (Nomad API, `AllocatedSharedResources`)."""
+        found = self._maybe(
+            "list allocations",
+            lambda client: client.allocations.request(
+                method="get", params={"namespace": namespace, "resources": "true"}, timeout=CALL_LIMIT
+            ).json(),
+        )
+        return [port for item in found or () if item["ClientStatus"] == "running" for port in given_ports(item)]
 
     def volumes(self, namespace: str) -> list[str]:
         """Ids of the namespace's volumes."""

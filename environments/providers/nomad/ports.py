@@ -130,6 +130,15 @@ class JobPlan:
     replaced: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class GivenPort:
+    """A port of a node that belongs to an allocation. `dynamic`: Nomad chose it, and not the job."""
+
+    address: str
+    port: int
+    dynamic: bool
+
+
 class NomadApi(Protocol):
     """Nomad's API, as far as steps use it.
 
@@ -224,6 +233,10 @@ class NomadApi(Protocol):
 
     def running(self, namespace: str) -> dict[str, int]:
         """How many allocations of each job haven't ended, by the job's id; includes jobs that Nomad has deleted."""
+        ...
+
+    def given_ports(self, namespace: str) -> list[GivenPort]:
+        """The ports that running allocations of the namespace have on their nodes."""
         ...
 
     def volumes(self, namespace: str) -> list[str]:

@@ -1,7 +1,7 @@
 """The client's calls for the mount `pki`, with hvac."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC
 from typing import Any
 
@@ -67,6 +67,14 @@ class Pki(ClientView):
         self._link.call(
             "revoke a certificate", lambda client: client.secrets.pki.revoke_certificate(serial, mount_point=PKI)
         )
+
+    def sign(self, role: str, request: str, names: Collection[str]) -> str:
+        """Signs a request (OpenBao API, `pki/sign/:name`)."""
+        body = {"csr": request, "alt_names": ",".join(names), "format": "pem"}
+        found = self._link.call("sign a certificate", lambda client: client.write_data(f"{PKI}/sign/{role}", data=body))
+        data = found["data"]
+        above = data.get("ca_chain") or [data["issuing_ca"]]
+        return "\n".join(pem.strip() for pem in (data["certificate"], *above)) + "\n"
 
     def chain(self) -> str:
         """The CA's certificates, PEM."""

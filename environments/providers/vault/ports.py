@@ -1,6 +1,6 @@
 """The ports to OpenBao: secrets in the KV v2 mount `secret`, the PKI mount, tokens and identities."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -113,6 +113,10 @@ class CertificateAuthority(Protocol):
 
     def revoke(self, serial: str) -> None:
         """Revokes a certificate."""
+        ...
+
+    def sign(self, role: str, request: str, names: Collection[str]) -> str:
+        """Signs a request (PKCS #10, PEM) for these names, by a role; the certificate with its chain, PEM."""
         ...
 
     def chain(self) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from environments.service.storage.deployments import Deployments, Inventory, Journal, Workers
+from environments.service.storage.entry_points import EntryPoints
 from environments.service.storage.environments import Environments
 from environments.service.storage.events import Events
 from environments.service.storage.module_states import ModuleStates
@@ -44,6 +45,8 @@ class Transaction(Protocol):
     def workers(self) -> Workers: ...
     @property
     def module_states(self) -> ModuleStates: ...
+    @property
+    def entry_points(self) -> EntryPoints: ...
 
     def forget_ended(self, before: datetime) -> int:
         """Deletes environments that ended before a moment, with all their records, and bundles that nothing refers to.

@@ -1,6 +1,7 @@
 """`python3 -m app`: an edge with the variables that `app.settings` names. SIGHUP: read the certificate again."""
 
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator
@@ -8,9 +9,14 @@ from pathlib import Path
 
 from .caddy import Caddy
 from .configuration import Generation, Json, Limits, configuration, places
+from .follower import Follower
 from .listeners import Listeners
 from .process import follow, listen, log
+from .service import Service
 from .settings import InvalidSettings, Settings, read_settings
+
+FIRST_SECONDS = 20.0
+"""How long it waits for the service to say which entry points there are, before it serves without them."""
 
 
 def main() -> int:
@@ -35,9 +41,13 @@ def main() -> int:
         log(f"It can't listen on {settings.host}, port {settings.port}: {error.strerror}.")
         return 1
     limits = Limits()
+    follower = None
+    if settings.entry_domain:
+        follower = Follower(Service(settings, secrets.token_hex(8)), settings.entry_domain)
+        follower.first(FIRST_SECONDS)
 
     def make(generation: Generation) -> Json:
-        return configuration(settings, limits, generation)
+        return configuration(settings, limits, generation, () if follower is None else follower.served)
 
     caddy = Caddy(program, settings.folder, listeners, make, limits.draining)
     try:
@@ -45,6 +55,8 @@ def main() -> int:
     except OSError as error:
         log(f"Caddy can't be started in {settings.folder}: {error.strerror}.")
         return 1
+    if follower is not None:
+        follower.start(caddy)
     return min(abs(follow(caddy, signals)), 1)
 
 

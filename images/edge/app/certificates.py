@@ -1,7 +1,10 @@
 """Caddy's `tls` app: where the edge's certificate comes from. Pure, like `configuration`."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from .entry_point_routes import certificates
+from .entry_points import Served
 from .settings import Acme, Settings
 
 RENEWAL = "10s"
@@ -9,15 +12,17 @@ RENEWAL = "10s"
 too seldom for certificates of an hour."""
 
 
-def tls_app(settings: Settings) -> dict[str, Any]:
-    """The app's configuration, as JSON."""
+def tls_app(settings: Settings, served: Sequence[Served]) -> dict[str, Any]:
+    """The app's configuration, as JSON. Certificates of entry points and their keys stay in memory."""
     # Nothing but an ACME directory is ever asked for anything, and what is stored is neither tested nor tidied up.
     quiet = {"disable_ocsp_stapling": True, "disable_storage_check": True, "disable_storage_clean": True}
+    entry_points = {"load_pem": certificates(served)} if served else {}
     if settings.acme is not None:
-        return _by_acme(settings, settings.acme) | quiet
+        app = _by_acme(settings, settings.acme)
+        return app | quiet | {"certificates": app["certificates"] | entry_points}
     assert settings.files is not None, "settings name files or a directory"
     pair = {"certificate": str(settings.files.certificate), "key": str(settings.files.key)}
-    return {"certificates": {"load_files": [pair]}} | quiet
+    return {"certificates": {"load_files": [pair], **entry_points}} | quiet
 
 
 def pki_app(settings: Settings) -> dict[str, Any]:

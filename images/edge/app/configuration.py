@@ -4,12 +4,15 @@ The names are those of Caddy's JSON (https://caddyserver.com/docs/json/). Caddy 
 request.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from . import entry_point_routes
 from .certificates import pki_app, tls_app
+from .entry_points import Served
 from .settings import Settings
 
 Json = dict[str, Any]
@@ -82,8 +85,16 @@ class Generation:
     ready: Path
 
 
-def configuration(settings: Settings, limits: Limits = Limits(), generation: Generation | None = None) -> Json:
-    """Caddy's whole configuration, as JSON. Without a `generation` Caddy itself opens what it listens on."""
+def configuration(
+    settings: Settings,
+    limits: Limits = Limits(),
+    generation: Generation | None = None,
+    served: Sequence[Served] | None = (),
+) -> Json:
+    """Caddy's whole configuration, as JSON. Without a `generation` Caddy itself opens what it listens on.
+
+    `served` are entry points of environments; None: they aren't known yet.
+    """
     storage = settings.folder / "storage" if settings.acme is None else settings.acme.storage
     return {
         "admin": {
@@ -93,7 +104,8 @@ def configuration(settings: Settings, limits: Limits = Limits(), generation: Gen
         },
         "logging": _logging(),
         "storage": {"module": "file_system", "root": str(storage)},
-        "apps": {"http": _http(settings, limits, generation), "tls": tls_app(settings)} | pki_app(settings),
+        "apps": {"http": _http(settings, limits, generation, served), "tls": tls_app(settings, served or ())}
+        | pki_app(settings),
     }
 
 
@@ -107,12 +119,13 @@ def places(settings: Settings) -> list[tuple[str, int]]:
     return [(host, settings.port) for host in hosts]
 
 
-def _http(settings: Settings, limits: Limits, generation: Generation | None) -> Json:
+def _http(settings: Settings, limits: Limits, generation: Generation | None, served: Sequence[Served] | None) -> Json:
     if generation is None:
         listen = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in places(settings)]
-        return {"servers": {"edge": _server(settings, limits, listen)}}
-    edge = _server(settings, limits, list(generation.listeners))
-    edge["routes"][0]["handle"].insert(0, _last_answers())
+        return {"servers": {"edge": _server(settings, limits, listen, served)}}
+    edge = _server(settings, limits, list(generation.listeners), served)
+    for route in edge["routes"][:-1]:
+        route["handle"].insert(0, _last_answers())
     ready = {
         "listen": [f"unix/{generation.ready}|0600"],
         "protocols": ["h1"],
@@ -123,8 +136,13 @@ def _http(settings: Settings, limits: Limits, generation: Generation | None) -> 
     return {"servers": {"edge": edge, "ready": ready}, "shutdown_delay": _seconds(limits.draining)}
 
 
-def _server(settings: Settings, limits: Limits, listen: list[str]) -> Json:
+def _server(settings: Settings, limits: Limits, listen: list[str], served: Sequence[Served] | None) -> Json:
     known = [{"host": [settings.address]}]
+    names = [settings.address, *entry_point_routes.hosts(served or ())]
+    entry_points = entry_point_routes.routes(served or (), _transport(limits), _retry(limits), FORGED)
+    own = [_not_ready(known)] if served is None else []
+    to_the_service = {"match": known, "handle": _to_the_service(settings, limits), "terminal": True}
+    problem = {"match": known, "handle": _problem(), "terminal": True}
     return {
         "listen": listen,
         "protocols": ["h1", "h2"],
@@ -133,21 +151,36 @@ def _server(settings: Settings, limits: Limits, listen: list[str]) -> Json:
         # A connection for one name asks for no other one.
         "strict_sni_host": True,
         # A client that asks for another name, or for none, gets no handshake.
-        "tls_connection_policies": [{"match": {"sni": [settings.address]}, "protocol_min": "tls1.2"}],
+        "tls_connection_policies": [{"match": {"sni": names}, "protocol_min": "tls1.2"}],
         "max_header_bytes": limits.largest_head,
         "read_header_timeout": _seconds(limits.head),
         "read_idle_timeout": _seconds(limits.stalled),
         "read_min_rate": limits.slowest,
         "write_idle_timeout": _seconds(limits.stalled),
         "idle_timeout": _seconds(limits.idle),
-        "routes": [{"match": known, "handle": _to_the_service(settings, limits), "terminal": True}, _nothing()],
-        "errors": {"routes": [{"match": known, "handle": _problem(), "terminal": True}, _nothing()]},
+        "routes": [*own, to_the_service, *entry_points, _nothing()],
+        "errors": {"routes": [problem, *entry_point_routes.errors(served or ()), _nothing()]},
         "logs": {"default_logger_name": "requests"},
     }
 
 
-def _to_the_service(settings: Settings, limits: Limits) -> list[Json]:
-    transport: Json = {
+def _not_ready(known: list[Json]) -> Json:
+    """Whoever asks whether the edge is ready is told no until the service has said which entry points there are."""
+    return {
+        "match": [{**match, "path": ["/self/readiness"]} for match in known],
+        "handle": [{"handler": "static_response", "status_code": "503"}],
+        "terminal": True,
+    }
+
+
+def _retry(limits: Limits) -> Json:
+    """Only a connection that was refused is tried again: nothing is asked for twice."""
+    return {"try_duration": _seconds(limits.connecting), "try_interval": "0.1s"}
+
+
+def _transport(limits: Limits) -> Json:
+    """How the edge speaks with what is behind it."""
+    return {
         "protocol": "http",
         "dial_timeout": _seconds(limits.connecting),
         "response_header_timeout": _seconds(limits.answer),
@@ -158,6 +191,10 @@ def _to_the_service(settings: Settings, limits: Limits) -> list[Json]:
         # A proxy that the environment may name is none of the edge's business.
         "network_proxy": {"from": "none"},
     }
+
+
+def _to_the_service(settings: Settings, limits: Limits) -> list[Json]:
+    transport = _transport(limits)
     if settings.upstream_ca_file is not None:
         transport["tls"] = {"ca": {"provider": "file", "pem_files": [str(settings.upstream_ca_file)]}}
     return [
@@ -172,8 +209,7 @@ def _to_the_service(settings: Settings, limits: Limits) -> list[Json]:
             "handler": "reverse_proxy",
             "upstreams": [{"dial": settings.upstream}],
             "transport": transport,
-            # Only a connection that the service refused is tried again: nothing is asked for twice.
-            "load_balancing": {"try_duration": _seconds(limits.connecting), "try_interval": "0.1s"},
+            "load_balancing": _retry(limits),
             # Events pass as they come.
             "flush_interval": -1,
             "headers": {

@@ -64,7 +64,8 @@ class Settings:
     It listens on `host` (an IP address, without brackets) and `port`, and answers for the host name `address` alone,
     with the certificate of `files` or by `acme`: one of both is set. Requests go to the service at `upstream`
     (`host:port`), over TLS if `upstream_ca_file` (PEM) is set. `secret_file` holds what proves to it that a request
-    comes from the edge. `folder` is the edge's own: the socket of Caddy's admin API is there.
+    comes from the edge. Entry points of environments are below `entry_domain`; empty: there are none. `folder` is the
+    edge's own: the socket of Caddy's admin API is there.
     """
 
     host: str
@@ -75,6 +76,7 @@ class Settings:
     files: CertificateFiles | None
     acme: Acme | None
     secret_file: Path
+    entry_domain: str
     folder: Path
 
     @property
@@ -113,6 +115,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         files=_files(environment) if acme is None else None,
         acme=acme,
         secret_file=_file(environment, "EDGE_SECRET_FILE"),
+        entry_domain=_entry_domain(environment, address[0]),
         folder=_file(environment, "EDGE_FOLDER", FOLDER),
     )
 
@@ -167,6 +170,14 @@ def _fitting(
     if found is None or len(value) > 253:
         raise InvalidSettings(f"{name} is {value!r}, and not {wanted}.")
     return found
+
+
+def _entry_domain(environment: Mapping[str, str], address: str) -> str:
+    domain = environment.get("EDGE_ENTRY_DOMAIN", "")
+    near = f".{domain}.".endswith(f".{address}.") or f".{address}.".endswith(f".{domain}.")
+    if domain and (near or len(domain) > 253 or not _NAME.fullmatch(domain)):
+        raise InvalidSettings(f"EDGE_ENTRY_DOMAIN is {domain!r}, and not a domain in lower case beside {address}.")
+    return domain
 
 
 def _port(text: str, name: str) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from environments.domain.errors import BackendError, InvalidJob
 from environments.providers.consul.ports import Instance
-from environments.providers.nomad.ports import Allocation, Evaluation, Job, JobPlan, Rollout, TaskEvent
+from environments.providers.nomad.ports import Allocation, Evaluation, GivenPort, Job, JobPlan, Rollout, TaskEvent
 from tests.fakes.backends.consul import MemoryConsul
 from tests.fakes.backends.nomad_diff import plan_of, specification
 from tests.fakes.backends.nomad_instances import Fate, Registered, allocation, killed, stopped
@@ -32,6 +32,8 @@ class MemoryNomad:
         self.follows: set[tuple[str, str]] = set()
         """Jobs (namespace, id) of which Nomad will start another instance later."""
         self.signals: list[tuple[str, str]] = []
+        self.static_ports: list[tuple[str, GivenPort]] = []
+        """More ports (namespace, port), such as jobs choose themselves."""
         self._consul = consul
         self._changed = threading.Condition()
         self._index = 1
@@ -208,6 +210,18 @@ class MemoryNomad:
         counts = {job: sum(not item.terminal for item in allocations) for job, allocations in found.items()}
         forgotten = {job: 1 for place, job in self._forgotten if place == namespace}
         return {job: count for job, count in {**counts, **forgotten}.items() if count}
+
+    def given_ports(self, namespace: str) -> list[GivenPort]:
+        """Ports of the services of running instances, and those of `static_ports`."""
+        found = [
+            GivenPort("127.0.0.1", 20000 + 100 * one.job_version + number, True)
+            for (place, _), item in self._jobs.items()
+            if place == namespace
+            for one in item.allocations
+            if one.client == "running"
+            for number, _ in enumerate(item.job["TaskGroups"][0]["Services"])
+        ]
+        return found + [port for place, port in self.static_ports if place == namespace]
 
     def volumes(self, namespace: str) -> list[str]:
         """Ids of the namespace's volumes."""

@@ -1,7 +1,7 @@
 """OpenBao in memory: secrets, the PKI mount, tokens and identities."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,6 +11,7 @@ from environments.domain.json_values import as_floats
 from environments.providers.nomad.access_ports import Identity
 from environments.providers.vault.ports import Certificate, KeptSecret, SecretHead
 from environments.steps.base import Issued
+from tests.support.authorities import make_authority
 
 
 @dataclass
@@ -105,6 +106,14 @@ class MemoryPki:
         """Revokes a certificate."""
         certificate, _ = self._certificates[serial]
         self._certificates[serial] = (certificate, "")
+
+    def sign(self, role: str, request: str, names: Collection[str]) -> str:
+        """Signs with an authority of its own."""
+        fields = self._roles[role]
+        self._count += 1
+        certificate = Certificate(f"{self._count:02x}", fields["ou"][0], self._now + timedelta(seconds=fields["ttl"]))
+        self._certificates[certificate.serial] = (certificate, role)
+        return make_authority().sign_request(request, tuple(names))
 
     def chain(self) -> str:
         """A text in place of a CA."""

@@ -18,6 +18,7 @@ def test_what_is_in_an_agent_goes_with_the_agent() -> None:
         "consul.policy": "consul",
         "consul.services": "consul",
         "consul.tokens": "consul",
+        "edge.certificate": "openbao",
         "nomad.job": "nomad",
         "nomad.namespace": "nomad",
         "nomad.policy": "nomad",

@@ -11,7 +11,7 @@ from tests.support.syntax import nodes
 
 ENGINE = Path(environments.__file__).parent / "engine"
 
-KIND = re.compile(r"(agent|check|cluster|consul|http|nomad|opentofu|vault)\.\w*")
+KIND = re.compile(r"(agent|check|cluster|consul|edge|http|nomad|opentofu|vault)\.\w*")
 """Names of step kinds and of kinds of resources, and what they begin with."""
 
 NAMES = {"CHECKS", "SECRET_STEPS", "JOB_KIND", "CHECK_KIND"}

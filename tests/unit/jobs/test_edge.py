@@ -70,6 +70,7 @@ def test_the_edge_is_told_where_to_listen_and_where_the_service_is() -> None:
         "acme_directory": "",
         "acme_email": "",
         "acme_ca": "",
+        "entry_domain": "",
     }
     assert variables("provisioning", **given)["edge"] is True
 

@@ -93,6 +93,8 @@ job "app" {
               "vault service": ask("vault", "GET", secret + "meta/sealing-key"),
               "vault module": ask("vault", "GET", f"/v1/secret/data/modules/{me}"),
               "vault certificate": ask("vault", "POST", f"/v1/pki/issue/{victim}", {"common_name": "x"}),
+              "vault entry point": ask("vault", "POST", f"/v1/pki/issue/{me}--edge", {"alt_names": f"web--{me}.apps.localhost"}),
+              "vault signature": ask("vault", "POST", f"/v1/pki/sign/{me}--edge", {"alt_names": f"web--{me}.apps.localhost"}),
               "vault token": ask("vault", "POST", "/v1/auth/token/create", {"policies": ["root"]}),
               "vault login": ask("vault", "POST", "/v1/auth/token/create/calvinverse-module", {}),
               "nomad jobs": ask("nomad", "GET", "/v1/jobs?namespace=meta"),
@@ -102,6 +104,7 @@ job "app" {
               "nomad tokens": ask("nomad", "GET", "/v1/acl/tokens"),
               "service environments": ask("service", "GET", "/v1/environments"),
               "service metrics": ask("service", "GET", "/metrics"),
+              "service routes": ask("service", "POST", "/v1/edge/routes", {"edge": "mine"}),
           }
           names = sorted(os.environ)
           tokens_seen = [name for name in names if "cv_" in os.environ[name]]

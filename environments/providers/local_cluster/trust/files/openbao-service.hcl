@@ -11,6 +11,8 @@ path "pki/roles/*" { capabilities = ["create", "read", "update", "delete"] }
 path "pki/certs" { capabilities = ["list"] }
 path "pki/certs/*" { capabilities = ["list"] }
 path "pki/cert/*" { capabilities = ["read"] }
+# Certificates of entry points: the edge makes the keys.
+path "pki/sign/*" { capabilities = ["create", "update"] }
 path "pki/revoke" { capabilities = ["create", "update"] }
 # Leases of certificates, to revoke those of an environment all at once.
 path "sys/leases/lookup/pki/issue/*" { capabilities = ["list", "sudo"] }
