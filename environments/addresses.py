@@ -54,6 +54,11 @@ def is_loopback(address: str) -> bool:
         return host == "localhost" or is_localhost_name(host)
 
 
+def exposes_tokens(address: str) -> bool:
+    """Whether a token that is sent there goes over plain HTTP to another machine."""
+    return address.lower().startswith("http:") and not is_loopback(address)
+
+
 def host_of(address: str) -> str:
     """The host of an address, without port and brackets; empty if it has none."""
     try:

@@ -12,6 +12,7 @@ import nomad
 from nomad.api.exceptions import BaseNomadException
 
 from images.interrupts import stopping
+from images.named_server import named_session
 from jobs.errors import DispatchFailed
 from jobs.places import Places
 
@@ -52,6 +53,7 @@ def connect(where: Places, namespace: str) -> nomad.Nomad:
             namespace=namespace,
             timeout=CALL_LIMIT,
             verify=str(where.state / ca_file) if ca_file else True,
+            session=named_session(str(endpoint.get("server_name") or "")),
         )
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DispatchFailed(

@@ -1,9 +1,11 @@
 """Asks each part for its address, version and health, without starting anything."""
 
 import json
+import ssl
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -108,13 +110,34 @@ def _part(
     try:
         token = (folder / endpoint["authentication"]["token_file"]).read_text().strip()
         headers = {"X-Consul-Token": token, "X-Vault-Token": token, "X-Nomad-Token": token}
-        with httpx2.Client(base_url=address, headers=headers, timeout=TIME_LIMIT, trust_env=False) as client:
+        with httpx2.Client(
+            base_url=address,
+            headers=headers,
+            timeout=TIME_LIMIT,
+            trust_env=False,
+            verify=_trusted(endpoint, folder),
+            event_hooks={"request": [partial(_expect_name, str(endpoint.get("server_name") or ""))]},
+        ) as client:
             health, version = ask(client)
     except httpx2.HTTPError:
         return Line(name, "✗ doesn't answer", "", address)
     except (OSError, KeyError, ValueError):
         return Line(name, "✗ can't be asked: its credential or its answer can't be read", "", address)
     return Line(name, health, version, address)
+
+
+def _trusted(endpoint: dict[str, Any], folder: Path) -> ssl.SSLContext:
+    """The authorities that may sign the part's certificate."""
+    if not str(endpoint.get("address", "")).startswith("https:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # loading the well-known ones takes longer than asking
+    file = endpoint.get("ca_file")
+    return ssl.create_default_context(cafile=folder / file if file else None)
+
+
+def _expect_name(name: str, request: httpx2.Request) -> None:
+    """The name that the part's certificate must have; empty: the host of its address."""
+    if name:
+        request.extensions["sni_hostname"] = name
 
 
 def _consul(client: httpx2.Client) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 The address is in `connections.json` in the state folder, or in the file that CALVINVERSE_CONNECTIONS names. The service
 writes that file (`environments.providers.backend.connections`, which images may not import). This module reads only
-address, token file and CA file from it.
+address, token file, CA file and the name of the certificate from it.
 """
 
 import base64
@@ -22,6 +22,7 @@ from hvac import exceptions
 
 from images.catalogue.attestation import key_id, key_text
 from images.errors import SignerUnavailable
+from images.named_server import named_session
 
 MOUNT: Final = "transit"
 KEY: Final = "calvinverse-images"
@@ -122,8 +123,10 @@ def _signer(file: Path) -> TransitSigner:
         vault = json.loads(file.read_text(encoding="utf-8")).get("vault") or {}
         address, authentication = vault.get("address"), vault.get("authentication") or {}
         token_file, ca_file = authentication.get("token_file"), vault.get("ca_file")
+        server_name = str(vault.get("server_name") or "")
     except FileNotFoundError:
         address = token_file = ca_file = None
+        server_name = ""
     except (OSError, ValueError, AttributeError) as error:
         raise SignerUnavailable(f"The file {file} contains no connections.") from error
     if not address:
@@ -134,7 +137,7 @@ def _signer(file: Path) -> TransitSigner:
         token = (file.parent / token_file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SignerUnavailable(f"The token for OpenBao can't be read from {file.parent / token_file}.") from error
-    session = requests.Session()
+    session = named_session(server_name)
     session.trust_env = False  # proxies and CAs of the environment's variables aren't used for OpenBao
     session.verify = str(file.parent / ca_file) if ca_file else True
     return TransitSigner(hvac.Client(url=address, token=token, timeout=LIMIT, session=session), address)

@@ -85,22 +85,41 @@ variable "nomad_ca" {
   default = ""
 }
 
+# The names that their certificates must have; empty: the hosts of the addresses.
+variable "consul_server_name" {
+  type    = string
+  default = ""
+}
+
+variable "openbao_server_name" {
+  type    = string
+  default = ""
+}
+
+variable "nomad_server_name" {
+  type    = string
+  default = ""
+}
+
 locals {
   # Paths in it start at its own folder, where Nomad puts the identities.
   connections = jsonencode({
     consul = {
       address        = var.consul_address
       ca_file        = var.consul_ca == "" ? null : "consul-ca.pem"
+      server_name    = var.consul_server_name
       authentication = { jwt_file = "nomad_consul-manager.jwt", method = "calvinverse-manager" }
     }
     vault = {
       address        = var.openbao_address
       ca_file        = var.openbao_ca == "" ? null : "openbao-ca.pem"
+      server_name    = var.openbao_server_name
       authentication = { jwt_file = "nomad_openbao-manager.jwt", method = "jwt-nomad", role = "calvinverse-manager" }
     }
     nomad = {
       address        = var.nomad_address
       ca_file        = var.nomad_ca == "" ? null : "nomad-ca.pem"
+      server_name    = var.nomad_server_name
       authentication = { jwt_file = "nomad_nomad-manager.jwt", method = "nomad-manager" }
     }
   })

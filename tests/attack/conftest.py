@@ -11,27 +11,21 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from environments.providers.backend.connections import Connections, TokenFile
+from environments.providers.backend.calls import TITLES
+from environments.providers.backend.connections import Connections
 from tests.support import images_here
 from tests.support.attack_harness import CASES, Person, Target
 from tests.support.cluster import start_cluster
 from tests.support.deployment import Deployment, containers
+from tests.support.part_client import part_client
 from tests.support.service_process import ServiceProcess
 
 IMAGES = ("web", "base")
 """What environments may be made of."""
 
-_HEADERS = {"consul": "X-Consul-Token", "vault": "X-Vault-Token", "nomad": "X-Nomad-Token"}
-
 
 def _parts(connections: Connections) -> dict[str, httpx2.Client]:
-    clients = {}
-    for part, header in _HEADERS.items():
-        endpoint = getattr(connections, part)
-        assert isinstance(endpoint.authentication, TokenFile)
-        token = endpoint.authentication.token_file.read_text().strip()
-        clients[part] = httpx2.Client(base_url=endpoint.address, headers={header: token}, timeout=20, trust_env=False)
-    return clients
+    return {part: part_client(connections, part) for part in TITLES}
 
 
 @pytest.fixture(scope="session")

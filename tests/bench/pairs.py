@@ -12,14 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
-
 from environments.client import Client, Disconnected
 from environments.domain.environment import Event, EventType
 from environments.domain.lifecycle import State
-from environments.providers.backend.connections import Connections, TokenFile
+from environments.providers.backend.connections import Connections
 from environments.wire.environments import CreateRequest
 from tests.bench.plain import Plain
+from tests.support.part_client import part_client
 from tests.support.service_process import ServiceProcess
 
 MESSAGE = "Hello from the bench"
@@ -83,12 +82,7 @@ class Pairs:
         self._follower = Follower(self._client)
         self._plain = Plain(connections, template)
         self._report = report
-        endpoint = connections.endpoint("nomad")
-        assert isinstance(endpoint.authentication, TokenFile)
-        token = endpoint.authentication.token_file.read_text().strip()
-        self._nomad = httpx2.Client(
-            base_url=endpoint.address, headers={"X-Nomad-Token": token}, timeout=10, trust_env=False
-        )
+        self._nomad = part_client(connections, "nomad", timeout=10)
 
     def close(self) -> None:
         """Closes all connections."""

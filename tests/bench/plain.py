@@ -21,10 +21,11 @@ from typing import Any
 
 import httpx2
 
-from environments.providers.backend.connections import Connections, TokenFile
+from environments.providers.backend.calls import TITLES
+from environments.providers.backend.connections import Connections
 from tests.support import images_here
+from tests.support.part_client import part_client
 
-_HEADERS = {"consul": "X-Consul-Token", "vault": "X-Vault-Token", "nomad": "X-Nomad-Token"}
 _MARK = "calvinverse-environment"
 _LETTERS = string.ascii_letters + string.digits
 _LIMIT = 60.0
@@ -39,13 +40,8 @@ class Plain:
         self._image = images_here.reference("web")
         self._pool = ThreadPoolExecutor(4)
         self._clients: dict[str, httpx2.Client] = {}
-        for part, header in _HEADERS.items():
-            endpoint = connections.endpoint(part)  # type: ignore[arg-type]  # the keys are the parts
-            assert isinstance(endpoint.authentication, TokenFile)
-            token = endpoint.authentication.token_file.read_text().strip()
-            self._clients[part] = httpx2.Client(
-                base_url=endpoint.address, headers={header: token}, timeout=30, trust_env=False
-            )
+        for part in TITLES:
+            self._clients[part] = part_client(connections, part, timeout=30)
         self._web: httpx2.Client | None = None
         self._ca = ""
         self._login_mount = self._call("vault", "GET", "/v1/sys/auth")["data"]["jwt-nomad/"]["accessor"]

@@ -8,18 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx2
-
 from environments.client import Client
 from environments.domain.environment import Event, EventType
 from environments.domain.errors import CalvinverseError, InvalidTemplate
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.plan import summary
 from environments.domain.template import Bundle
+from environments.providers.backend.connections import Connections
 from environments.wire.deployments import DeploymentView
 from environments.wire.environments import Accepted, CreateRequest
 from environments.wire.plans import PlanRequest
 from tests.cases.table import Case, Ends
+from tests.support.part_client import part_client
 
 _LIMIT = 900.0
 """Seconds that one deployment may take at most: each has its own limits, which are shorter."""
@@ -57,8 +57,8 @@ class Seen:
 class Jobs:
     """What Nomad says of the jobs of environments."""
 
-    def __init__(self, address: str, token: str) -> None:
-        self._client = httpx2.Client(base_url=address, headers={"X-Nomad-Token": token}, timeout=20, trust_env=False)
+    def __init__(self, connections: Connections) -> None:
+        self._client = part_client(connections, "nomad")
 
     def close(self) -> None:
         """Closes the connection."""

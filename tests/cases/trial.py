@@ -30,7 +30,7 @@ class Trial:
     def __init__(self, service: ServiceProcess, cluster: Cluster, taker: Taker, cases: list[Case]) -> None:
         self._service = service
         self._taker = taker
-        self._jobs = Jobs(cluster.connections.endpoint("nomad").address, cluster.connections.tokens("nomad").token())
+        self._jobs = Jobs(cluster.connections)
         self._before = taker.take()
         self._pool = ThreadPoolExecutor(AT_ONCE)
         in_order = sorted(cases, key=lambda case: not case.slow)

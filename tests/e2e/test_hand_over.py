@@ -48,7 +48,7 @@ CRASHES = max(2, int(os.environ.get("CALVINVERSE_CRASHES", "8")) // 4)
 class Machine:
     """A state folder, and the ports of the cluster in it."""
 
-    def __init__(self, state: Path, existing: Sequence[tuple[str, str, str]] = ()) -> None:
+    def __init__(self, state: Path, existing: Sequence[tuple[str, str, str, str]] = ()) -> None:
         self.where = Places(state)
         ports, self._claim = claim_ports()
         image = images_here.reference("provisioning")
@@ -215,7 +215,7 @@ def test_existing_clusters_are_used_as_they_are(cluster: Cluster, taker: Taker, 
     for part, name in (("consul", "consul"), ("openbao", "vault"), ("nomad", "nomad")):
         endpoint = cluster.connections.endpoint(name)  # type: ignore[arg-type]  # the names are those of parts
         assert isinstance(endpoint.authentication, TokenFile)
-        existing.append((part, endpoint.address, str(endpoint.authentication.token_file)))
+        existing.append((part, endpoint.address, str(endpoint.authentication.token_file), str(endpoint.ca_file)))
     before = taker.take()
     machine = Machine(tmp_path / "state", existing)
     consul = cluster.connections.caller("consul")

@@ -209,7 +209,8 @@ def test_on_an_existing_cluster_a_census_finds_nothing_left(cluster: Cluster, ta
     for part, name in (("consul", "consul"), ("openbao", "vault"), ("nomad", "nomad")):
         endpoint = cluster.connections.endpoint(name)  # type: ignore[arg-type]  # the names are those of parts
         assert isinstance(endpoint.authentication, TokenFile)
-        existing.append(Existing(part, endpoint.address, str(endpoint.authentication.token_file)))
+        token_file = str(endpoint.authentication.token_file)
+        existing.append(Existing(part, endpoint.address, token_file, str(endpoint.ca_file)))
     before = taker.take()
     deployment = Deployment(tmp_path / "state", existing)
     try:

@@ -1,5 +1,6 @@
 """What goes wrong gets a sentence, a hint, a stable code and an exit status; and nothing is lost."""
 
+import contextlib
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from environments.domain.template import make_bundle
 from environments.wire.environments import CreateRequest
 from tests.support.cluster import Cluster
 from tests.support.cluster_snapshot import Taker, describe
+from tests.support.part_client import part_client
 from tests.support.service_process import ServiceProcess
 
 WEB = Path(__file__).parents[2] / "environments" / "templates" / "web"
@@ -158,20 +160,18 @@ def test_jobs_that_are_refused(service: ServiceProcess, taker: Taker) -> None:
 
 
 def test_what_is_not_ours_is_neither_taken_nor_destroyed(service: ServiceProcess, cluster: Cluster) -> None:
-    consul = cluster.connections.endpoint("consul").address
-    headers = {"X-Consul-Token": cluster.connections.tokens("consul").token()}
-    key = f"{consul}/v1/kv/environments/theirs/message"
-    httpx2.put(key, headers=headers, content=b"do not touch", timeout=60)
-    try:
+    key = "/v1/kv/environments/theirs/message"
+    with contextlib.ExitStack() as stack:
+        consul = stack.enter_context(part_client(cluster.connections, "consul", timeout=60))
+        consul.put(key, content=b"do not touch")
+        stack.callback(consul.delete, key)
         service.client.create(CreateRequest(name="theirs", template="web"))
         environment = service.wait_for("theirs", State.FAILED, State.READY)
         assert environment.failure is not None
         assert environment.failure.code == "foreign_resource"
         service.client.destroy("theirs")
         service.wait_for("theirs", State.DESTROYED)
-        assert httpx2.get(f"{key}?raw", headers=headers, timeout=60).content == b"do not touch"
-    finally:
-        httpx2.delete(key, headers=headers, timeout=60)
+        assert consul.get(f"{key}?raw").content == b"do not touch"
 
 
 @pytest.mark.parametrize("agent", ["consul", "openbao", "nomad"])

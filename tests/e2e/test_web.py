@@ -22,6 +22,7 @@ from environments.domain.lifecycle import State
 from environments.wire.environments import CreateRequest, ExtendRequest
 from tests.support.cluster import Cluster
 from tests.support.cluster_snapshot import Taker, describe
+from tests.support.part_client import part_client
 from tests.support.service_process import ServiceProcess
 from tui.app import CalvinverseApp
 from tui.clock import Clock, utc_now
@@ -82,12 +83,8 @@ def test_by_command_line_then_gone(service: ServiceProcess, cluster: Cluster, ta
         proof = browser.get(f"{url}/proof", params={"nonce": "7"}).text.strip()
         assert proof == hmac.new(secret.encode(), b"7", hashlib.sha256).hexdigest()
 
-        put = httpx2.put(
-            f"{cluster.connections.endpoint('consul').address}/v1/kv/environments/by-hand/message",
-            headers={"X-Consul-Token": cluster.connections.tokens("consul").token()},
-            content=b"changed in Consul",
-            timeout=60,
-        )
+        with part_client(cluster.connections, "consul", timeout=60) as consul:
+            put = consul.put("/v1/kv/environments/by-hand/message", content=b"changed in Consul")
         assert put.json() is True
         end = time.monotonic() + 15
         while "changed in Consul" not in browser.get(url).text:

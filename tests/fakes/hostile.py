@@ -3,9 +3,11 @@
 import contextlib
 import gzip
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 Talk = Callable[[socket.socket], Iterator[bytes]]
 """Pieces that are sent to whoever connects, one after the other."""
@@ -23,16 +25,26 @@ class Hostile:
 
 
 @contextlib.contextmanager
-def hostile(talk: Talk, pause: float = 0.05, *, listen_first: bool = True) -> Iterator[Hostile]:
-    """A server that waits `pause` seconds after each piece. Unless it listens first, it talks to who says nothing."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = Hostile(f"http://127.0.0.1:{listener.getsockname()[1]}")
+def hostile(
+    talk: Talk, pause: float = 0.05, *, listen_first: bool = True, tls: Path | None = None, port: int = 0
+) -> Iterator[Hostile]:
+    """A server that waits `pause` seconds after each piece. Unless it listens first, it talks to who says nothing.
+
+    `tls`: certificate and key (PEM) of a server that speaks TLS; what is asked is what comes after the handshake.
+    """
+    listener = socket.create_server(("127.0.0.1", port))
+    context = None
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls)
+    server = Hostile(f"{'https' if context else 'http'}://127.0.0.1:{listener.getsockname()[1]}")
     ended = threading.Event()
     threads: list[threading.Thread] = []
 
-    def serve(connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            connection.settimeout(20)
+    def serve(plain: socket.socket) -> None:
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            stack.enter_context(plain).settimeout(20)
+            connection = stack.enter_context(context.wrap_socket(plain, server_side=True)) if context else plain
             if listen_first:
                 server.asked.append(connection.recv(65536))
             for piece in talk(connection):

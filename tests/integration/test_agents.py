@@ -50,7 +50,7 @@ def test_it_starts_from_nothing_and_says_how_it_is(own: Cluster) -> None:
     _assert_usable(own.agents)
     consul, openbao, nomad = own.agents.observe()
     assert [status.version[:2] for status in (consul, openbao, nomad)] == ["1.", "2.", "1."]
-    assert all(status.pid and status.address.startswith("http://127.0.0.1:") for status in (consul, openbao, nomad))
+    assert all(status.pid and status.address.startswith("https://127.0.0.1:") for status in (consul, openbao, nomad))
 
 
 def test_starting_again_changes_nothing_and_is_fast(own: Cluster) -> None:

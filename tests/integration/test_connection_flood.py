@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from environments.providers.backend.calls import Part
+from environments.providers.backend.connections import Endpoint
 from environments.providers.backend.health import BackendHealth
 from environments.providers.consul.client import ConsulClient
 from environments.providers.nomad.client import NomadClient
 from environments.providers.vault.client import VaultClient
 from tests.support.cluster import Cluster
+from tests.support.part_client import trusting_part
 
 LIMITS: dict[Part, int] = {"consul": 2000, "nomad": 1000}
 """`http_max_conns_per_client` in the configurations that `environments.providers.local_cluster.agents` writes."""
@@ -33,11 +35,14 @@ def flood(address: str, count: int) -> Iterator[None]:
         yield
 
 
-def answers(address: str) -> bool:
+def answers(endpoint: Endpoint) -> bool:
     """Whether a neighbour of the flood is answered."""
-    place = urlsplit(address)
+    place, context = urlsplit(endpoint.address), trusting_part(endpoint)
     try:
-        with socket.create_connection((str(place.hostname), place.port or 80), timeout=5) as asking:
+        with (
+            socket.create_connection((str(place.hostname), place.port or 443), timeout=5) as plain,
+            context.wrap_socket(plain, server_hostname=endpoint.server_name) as asking,
+        ):
             asking.sendall(b"GET /v1/status/leader HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             return asking.recv(100).startswith(b"HTTP/1.1 200")
     except OSError:
@@ -58,7 +63,7 @@ def many_files() -> Iterator[None]:
 @pytest.mark.usefixtures("many_files")
 def test_a_flood_of_connections_keeps_the_service_working(cluster: Cluster, part: Part) -> None:
     connections = cluster.connections
-    address = connections.endpoint(part).address
+    endpoint = connections.endpoint(part)
 
     def service() -> None:
         """New connections to all parts, as a service that has just started makes them."""
@@ -68,11 +73,11 @@ def test_a_flood_of_connections_keeps_the_service_working(cluster: Cluster, part
         VaultClient(lambda: connections).secrets.head("environments/nobody/secret")
 
     service()
-    with flood(address, LIMITS[part] + 20):
-        assert not answers(address)  # the flood does what it is for
+    with flood(endpoint.address, LIMITS[part] + 20):
+        assert not answers(endpoint)  # the flood does what it is for
         for _ in range(5):
             service()
     end = time.monotonic() + 120
-    while not answers(address):
+    while not answers(endpoint):
         assert time.monotonic() < end
         time.sleep(0.1)

@@ -618,8 +618,9 @@ def _elsewhere(connections: Connections, tmp_path: Path, address: str | None) ->
     token.write_text("00000000-0000-0000-0000-000000000000")
 
     def endpoint(part: Part) -> Endpoint:
-        there = address or connections.endpoint(part).address
-        return Endpoint(address=there, authentication=TokenFile(token_file=token))
+        known = connections.endpoint(part)
+        changes = {"address": address or known.address, "authentication": TokenFile(token_file=token)}
+        return known.model_copy(update=changes)
 
     return Connections(consul=endpoint("consul"), vault=endpoint("vault"), nomad=endpoint("nomad"))
 

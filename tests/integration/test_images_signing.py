@@ -101,16 +101,20 @@ def test_the_key_never_leaves(vault: Caller) -> None:
 
 
 def test_without_its_token_or_with_another_nobody_signs(cluster: Cluster, vault: Caller, tmp_path: Path) -> None:
-    address = cluster.connections.endpoint("vault").address
+    vault_endpoint = cluster.connections.endpoint("vault")
+    where = {"address": vault_endpoint.address, "ca_file": str(vault_endpoint.ca_file)}
+    where["server_name"] = vault_endpoint.server_name
     made = vault.call("POST", "/v1/auth/token/create", {"policies": ["default"], "ttl": "60s"})
     (tmp_path / "token").write_text(made["auth"]["client_token"])
-    document = {"vault": {"address": address, "authentication": {"token_file": "token"}}}
+    document = {"vault": {**where, "authentication": {"token_file": "token"}}}
     (tmp_path / "connections.json").write_text(json.dumps(document))
     found = find_signer(tmp_path, {})
     assert found.signer is None
     assert "denies the use of" in found.reason
     with pytest.raises(BackendDenied):
-        Caller("vault", address).call("POST", f"/v1/{MOUNT}/sign/{KEY}", {"input": ""})
+        Caller("vault", vault_endpoint.address, ca_file=vault_endpoint.ca_file).call(
+            "POST", f"/v1/{MOUNT}/sign/{KEY}", {"input": ""}
+        )
 
 
 @pytest.mark.parametrize("path", [f"/v1/{MOUNT}/keys/{KEY}", f"/v1/sys/mounts/{MOUNT}"])

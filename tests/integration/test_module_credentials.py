@@ -82,9 +82,10 @@ class CredentialsHarness:
         ]
 
 
-def caller(issued: IssuedCredentials, part: Part) -> Caller:
+def caller(world: CredentialsHarness, issued: IssuedCredentials, part: Part) -> Caller:
     """A caller with the issued credential."""
-    return Caller(part, issued.variables[ADDRESSES[part]], FixedToken(issued.variables[TOKENS[part]]))
+    token = FixedToken(issued.variables[TOKENS[part]])
+    return Caller(part, issued.variables[ADDRESSES[part]], token, ca_file=world.connections.endpoint(part).ca_file)
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def issued(world: CredentialsHarness) -> Iterator[IssuedCredentials]:
 
 
 def test_the_environments_own_places_are_open(world: CredentialsHarness, issued: IssuedCredentials) -> None:
-    consul, nomad, vault = (caller(issued, part) for part in ("consul", "nomad", "vault"))
+    consul, nomad, vault = (caller(world, issued, part) for part in ("consul", "nomad", "vault"))
     consul.call("PUT", "/v1/kv/environments/red/by-the-module", "x")
     assert consul.get("/v1/kv/environments/red/by-the-module")
     consul.call("PUT", "/v1/agent/service/register", {"Name": "red--app", "ID": "red--app"})
@@ -174,24 +175,24 @@ SHUT: list[tuple[Part, str, str, Any]] = [
 ]
 
 
-def test_everything_else_is_shut(issued: IssuedCredentials) -> None:
+def test_everything_else_is_shut(world: CredentialsHarness, issued: IssuedCredentials) -> None:
     for part, method, path, body in SHUT:
         with pytest.raises(BackendDenied) as caught:
-            caller(issued, part).call(method, path, body)
+            caller(world, issued, part).call(method, path, body)
         assert caught.value.details["status"] == 403, path
 
 
-def test_a_job_of_a_module_gets_no_host_volume(issued: IssuedCredentials) -> None:
+def test_a_job_of_a_module_gets_no_host_volume(world: CredentialsHarness, issued: IssuedCredentials) -> None:
     volume = {"docker": {"Name": "docker", "Type": "host", "Source": "docker-socket"}}
     job = {**JOB, "Namespace": "red", "TaskGroups": [{**JOB["TaskGroups"][0], "Volumes": volume}]}  # type: ignore[dict-item]
     with pytest.raises(BackendDenied):
-        caller(issued, "nomad").call("POST", "/v1/jobs?namespace=red", {"Job": job})
+        caller(world, issued, "nomad").call("POST", "/v1/jobs?namespace=red", {"Job": job})
 
 
 def test_afterwards_they_are_dead(world: CredentialsHarness) -> None:
     with world.broker.issue(RED, ALL, 120, Run()) as issued:
         assert len(world.tokens(RED)) == 3
-        caller(issued, "vault").call("GET", "/v1/auth/token/lookup-self")
+        caller(world, issued, "vault").call("GET", "/v1/auth/token/lookup-self")
     assert world.tokens(RED) == []
     asked: list[tuple[Part, str]] = [
         ("consul", "/v1/acl/token/self"),
@@ -200,17 +201,17 @@ def test_afterwards_they_are_dead(world: CredentialsHarness) -> None:
     ]
     for part, path in asked:
         with pytest.raises(BackendDenied):
-            caller(issued, part).call("GET", path)
+            caller(world, issued, part).call("GET", path)
 
 
 def test_those_of_a_killed_worker_end_by_themselves_and_go_with_the_environment(world: CredentialsHarness) -> None:
     left = world.broker.issue(RED, ALL, 61, Run())
     issued = left.__enter__()
     for part in ("consul", "nomad"):
-        token = caller(issued, part).call("GET", "/v1/acl/token/self")
+        token = caller(world, issued, part).call("GET", "/v1/acl/token/self")
         assert _seconds(token["CreateTime"], token["ExpirationTime"]) == 61
         assert f"calvinverse environment {RED.id}" in (token.get("Description"), token.get("Name"))
-    assert 0 < caller(issued, "vault").call("GET", "/v1/auth/token/lookup-self")["data"]["ttl"] <= 61
+    assert 0 < caller(world, issued, "vault").call("GET", "/v1/auth/token/lookup-self")["data"]["ttl"] <= 61
     assert len(world.left(RED)) == 10
     world.destroy(RED)
     assert world.tokens(RED) == []
@@ -232,7 +233,7 @@ def test_the_process_of_tofu_has_them_and_nothing_else_has(
         things.wait_until_asked("POST", "a")
         (given,) = [environ(process) for process in site.tofus()]
         secrets = [given[name] for name in TOKENS.values()]
-        caller(IssuedCredentials(given), "consul").call("PUT", "/v1/kv/environments/alpha/x", "x")
+        caller(world, IssuedCredentials(given), "consul").call("PUT", "/v1/kv/environments/alpha/x", "x")
         for process in site.processes():
             arguments = Path(f"/proc/{process}/cmdline").read_bytes().decode()
             assert not any(secret in arguments for secret in secrets)

@@ -16,7 +16,7 @@ from environments.domain.environment import EventType
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.providers.backend.calls import Caller
-from environments.providers.backend.connections import Endpoint, TokenFile
+from environments.providers.backend.connections import TokenFile
 from environments.providers.local_cluster.trust.nomad import leaves_others_alone
 from environments.providers.nomad.client import NomadClient
 from environments.wire.environments import CreateRequest
@@ -140,9 +140,7 @@ def login(cluster: Cluster, tmp_path: Path) -> Callable[[], None]:
 @pytest.fixture
 def service(cluster: Cluster, tmp_path: Path, login: Callable[[], None]) -> Iterator[ServiceProcess]:
     assert cluster.connections.nomad is not None
-    endpoint = Endpoint(
-        address=cluster.connections.nomad.address, authentication=TokenFile(token_file=tmp_path / "token")
-    )
+    endpoint = cluster.connections.nomad.model_copy(update={"authentication": TokenFile(token_file=tmp_path / "token")})
     cluster.connections.model_copy(update={"nomad": endpoint}).save(tmp_path / "connections.json")
     service = ServiceProcess(tmp_path / "service", tmp_path / "connections.json")
     service.start()

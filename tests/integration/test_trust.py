@@ -13,7 +13,7 @@ from environments.domain.errors import BackendDenied, BackendError
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.providers.backend.calls import Caller, FixedToken, Part
-from environments.providers.backend.connections import Endpoint, JwtLogin, token_source
+from environments.providers.backend.connections import JwtLogin, token_source
 from environments.providers.local_cluster.trust.cluster import Trust
 from environments.providers.opentofu.keys import VaultModuleKeys, module_key_resource
 from environments.providers.opentofu.provide import make_broker
@@ -44,7 +44,8 @@ def manager(backends: Backends) -> Iterator[Workload]:
 
 
 def _as(cluster: Cluster, part: Part, token: str) -> Caller:
-    return Caller(part, cluster.connections.endpoint(part).address, FixedToken(token))
+    endpoint = cluster.connections.endpoint(part)
+    return Caller(part, endpoint.address, FixedToken(token), ca_file=endpoint.ca_file, server_name=endpoint.server_name)
 
 
 @pytest.mark.parametrize("name", ["red", "red-2"])
@@ -96,8 +97,8 @@ def _log_in(cluster: Cluster, part: Part, jwt: str, tmp_path: Path) -> str:
     file.write_text(jwt)
     methods = {"nomad": "nomad-manager", "consul": "calvinverse-manager", "vault": "jwt-nomad"}
     login = JwtLogin(jwt_file=file, method=methods[part], role="calvinverse-manager" if part == "vault" else "")
-    address = cluster.connections.endpoint(part).address
-    return token_source(part, Endpoint(address=address, authentication=login)).token()
+    endpoint = cluster.connections.endpoint(part).model_copy(update={"authentication": login})
+    return token_source(part, endpoint).token()
 
 
 def test_the_service_logs_in_everywhere_and_has_its_rights(cluster: Cluster, manager: Workload, tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def test_all_that_the_service_does_in_openbao_it_may(cluster: Cluster, manager: 
     jwt.write_text(manager.backend_jwt)
     login = JwtLogin(jwt_file=jwt, method="jwt-nomad", role="calvinverse-manager")
     known = cluster.connections
-    own = Endpoint(address=known.endpoint("vault").address, authentication=login)
+    own = known.endpoint("vault").model_copy(update={"authentication": login})
     connections = known.model_copy(update={"vault": own})
     parts = parts_of(lambda: connections, tmp_path)
     tools, vault = make_registry(parts), parts.vault

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import TextIO
@@ -20,6 +21,8 @@ from environments.domain.errors import PortTaken
 from environments.providers.backend.connections import Connections
 from environments.providers.local_cluster.agents import leftovers, processes
 from environments.providers.local_cluster.agents.local import NAMES, LocalAgents
+from environments.providers.local_cluster.agents.site import CERTIFICATES
+from environments.providers.local_cluster.authority import CERTIFICATE_LIFE
 from environments.providers.local_cluster.trust.cluster import Trust
 from images.errors import ImageNotBuilt
 from images.toolchain import require
@@ -93,13 +96,14 @@ def _remove_left(state: Path) -> None:
     agents = state / "agents"
     processes.stop(processes.started_with(str(agents / "supervisor" / "supervisord.conf")), patience=40)
     processes.stop(
-        [pid for name in NAMES for pid in processes.started_with(str(agents / name / "config.json"))], patience=20
+        [pid for name in (*NAMES, CERTIFICATES) for pid in processes.started_with(str(agents / name / "config.json"))],
+        patience=20,
     )
     leftovers.clear(agents / "nomad" / "data", [])
     shutil.rmtree(state, ignore_errors=True)
 
 
-def start_cluster(folder: Path, *, bridge: bool = True) -> Cluster:
+def start_cluster(folder: Path, *, bridge: bool = True, certificate_life: timedelta = CERTIFICATE_LIFE) -> Cluster:
     """A cluster with its trust set up, ready for jobs, in about 6 s. `bridge`: jobs can have networks of their own."""
     remove_stale()
     state = folder / "state"
@@ -107,7 +111,7 @@ def start_cluster(folder: Path, *, bridge: bool = True) -> Cluster:
     binaries = require("consul", "bao", "nomad")
     for attempt in range(5):
         ports, claimed = (None, None) if LocalAgents.exist(state) else claim_ports()
-        agents = LocalAgents(state, binaries, ports, _infra_image() if bridge else "")
+        agents = LocalAgents(state, binaries, ports, _infra_image() if bridge else "", certificate_life)
         try:
             agents.start()
         except PortTaken:

@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx2
 
-from environments.providers.backend.connections import Connections, TokenFile
-
-_HEADERS = {"consul": "X-Consul-Token", "vault": "X-Vault-Token", "nomad": "X-Nomad-Token"}
+from environments.providers.backend.calls import TITLES
+from environments.providers.backend.connections import Connections
+from tests.support.part_client import part_client
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,8 @@ class Taker:
     def __init__(self, connections: Connections, state: Path) -> None:
         self._clients: dict[str, httpx2.Client] = {}
         self._state = state
-        for part, header in _HEADERS.items():
-            endpoint = getattr(connections, part)
-            assert isinstance(endpoint.authentication, TokenFile)
-            token = endpoint.authentication.token_file.read_text().strip()
-            self._clients[part] = httpx2.Client(
-                base_url=endpoint.address, headers={header: token}, timeout=10, trust_env=False
-            )
+        for part in TITLES:
+            self._clients[part] = part_client(connections, part, timeout=10)
 
     def close(self) -> None:
         """Closes the connections."""

@@ -32,6 +32,9 @@ _HEADS = 256 * 1024
 """Bytes of status lines and headers, beside the body."""
 
 _PIECE = 64 * 1024
+_PAUSES = (0.02, 0.05, 0.1)
+"""Seconds between the attempts to connect to a port that nobody listens at."""
+
 _LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 
 
@@ -126,7 +129,22 @@ class _Connection(HTTPConnection):
 
 
 class _Tls(_Connection, HTTPSConnection):
-    """The same with TLS."""
+    """The same with TLS.
+
+    An agent that takes over a new certificate may close its port for some milliseconds. Until the handshake is done
+    nothing of the request is sent, so a connection that is refused or cut off before that is tried again.
+    """
+
+    def connect(self) -> None:
+        for pause in _PAUSES:
+            try:
+                return super().connect()
+            except (NewConnectionError, OSError) as error:
+                if not _is_cut_off(error):
+                    raise
+                self.close()
+                time.sleep(pause)
+        return super().connect()
 
 
 class ScatteredConnection(_Connection):
@@ -135,6 +153,12 @@ class ScatteredConnection(_Connection):
 
 class ScatteredTls(_Tls):
     scatter = True
+
+
+def _is_cut_off(error: Exception) -> bool:
+    """Whether nobody listened, or the listener went away before the handshake was done."""
+    causes = (error, error.__cause__, error.__context__)
+    return any(isinstance(cause, ConnectionRefusedError | ConnectionResetError | ssl.SSLEOFError) for cause in causes)
 
 
 def _bind_anywhere(made: socket.socket, target: str) -> None:
@@ -165,7 +189,15 @@ class _Bounded(HTTPAdapter):
     """Sends requests. The time limit of a request is that of the whole exchange."""
 
     def __init__(
-        self, context: ssl.SSLContext, seconds: float, largest: int, *, cut: bool, scatter: bool, keep: int
+        self,
+        context: ssl.SSLContext,
+        seconds: float,
+        largest: int,
+        *,
+        cut: bool,
+        scatter: bool,
+        keep: int,
+        server_name: str,
     ) -> None:
         self._context = context
         self._context.sslsocket_class = PacedTls
@@ -173,11 +205,14 @@ class _Bounded(HTTPAdapter):
         self._largest = largest
         self._cut = cut
         self._scatter = scatter
+        self._server_name = server_name or None
         super().__init__(pool_connections=2, pool_maxsize=keep)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **_: Any) -> None:
         """Connections that know their exchange, and one context of TLS."""
-        manager = urllib3.PoolManager(connections, maxsize=maxsize, block=block, ssl_context=self._context)
+        manager = urllib3.PoolManager(
+            connections, maxsize=maxsize, block=block, ssl_context=self._context, server_hostname=self._server_name
+        )
         manager.pool_classes_by_scheme = _pools(self._scatter)
         self.poolmanager = manager
 
@@ -275,11 +310,13 @@ def bounded_session(
     cut: bool = False,
     scatter: bool = False,
     keep: int = 32,
+    server_name: str = "",
 ) -> requests.Session:
     """A session whose exchanges take at most `seconds` (or the time limit of a request), with at most `largest` bytes.
 
     `context` says whom TLS trusts; without one nobody. `cut`: what is longer is cut; else it is an error. `scatter`:
     connections to loopback come from random addresses of it. `keep`: how many idle connections to a host are kept.
+    `server_name`: the name that certificates must have; empty: the host of the address.
     Neither proxies nor netrc files of the machine count.
     """
     session = _Session()
@@ -288,7 +325,7 @@ def bounded_session(
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     # Reading all CAs takes longer than most calls, so a session that needs none loads none.
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if context is None else context
-    adapter = _Bounded(trust, seconds, largest, cut=cut, scatter=scatter, keep=keep)
+    adapter = _Bounded(trust, seconds, largest, cut=cut, scatter=scatter, keep=keep, server_name=server_name)
     for scheme in ("http://", "https://"):
         session.mount(scheme, adapter)
     return session

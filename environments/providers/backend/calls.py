@@ -42,10 +42,17 @@ def is_away(status: int | None, said: str) -> bool:
     return status in (429, 502, 503, 504) or (status == 500 and _NO_LEADER.fullmatch(said) is not None)
 
 
-def part_session(address: str, ca_file: Path | None, *, seconds: float, keep: int) -> requests.Session:
-    """A session for one part: its calls take at most `seconds`, and it keeps at most `keep` idle connections."""
+def part_session(
+    address: str, ca_file: Path | None, server_name: str = "", *, seconds: float, keep: int
+) -> requests.Session:
+    """A session for one part: its calls take at most `seconds`, and it keeps at most `keep` idle connections.
+
+    `server_name`: the name that the part's certificate must have; empty: the host of the address.
+    """
     context = trusting(str(ca_file) if ca_file else None) if address.startswith("https:") else None
-    return bounded_session(context=context, seconds=seconds, largest=LARGEST_ANSWER, scatter=True, keep=keep)
+    return bounded_session(
+        context=context, seconds=seconds, largest=LARGEST_ANSWER, scatter=True, keep=keep, server_name=server_name
+    )
 
 
 class TokenSource(Protocol):
@@ -83,12 +90,13 @@ class Caller:
         tokens: TokenSource | None = None,
         *,
         ca_file: Path | None = None,
+        server_name: str = "",
         timeout: float = 10.0,
     ) -> None:
         self.part: Part = part
         self.address = address
         self._tokens = tokens
-        self._session = part_session(address, ca_file, seconds=timeout, keep=1)
+        self._session = part_session(address, ca_file, server_name, seconds=timeout, keep=1)
         # Connections are closed after each call: calls are rare and callers many.
         self._session.headers["Connection"] = "close"
 

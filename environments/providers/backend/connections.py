@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
+from environments.addresses import exposes_tokens
 from environments.domain.errors import BackendDenied, MachineError, NotConnected
 from environments.domain.reasons import reason
 from environments.private_files import write_private
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
 
 CONNECTIONS_FILE = "connections.json"
 CONNECTIONS_VARIABLE = "CALVINVERSE_CONNECTIONS"
+
+
+PLAIN_HTTP = (
+    "over plain HTTP beyond loopback, tokens could be read on the way: give the https:// address, and the part TLS"
+)
+"""Why an address is refused, and what to do."""
 
 
 class _Model(BaseModel):
@@ -51,11 +59,23 @@ class JwtLogin(_Model):
 
 
 class Endpoint(_Model):
-    """One part: its address (`http://127.0.0.1:8500`), and `ca_file` if its certificate has a CA of its own."""
+    """One part: its address (`https://127.0.0.1:8500`), and `ca_file` if its certificate has a CA of its own.
+
+    `server_name`: the name that the certificate must have. Agents that deploy starts have one; empty: the host of the
+    address.
+    """
 
     address: str
     authentication: TokenFile | JwtLogin
     ca_file: Path | None = None
+    server_name: str = ""
+
+    @field_validator("address")
+    @classmethod
+    def _is_safe(cls, address: str) -> str:
+        if exposes_tokens(address):
+            raise PydanticCustomError("plain_http", PLAIN_HTTP)
+        return address
 
 
 class Connections(_Model):
@@ -120,7 +140,14 @@ class Connections(_Model):
     def caller(self, part: Part, *, timeout: float = 10.0) -> Caller:
         """A client of that part with its credential. Raises `NotConnected` when there is no such part."""
         endpoint = self.endpoint(part)
-        return Caller(part, endpoint.address, self.tokens(part), ca_file=endpoint.ca_file, timeout=timeout)
+        return Caller(
+            part,
+            endpoint.address,
+            self.tokens(part),
+            ca_file=endpoint.ca_file,
+            server_name=endpoint.server_name,
+            timeout=timeout,
+        )
 
 
 _MOST_TOLD = 5
@@ -192,7 +219,7 @@ class LoginTokens:
     def __init__(self, part: Part, endpoint: Endpoint, login: JwtLogin, monotonic: Callable[[], float]) -> None:
         self._part: Part = part
         self._login = login
-        self._caller = Caller(part, endpoint.address, ca_file=endpoint.ca_file)
+        self._caller = Caller(part, endpoint.address, ca_file=endpoint.ca_file, server_name=endpoint.server_name)
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._token: str | None = None

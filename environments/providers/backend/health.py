@@ -46,7 +46,13 @@ class BackendHealth:
         endpoint = self._connections().endpoint(part)
         with self._guard:
             if endpoint not in self._callers:
-                self._callers[endpoint] = Caller(part, endpoint.address, ca_file=endpoint.ca_file, timeout=_TIME_LIMIT)
+                self._callers[endpoint] = Caller(
+                    part,
+                    endpoint.address,
+                    ca_file=endpoint.ca_file,
+                    server_name=endpoint.server_name,
+                    timeout=_TIME_LIMIT,
+                )
             caller = self._callers[endpoint]
         status = caller.status(_HEALTH[part])
         if status is None:

@@ -158,7 +158,7 @@ class TokenLink(Generic[Client]):
 
 
 def _session(endpoint: Endpoint) -> requests.Session:
-    session = part_session(endpoint.address, endpoint.ca_file, seconds=CALL_LIMIT, keep=_POOL)
+    session = part_session(endpoint.address, endpoint.ca_file, endpoint.server_name, seconds=CALL_LIMIT, keep=_POOL)
     session.hooks["response"].append(_refuse_redirect)
     return session
 

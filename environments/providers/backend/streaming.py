@@ -75,7 +75,12 @@ class StreamClient:
         connection: HTTPConnection = (
             ScatteredConnection(str(address.hostname), address.port or 80)
             if self._context is None
-            else ScatteredTls(str(address.hostname), address.port or 443, ssl_context=self._context)
+            else ScatteredTls(
+                str(address.hostname),
+                address.port or 443,
+                ssl_context=self._context,
+                server_hostname=self._endpoint.server_name or None,
+            )
         )
         target = f"{address.path.rstrip('/')}{path}?{urllib.parse.urlencode(query, doseq=True)}"
         token = current_exchange.set(exchange)

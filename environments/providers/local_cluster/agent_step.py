@@ -23,14 +23,17 @@ AgentName = Literal["consul", "openbao", "nomad"]
 
 @dataclass(frozen=True)
 class RunningAgent:
-    """An agent that can be used. `ca` is the certificate (PEM) that its own one is checked against; usually empty.
+    """An agent that can be used.
 
+    `ca` is the certificate (PEM) of the authority that its own one is checked against; empty: the well-known ones.
+    `server_name` is the name that its certificate must have; empty: the host of the address.
     `warning` is what people should know about how it was started, in whole sentences.
     """
 
     address: str
     version: str
     ca: str = ""
+    server_name: str = ""
     warning: str = ""
 
 
@@ -113,7 +116,7 @@ class AgentLocal(OwnThingsOnly):
         return [] if options.address else [Intended(ResourceRef(kind=AGENT_KIND, address=options.agent))]
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
-        """Gives `address`, `version`, `ca` (PEM or empty) and `ours`, whether it runs here."""
+        """Gives `address`, `version`, `ca` (PEM) and `server_name` (or empty), and `ours`: whether it runs here."""
         options: AgentLocalOptions = context.options
         run.before_effect()
         if options.address:
@@ -127,7 +130,13 @@ class AgentLocal(OwnThingsOnly):
             run.log(f"{options.agent} {agent.version} runs at {agent.address}")
             if agent.warning:
                 run.log(f"Warning: {agent.warning}")
-        return {"address": agent.address, "version": agent.version, "ca": agent.ca, "ours": not options.address}
+        return {
+            "address": agent.address,
+            "version": agent.version,
+            "ca": agent.ca,
+            "server_name": agent.server_name,
+            "ours": not options.address,
+        }
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
         """Whether the agent would be started. An existing one is never changed."""

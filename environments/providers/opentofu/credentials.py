@@ -39,10 +39,14 @@ _TITLES: dict[CredentialPart, str] = {"consul": "Consul", "nomad": "Nomad", "ope
 
 @dataclass(frozen=True)
 class Where:
-    """Where a part is, and its CA (PEM; empty: those of the machine)."""
+    """Where a part is, its CA (PEM; empty: those of the machine), and the name that its certificate must have.
+
+    No name: the host of the address.
+    """
 
     address: str
     ca: str = ""
+    server_name: str = ""
 
 
 def module_policy(environment: str) -> str:
@@ -70,6 +74,7 @@ class _Part(Protocol):
     token: str
     ca: str
     address: str
+    server_name: str
 
     def resources(self, owner: Owner) -> list[Intended]:
         """What issuing makes or may leave, all of it shared."""
@@ -133,6 +138,8 @@ class ClusterCredentials:
                 given.callback(self._end, name, issued.accessor, limit, run)
                 variables |= {part.address: where.address, part.token: issued.secret}
                 secrets.append(issued.secret)
+                if where.server_name:
+                    variables[part.server_name] = where.server_name
                 if where.ca:
                     certificates[part.ca] = where.ca
             if "nomad" in parts:
@@ -159,6 +166,7 @@ def _shared(kind: str, address: str, rank: int) -> Intended:
 
 class _Consul:
     token, ca, address = "CONSUL_HTTP_TOKEN", "CONSUL_CACERT", "CONSUL_HTTP_ADDR"
+    server_name = "CONSUL_TLS_SERVER_NAME"
 
     def __init__(self, access: AccessControl, store: KeyValueStore, places: JobPlaces) -> None:
         self._access = access
@@ -192,6 +200,7 @@ class _Consul:
 
 class _Nomad:
     token, ca, address = "NOMAD_TOKEN", "NOMAD_CACERT", "NOMAD_ADDR"
+    server_name = "NOMAD_TLS_SERVER_NAME"
 
     def __init__(self, access: NomadAccess, places: JobPlaces) -> None:
         self._access = access
@@ -224,6 +233,7 @@ class _OpenBao:
     """Deploy creates one policy for all environments, because the service may create none."""
 
     token, ca, address = "VAULT_TOKEN", "VAULT_CACERT", "VAULT_ADDR"
+    server_name = "VAULT_TLS_SERVER_NAME"
 
     def __init__(self, logins: Identities, store: SecretStore) -> None:
         self._logins = logins

@@ -18,11 +18,11 @@ class ConnectedPlaces:
         self._connections = connections
 
     def where(self, part: CredentialPart) -> Where:
-        """Address and CA. Raises `MachineError` when there is no such part, or its CA can't be read."""
+        """Address, CA and name. Raises `MachineError` when there is no such part, or its CA can't be read."""
         endpoint = self._connections().endpoint(_PARTS[part])
         if endpoint.ca_file is None:
-            return Where(endpoint.address)
+            return Where(endpoint.address, server_name=endpoint.server_name)
         try:
-            return Where(endpoint.address, endpoint.ca_file.read_text())
+            return Where(endpoint.address, endpoint.ca_file.read_text(), endpoint.server_name)
         except OSError as error:
             raise MachineError(f"The CA in {endpoint.ca_file} can't be read: {error.strerror}.") from error

@@ -31,7 +31,9 @@ def template() -> Template:
 
 def variables(template: Template, step: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """What a step gives to its job file."""
-    known = {part: {"address": "http://127.0.0.1:1", "ca": ""} for part in ("consul", "openbao", "nomad")}
+    known = {
+        part: {"address": "http://127.0.0.1:1", "ca": "", "server_name": ""} for part in ("consul", "openbao", "nomad")
+    }
     names = {"parameters": check_parameters(template, {**REQUIRED, **parameters}), "steps": known}
     found: dict[str, Any] = render(template.step(step).options["variables"], names, step)
     return found

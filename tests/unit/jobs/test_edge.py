@@ -23,7 +23,9 @@ REQUIRED = {"image": IMAGE, "deployer": "ada", "deployer_token": "a:b"}
 def variables(step: str, **parameters: Any) -> dict[str, Any]:
     """What a step gives to its job file."""
     template = meta_bundle(edge=parameters.get("edge", False)).template()
-    known = {part: {"address": "http://127.0.0.1:1", "ca": ""} for part in ("consul", "openbao", "nomad")}
+    known = {
+        part: {"address": "http://127.0.0.1:1", "ca": "", "server_name": ""} for part in ("consul", "openbao", "nomad")
+    }
     names = {"parameters": check_parameters(template, {**REQUIRED, **parameters}), "steps": known}
     found: dict[str, Any] = render(template.step(step).options["variables"], names, step)
     return found

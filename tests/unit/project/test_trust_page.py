@@ -24,19 +24,19 @@ def test_the_page_is_read_as_a_whole() -> None:
 
 
 def test_the_page_says_what_the_shared_network_gives_away() -> None:
-    """Some jobs share the node's network: text and table say what they get by taking the port of a backend."""
+    """Some jobs share the node's network: text and table say what they get by taking the port of the service."""
     page = PAGE.read_text(encoding="utf-8")
     unprotected = " ".join(page.partition("## What is not protected")[2].split())
     assert (
-        "A job with the network of its node that listens on 8400, 8200, 8500 or 4646 while the service or a backend "
-        "restarts is taken for it" in unprotected
+        "A job with the network of its node that listens on 8400 while the service restarts is taken for it"
+        in unprotected
     )
     (row,) = [
         line
         for line in page.splitlines()
-        if line.startswith("| code in a job with the network of its node, while a backend")
+        if line.startswith("| code in a job with the network of its node, while the service")
     ]
-    assert "everything" in row
+    assert "people's tokens" in row
     assert "no promise" in row
 
 

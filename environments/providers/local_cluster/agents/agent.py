@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,10 +16,12 @@ from environments.private_files import locked, private_folder, remove_folder, wr
 from environments.providers.backend.calls import TITLES, Caller, FixedToken, Part
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
 from environments.providers.local_cluster.agents import processes
+from environments.providers.local_cluster.agents.certificates import ensure_certificate, speaks_plainly
 from environments.providers.local_cluster.agents.patience import Patience, wait_for
 from environments.providers.local_cluster.agents.ports import LOOPBACK, require_free
-from environments.providers.local_cluster.agents.site import Site
+from environments.providers.local_cluster.agents.site import CERTIFICATES, Site
 from environments.providers.local_cluster.agents.supervisor import Program, Supervisor
+from environments.providers.local_cluster.authority import SERVER_NAMES, keep_authority
 
 _FAILED_STARTS = 4
 """After so many starts that it didn't outlive an agent is given up; supervisord waits 1, 2, 3 s between them."""
@@ -48,6 +51,8 @@ class Agent(ABC):
     patience: ClassVar[int] = 20
     """Seconds that it may take to end."""
     umask: ClassVar[str] = "077"
+    other_names: ClassVar[tuple[str, ...]] = ()
+    """Names in its certificate beside `server_name` and its address, which clients need that can't check that name."""
 
     def __init__(self, site: Site, supervisor: Supervisor) -> None:
         self.site = site
@@ -94,7 +99,17 @@ class Agent(ABC):
 
     @property
     def address(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
+        return f"https://{LOOPBACK}:{self.port}"
+
+    @property
+    def server_name(self) -> str:
+        """The name that no certificate of another part has."""
+        return SERVER_NAMES[self.name]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that its certificate is for."""
+        return (self.server_name, LOOPBACK, *self.other_names)
 
     @property
     def folder(self) -> Path:
@@ -107,6 +122,11 @@ class Agent(ABC):
     @property
     def config(self) -> Path:
         return self.folder / "config.json"
+
+    @property
+    def certificate_file(self) -> Path:
+        """Its certificate and the key for it, in one file: replaced in one step, they always belong together."""
+        return self.folder / "server.pem"
 
     @property
     def token_file(self) -> Path:
@@ -153,14 +173,30 @@ class Agent(ABC):
         with self.locked():
             private_folder(self.folder)
             private_folder(self.data)
-            if self.configure() and self.pid() is not None:
+            self.renew_certificate()
+            # A start that was killed may have written the configuration, and left an agent that runs with another one.
+            if (self.configure() or speaks_plainly(LOOPBACK, self.port)) and self.pid() is not None:
                 self._supervisor.stop(self.name)
             if self.pid() is None:
                 for setting, address, port in self.listeners():
                     require_free(self.title, setting, address, port)
             self._supervisor.start(self.name)
+            self._keep_certificates()
             self._set_up()
             self._connect()
+
+    def renew_certificate(self) -> bool:
+        """Keeps a certificate for it (see `ensure_certificate`); returns whether a new one was written."""
+        now = datetime.now(UTC)
+        authority = keep_authority(self.site.credentials, now)
+        return ensure_certificate(self.certificate_file, authority, self.names, self.site.certificate_life, now)
+
+    def _keep_certificates(self) -> None:
+        """Starts what renews the certificates of all agents; again if this version of it keeps them in another way."""
+        with locked(self.site.folder / "certificates.lock"):
+            if write_if_changed(self.site.keeper_file, self.site.keeper_configuration()):
+                self._supervisor.stop(CERTIFICATES)
+            self._supervisor.start(CERTIFICATES)
 
     def observe(self) -> AgentStatus:
         """Observes it, without effects."""
@@ -205,7 +241,13 @@ class Agent(ABC):
 
     def caller(self, token: str | None = None) -> Caller:
         """A client with that token, or with none."""
-        return Caller(self.part, self.address, FixedToken(token) if token else None)
+        return Caller(
+            self.part,
+            self.address,
+            FixedToken(token) if token else None,
+            ca_file=self.site.authority_file,
+            server_name=self.server_name,
+        )
 
     def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
         """Waits for something of this agent, which may not answer meanwhile; a busy machine gets more time.
@@ -251,7 +293,12 @@ class Agent(ABC):
     def _connect(self) -> None:
         with locked(self.site.state / ".connections.lock"):
             connections = self._connections()
-            endpoint = Endpoint(address=self.address, authentication=TokenFile(token_file=self.token_file))
+            endpoint = Endpoint(
+                address=self.address,
+                authentication=TokenFile(token_file=self.token_file),
+                ca_file=self.site.authority_file,
+                server_name=self.server_name,
+            )
             changes: dict[str, Any] = {self.part: endpoint}
             if self.site.ca_file.exists():
                 changes["issuing_ca_file"] = self.site.ca_file

@@ -62,6 +62,8 @@ def speaks_plainly(address: str, port: int) -> bool:
     try:
         with socket.create_connection((address, port), _SECONDS) as plain, anybody.wrap_socket(plain):
             return False
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+        return False  # it ended the connection, and said nothing
     except ssl.SSLError:
         return True
     except OSError:

@@ -9,11 +9,18 @@ from environments.domain.errors import BackendDenied, BackendError, BackendUnava
 from environments.private_files import write_if_changed
 from environments.providers.backend.calls import Caller, Part
 from environments.providers.local_cluster.agents.agent import Agent
+from environments.providers.local_cluster.agents.patience import wait_for
 from environments.providers.local_cluster.agents.ports import LOOPBACK
 from environments.providers.local_cluster.agents.site import DATACENTER, NODE
 
 _MANAGEMENT_POLICY = "00000000-0000-0000-0000-000000000001"
 """Id of the policy `global-management`, the same in every Consul."""
+
+_READING_SECONDS = 20.0
+"""Within which Consul has read its log after a start."""
+
+_RELOADED = ("recursors",)
+"""Settings that may change with the machine, and that a reload takes over."""
 
 
 class ConsulAgent(Agent):
@@ -22,6 +29,7 @@ class ConsulAgent(Agent):
     name: ClassVar[str] = "consul"
     part: ClassVar[Part] = "consul"
     binary: ClassVar[str] = "consul"
+    other_names: ClassVar[tuple[str, ...]] = (f"server.{DATACENTER}.consul",)
     _reread = False
 
     @property
@@ -42,16 +50,34 @@ class ConsulAgent(Agent):
         ]
 
     def configure(self) -> bool:
-        # Before the first start there is no CA; afterwards its file is all that changes, and a reload is enough.
-        self._reread = self._write() and self.pid() is not None
-        return False
+        before, configuration = self._written(), self._configuration()
+        changed = write_if_changed(self.config, json.dumps(configuration, indent=2) + "\n")
+        # What the checks trust grows when OpenBao has made the CA of environments.
+        trusts_more = self._write_trusted()
+        must_start_again = changed and _lasting(before) != _lasting(configuration)
+        self._reread = (changed or trusts_more) and self.pid() is not None
+        return must_start_again
 
-    def _write(self) -> bool:
-        return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
+    def _written(self) -> dict[str, Any]:
+        """The configuration of the last start; empty if there is none."""
+        try:
+            found = json.loads(self.config.read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def _trusted_file(self) -> Path:
+        """Authorities (PEM): that of the parts, and that of environments, whose services Consul checks."""
+        return self.folder / "trusted.pem"
+
+    def _write_trusted(self) -> bool:
+        found = [path.read_text() for path in (self.site.authority_file, self.site.ca_file) if path.exists()]
+        return write_if_changed(self._trusted_file, "".join(found))
 
     def _configuration(self) -> dict[str, Any]:
         chosen, ports = self.site.chosen, self.site.ports
-        config: dict[str, Any] = {
+        return {
             "server": True,
             "bootstrap_expect": 1,
             "node_name": NODE,
@@ -62,8 +88,8 @@ class ConsulAgent(Agent):
             "advertise_addr": LOOPBACK,
             "addresses": {"dns": ports.dns_address},
             "ports": {
-                "http": ports.consul_http,
-                "https": -1,
+                "http": -1,
+                "https": ports.consul_http,
                 "grpc": -1,
                 "grpc_tls": -1,
                 "dns": ports.consul_dns,
@@ -80,6 +106,17 @@ class ConsulAgent(Agent):
             },
             "encrypt": chosen.gossip_key,
             "connect": {"enabled": False},
+            # A reload reads the certificate and the authorities again.
+            "tls": {
+                "defaults": {
+                    "ca_file": str(self._trusted_file),
+                    "cert_file": str(self.certificate_file),
+                    "key_file": str(self.certificate_file),
+                    "verify_incoming": False,
+                    "verify_outgoing": True,
+                },
+                "internal_rpc": {"verify_incoming": True, "verify_server_hostname": True},
+            },
             "enable_agent_tls_for_checks": True,
             "performance": {"raft_multiplier": 1},
             # Everything comes from one address here: Nomad's watches, the service's, and the user's.
@@ -89,14 +126,11 @@ class ConsulAgent(Agent):
             "disable_update_check": True,
             "log_level": "INFO",
         }
-        if self.site.ca_file.exists():
-            config["tls"] = {"defaults": {"ca_file": str(self.site.ca_file)}}
-        return config
 
     def trust_ca(self) -> None:
         """Makes HTTPS checks believe the cluster's CA, without a restart."""
         with self.locked():
-            if self._write():
+            if self._write_trusted():
                 self.admin().call("PUT", "/v1/agent/reload")
 
     def set_up(self) -> None:
@@ -134,6 +168,10 @@ class ConsulAgent(Agent):
             return True
 
         self.wait_until(bootstrapped, "setting up access control")
+        # Right after a start Consul refuses every token, until it has read its own log.
+        wait_for(lambda: _is_accepted(admin) or _is_accepted(bootstrap), _READING_SECONDS)
+        if _is_accepted(admin):
+            return
         body = {
             "SecretID": chosen.consul_admin,
             "Description": "calvinverse admin",
@@ -165,6 +203,11 @@ class ConsulAgent(Agent):
     def health(self) -> tuple[str, str]:
         version = str(self.admin().call("GET", "/v1/agent/self")["Config"]["Version"])
         return version, "" if _leads(self.caller()) else "it has no leader"
+
+
+def _lasting(configuration: dict[str, Any]) -> dict[str, Any]:
+    """The part of it that only a start reads."""
+    return {key: value for key, value in configuration.items() if key not in _RELOADED}
 
 
 def _leads(caller: Caller) -> bool:

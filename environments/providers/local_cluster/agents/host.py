@@ -7,12 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from environments.domain.errors import BackendDenied, BackendError, InvalidInput
+from environments.addresses import exposes_tokens
+from environments.domain.errors import BackendDenied, BackendError, InvalidInput, UnsafeAddress
 from environments.private_files import locked
 from environments.providers.backend.calls import TITLES, Caller, FixedToken, Part
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
 from environments.providers.local_cluster.agent_step import FoundAgent, RunningAgent
 from environments.providers.local_cluster.agents.local import BINARIES, LocalAgents
+from environments.providers.local_cluster.agents.moving import stop_service_of_plain_agents
 from environments.providers.local_cluster.agents.ports import Ports
 from environments.providers.local_cluster.trust.cluster import Trust
 from environments.providers.local_cluster.trust_step import Lack
@@ -39,15 +41,23 @@ class LocalCluster:
         agents = self._agents(binaries, ports, infra_image)
         started = agents.agent(agent)
         started.claim(owner)
+        stop_service_of_plain_agents(agents.nomad)
         started.start()
         if agent == "nomad" and agents.consul.pid() is not None:
             agents.consul.trust_ca()  # Nomad comes after both, so the CA is there by now
         status = started.observe()
-        return RunningAgent(address=status.address, version=status.version, warning=started.warning)
+        return RunningAgent(
+            address=status.address,
+            version=status.version,
+            ca=started.site.authority_file.read_text(),
+            server_name=started.server_name,
+            warning=started.warning,
+        )
 
     def adopt(self, agent: str, address: str, token_file: str, ca_file: str) -> RunningAgent:
         """Sees that it answers and takes the token, and keeps where it is. Raises `BackendError`, `InvalidInput`."""
         part = _PARTS[agent]
+        _require_safe(part, address)
         if not token_file:
             raise InvalidInput(
                 f"To use {TITLES[part]} at {address}, a file with a token for it is needed.",
@@ -121,6 +131,15 @@ class LocalCluster:
             fault = error.errors(include_url=False)[0]
             raise InvalidInput(f"The ports don't fit: {'.'.join(map(str, fault['loc']))}: {fault['msg']}.") from error
         return LocalAgents(self._state, paths, chosen, infra_image)
+
+
+def _require_safe(part: Part, address: str) -> None:
+    """Raises `UnsafeAddress` for plain HTTP beyond loopback."""
+    if exposes_tokens(address):
+        raise UnsafeAddress(
+            f"{TITLES[part]} at {address} is not used: over plain HTTP, tokens could be read on the way.",
+            hint="Give it TLS and its https:// address; plain HTTP is only for agents on this machine.",
+        )
 
 
 def _version(part: Part, endpoint: Endpoint) -> str:

@@ -1,8 +1,10 @@
 """Consul, OpenBao and Nomad of one state folder, together."""
 
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 from environments.domain.errors import InvalidInput
@@ -14,14 +16,16 @@ from environments.providers.local_cluster.agents.isolating import KEEPER
 from environments.providers.local_cluster.agents.nomad import NomadAgent
 from environments.providers.local_cluster.agents.openbao import OpenBaoAgent
 from environments.providers.local_cluster.agents.ports import Ports
-from environments.providers.local_cluster.agents.site import Site, choose, chosen_file
+from environments.providers.local_cluster.agents.site import CERTIFICATES, Site, choose, chosen_file
 from environments.providers.local_cluster.agents.supervisor import Program, Supervisor
+from environments.providers.local_cluster.authority import CERTIFICATE_LIFE
 
 BINARIES = ("consul", "bao", "nomad")
 """The programs that run them."""
 NAMES = ("consul", "openbao", "nomad")
 """In the order of starting; Consul and OpenBao don't need each other, Nomad needs both."""
 
+_CERTIFICATE_KEEPER = "environments.providers.local_cluster.agents.certificate_keeper"
 
 _removing = threading.Lock()
 
@@ -31,17 +35,27 @@ class LocalAgents:
 
     `binaries` has the paths of `consul`, `bao` and `nomad`; what is missing can't be started. `ports` counts when the
     folder is new; later, None or the same. `infra_image` is what holds the network of a group in bridge mode, by its
-    content; without it no group gets one. Making this object writes nothing but the values chosen for a new cluster
+    content; without it no group gets one. `certificate_life`: how long a certificate of an agent is valid; it is
+    renewed when two thirds of that are over. Making this object writes nothing but the values chosen for a new cluster
     (0600).
     """
 
     def __init__(
-        self, state: Path, binaries: Mapping[str, Path], ports: Ports | None = None, infra_image: str = ""
+        self,
+        state: Path,
+        binaries: Mapping[str, Path],
+        ports: Ports | None = None,
+        infra_image: str = "",
+        certificate_life: timedelta = CERTIFICATE_LIFE,
     ) -> None:
         state = state.absolute()
         private_folder(state)
         self.site = Site(
-            state, {name: path.absolute() for name, path in binaries.items()}, choose(state, ports), infra_image
+            state,
+            {name: path.absolute() for name, path in binaries.items()},
+            choose(state, ports),
+            infra_image,
+            certificate_life,
         )
         programs: dict[str, Program] = {}
         supervisor = Supervisor(self.site.folder / "supervisor", programs, agents_environment(self.site.folder))
@@ -51,6 +65,10 @@ class LocalAgents:
         self.nomad = NomadAgent(self.site, supervisor)
         programs.update({agent.name: agent.program() for agent in self.all()})
         programs[KEEPER] = self.nomad.isolation.program()
+        programs[CERTIFICATES] = Program(
+            command=(sys.executable, "-I", "-m", _CERTIFICATE_KEEPER, str(self.site.keeper_file)),
+            log=self.site.folder / "logs" / f"{CERTIFICATES}.log",
+        )
 
     @staticmethod
     def exist(state: Path) -> bool:

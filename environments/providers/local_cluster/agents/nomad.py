@@ -19,6 +19,7 @@ from environments.providers.local_cluster.agents.isolating import ISOLATED_META,
 from environments.providers.local_cluster.agents.ports import LOOPBACK
 from environments.providers.local_cluster.agents.site import DATACENTER, NODE, VOLUME_OWNER, Site
 from environments.providers.local_cluster.agents.supervisor import Supervisor
+from environments.providers.local_cluster.authority import SERVER_NAMES
 from environments.providers.local_cluster.isolation.model import DnsServer, Network
 
 _ADMIN_NAME = "calvinverse-admin"
@@ -41,6 +42,7 @@ class NomadAgent(Agent):
     name: ClassVar[str] = "nomad"
     part: ClassVar[Part] = "nomad"
     binary: ClassVar[str] = "nomad"
+    other_names: ClassVar[tuple[str, ...]] = ("server.global.nomad", "client.global.nomad")
     # Tasks that don't run as root must be able to enter the folders below `local`; the data folder itself is closed.
     umask: ClassVar[str] = "022"
 
@@ -155,6 +157,16 @@ class NomadAgent(Agent):
             "leave_on_terminate": False,
             "log_level": "INFO",
             "acl": {"enabled": True},
+            # SIGHUP reads the certificate again.
+            "tls": {
+                "http": True,
+                "rpc": True,
+                "ca_file": str(self.site.authority_file),
+                "cert_file": str(self.certificate_file),
+                "key_file": str(self.certificate_file),
+                "verify_server_hostname": True,
+                "verify_https_client": False,
+            },
             "limits": {"http_max_conns_per_client": 1000},
             "server": {
                 "enabled": True,
@@ -203,6 +215,9 @@ class NomadAgent(Agent):
             },
             "consul": {
                 "address": f"{LOOPBACK}:{ports.consul_http}",
+                "ssl": True,
+                "verify_ssl": True,
+                "ca_file": str(self.site.authority_file),
                 "token": chosen.consul_nomad,
                 "server_auto_join": False,
                 "client_auto_join": False,
@@ -211,7 +226,9 @@ class NomadAgent(Agent):
             },
             "vault": {
                 "enabled": True,
-                "address": f"http://{LOOPBACK}:{ports.openbao_http}",
+                "address": f"https://{LOOPBACK}:{ports.openbao_http}",
+                "ca_file": str(self.site.authority_file),
+                "tls_server_name": SERVER_NAMES["openbao"],
                 "jwt_auth_backend_path": "jwt-nomad",
                 "create_from_role": "environment",
                 "default_identity": {"aud": ["vault.io"], "ttl": "1h"},

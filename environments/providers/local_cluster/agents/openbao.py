@@ -82,7 +82,9 @@ class OpenBaoAgent(Agent):
                     "tcp": {
                         "address": f"{LOOPBACK}:{ports.openbao_http}",
                         "cluster_address": f"{LOOPBACK}:{ports.openbao_cluster}",
-                        "tls_disable": True,
+                        # SIGHUP reads it again.
+                        "tls_cert_file": str(self.certificate_file),
+                        "tls_key_file": str(self.certificate_file),
                     }
                 }
             ],

@@ -1,10 +1,13 @@
 """What the agents of one local cluster share: folders, ports, binaries, and secrets chosen before anything starts."""
 
+import json
 import secrets
 import uuid
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,9 +16,12 @@ from environments.domain.errors import InvalidInput, MachineError
 from environments.private_files import locked, write_private
 from environments.providers.backend.connections import CONNECTIONS_FILE
 from environments.providers.local_cluster.agents.ports import Ports
+from environments.providers.local_cluster.authority import CERTIFICATE_LIFE, authority_file
 
 DATACENTER = "dc1"
 NODE = "calvinverse"
+CERTIFICATES = "certificates"
+"""The program that renews the certificates of the agents, as supervisor knows it."""
 VOLUME_OWNER = 10001
 """User and group id of the service inside its container."""
 
@@ -53,6 +59,7 @@ class Site:
     chosen: Chosen
     infra_image: str = ""
     """By its content: what Nomad runs to hold the network of a group. Empty: no group has a network of its own."""
+    certificate_life: timedelta = CERTIFICATE_LIFE
 
     @property
     def ports(self) -> Ports:
@@ -65,7 +72,7 @@ class Site:
 
     @property
     def credentials(self) -> Path:
-        """Admin tokens, keys and the CA's certificate."""
+        """Admin tokens, keys, the authority of the parts, and the certificate of the CA of environments."""
         return self.state / "credentials"
 
     @property
@@ -79,8 +86,27 @@ class Site:
 
     @property
     def ca_file(self) -> Path:
-        """The certificate of the cluster's CA; exists after OpenBao's first start."""
+        """The certificate of the CA of environments; exists after OpenBao's first start."""
         return self.credentials / "ca.pem"
+
+    @property
+    def authority_file(self) -> Path:
+        """The certificate of the authority that signs those of the agents; exists after the first start of one."""
+        return authority_file(self.credentials)
+
+    @property
+    def keeper_file(self) -> Path:
+        """What the program that renews the certificates of the agents is told."""
+        return self.folder / CERTIFICATES / "config.json"
+
+    def keeper_configuration(self) -> str:
+        """Its content. With another version of the program it is another one, so that the program starts again."""
+        told = {
+            "state": str(self.state),
+            "life": self.certificate_life.total_seconds(),
+            "version": version("calvinverse"),
+        }
+        return json.dumps(told, indent=2) + "\n"
 
     def token_file(self, agent: str) -> Path:
         """The admin token for that agent."""

@@ -1,11 +1,13 @@
 """The file that says where the cluster is: what is wrong with it is told by line or key, without values."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from environments.domain.errors import MachineError
-from environments.providers.backend.connections import Connections
+from environments.domain.errors import MachineError, UnsafeAddress
+from environments.providers.backend.connections import Connections, Endpoint, TokenFile
+from environments.providers.local_cluster.agents.host import LocalCluster
 
 
 @pytest.mark.parametrize(
@@ -40,3 +42,23 @@ def test_a_file_without_connections_says_why(tmp_path: Path, content: bytes, tol
     assert caught.value.message == f"The file {path} doesn't hold connections: {told}."
     assert "secret" not in caught.value.message
     assert (caught.value.hint or "").startswith("Correct it")
+
+
+@pytest.mark.parametrize(
+    "address", ["http://consul.example:8500", "HTTP://192.0.2.1:8500", "http://[2001:db8::1]:8500"]
+)
+def test_plain_http_beyond_loopback_is_refused(tmp_path: Path, address: str) -> None:
+    path = tmp_path / "connections.json"
+    path.write_text(json.dumps({"consul": {"address": address, "authentication": {"token_file": "token"}}}))
+    with pytest.raises(MachineError, match=r"consul\.address: over plain HTTP beyond loopback, tokens could be"):
+        Connections.load(path)
+    with pytest.raises(UnsafeAddress, match="is not used: over plain HTTP") as refused:
+        LocalCluster(tmp_path).adopt("consul", address, str(tmp_path / "token"), "")
+    assert "https:// address" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://consul.example:8501", "http://127.0.0.1:8500", "http://[::1]:8500", "http://localhost:8500"]
+)
+def test_tls_and_loopback_are_used_as_they_are(address: str, tmp_path: Path) -> None:
+    assert Endpoint(address=address, authentication=TokenFile(token_file=tmp_path / "token")).address == address
