@@ -162,9 +162,11 @@ def test_a_taken_port_is_named_with_who_has_it(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_agent_that_cannot_run_says_why(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", ["0", "1.5"])
+def test_an_agent_that_cannot_run_says_why(tmp_path: Path, seconds: str) -> None:
+    """Whether it ends at once, or after it has run for a moment, as on a busy machine."""
     broken = tmp_path / "consul"
-    broken.write_text("#!/bin/sh\necho this machine is haunted\nexit 1\n")
+    broken.write_text(f"#!/bin/sh\necho this machine is haunted\nsleep {seconds}\nexit 1\n")
     broken.chmod(0o755)
     binaries = {**require("bao", "nomad"), "consul": broken}
     ports, _claim = claim_ports()

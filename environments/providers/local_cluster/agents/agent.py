@@ -255,11 +255,17 @@ class Agent(ABC):
         Stops it and raises `BackendUnavailable`, with the last lines of its log, when it doesn't come.
         """
         failed: set[int] = set()
+        seen: set[int] = set()
         fails = False
 
         def settled() -> bool:
             nonlocal fails
-            if self.pid() is None and (start := self._supervisor.failed_start(self.name)) is not None:
+            if (pid := self.pid()) is not None:
+                # One that ends after a second or more is started again at once, and no failed start is seen.
+                seen.add(pid)
+                if fails := len(seen) > _FAILED_STARTS:
+                    return True
+            elif (start := self._supervisor.failed_start(self.name)) is not None:
                 failed.add(start)
                 fails = len(failed) >= _FAILED_STARTS
                 return fails
