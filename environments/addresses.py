@@ -12,6 +12,11 @@ def check_address(text: str) -> str:
     """The address of a service, checked: http or https, a host, usually a port. Raises `InvalidInput`."""
     wrong = f"{text!r} is not the address of a service"
     scheme, separator, rest = text.partition("://")
+    if "@" in rest:
+        # It would be sent instead of the token, and isn't shown: it may hold a password.
+        raise InvalidInput(
+            "The address of a service holds no name and no password.", hint="Leave out what is before the @."
+        )
     if not separator:
         likely = text if ":" in text else f"{text or '127.0.0.1'}:{urlsplit(DEFAULT_ADDRESS).port}"
         likely = f"http://{likely}" if is_loopback(f"http://{likely}") else f"https://{likely}"

@@ -32,6 +32,16 @@ def test_what_is_no_address_is_told(address: str, said: str, hint: str) -> None:
     assert hint in refused.value.hint
 
 
+@pytest.mark.parametrize(
+    "address", ["https://ada:hunter22@here", "http://cv_hunter22@127.0.0.1:8400", "x://ada:hunter22@y"]
+)
+def test_an_address_with_a_password_is_refused_without_showing_it(address: str) -> None:
+    """The client would send it instead of the token."""
+    with pytest.raises(InvalidInput, match="holds no name and no password") as refused:
+        check_address(address)
+    assert "hunter22" not in f"{refused.value.message}{refused.value.hint}{refused.value.details}"
+
+
 @pytest.mark.parametrize("address", ["http://127.0.0.1:8400", "https://here/", "http://[::1]:8400", "HTTP://here:1"])
 def test_what_is_an_address_stays_as_it_is(address: str) -> None:
     assert check_address(address) == address
