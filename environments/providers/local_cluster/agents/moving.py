@@ -13,7 +13,7 @@ from environments.providers.backend.calls import Caller, FixedToken
 from environments.providers.local_cluster.agents.certificates import speaks_plainly
 from environments.providers.local_cluster.agents.nomad import NomadAgent
 from environments.providers.local_cluster.agents.patience import wait_for
-from environments.providers.local_cluster.agents.ports import LOOPBACK
+from environments.providers.local_cluster.agents.ports import LOOPBACK, holder_of
 from environments.providers.local_cluster.trust.names import MANAGER_JOB, MANAGER_NAMESPACE
 
 _SECONDS = 40.0
@@ -26,7 +26,9 @@ def stop_service_of_plain_agents(nomad: NomadAgent) -> bool:
     The step that updates the service starts it again. Where it can't be stopped the agents move anyway.
     """
     with locked(nomad.site.folder / "moving.lock"):
-        if nomad.pid() is None or not speaks_plainly(LOOPBACK, nomad.port):
+        pid = nomad.pid()
+        # The admin's token goes there in plain HTTP: not to somebody who took the port while Nomad starts.
+        if pid is None or holder_of(nomad.port, pid) is None or not speaks_plainly(LOOPBACK, nomad.port):
             return False
         with contextlib.suppress(CalvinverseError, OSError):
             caller = Caller(

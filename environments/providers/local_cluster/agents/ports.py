@@ -113,13 +113,16 @@ def require_free(title: str, setting: str, address: str, port: int) -> None:
     )
 
 
-def holder_of(port: int) -> str | None:
-    """`name (pid)` of a process that has a socket on this local port; None if that can't be seen, or it is ending."""
+def holder_of(port: int, only: int | None = None) -> str | None:
+    """`name (pid)` of a process that has a socket on this local port; None if that can't be seen, or it is ending.
+
+    `only`: the id of the one process that counts.
+    """
     inodes = {inode for table in ("tcp", "udp", "tcp6", "udp6") for inode in _sockets(table, port)}
     wanted = {f"socket:[{inode}]" for inode in inodes}
     if not wanted:
         return None
-    for pid in processes.every():
+    for pid in processes.every() if only is None else (only,):
         if wanted.intersection(processes.open_files(pid)) and not processes.is_ending(pid):
             with contextlib.suppress(OSError):  # it has just ended
                 return f"{Path(f'/proc/{pid}/comm').read_text().strip()} ({pid})"
