@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
+from environments import cni
+from environments.providers.local_cluster.isolation import keeping
 from environments.providers.local_cluster.isolation.adopting import connected, replaced
+from environments.providers.local_cluster.isolation.firewall import Firewall
 from environments.providers.local_cluster.isolation.model import Allocation, Network
+from environments.providers.local_cluster.isolation.records import Records, Settings
+from tests.fakes.iptables import Iptables
 
 NETWORK = Network("nomad")
 FIRST, SECOND = "3395205e-44ee-2e50-1c53-016906f9864d", "ea786c6d-8b16-9e13-ad72-16ae1137f7e4"
@@ -92,3 +97,22 @@ def test_leases_without_a_result_and_other_files_are_passed_over(tmp_path: Path)
     (tmp_path / "leases" / "172.28.0.3").write_text("")
     (tmp_path / "leases" / "last_reserved_ip.0").write_text("172.28.0.3")
     assert found(tmp_path) == []
+
+
+def test_adopting_puts_the_right_record_in_place_of_an_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nothing says whose the container is: it reaches nothing then, instead of what the old one reached."""
+    iptables = Iptables()
+    monkeypatch.setattr(keeping, "Firewall", lambda: Firewall(iptables.run, ipv6=True))
+    monkeypatch.setattr(cni, "LEASES", tmp_path / "leases")
+    monkeypatch.setattr(cni, "RESULTS", tmp_path / "results")
+    records = Records(tmp_path / "isolation")
+    network = Network("cvunit0")
+    records.write_settings(Settings(network, Path("/usr/lib/cni/firewall")))
+    records.add(Allocation(FIRST, "blue", IPv4Address("172.28.0.2")))
+    connect(tmp_path, SECOND, "172.28.0.2", "cvunit0", NOMAD_NAMESPACE="green")
+    keeping.adopt(records.folder)
+    assert [(each.id, each.environment) for each in records.allocations()] == [(SECOND, "green")]
+    records.add(Allocation(FIRST, "blue", IPv4Address("172.28.0.2")))
+    (tmp_path / "results" / f"nomad-{SECOND}-eth0").unlink()
+    keeping.adopt(records.folder)
+    assert list(records.allocations()) == []

@@ -69,7 +69,8 @@ def test_an_allocation_is_recorded_and_its_rules_stand_before_its_tasks_start(re
     assert iptables.passes(Packet("172.26.64.2", "198.51.100.1", "nomad", "eth0"))
     assert not iptables.passes(Packet("172.26.64.3", "198.51.100.1", "nomad", "eth0"))
     assert not iptables.passes(Packet("172.26.64.2", "172.26.64.3", "nomad", "nomad"))
-    assert iptables.calls[-1][:6] == ("ip", "link", "set", "dev", "nomad", "type")
+    bridge = ("ip", "link", "set", "dev", "nomad", "type", "bridge")
+    assert iptables.calls[-1] == (*bridge, "nf_call_iptables", "1", "nf_call_ip6tables", "1")
 
 
 def test_an_allocation_that_ends_is_forgotten_by_its_id_alone(records: Records) -> None:
