@@ -317,6 +317,7 @@ def test_a_namespace_that_is_not_there_has_nothing(nomad: NomadApi, name: str) -
     assert nomad.running(name) == {}
     assert nomad.volumes(name) == []
     assert nomad.variables(name) == []
+    assert nomad.given_ports(name) == []
 
 
 def test_volumes_are_listed_by_namespace(nomad: NomadApi, namespace: str, real: Callable[[], Connections]) -> None:

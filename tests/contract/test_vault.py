@@ -5,13 +5,22 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
 
+from environments.domain.entry_points import certificate_names
 from environments.domain.environment import Environment
-from environments.domain.errors import BackendDenied, ForeignResource, NotFound
+from environments.domain.errors import BackendDenied, BackendError, ForeignResource, NotFound
 from environments.domain.json_values import as_floats, same
 from environments.domain.lifecycle import State
 from environments.domain.references import SecretReference
 from environments.providers.backend.connections import Connections
+from environments.providers.edge.certificates import (
+    EdgeCertificateHandler,
+    differing,
+    role_address,
+    role_fields,
+    role_name,
+)
 from environments.providers.nomad.access_ports import Identity
 from environments.providers.vault.client import VaultClient
 from environments.providers.vault.logins_client import Logins
@@ -19,8 +28,11 @@ from environments.providers.vault.pki_client import Pki
 from environments.providers.vault.ports import Certificate
 from environments.providers.vault.revealing import Revealing
 from environments.providers.vault.secrets_client import Secrets
+from environments.steps.base import Owner, Presence
 from environments.steps.marks import MARK
+from images.edge.app.service import make_key
 from tests.fakes.backends.vault import MemoryLogins, MemoryPki, MemorySecrets
+from tests.support.step_harness import Run
 
 
 @dataclass
@@ -148,6 +160,28 @@ def test_certificates_are_known_by_their_mark_until_they_are_revoked_with_their_
     assert _of(vault, f"{name}-b") == []
     vault.pki.revoke_leases(f"{name}-b")
     vault.pki.remove_role(f"{name}-b")
+
+
+def test_a_request_is_signed_for_the_names_that_are_given_and_known_by_its_mark(vault: VaultHarness, name: str) -> None:
+    owner, domain = Owner(f"env-{name}", name), "apps.example.org"
+    fields = role_fields(owner, domain, timedelta(hours=1))
+    vault.pki.write_role(role_name(name), fields)
+    present = vault.pki.role(role_name(name))
+    assert differing(present, fields) == []
+    _, request = make_key()
+    names = certificate_names(name, ("api", "web"), domain)
+    chain = vault.pki.sign(role_name(name), request, names)
+    leaf = x509.load_pem_x509_certificate(chain.encode())
+    told = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert set(told.get_values_for_type(x509.DNSName)) == set(names)
+    handler = EdgeCertificateHandler(vault.pki, lambda: datetime.now(UTC))
+    assert handler.observe(role_address(name), owner).detail == "1 certificate not revoked"
+    if isinstance(vault.pki, Pki):
+        for others in (certificate_names("another", ("web",), domain), ("calvinverse.example.org",)):
+            with pytest.raises(BackendError):
+                vault.pki.sign(role_name(name), request, others)
+    handler.destroy(role_address(name), owner, Run())
+    assert handler.observe(role_address(name), owner).presence is Presence.ABSENT
 
 
 def test_the_ca_is_text(vault: VaultHarness) -> None:

@@ -19,6 +19,7 @@ from environments.providers.opentofu.keys import VaultModuleKeys, module_key_res
 from environments.providers.opentofu.provide import make_broker
 from environments.providers.vault.revealing import Revealing
 from environments.steps.base import Intended, Owner, Presence, StepContext
+from images.edge.app.service import make_key
 from tests.support.cluster import Cluster
 from tests.support.parts import parts_of
 from tests.support.step_harness import Run
@@ -120,7 +121,10 @@ def test_the_service_logs_in_everywhere_and_has_its_rights(cluster: Cluster, man
     assert vault.call("GET", f"/v1/secret/data/{path}")["data"]["data"] == {"password": "x"}
     assert vault.call("GET", f"/v1/secret/metadata/{path}")["data"]["current_version"] == 1
     vault.call("DELETE", f"/v1/secret/metadata/{path}")
-    vault.call("POST", "/v1/pki/roles/of-the-service", {"allow_any_name": True, "generate_lease": True})
+    role = {"allow_any_name": True, "generate_lease": True, "key_type": "ec", "key_bits": 256}
+    vault.call("POST", "/v1/pki/roles/of-the-service", role)
+    _, request = make_key()
+    vault.call("POST", "/v1/pki/sign/of-the-service", {"csr": request, "common_name": "x", "ttl": "60s"})
     admin = cluster.connections.caller("vault")
     admin.call("POST", "/v1/pki/issue/of-the-service", {"common_name": "x", "ttl": "60s"})
     prefix = "pki/issue/of-the-service"

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from environments.providers.vault.ports import Certificate, CertificateAuthority
 from environments.steps.base import Clock, Observation, Owner, Presence, StepRun
-from environments.steps.marks import ABSENT, foreign
+from environments.steps.marks import ABSENT, counted, foreign
 
 CERTIFICATE_KIND = "edge.certificate"
 SIGN = "pki/sign/"
@@ -86,7 +86,7 @@ class EdgeCertificateHandler:
             return ABSENT
         if not good and role is not None and _whose(role, owner) is Presence.FOREIGN:
             return Observation(Presence.FOREIGN, f"its ou is {str(role.get('ou'))[:60]}")
-        return Observation(Presence.OURS, f"{len(good)} certificates not revoked")
+        return Observation(Presence.OURS, f"{counted(len(good), 'certificate')} not revoked")
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Removes the role first, so that nothing is signed after the revocation."""

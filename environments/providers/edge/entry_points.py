@@ -29,7 +29,7 @@ from environments.service.entry_points import EntryPoints
 from environments.service.shapes import TEXT, Shape, table
 from environments.steps.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.steps.changes import OwnThingsOnly, change
-from environments.steps.marks import ABSENT, whose
+from environments.steps.marks import ABSENT, counted, whose
 from environments.steps.options import faults, has_expression
 
 ROUTE_KIND = "edge.route"
@@ -195,7 +195,7 @@ class RouteHandler:
         serving, live = self._entry_points.edges(owner.id, service)
         if not published and not serving:
             return ABSENT
-        return Observation(Presence.OURS, f"{serving} of {live} edges serve it")
+        return Observation(Presence.OURS, f"served by {serving} of {counted(live, 'edge')}")
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Withdraws it, and waits until no edge serves it."""
