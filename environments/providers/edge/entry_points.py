@@ -29,12 +29,16 @@ from environments.service.entry_points import EntryPoints
 from environments.service.shapes import TEXT, Shape, table
 from environments.steps.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.steps.changes import OwnThingsOnly, change
+from environments.steps.entry_points import Healthy, Instances
 from environments.steps.marks import ABSENT, counted, whose
 from environments.steps.options import faults, has_expression
 
 ROUTE_KIND = "edge.route"
 
 _PAUSE = 0.1
+
+_HEALTH_SECONDS = 10.0
+"""How long a service without a healthy instance is waited for before it is published."""
 
 _SHORT_DOMAIN = "a.b"
 """Which domain a service has isn't known when a template is pushed; what is too long below this is so below any."""
@@ -65,8 +69,10 @@ class EdgeEntryPoints(OwnThingsOnly):
         entry_points: EntryPoints,
         nomad: NomadApi,
         authority: CertificateAuthority,
+        instances: Instances,
         lifetime: timedelta = LIFETIME,
     ) -> None:
+        self._instances = instances
         self._entry_points = entry_points
         self._nomad = nomad
         self._authority = authority
@@ -127,6 +133,7 @@ class EdgeEntryPoints(OwnThingsOnly):
             if differing(check_role(self._authority, owner), fields):
                 run.before_effect()
                 self._authority.write_role(role_name(owner.name), fields)
+            self._await_instances(owner, public, run)
             run.before_effect()
             self._entry_points.publish(owner.id, public)
             self._wait(owner, public, run)
@@ -162,6 +169,19 @@ class EdgeEntryPoints(OwnThingsOnly):
                 f"There is no namespace {owner.name!r} of this environment in Nomad, so no service to lead to.",
                 hint=f"Let the step need the step {JOB_STEPS} that runs the service.",
             )
+
+    def _await_instances(self, owner: Owner, public: Sequence[str], run: StepRun) -> None:
+        """Waits a moment for healthy instances: Consul's catalogue learns of health after the agent that checks it."""
+        started = run.time_left
+        while True:
+            healthy = self._instances.healthy(owner, public)
+            lacking = [service for service in public if not healthy.get(service, Healthy()).addresses]
+            if not lacking:
+                return
+            if started - run.time_left > _HEALTH_SECONDS:
+                run.log(f"no instance is healthy at a dynamic port, so people see the status 503: {', '.join(lacking)}")
+                return
+            run.wait(_PAUSE)
 
     def _wait(self, owner: Owner, public: Sequence[str], run: StepRun) -> None:
         live = 0

@@ -204,3 +204,12 @@ def test_certificates_of_another_environment_stay(world: StepHarness) -> None:
     world.pki.issue("alpha--edge")
     world.destroy("edge.certificate", ROLE, owner=Owner("env-9", ALPHA.name))
     assert len(world.pki.unrevoked()) == 1
+
+
+def test_a_service_without_a_healthy_instance_is_published_after_a_moment(world: StepHarness) -> None:
+    for instance in world.consul.instances("alpha--web")[1]:
+        world.consul.deregister(instance)
+    run = Run(limit=60.0)
+    world.apply(KIND, PUBLIC, run)
+    assert run.lines == ["no instance is healthy at a dynamic port, so people see the status 503: web"]
+    assert world.entry_points.published() != []
