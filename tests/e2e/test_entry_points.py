@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,7 @@ def test_two_environments_answer_at_both_of_their_names_by_http2(world: World) -
         assert view.outputs["url"].value == entry.url
     for name in ("one", "two"):
         for host in (f"web--{name}.{DOMAIN}", f"web.{name}.{DOMAIN}"):
+            until(partial(answers, world, host), f"{host} answers")
             code, body = world.get(host)
             assert (code, body.split()[0].decode()) == (200, name)
             with world.connect(host, alpn="h2") as connection:
@@ -129,6 +131,11 @@ def test_two_environments_answer_at_both_of_their_names_by_http2(world: World) -
                 connection.sendall(h2.preface() + h2.headers(1, asked))
                 assert f"{name} ".encode() in receive(connection, f"{name} ".encode())
                 connection.sendall(h2.goaway())
+
+
+def answers(world: World, host: str) -> bool:
+    """Whether an instance answers for a host."""
+    return world.get(host)[0] == 200
 
 
 def test_a_socket_and_a_stream_pass(world: World) -> None:
@@ -187,7 +194,7 @@ def test_nobody_reaches_a_service_whose_template_says_so(world: World) -> None:
     assert world.get(f"web--closed.{DOMAIN}") == (0, b"")
     # And then everybody, and nobody again: an update publishes and withdraws.
     world.update("closed", access="everybody")
-    assert world.get(f"web--closed.{DOMAIN}")[0] == 200
+    until(partial(answers, world, f"web--closed.{DOMAIN}"), "it answers")
     world.update("closed", access="nobody")
     assert world.get(f"web--closed.{DOMAIN}") == (0, b"")
     world.destroy("closed")
