@@ -38,8 +38,11 @@ _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j RETURN"
 METADATA = ("100.100.100.200/32", "168.63.129.16/32", "169.254.0.0/16", "192.0.0.192/32")
 """Where clouds tell a machine its secrets: the link-local network, and what some clouds use instead."""
 
-OTHER_BRIDGES = ("br-+", "cni+", "cv+", "docker+", "lxc+", "nomad+", "podman+", "virbr+")
-"""Bridges of the node with containers and virtual machines of others, and with jobs of other clusters of ours (`cv+`).
+OTHER_BRIDGES = (
+    *("br-+", "cali+", "cilium_+", "cni+", "cv+", "docker+", "flannel+", "incusbr+", "lxc+", "lxdbr+", "nomad+"),
+    *("podman+", "virbr+", "weave+"),
+)
+"""Interfaces to containers and virtual machines of others, and to jobs of other clusters of ours (`cv+`).
 
 `+` stands for any ending, as in iptables.
 """
