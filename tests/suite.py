@@ -41,7 +41,12 @@ LANES: dict[str, tuple[str, ...]] = {
         "integration/test_toolchain_bootstrap.py",
         "integration/test_workers.py",
     ),
-    "deploys": ("e2e/test_edge.py", "e2e/test_hand_over.py", "e2e/test_meta_postgres.py"),
+    "deploys": (
+        "e2e/test_deploy_with_nomad.py",
+        "e2e/test_edge.py",
+        "e2e/test_hand_over.py",
+        "e2e/test_meta_postgres.py",
+    ),
     "contract": ("contract", "fuzz"),
     "attack": ("attack",),
     "cases": ("cases", "images"),

@@ -158,6 +158,13 @@ job "edge" {
       }
     }
 
+    # Asked for and not mounted: it runs where the service does, for they meet on loopback.
+    volume "service" {
+      type      = "host"
+      source    = "calvinverse-data"
+      read_only = true
+    }
+
     shutdown_delay = "0s"
 
     consul {}

@@ -20,6 +20,12 @@ variable "port" {
   default = 8432
 }
 
+variable "host_network" {
+  type        = string
+  default     = "default"
+  description = "Name of the client's network that its port is on: one with loopback"
+}
+
 job "postgres" {
   type = "service"
 
@@ -50,7 +56,8 @@ job "postgres" {
 
     network {
       port "db" {
-        static = var.port
+        static       = var.port
+        host_network = var.host_network
       }
     }
 

@@ -16,6 +16,12 @@ variable "port" {
   default = 8400
 }
 
+variable "host_network" {
+  type        = string
+  default     = "default"
+  description = "Name of the client's network that its port is on: one with loopback"
+}
+
 variable "deployer" {
   type = string
 }
@@ -195,7 +201,8 @@ job "provisioning" {
 
     network {
       port "http" {
-        static = var.port
+        static       = var.port
+        host_network = var.host_network
       }
     }
 
@@ -332,7 +339,9 @@ job "provisioning" {
       }
 
       network {
-        port "http" {}
+        port "http" {
+          host_network = var.host_network
+        }
       }
 
       # Asked for and not mounted: they run where PostgreSQL does, for they meet on loopback.

@@ -30,8 +30,15 @@ class Deployment:
     """A state folder that a service is deployed from."""
 
     def __init__(
-        self, state: Path, existing: Sequence[Existing] = (), images: Sequence[str] = ("web", "postgres")
+        self,
+        state: Path,
+        existing: Sequence[Existing] = (),
+        images: Sequence[str] = ("web", "postgres"),
+        *,
+        port: int | None = None,
+        database_port: int | None = None,
     ) -> None:
+        """`port` and `database_port`: of the service and of PostgreSQL; None: any that is free."""
         self.where = Places(state)
         self.said: list[str] = []
         state.mkdir(mode=0o700)
@@ -44,10 +51,10 @@ class Deployment:
                 name: PublishImageRequest(reference=images_here.reference(name), channel="qa") for name in images
             },
             "ports": ports.model_dump(mode="json"),
-            "port": free_port(),
+            "port": port or free_port(),
             "existing": existing,
         }
-        self._database_port = free_port()
+        self._database_port = database_port or free_port()
 
     def deploy(self, kind: str | None = None, workers: int | None = None, edge: EdgeChoice | None = None) -> None:
         """Deploys to the end."""

@@ -1,0 +1,7 @@
+# Values for jobs/meta/edge.nomad.hcl, which describes each of them.
+environment  = "meta"
+image        = "calvinverse/edge:qa"
+host         = "0.0.0.0"
+port         = 8443
+address      = "calvinverse.example.org"
+service_port = 8400

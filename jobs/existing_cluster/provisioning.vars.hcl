@@ -1,0 +1,19 @@
+# Values for jobs/meta/provisioning.nomad.hcl, which describes each of them. `fill.sh` puts addresses and authorities in.
+environment  = "meta"
+image        = "calvinverse/provisioning:qa"
+port         = 8400
+host_network = "loopback"
+
+# Without PostgreSQL: database = "" and workers = 0.
+database = "postgresql://calvinverse@127.0.0.1:8432/calvinverse"
+workers  = 1
+
+# Without the edge: false.
+edge = true
+
+consul_address  = "CONSUL_HTTP_ADDR"
+consul_ca       = "CONSUL_CACERT"
+openbao_address = "BAO_ADDR"
+openbao_ca      = "BAO_CACERT"
+nomad_address   = "NOMAD_ADDR"
+nomad_ca        = "NOMAD_CACERT"
