@@ -11,6 +11,10 @@ workers  = 1
 # Without the edge: false.
 edge = true
 
+# As in edge.vars.hcl: what lies below this domain, and the port of the edge.
+entry_domain = "apps.example.net"
+entry_port   = 8443
+
 consul_address  = "CONSUL_HTTP_ADDR"
 consul_ca       = "CONSUL_CACERT"
 openbao_address = "BAO_ADDR"
