@@ -97,7 +97,8 @@ def _of_openbao(connections: Connections) -> dict[str, Any]:
     key = vault.call("GET", "/v1/transit/keys/calvinverse-images")["data"]
     return {
         "openbao mounts": {
-            path: (mounts[f"{path}/"]["type"], mounts[f"{path}/"]["options"]) for path in ("secret", "pki", "transit")
+            path: (mounts[f"{path}/"]["type"], mounts[f"{path}/"]["options"] or {})
+            for path in ("secret", "pki", "transit")
         },
         "openbao policies": {name: _policy(vault, name, accessors) for name in _POLICIES},
         "openbao signing key": {name: key[name] for name in ("type", "exportable", "allow_plaintext_backup")},
