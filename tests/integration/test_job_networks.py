@@ -45,6 +45,17 @@ def test_a_job_is_reached_at_a_port_of_its_node_and_reaches_nothing_on_loopback(
         environment.destroy()
 
 
+def test_no_job_gets_a_port_of_a_part(cluster: Cluster) -> None:
+    """CNI leads a static port to its job before the kernel looks for a listener: OpenBao would lose its clients."""
+    port = cluster.agents.site.ports.openbao_http
+    environment = made(cluster, changes={"to = 8000": f"static = {port}\n        to     = 8000"})
+    try:
+        with pytest.raises(StepFailed, match="reserved port collision"):
+            environment.apply()
+    finally:
+        environment.destroy()
+
+
 def test_names_of_services_lead_jobs_of_their_environment_to_them(cluster: Cluster) -> None:
     """By Consul's DNS, without a word in the job file, also after Nomad has been started again; and the node too."""
     first, second = made(cluster), made(cluster)
