@@ -4,14 +4,19 @@ import json
 import socket
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from environments.authorities import PinnedAuthority
 from environments.client import connect
+from environments.client.bundles import read_bundle
 from environments.context import Context
 from environments.domain.errors import CalvinverseError
+from environments.domain.lifecycle import State
+from environments.wire.environments import CreateRequest
 from jobs.edge import ADDRESS, EdgeChoice
+from jobs.entry_domain import DEFAULT
 from tests.support.authorities import make_authority
 from tests.support.deployment import Deployment, containers, until
 from tests.support.edge_harness import read_all, request, status
@@ -26,7 +31,7 @@ def port() -> int:
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Deployment]:
     """With an edge that listens on all addresses, as for other machines."""
-    deployment = Deployment(tmp_path_factory.mktemp("edge") / "state", images=("edge",))
+    deployment = Deployment(tmp_path_factory.mktemp("edge") / "state", images=("edge", "base"))
     try:
         deployment.deploy(edge=EdgeChoice(f"0.0.0.0:{port}"))
         yield deployment
@@ -99,6 +104,27 @@ def test_it_is_switched_off_again_and_the_service_stays(deployment: Deployment, 
     # Nothing of it is left for a later deployment, which leaves it off.
     vault = deployment.connections.caller("vault")
     assert "edge-secret" not in vault.call("GET", "/v1/secret/metadata/environments/meta?list=true")["data"]["keys"]
+
+
+def test_an_environment_has_an_entry_point(deployment: Deployment, port: int) -> None:
+    with connect(outside(deployment, port, authority(deployment))) as client:
+        client.push(read_bundle(Path(__file__).parent / "entry_points"))
+        client.create(CreateRequest(name="seen", template="entry-points"))
+        assert until(lambda: client.environment("seen").state is State.READY, 180)
+        (entry,) = client.environment("seen").entry_points
+        assert entry.url == f"https://web--seen.{DEFAULT}:{port}"
+        host = f"web--seen.{DEFAULT}"
+        context = ssl.create_default_context(cadata=authority(deployment))
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
+            context.wrap_socket(plain, server_hostname=host) as connection,
+        ):
+            connection.sendall(request("/", host=host))
+            answer = read_all(connection)
+        assert status(answer) == 200, answer
+        assert b"seen " in answer
+        id = client.destroy("seen").environment.id
+        assert until(lambda: client.environment(id).state is State.DESTROYED, 180)
 
 
 def test_undeploy_takes_it_away(deployment: Deployment, port: int) -> None:
