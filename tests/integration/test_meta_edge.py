@@ -67,16 +67,22 @@ class Running:
         ):
             return connection.getpeercert(binary_form=True) or b""
 
+    def _allocations(self) -> list[str]:
+        """Ids of those that run."""
+        nomad = self.cluster.connections.caller("nomad")
+        found = nomad.call("GET", "/v1/job/edge/allocations?namespace=meta")
+        return [item["ID"] for item in found if item["ClientStatus"] == "running"]
+
     def container(self) -> dict[str, Any]:
         """What the engine knows of its container."""
-        nomad = self.cluster.connections.caller("nomad")
-        (allocation,) = [
-            found["ID"]
-            for found in nomad.call("GET", "/v1/job/edge/allocations?namespace=meta")
-            if found["ClientStatus"] == "running"
-        ]
+        # Its service may be healthy before Nomad's servers know that it runs.
+        until(lambda: len(self._allocations()) == 1, seconds=120)
         done = subprocess.run(
-            ["docker", "inspect", f"edge-{allocation}"], capture_output=True, text=True, check=True, timeout=120
+            ["docker", "inspect", f"edge-{self._allocations()[0]}"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
         )
         found: dict[str, Any] = json.loads(done.stdout)[0]
         return found
