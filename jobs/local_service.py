@@ -10,12 +10,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
+from environments.authorities import PinnedAuthority
 from environments.client import Client, connect
 from environments.context import Context
 from environments.domain.errors import CalvinverseError, Conflict, ServiceUnavailable
 from environments.domain.tokens import RANDOM_BYTES, known_token, token_secret
 from environments.private_files import write_private
+from jobs.local_certificate import local_certificate
 from jobs.places import Places, person
 
 START_SECONDS = 30.0
@@ -36,7 +39,12 @@ def exclusive(where: Places) -> Iterator[None]:
 
 @contextmanager
 def local_service(where: Places) -> Iterator[Client]:
-    """Starts the local service on a free port of loopback and stops it afterwards. Raises `ServiceUnavailable`."""
+    """Starts the local service on a free port of loopback and stops it afterwards. Raises `ServiceUnavailable`.
+
+    It serves over TLS: a program that is faster at that port gets no token.
+    """
+    made = local_certificate(datetime.now(UTC))
+    write_private(where.local_certificate, made.pair)
     secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
     write_private(where.local_token, secret + "\n")
     port = _free_port()
@@ -44,6 +52,8 @@ def local_service(where: Places) -> Iterator[Client]:
         "CALVINVERSE_STATE": str(where.state),
         "CALVINVERSE_DATA": str(where.local),
         "CALVINVERSE_PORT": str(port),
+        "CALVINVERSE_TLS_CERTIFICATE": str(where.local_certificate),
+        "CALVINVERSE_TLS_KEY": str(where.local_certificate),
         "CALVINVERSE_DEPLOYER": person(),
         "CALVINVERSE_DEPLOYER_TOKEN": known_token(secret),
         "CALVINVERSE_LOG_FORMAT": "json",
@@ -59,9 +69,10 @@ def local_service(where: Places) -> Iterator[Client]:
             stderr=log,
             start_new_session=True,  # Ctrl-C is handled by this process, which stops the service in an orderly way
         )
-    context = Context(address=f"http://127.0.0.1:{port}", token_file=where.local_token, name="local")
+    pinned = PinnedAuthority(made.certificate, "local")
+    address = f"https://127.0.0.1:{port}"
     try:
-        with connect(context) as client:
+        with connect(Context(address=address, token_file=where.local_token, name="local", pinned=pinned)) as client:
             _wait_until_up(client, process, where)
             yield client
     finally:

@@ -30,6 +30,11 @@ class Places:
         return self.state / "local-token"
 
     @property
+    def local_certificate(self) -> Path:
+        """The local service's certificate with its key."""
+        return self.state / "local.pem"
+
+    @property
     def token(self) -> Path:
         """The token of the person who deployed, for the deployed service."""
         return self.state / "token"
