@@ -18,11 +18,13 @@ from tests.support.authorities import make_authority
 from tests.support.cluster import Cluster
 from tests.support.edge_harness import NAME, Upstream, request, status
 from tests.support.service_process import free_port
-from tests.support.web_harness import Made, leftovers, tools
+from tests.support.web_harness import Made, leftovers, tools, until
 
 NOW = datetime.now(UTC)
 STEPS = ("edge-secret", "edge-certificate", "edge")
 AUTHORITY = make_authority("of the user")
+RENDERED = 480.0
+"""Seconds within which Nomad reads a secret again for sure: it does so every 5 minutes at most."""
 
 
 def own(folder: Path) -> CertificateFiles:
@@ -81,3 +83,12 @@ def test_a_certificate_of_ones_own_is_shown_and_its_key_is_nowhere_else(running:
         ["docker", "exec", container["Id"], "sh", "-c", look], capture_output=True, text=True, check=True, timeout=300
     )
     assert done.stdout.split() == ["/secrets/edge.pem", "tmpfs"]
+
+
+def test_a_certificate_of_ones_own_is_renewed_without_a_restart(running: Running, tmp_path: Path) -> None:
+    first, container = shown(running), running.container()
+    # As deploy renews it: the secret changes, and the job doesn't.
+    give(running, tmp_path)
+    until(lambda: shown(running) != first, seconds=RENDERED)
+    assert running.container()["Id"] == container["Id"]
+    assert running.container()["RestartCount"] == 0
