@@ -85,7 +85,8 @@ class NomadAgent(Agent):
 
     def starter(self) -> tuple[str, ...]:
         """Networks that an earlier process of Nomad didn't complete are removed before each start."""
-        return () if self._plugins() is None else (sys.executable, "-I", "-m", nomad_start.__name__)
+        # Always the same: a step that doesn't know the image of networks must not make supervisor stop Nomad.
+        return (sys.executable, "-I", "-m", nomad_start.__name__)
 
     @property
     def builds(self) -> Path:

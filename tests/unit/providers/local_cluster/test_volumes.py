@@ -43,3 +43,12 @@ def test_jobs_get_docker_alone_without_privileges_and_without_host_paths(nomad: 
     assert docker["allow_privileged"] is False
     assert docker["volumes"] == {"enabled": False}
     assert set(docker) <= {"allow_privileged", "volumes", "gc", "infra_image", "extra_labels"}
+
+
+def test_no_agent_is_another_program_for_who_does_not_know_the_image_of_networks(tmp_path: Path) -> None:
+    """The supervisor stops a program whose command changes."""
+    before = LocalAgents(tmp_path / "state", {}, None, "sha256:" + "0" * 64)
+    after = LocalAgents(tmp_path / "state", {})
+    assert {agent.name: agent.program() for agent in before.all()} == {
+        agent.name: agent.program() for agent in after.all()
+    }
