@@ -24,14 +24,20 @@ KNOWN = ("{{ images.base }}", "")
 GUESSED = ("{{ parameters.image }}", '[parameters.image]\ntype = "string"\n')
 
 
-def job(task: str = "", *, group: str = "", inside: str = "", before: str = "") -> str:
+NETWORK = 'network {\nmode = "bridge"\n}'
+
+
+def job(task: str = "", *, group: str = NETWORK, inside: str = "", before: str = "") -> str:
     return (
         f'variable "environment" {{}}\nvariable "image" {{}}\n{before}job "app" {{\n{inside}\ngroup "g" {{\n{group}\n'
         f'task "t" {{\ndriver = "docker"\nconfig {{\nimage = var.image\n}}\n{task}\n}}\n}}\n}}\n'
     )
 
 
-CHECK = 'network {{\nport "http" {{}}\n}}\nservice {{\nname = "${{var.environment}}--a"\nport = "http"\n{}\n}}'
+CHECK = (
+    'network {{\nmode = "bridge"\nport "http" {{}}\n}}\n'
+    'service {{\nname = "${{var.environment}}--a"\nport = "http"\n{}\n}}'
+)
 
 FAULTS = {
     job('template {\ndata = "x"\n}'): "Template 1: Must specify a destination",
