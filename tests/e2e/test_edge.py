@@ -85,27 +85,6 @@ def refused(deployment: Deployment) -> list[str]:
     return [event["client"] for event in events if event["event"] == "token.refused"]
 
 
-def test_it_stays_on_with_what_was_chosen(deployment: Deployment, port: int) -> None:
-    before = {name for name in containers(deployment.where.state) if name.startswith("edge-")}
-    deployment.deploy()
-    assert {name for name in containers(deployment.where.state) if name.startswith("edge-")} == before
-    with connect(outside(deployment, port, authority(deployment))) as client:
-        assert client.readiness().problems == {}
-
-
-def test_it_is_switched_off_again_and_the_service_stays(deployment: Deployment, port: int) -> None:
-    deployment.deploy(edge=EdgeChoice(off=True))
-    assert not [name for name in containers(deployment.where.state) if name.startswith("edge-")]
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=10)
-    with deployment.client() as client:
-        assert client.readiness().problems == {}
-        assert "external" not in client.environment("meta").outputs
-    # Nothing of it is left for a later deployment, which leaves it off.
-    vault = deployment.connections.caller("vault")
-    assert "edge-secret" not in vault.call("GET", "/v1/secret/metadata/environments/meta?list=true")["data"]["keys"]
-
-
 def test_an_environment_has_an_entry_point(deployment: Deployment, port: int) -> None:
     with connect(outside(deployment, port, authority(deployment))) as client:
         client.push(read_bundle(Path(__file__).parent / "entry_points"))
@@ -125,6 +104,27 @@ def test_an_environment_has_an_entry_point(deployment: Deployment, port: int) ->
         assert b"seen " in answer
         id = client.destroy("seen").environment.id
         assert until(lambda: client.environment(id).state is State.DESTROYED, 180)
+
+
+def test_it_stays_on_with_what_was_chosen(deployment: Deployment, port: int) -> None:
+    before = {name for name in containers(deployment.where.state) if name.startswith("edge-")}
+    deployment.deploy()
+    assert {name for name in containers(deployment.where.state) if name.startswith("edge-")} == before
+    with connect(outside(deployment, port, authority(deployment))) as client:
+        assert client.readiness().problems == {}
+
+
+def test_it_is_switched_off_again_and_the_service_stays(deployment: Deployment, port: int) -> None:
+    deployment.deploy(edge=EdgeChoice(off=True))
+    assert not [name for name in containers(deployment.where.state) if name.startswith("edge-")]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=10)
+    with deployment.client() as client:
+        assert client.readiness().problems == {}
+        assert "external" not in client.environment("meta").outputs
+    # Nothing of it is left for a later deployment, which leaves it off.
+    vault = deployment.connections.caller("vault")
+    assert "edge-secret" not in vault.call("GET", "/v1/secret/metadata/environments/meta?list=true")["data"]["keys"]
 
 
 def test_undeploy_takes_it_away(deployment: Deployment, port: int) -> None:
