@@ -41,20 +41,21 @@ LANES: dict[str, tuple[str, ...]] = {
         "integration/test_toolchain_bootstrap.py",
         "integration/test_workers.py",
     ),
+    "contract": ("contract", "fuzz"),
     "deploys": (
         "e2e/test_deploy_with_nomad.py",
         "e2e/test_edge.py",
         "e2e/test_hand_over.py",
         "e2e/test_meta_postgres.py",
     ),
-    "contract": ("contract", "fuzz"),
     "attack": ("attack",),
     "cases": ("cases", "images"),
 }
-"""Folders and files that run in one process and share its cluster and its PostgreSQL, the longest lane first.
+"""Folders and files that run in one process and share its cluster and its PostgreSQL.
 
-A lane with a folder leaves out what other lanes have of it. `programs` are the integration tests that don't use the
-shared cluster, `deploys` those that deploy Calvinverse several times.
+Lanes start in this order: a long one that starts late would run alone at the end. A lane with a folder leaves out what
+other lanes have of it. `programs` are the integration tests that don't use the shared cluster, `deploys` those that
+deploy Calvinverse several times.
 """
 
 AT_ONCE = 3
