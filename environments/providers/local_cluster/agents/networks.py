@@ -4,6 +4,7 @@ Nomad makes the bridge when the first group needs it, and the CNI plugins connec
 machine share nothing here but chains of the firewall, in which each has rules of its own.
 """
 
+import contextlib
 import fcntl
 import ipaddress
 import re
@@ -12,12 +13,12 @@ import shlex
 import socket
 import struct
 from collections.abc import Collection, Iterator
-from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from environments import cni
 from environments.domain.errors import MachineError
 from environments.node_firewall import find, run_program
+from environments.private_files import locked
 from environments.providers.local_cluster.agents.patience import wait_for
 
 _BLOCKS = (ipaddress.IPv4Network("172.28.0.0/15"), ipaddress.IPv4Network("172.30.0.0/16"))
@@ -44,9 +45,7 @@ def claim(folder: Path, before: str = "", claims: Path = _CLAIMS, routes: Path =
 
     The one from `before`, unless another agent has claimed it since. Raises `MachineError` if all are taken.
     """
-    claims.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with (claims / "lock").open("a") as lock:
-        flock(lock, LOCK_EX)
+    with _held(claims):
         taken = dict(_claimed(claims))
         if before and taken.get(before, folder) == folder:
             _write(claims, before, folder)
@@ -67,8 +66,7 @@ def release(folder: Path, claims: Path = _CLAIMS) -> None:
     """Gives back the subnets of the agent with this data folder."""
     if not claims.is_dir():
         return
-    with (claims / "lock").open("a") as lock:
-        flock(lock, LOCK_EX)
+    with _held(claims):
         for subnet, owner in list(_claimed(claims)):
             if owner == folder:
                 _place(claims, subnet).unlink(missing_ok=True)
@@ -109,11 +107,20 @@ def drop_leases(allocations: Collection[str]) -> None:
             lease.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def _held(claims: Path) -> Iterator[None]:
+    """Holds the lock of the claims. Nobody else may enter the folder: whoever can read a file can lock it for ever."""
+    with contextlib.suppress(FileNotFoundError):
+        claims.chmod(0o700)
+    with locked(claims / "lock"):
+        yield
+
+
 def _claimed(claims: Path) -> Iterator[tuple[str, Path]]:
-    """Subnets in use with the folders of their agents; a claim whose folder is gone counts no more."""
+    """Subnets in use with the folders of their agents; a claim without a folder that exists counts no more."""
     for path in claims.glob("*_*"):
         owner = Path(path.read_text())
-        if owner.is_dir():
+        if owner.is_absolute() and owner.is_dir():
             yield path.name.replace("_", "/"), owner
         else:
             path.unlink(missing_ok=True)

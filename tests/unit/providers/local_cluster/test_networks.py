@@ -60,6 +60,23 @@ def test_what_has_a_route_is_not_chosen_and_what_lost_its_agent_is(tmp_path: Pat
     assert claim(tmp_path / "late", "", claims, routes) == last
 
 
+def test_nobody_else_enters_the_folder_of_the_claims_and_locks_it_for_ever(tmp_path: Path, routes: Path) -> None:
+    claims, agent = tmp_path / "run" / "claims", folder(tmp_path, "agent")
+    claim(agent, "", claims, routes)
+    assert claims.stat().st_mode & 0o777 == 0o700
+    claims.chmod(0o755)  # as earlier versions made it
+    release(agent, claims)
+    assert claims.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_claim_that_a_crash_has_cut_off_counts_for_nothing(tmp_path: Path, routes: Path) -> None:
+    claims = tmp_path / "claims"
+    claims.mkdir()
+    for subnet in SUBNETS[:-1]:
+        (claims / str(subnet).replace("/", "_")).touch()
+    assert claim(folder(tmp_path, "agent"), str(SUBNETS[0]), claims, routes) == str(SUBNETS[0])
+
+
 def _route(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
     address, mask = (value.packed[::-1].hex().upper() for value in (network.network_address, network.netmask))
     return f"some0\t{address}\t00000000\t0001\t0\t0\t0\t{mask}\t0\t0\t0"
