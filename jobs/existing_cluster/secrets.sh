@@ -14,7 +14,8 @@ keep() { # step, key, value
   if bao kv metadata get -mount=secret "environments/meta/$1" >/dev/null 2>&1; then
     echo "secret/environments/meta/$1 is there already"
   else
-    printf %s "$3" | bao kv put -mount=secret "environments/meta/$1" "$2=-" >/dev/null
+    # Refused if there is one that this token can't see: whoever replaces the sealing key loses what it has sealed.
+    printf %s "$3" | bao kv put -cas=0 -mount=secret "environments/meta/$1" "$2=-" >/dev/null
     echo "secret/environments/meta/$1 was made"
   fi
 }
