@@ -6,14 +6,10 @@ it, and a cluster whose agents were killed has none of its ports for a moment.
 
 import os
 import random
-import tempfile
 from fcntl import LOCK_EX, LOCK_NB, flock
-from pathlib import Path
 
 from environments.providers.local_cluster.agents.ports import Ports, free_ports
-
-_FOLDER = Path(tempfile.gettempdir()) / f"calvinverse-test-ports-{os.geteuid()}"
-"""A file for each block that was ever claimed, locked while it is."""
+from tests.support.shared_folder import shared_folder
 
 
 class PortClaim:
@@ -21,8 +17,8 @@ class PortClaim:
 
     def __init__(self, first: int) -> None:
         """Raises `BlockingIOError` if somebody else has claimed the block that begins with this port."""
-        _FOLDER.mkdir(mode=0o700, exist_ok=True)
-        self._descriptor = os.open(_FOLDER / str(first), os.O_CREAT | os.O_RDWR, 0o600)
+        # A file for each block that was ever claimed, locked while it is.
+        self._descriptor = os.open(shared_folder("ports") / str(first), os.O_CREAT | os.O_RDWR, 0o600)
         flock(self._descriptor, LOCK_EX | LOCK_NB)
 
     def __del__(self) -> None:

@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,6 +27,7 @@ from images.errors import ImageNotBuilt
 from images.toolchain import require
 from tests.support import images_here
 from tests.support.claimed_ports import PortClaim, claim_ports
+from tests.support.shared_folder import shared_folder
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class Cluster:
             self._claim.close()
 
 
-_CLAIMS = Path(tempfile.gettempdir()) / f"calvinverse-test-clusters-{os.geteuid()}"
-"""A file for each cluster, holding its state folder, locked while the process that started the cluster lives."""
+def _claims() -> Path:
+    """A file for each cluster, holding its state folder, locked while the process that started the cluster lives."""
+    return shared_folder("clusters")
 
 
 def _claim(state: Path) -> TextIO:
-    _CLAIMS.mkdir(mode=0o700, exist_ok=True)
-    path = _CLAIMS / hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
+    path = _claims() / hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
     while True:
         file = path.open("a+")
         flock(file, LOCK_EX)
@@ -74,7 +74,7 @@ def _claim(state: Path) -> TextIO:
 
 def remove_stale() -> None:
     """Removes the clusters of test runs that were killed."""
-    for path in _CLAIMS.glob("*"):
+    for path in _claims().glob("*"):
         # Runs side by side do this too, and those that end take their claims with them.
         with contextlib.suppress(FileNotFoundError), path.open() as file:
             try:
