@@ -51,6 +51,20 @@ def read_own_certificate(
     machine trusts, or hold its own root. Raises `InvalidInput` for files that can't be read, a key of another
     certificate, another name, a time that isn't now, a chain with a gap, and keys or signatures that are too weak.
     """
+    try:
+        return _checked(certificate, key, address, now, authority)
+    except _UNREADABLE as error:
+        raise InvalidInput(
+            f"A certificate in {certificate} is damaged, or of a kind that isn't known here.",
+            hint=f"See what it is: `openssl x509 -in {certificate} -noout -text`.",
+        ) from error
+
+
+_UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
+"""What parts of a certificate raise that are read when they are asked for: its key, its names, its extensions."""
+
+
+def _checked(certificate: Path, key: Path, address: str, now: datetime, authority: Path | None) -> OwnCertificate:
     found = _certificates(certificate)
     private = _key(key)
     leaf = found[0]

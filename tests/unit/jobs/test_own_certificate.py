@@ -1,5 +1,6 @@
 """A certificate of the user's own is checked before the edge gets it: each fault has its sentence."""
 
+import base64
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -147,3 +148,33 @@ def test_an_encrypted_key_is_refused_with_what_to_do(tmp_path: Path, root: Path)
     (tmp_path / "key.pem").write_text(ROOT.pem)
     with pytest.raises(InvalidInput, match="holds no private key"):
         read(one, root, tmp_path / "key.pem")
+
+
+def _damaged(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    def damage(der: bytes) -> bytes:
+        assert old in der
+        return der.replace(old, new)
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        # The curve P-256 becomes one that nobody knows, and the version another one.
+        _damaged(bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d03017f")),
+        _damaged(bytes.fromhex("a003020102"), bytes.fromhex("a00302016b")),
+        # The constraints get the number of the alternative names, which are there already.
+        _damaged(bytes.fromhex("0603551d13"), bytes.fromhex("0603551d11")),
+    ],
+)
+def test_a_certificate_that_cannot_be_read_has_a_sentence_too(
+    tmp_path: Path, root: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    file = BETWEEN.sign(tmp_path / "own.pem", NAME)
+    (key := tmp_path / "own.key").write_bytes(file.read_bytes())
+    leaf = x509.load_pem_x509_certificate(file.read_bytes())
+    text = base64.b64encode(damage(leaf.public_bytes(Encoding.DER))).decode()
+    file.write_text(f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n{BETWEEN.pem}")
+    with pytest.raises(InvalidInput):
+        read(file, root, key)
