@@ -14,6 +14,9 @@ from environments.providers.local_cluster.authority import PartsAuthority
 _SECONDS = 2.0
 """Time limit for an agent to show its certificate."""
 
+_UNREADABLE = (OSError, ValueError, x509.InvalidVersion)
+"""What reading a certificate raises. Somebody else may listen at the port of an agent, and show anything."""
+
 
 def ensure_certificate(
     file: Path, authority: PartsAuthority, names: Sequence[str], life: timedelta, now: datetime
@@ -34,7 +37,7 @@ def read_certificate(file: Path) -> x509.Certificate | None:
     """The first certificate in a PEM file; None if there is none that can be read."""
     try:
         return x509.load_pem_x509_certificate(file.read_bytes())
-    except (OSError, ValueError):
+    except _UNREADABLE:
         return None
 
 
@@ -50,7 +53,7 @@ def served_certificate(address: str, port: int) -> x509.Certificate | None:
         ):
             shown = secured.getpeercert(binary_form=True)
         return None if shown is None else x509.load_der_x509_certificate(shown)
-    except (OSError, ValueError):
+    except _UNREADABLE:
         return None
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -63,6 +64,22 @@ def test_who_speaks_plainly_is_told_from_who_speaks_tls_and_from_nobody(agents: 
         port = int(server.address.rpartition(":")[2])
         assert not speaks_plainly(LOOPBACK, port)
         assert served_certificate(LOOPBACK, port) == read_certificate(agents.consul.certificate_file)
+
+
+def test_a_certificate_that_cannot_be_read_is_none_and_ends_no_keeper(
+    agents: LocalAgents, signals: list[int], tmp_path: Path
+) -> None:
+    """Anybody may listen at the port of an agent that doesn't run, and show what nobody reads."""
+    key, begin, rest = agents.consul.certificate_file.read_text().partition("-----BEGIN CERTIFICATE-----")
+    der, version = ssl.PEM_cert_to_DER_cert(begin + rest), bytes.fromhex("a003020102")
+    assert version in der
+    strange = tmp_path / "strange.pem"
+    strange.write_text(key + ssl.DER_cert_to_PEM_cert(der.replace(version, bytes.fromhex("a00302016b"))))
+    assert read_certificate(strange) is None
+    with hostile(nothing, tls=strange, port=agents.consul.port):
+        assert served_certificate(LOOPBACK, agents.consul.port) is None
+        assert CertificateKeeper(agents).look() == 60.0
+    assert signals == []
 
 
 def test_an_agent_is_signalled_while_it_serves_another_certificate_than_its_file_has(
