@@ -168,7 +168,10 @@ def _current(state: Path, name: str) -> Context:
 def _at(address: str, state: Path) -> Context:
     """The current context or `default` if it has this address, else a context without a token."""
     stored_for = ""
-    for name in dict.fromkeys((named_contexts.current(state), DEFAULT)):
+    names = [DEFAULT]
+    with suppress(InvalidInput):  # which one is current doesn't matter to somebody who says where to go
+        names.insert(0, named_contexts.current(state))
+    for name in dict.fromkeys(names):
         with suppress(NotFound):
             known = load_context(state, name)
             if known.address.rstrip("/") == address.rstrip("/"):

@@ -6,14 +6,14 @@ context file of this machine, which deploy and `calvinverse serve` write.
 """
 
 import re
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from environments.domain.errors import Conflict, InvalidInput, NotFound
 from environments.domain.suggesting import told
-from environments.private_files import locked, write_private
+from environments.private_files import locked, remove_folder, write_private
 
 DEFAULT = "default"
 FOLDER = "contexts"
@@ -100,30 +100,45 @@ def store(state: Path, name: str, context: NamedContext, token: str, *, replace:
     with _locked(state):
         check_free(state, name, replace=replace)
         # In this order, so that no moment pairs the new token with the old address.
-        path.unlink(missing_ok=True)
+        _discard(path)
+        _discard_folder(token_file(state, name))
         write_private(token_file(state, name), f"{token}\n")
         write_private(path, context.model_dump_json(indent=2) + "\n")
 
 
 def remove(state: Path, name: str) -> bool:
-    """Removes a context and its token; returns whether it was the current one. Raises `NotFound`."""
+    """Removes a context and its token, readable or not; returns whether it was the current one. Raises `NotFound`."""
     with _locked(state):
         if name not in names(state):
             raise unknown(state, name)
-        was_current = current(state) == name
+        was_current = False
+        with suppress(InvalidInput):
+            was_current = current(state) == name
         if was_current:
-            (state / FOLDER / _CURRENT).unlink(missing_ok=True)
-        _file(state, name).unlink(missing_ok=True)
-        token_file(state, name).unlink(missing_ok=True)
+            _discard(state / FOLDER / _CURRENT)
+        _discard(_file(state, name))
+        _discard(token_file(state, name))
     return was_current
 
 
 def current(state: Path) -> str:
-    """The name of the current context: the one that was chosen last, else `default`."""
+    """The name of the current context: the one that was chosen last, else `default`.
+
+    Raises `InvalidInput` if it can't be told which was chosen: another service must not take its place unnoticed.
+    """
+    path = state / FOLDER / _CURRENT
     try:
-        return (state / FOLDER / _CURRENT).read_text(encoding="utf-8").strip() or DEFAULT
-    except (OSError, UnicodeDecodeError):
+        name = path.read_text(encoding="utf-8").strip()
+        if name == DEFAULT or _NAME.fullmatch(name):
+            return name
+    except FileNotFoundError:
         return DEFAULT
+    except (OSError, UnicodeDecodeError):
+        pass
+    raise InvalidInput(
+        f"The current context isn't known: {path} can't be read, or names none.",
+        hint="Choose one with `calvinverse context use`; `calvinverse context list` shows them.",
+    )
 
 
 def use(state: Path, name: str) -> None:
@@ -132,13 +147,25 @@ def use(state: Path, name: str) -> None:
         if name != DEFAULT and name not in names(state):
             raise unknown(state, name)
         if name == DEFAULT:
-            (state / FOLDER / _CURRENT).unlink(missing_ok=True)
+            _discard(state / FOLDER / _CURRENT)
         else:
+            _discard_folder(state / FOLDER / _CURRENT)
             write_private(state / FOLDER / _CURRENT, f"{name}\n")
 
 
 def _file(state: Path, name: str) -> Path:
     return state / FOLDER / f"{name}{_SUFFIX}"
+
+
+def _discard(path: Path) -> None:
+    """Removes a file, or whatever else somebody has put in its place."""
+    _discard_folder(path)
+    path.unlink(missing_ok=True)
+
+
+def _discard_folder(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        remove_folder(path)
 
 
 def _locked(state: Path) -> AbstractContextManager[None]:

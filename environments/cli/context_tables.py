@@ -6,6 +6,7 @@ from environments.cli.session import Session
 
 if TYPE_CHECKING:
     from environments.context import Context
+    from environments.domain.errors import CalvinverseError
 
 
 def described(session: Session, context: "Context") -> dict[str, Any]:
@@ -23,6 +24,18 @@ def described(session: Session, context: "Context") -> dict[str, Any]:
         "current": bool(context.name) and context.name == used,
         "token_file": context.token_file,
         "authority": fingerprints(authority_of(context)),
+    }
+
+
+def damaged(name: str, error: "CalvinverseError") -> dict[str, Any]:
+    """What is shown of a context that can't be read: its name, and why."""
+    return {
+        "name": name,
+        "address": "",
+        "current": False,
+        "token_file": None,
+        "authority": [],
+        "error": error.message,
     }
 
 

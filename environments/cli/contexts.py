@@ -1,12 +1,12 @@
 """`calvinverse context`: which service the commands and the terminal UI of this machine talk to."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from environments.actions.registry import for_command
-from environments.cli.context_tables import authority_in_short, authority_of, described
+from environments.cli.context_tables import authority_in_short, authority_of, damaged, described
 from environments.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -115,15 +115,23 @@ def use(
 def list_contexts(session: Session) -> None:
     from environments import named_contexts
     from environments.cli.tables import table
-    from environments.context import load_context, state_folder, stored_context
+    from environments.context import CONTEXT_FILE, load_context, state_folder
+    from environments.domain.errors import CalvinverseError
 
     state = state_folder()
-    default = [named_contexts.DEFAULT] if stored_context(state) is not None else []
-    found = [described(session, load_context(state, name)) for name in (*default, *named_contexts.names(state))]
+    default = [named_contexts.DEFAULT] if (state / CONTEXT_FILE).exists() else []
+    found: list[dict[str, Any]] = []
+    for name in (*default, *named_contexts.names(state)):
+        try:
+            found.append({**described(session, load_context(state, name)), "error": None})
+        except CalvinverseError as error:
+            found.append(damaged(name, error))
+            session.say(f"{error.message} {error.hint}")
 
     def rows() -> "Iterator[tuple[str, ...]]":
         for one in found:
-            yield "*" if one["current"] else "", one["name"], one["address"], authority_in_short(one)
+            authority = "" if one["error"] else authority_in_short(one)
+            yield "*" if one["current"] else "", one["name"], one["address"] or "can't be read", authority
 
     session.show(found, lambda: table(("", "NAME", "ADDRESS", "AUTHORITY"), rows()))
     if not found:

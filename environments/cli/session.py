@@ -5,6 +5,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
@@ -63,7 +64,9 @@ class Session:
         from environments.context import find_context, state_folder
         from environments.named_contexts import current
 
-        self._current = self._current or current(state_folder())
+        if not self._current:
+            with suppress(InvalidInput):  # it is told if no other one is given
+                self._current = current(state_folder())
         return find_context(
             name=self.context_name, address=self.address, token_file=self.token_file, current=self._current
         )

@@ -229,6 +229,34 @@ def test_a_machine_without_contexts(cli: CommandLine) -> None:
     assert "Did you mean" not in cli("context", "use", "prod").err
 
 
+def test_one_that_cannot_be_read_hides_no_other(known: CommandLine, tmp_path: Path) -> None:
+    folder = state(tmp_path) / "contexts"
+    (folder / "prod.json").write_text("{")
+    (folder / "odd.json").mkdir()
+    result = known("context", "list")
+    assert result.status == 0
+    assert [line.split()[0] for line in result.out.splitlines()[1:]] == ["*", "odd", "prod", "test"]
+    assert result.out.count("can't be read") == 2
+    assert "`calvinverse context remove odd --yes`" in result.err
+    found = {one["name"]: one for one in known("context", "list", "-o", "json").json}
+    assert (found["test"]["error"], found["prod"]["address"], found["prod"]["current"]) == (None, "", False)
+    assert "'prod' in" in found["prod"]["error"]
+    for name in ("odd", "prod"):
+        assert known("context", "remove", name, "--yes").status == 0
+    assert [one["name"] for one in known("context", "list", "-o", "json").json] == ["default", "test"]
+
+
+def test_a_current_one_that_is_not_known_is_told_until_one_is_chosen(known: CommandLine, tmp_path: Path) -> None:
+    (state(tmp_path) / "contexts" / "current").write_text("no name at all")
+    refused = known("env", "list")
+    assert (refused.status, "The current context isn't known" in refused.err) == (2, True)
+    assert known("env", "list", "--context", "test").status == 0
+    listed = known("context", "list")
+    assert (listed.status, "*" in listed.out, "none of them" in listed.err) == (0, False, True)
+    assert known("context", "use", "prod").status == 0
+    assert known("env", "list").status == 0
+
+
 def test_every_command_takes_a_context(
     known: CommandLine, secured: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

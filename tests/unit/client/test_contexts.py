@@ -179,6 +179,39 @@ def test_a_current_context_that_is_gone_is_told(tmp_path: Path, environ: dict[st
     assert find_context(address="https://a", environ=environ).address == "https://a"
 
 
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\x00", b"../prod", b"two words", b"prod\ntest", b"PROD", None])
+def test_a_current_context_that_cannot_be_read_leads_to_no_other_service(
+    tmp_path: Path, environ: dict[str, str], content: bytes | None
+) -> None:
+    """None: somebody has made a folder of that name."""
+    file = tmp_path / "contexts" / "current"
+    if content is None:
+        (file / "x").mkdir(parents=True)
+    else:
+        file.write_bytes(content)
+    with pytest.raises(InvalidInput, match="The current context isn't known") as caught:
+        find_context(environ=environ)
+    assert "calvinverse context use" in caught.value.hint
+    assert find_context(name="test", environ=environ).name == "test"
+    assert find_context(address="http://127.0.0.1:1", environ=environ).name == "default"
+    assert not named_contexts.remove(tmp_path, "test")
+    named_contexts.use(tmp_path, "prod")
+    assert find_context(environ=environ).name == "prod"
+
+
+def test_a_folder_in_place_of_a_context_can_be_replaced_and_removed(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / "contexts" / f"{name}.json" / "inside").mkdir(parents=True)
+        (tmp_path / "contexts" / f"{name}.token").mkdir()
+    with pytest.raises(InvalidInput, match=r"'one' in .* can't be read"):
+        load_context(tmp_path, "one")
+    named_contexts.store(tmp_path, "one", NamedContext(address=PROD), "cv_one", replace=True)
+    assert load_context(tmp_path, "one").read_token() == "cv_one"
+    named_contexts.remove(tmp_path, "two")
+    assert named_contexts.names(tmp_path) == ["one"]
+    assert sorted(path.name for path in (tmp_path / "contexts").glob("[!.]*")) == ["one.json", "one.token"]
+
+
 # --- addresses --------------------------------------------------------------------------------------------------------
 
 
