@@ -19,6 +19,8 @@ from environments.named_contexts import DEFAULT
 from environments.private_files import write_private
 
 CONTEXT_FILE = "context.json"
+AUTHORITY_FILE = "service-ca.pem"
+"""The authority (PEM) of the service that deploy runs, in the state folder; the context `default` names it."""
 CONTEXT_VARIABLE = "CALVINVERSE_CONTEXT"
 ADDRESS_VARIABLE = "CALVINVERSE_ADDRESS"
 TOKEN_FILE_VARIABLE = "CALVINVERSE_TOKEN_FILE"

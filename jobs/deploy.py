@@ -105,7 +105,8 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
             local.push(meta_bundle(edge=bool(edge), source=Source(edge.get("edge_source", Source.AUTHORITY))))
             meta = _create_or_repair(local, before, parameters, tell)
             tell("Handing over to the deployed service.")
-            context = Context(address=str(meta.outputs["address"].value), token_file=where.token, name=META)
+            address = str(meta.outputs["address"].value)
+            context = Context(address=address, token_file=where.token, ca_file=where.authority, name=META)
             info = _hand_over(context, meta)
             _publish(context, wish.images, tell)
         # The context is written last and atomically: until then it names the previous service.

@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from environments.context import state_folder
+from environments.context import AUTHORITY_FILE, state_folder
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class Places:
     def token(self) -> Path:
         """The token of the person who deployed, for the deployed service."""
         return self.state / "token"
+
+    @property
+    def authority(self) -> Path:
+        """The authority that signed the deployed service's certificate."""
+        return self.state / AUTHORITY_FILE
 
     @property
     def lock(self) -> Path:

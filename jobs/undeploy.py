@@ -81,6 +81,7 @@ def _remove_files(where: Places) -> None:
     context = stored_context(where.state)
     if context is not None and context.token_file == where.token:
         (where.state / CONTEXT_FILE).unlink(missing_ok=True)
-    for file in (where.token, where.local_token, where.local_log, where.local_certificate, where.connections):
+    files = where.token, where.local_token, where.local_log, where.local_certificate, where.connections, where.authority
+    for file in files:
         file.unlink(missing_ok=True)
     shutil.rmtree(where.local, ignore_errors=True)

@@ -168,7 +168,7 @@ def build(settings: Settings) -> Service:
             database,
             revealing,
             revealing,
-            BackendHealth(connections, settings.database or str(settings.data_folder)),
+            BackendHealth(connections, (settings.database or str(settings.data_folder)).partition("?")[0]),
             tools.executors,
             now,
             version,

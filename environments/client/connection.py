@@ -47,6 +47,7 @@ class Connection:
     ) -> None:
         self._address = address.rstrip("/")
         self._pinned = None if ca_file is not None else pinned
+        self._ca_file = ca_file
         self._make_key = make_key
         self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
         self._lock = threading.Lock()
@@ -213,7 +214,7 @@ class Connection:
 
     def _unreachable(self, error: Exception) -> ServiceUnavailable:
         details = {"address": self._address, "cause": str(error)}
-        if (refusal := refused_certificate(self._address, error, self._pinned)) is not None:
+        if (refusal := refused_certificate(self._address, error, self._pinned, self._ca_file)) is not None:
             return CertificateRefused(refusal[0], hint=refusal[1], details=details)
         if (other := wrong_protocol(self._address, error)) is not None:
             return ServiceUnavailable(other[0], hint=other[1], details=details)

@@ -47,7 +47,7 @@ def trusted(address: str, ca_file: Path | None, pinned: PinnedAuthority | None) 
 
 
 def refused_certificate(
-    address: str, error: BaseException, pinned: PinnedAuthority | None = None
+    address: str, error: BaseException, pinned: PinnedAuthority | None = None, ca_file: Path | None = None
 ) -> tuple[str, str] | None:
     """Why a certificate was refused and what to do; None if the connection failed otherwise."""
     found = next((cause for cause in chain(error) if isinstance(cause, ssl.SSLCertVerificationError)), None)
@@ -74,6 +74,12 @@ def refused_certificate(
             f"{certificate} isn't signed by the authority that the context {pinned.context!r} pins.",
             f"Pinned: SHA-256 {', '.join(fingerprints(pinned.pem))}. {_renewed(pinned)} If it was not replaced, "
             f"something else answers there. {_NOTHING_SENT}",
+        )
+    if ca_file is not None:
+        return (
+            f"{certificate} isn't signed by the authority in {ca_file}.",
+            "If the service was deployed anew, its operator has the present one (`doit deploy` writes it to the state "
+            f"folder). Otherwise something else answers there. {_NOTHING_SENT}",
         )
     return (
         f"{certificate} isn't trusted: {found.verify_message.rstrip('.')}.",

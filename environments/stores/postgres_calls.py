@@ -42,6 +42,9 @@ MIGRATION_TIMEOUT = 600.0
 
 _FULL = ("too many clients", "too many connections", "remaining connection slots")
 
+_UNVERIFIED = ("certificate verify failed", "does not match host name", "does not support SSL")
+"""What libpq says when `sslmode` asks for a certificate that the server doesn't show."""
+
 T = TypeVar("T")
 
 
@@ -182,6 +185,12 @@ def _ours(error: Exception, where: str) -> StorageError | InvalidInput:
             return DatabaseUnavailable(
                 f"The database {where} has no free connection: {said}.",
                 hint="Raise max_connections of PostgreSQL, or run fewer processes.",
+            )
+        if any(words in plain for words in _UNVERIFIED):
+            return DatabaseUnavailable(
+                f"The database {where} is not trusted: {said}.",
+                hint="The server's certificate must be for the host in the address, and be signed by the authority in "
+                "its `sslrootcert`. No password was sent.",
             )
         if "does not exist" in plain:
             return StorageError(

@@ -40,6 +40,12 @@ variable "entry_domain" {
   description = "Domain below which it serves entry points of environments; empty: there are none"
 }
 
+variable "parts_ca" {
+  type        = string
+  default     = ""
+  description = "Certificate (PEM) of the authority that signed the service's certificate; empty: the service has no TLS"
+}
+
 variable "certificate_ttl" {
   type    = string
   default = "24h"
@@ -110,6 +116,13 @@ locals {
       EDGE_ACME_STORAGE      = "/var/lib/edge"
       ACME_CA                = var.acme_ca
     }
+  }
+
+  # How the service is verified, for the same reason.
+  service = var.parts_ca == "" ? {} : {
+    EDGE_UPSTREAM_CA_FILE = "$${NOMAD_SECRETS_DIR}/parts-ca.pem"
+    EDGE_UPSTREAM_NAME    = "provisioning.calvinverse.internal"
+    PARTS_CA              = var.parts_ca
   }
 }
 
@@ -223,11 +236,11 @@ job "edge" {
         EDGE_ADDRESS      = var.address
         EDGE_ENTRY_DOMAIN = var.entry_domain
         CERTIFICATE_TTL   = var.certificate_ttl
-        EDGE_UPSTREAM     = "127.0.0.1:${var.service_port}"
+        EDGE_UPSTREAM     = "${var.parts_ca == "" ? "" : "https://"}127.0.0.1:${var.service_port}"
         EDGE_SECRET_FILE  = "${NOMAD_SECRETS_DIR}/edge-secret"
         # In memory, like all of the folder, and in no other job's sight: the socket of Caddy's admin API is there.
         EDGE_FOLDER = "${NOMAD_SECRETS_DIR}/edge"
-      }, local.settings[local.acme ? "acme" : "files"])
+      }, local.settings[local.acme ? "acme" : "files"], local.service)
 
       dynamic "volume_mount" {
         for_each = local.acme ? ["storage"] : []
@@ -266,6 +279,17 @@ job "edge" {
 
       dynamic "template" {
         for_each = var.acme_ca == "" ? {} : { "acme-ca.pem" = "{{ env \"ACME_CA\" }}" }
+
+        content {
+          destination = "${NOMAD_SECRETS_DIR}/${template.key}"
+          change_mode = "noop"
+          data        = template.value
+        }
+      }
+
+      # It comes through the environment, so that nothing in it is a template.
+      dynamic "template" {
+        for_each = var.parts_ca == "" ? {} : { "parts-ca.pem" = "{{ env \"PARTS_CA\" }}" }
 
         content {
           destination = "${NOMAD_SECRETS_DIR}/${template.key}"

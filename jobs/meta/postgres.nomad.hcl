@@ -1,4 +1,4 @@
-# The service's PostgreSQL: one instance, its files on a host volume, on loopback. With SQLite it has no instance.
+# The service's PostgreSQL: one instance, its files on a host volume, on loopback, over TLS. With SQLite it has no instance.
 
 variable "environment" {
   type        = string
@@ -24,6 +24,11 @@ variable "host_network" {
   type        = string
   default     = "default"
   description = "Name of the client's network that its port is on: one with loopback"
+}
+
+variable "certificate_ttl" {
+  type    = string
+  default = "720h"
 }
 
 job "postgres" {
@@ -113,7 +118,11 @@ job "postgres" {
       }
 
       env {
-        DATABASE_PASSWORD_FILE = "${NOMAD_SECRETS_DIR}/password"
+        DATABASE_PASSWORD_FILE    = "${NOMAD_SECRETS_DIR}/password"
+        DATABASE_CERTIFICATE_FILE = "${NOMAD_SECRETS_DIR}/certificate.pem"
+        DATABASE_TLS_FOLDER       = "${NOMAD_SECRETS_DIR}/tls"
+        CERTIFICATE_NAME          = "postgres.calvinverse.internal"
+        CERTIFICATE_TTL           = var.certificate_ttl
       }
 
       vault {
@@ -128,6 +137,20 @@ job "postgres" {
         change_mode = "restart"
         data        = <<-EOT
           {{- with secret (printf "secret/data/environments/%s/database-password" (env "NOMAD_NAMESPACE")) }}{{ .Data.data.password }}{{ end -}}
+        EOT
+      }
+
+      # Certificate, chain and key. Connections go on while the server reads a renewed one.
+      template {
+        destination   = "${NOMAD_SECRETS_DIR}/certificate.pem"
+        change_mode   = "signal"
+        change_signal = "SIGHUP"
+        data          = <<-EOT
+          {{- with pkiCert (printf "pki-parts/issue/%s" (env "NOMAD_NAMESPACE")) (printf "common_name=%s" (env "CERTIFICATE_NAME")) (printf "ttl=%s" (env "CERTIFICATE_TTL")) }}
+          {{ .Cert }}
+          {{ .CA }}
+          {{ .Key }}
+          {{- end }}
         EOT
       }
 

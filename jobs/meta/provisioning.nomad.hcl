@@ -1,6 +1,7 @@
 # The provisioning service: API, worker and clock in one process, and with PostgreSQL as many more workers as one wants.
 # With SQLite its database is on a host volume. It holds no token: with the identities that Nomad gives to this very job
-# (no other may), each process logs in to Nomad, Consul and OpenBao for an hour at a time.
+# (no other may), each process logs in to Nomad, Consul and OpenBao for an hour at a time. It serves over TLS, with a
+# certificate of OpenBao's mount for the parts of this environment.
 
 variable "environment" {
   type        = string
@@ -107,6 +108,22 @@ variable "nomad_server_name" {
   default = ""
 }
 
+variable "parts_ca" {
+  type        = string
+  description = "Certificate (PEM) of the authority that signs for the parts of this environment"
+}
+
+variable "verified_checks" {
+  type        = bool
+  default     = true
+  description = "Whether Consul trusts that authority, so that its checks verify certificates"
+}
+
+variable "certificate_ttl" {
+  type    = string
+  default = "720h"
+}
+
 locals {
   # Paths in it start at its own folder, where Nomad puts the identities.
   connections = jsonencode({
@@ -132,12 +149,17 @@ locals {
 
   identities = { nomad-manager = "nomad-manager", consul-manager = "consul.io", openbao-manager = "vault.io" }
 
+  # Certificate, chain and key of a process. It reads them again by itself.
+  certificate = {
+    "certificate.pem" = "{{ with pkiCert (printf \"pki-parts/issue/%s\" (env \"NOMAD_NAMESPACE\")) (printf \"common_name=%s\" (env \"CERTIFICATE_NAME\")) \"alt_names=localhost\" \"ip_sans=127.0.0.1\" (printf \"ttl=%s\" (env \"CERTIFICATE_TTL\")) }}{{ .Cert }}\n{{ .CA }}\n{{ .Key }}\n{{ end }}"
+  }
+
   # What the processes of one database share, out of OpenBao: file → what stands in it. The key is one of Fernet, 32 bytes
   # in base64.
-  shared = var.database == "" ? {} : {
+  shared = merge(local.certificate, var.database == "" ? {} : {
     database-password = "{{ with secret \"secret/data/environments/${var.environment}/database-password\" }}{{ .Data.data.password }}{{ end }}"
     sealing-key       = "{{ with secret \"secret/data/environments/${var.environment}/sealing-key\" }}{{ .Data.data.key }}={{ end }}"
-  }
+  })
 
   # What the service alone shares with the edge.
   of_service = merge(local.shared, var.edge ? {
@@ -149,6 +171,7 @@ locals {
     "consul-ca.pem"  = "{{ env \"CONSUL_CA\" }}"
     "openbao-ca.pem" = "{{ env \"OPENBAO_CA\" }}"
     "nomad-ca.pem"   = "{{ env \"NOMAD_CA\" }}"
+    "parts-ca.pem"   = "{{ env \"PARTS_CA\" }}"
   }
 
   # What Nomad fills in on the node is written with two dollar signs here.
@@ -161,12 +184,16 @@ locals {
     CALVINVERSE_WORKER_HOST            = "$${node.unique.name}/$${NOMAD_SHORT_ALLOC_ID}"
     CALVINVERSE_ENTRY_DOMAIN           = var.entry_domain
     CALVINVERSE_ENTRY_PORT             = var.entry_port
-    CALVINVERSE_DATABASE               = var.database
+    CALVINVERSE_TLS_CERTIFICATE        = "$${NOMAD_SECRETS_DIR}/certificate.pem"
+    CALVINVERSE_TLS_KEY                = "$${NOMAD_SECRETS_DIR}/certificate.pem"
+    CALVINVERSE_DATABASE               = var.database == "" ? "" : "${var.database}&sslrootcert=$${NOMAD_SECRETS_DIR}/parts-ca.pem"
     CALVINVERSE_DATABASE_PASSWORD_FILE = var.database == "" ? "" : "$${NOMAD_SECRETS_DIR}/database-password"
     CALVINVERSE_SEALING_KEY            = var.database == "" ? "" : "$${NOMAD_SECRETS_DIR}/sealing-key"
     CONSUL_CA                          = var.consul_ca
     OPENBAO_CA                         = var.openbao_ca
     NOMAD_CA                           = var.nomad_ca
+    PARTS_CA                           = var.parts_ca
+    CERTIFICATE_TTL                    = var.certificate_ttl
   }
 }
 
@@ -219,17 +246,20 @@ job "provisioning" {
       name         = "${var.environment}--provisioning"
       port         = "http"
       address_mode = "host"
-      tags         = ["http"]
+      tags         = ["https"]
 
       meta {
-        scheme = "http"
+        scheme = "https"
       }
 
       check {
-        type     = "http"
-        path     = "/self/readiness"
-        interval = "2s"
-        timeout  = "2s"
+        type            = "http"
+        protocol        = "https"
+        path            = "/self/readiness"
+        interval        = "2s"
+        timeout         = "2s"
+        tls_server_name = "provisioning.calvinverse.internal"
+        tls_skip_verify = !var.verified_checks
       }
     }
 
@@ -267,19 +297,16 @@ job "provisioning" {
       }
 
       env = merge(local.settings, {
+        CERTIFICATE_NAME           = "provisioning.calvinverse.internal"
         CALVINVERSE_DEPLOYER       = var.deployer
         CALVINVERSE_DEPLOYER_TOKEN = var.deployer_token
       }, var.edge ? { CALVINVERSE_EDGE_SECRET = "$${NOMAD_SECRETS_DIR}/edge-secret" } : {})
 
-      dynamic "vault" {
-        for_each = length(local.of_service) > 0 ? ["environment"] : []
-
-        # For the files below alone.
-        content {
-          env          = false
-          disable_file = true
-          change_mode  = "noop"
-        }
+      # For the files below alone.
+      vault {
+        env          = false
+        disable_file = true
+        change_mode  = "noop"
       }
 
       template {
@@ -298,7 +325,7 @@ job "provisioning" {
         }
       }
 
-      # The service reads the passwords again by itself.
+      # The service reads them again by itself.
       dynamic "template" {
         for_each = local.of_service
 
@@ -359,17 +386,20 @@ job "provisioning" {
         name         = "${var.environment}--worker"
         port         = "http"
         address_mode = "host"
-        tags         = ["http"]
+        tags         = ["https"]
 
         meta {
-          scheme = "http"
+          scheme = "https"
         }
 
         check {
-          type     = "http"
-          path     = "/self/readiness"
-          interval = "2s"
-          timeout  = "2s"
+          type            = "http"
+          protocol        = "https"
+          path            = "/self/readiness"
+          interval        = "2s"
+          timeout         = "2s"
+          tls_server_name = "worker.calvinverse.internal"
+          tls_skip_verify = !var.verified_checks
         }
       }
 
@@ -402,16 +432,13 @@ job "provisioning" {
 
         env = merge(local.settings, {
           CALVINVERSE_ROLE = "worker"
+          CERTIFICATE_NAME = "worker.calvinverse.internal"
         })
 
-        dynamic "vault" {
-          for_each = length(local.shared) > 0 ? ["environment"] : []
-
-          content {
-            env          = false
-            disable_file = true
-            change_mode  = "noop"
-          }
+        vault {
+          env          = false
+          disable_file = true
+          change_mode  = "noop"
         }
 
         template {
@@ -430,7 +457,7 @@ job "provisioning" {
           }
         }
 
-        # The service reads the password again by itself.
+        # The service reads them again by itself.
         dynamic "template" {
           for_each = local.shared
 

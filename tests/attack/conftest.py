@@ -52,7 +52,8 @@ def _deployed(folder: Path) -> Iterator[Target]:
     try:
         deployment.deploy()
         token = deployment.where.token.read_text().strip()
-        yield from _opened(deployment.context.address, token, deployment.connections, deployment.where.state, process)
+        admin = Person("admin", deployment.context.address, token, deployment.context.ca_file)
+        yield from _opened(admin, deployment.connections, deployment.where.state, process)
     finally:
         deployment.remove()
 
@@ -64,22 +65,22 @@ def _beside(folder: Path) -> Iterator[Target]:
         service.start()
         images_here.publish(service.client, *IMAGES)
         token = (service.state / "service" / "token").read_text().strip()
-        yield from _opened(service.address, token, cluster.connections, service.state, lambda: service.pid)
+        admin = Person("admin", service.address, token)
+        yield from _opened(admin, cluster.connections, service.state, lambda: service.pid)
     finally:
         service.stop()
         cluster.close()
 
 
-def _opened(address: str, token: str, connections: Connections, folder: Path, process: object) -> Iterator[Target]:
-    admin = Person("admin", address, token)
+def _opened(admin: Person, connections: Connections, folder: Path, process: object) -> Iterator[Target]:
     people = {
-        name: Person(name, address, admin.post("/v1/tokens", {"owner": name})["secret"])
+        name: Person(name, admin.address, admin.post("/v1/tokens", {"owner": name})["secret"], admin.ca_file)
         for name in ("alice", "mallory")
     }
     target = Target(
-        address=address,
+        address=admin.address,
         admin=admin,
-        nobody=Person("nobody", address, ""),
+        nobody=Person("nobody", admin.address, "", admin.ca_file),
         parts=_parts(connections),
         folder=folder,
         connections=connections,

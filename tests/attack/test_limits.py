@@ -5,18 +5,17 @@ import json
 import threading
 import time
 
-from tests.support.attack_harness import Person, Target, refused
+from tests.support.attack_harness import Person, refused
 
 STREAMS = 150
 
 
-def test_nobody_opens_streams_without_end(target: Target, mallory: Person, alice: Person) -> None:
-    address = target.address.removeprefix("http://")
+def test_nobody_opens_streams_without_end(mallory: Person, alice: Person) -> None:
     opened: list[http.client.HTTPConnection] = []
     codes: list[int] = []
     try:
         for _ in range(STREAMS):
-            connection = http.client.HTTPConnection(address, timeout=30)
+            connection = mallory.connection(30)
             opened.append(connection)
             connection.request("GET", "/v1/events", headers={"Authorization": f"Bearer {mallory.token}"})
             codes.append(connection.getresponse().status)
@@ -29,13 +28,12 @@ def test_nobody_opens_streams_without_end(target: Target, mallory: Person, alice
             connection.close()
 
 
-def test_a_body_in_crumbs_costs_no_more_than_one_in_a_piece(target: Target, mallory: Person, alice: Person) -> None:
+def test_a_body_in_crumbs_costs_no_more_than_one_in_a_piece(mallory: Person, alice: Person) -> None:
     """A body of 200 KB, a byte at a time: quadratic summing would take a core for minutes."""
-    address = target.address.removeprefix("http://")
     body = json.dumps({"name": "crumbs", "template": "attack-notes", "parameters": {"message": "x" * 200_000}}).encode()
 
     def send() -> None:
-        connection = http.client.HTTPConnection(address, timeout=120)
+        connection = mallory.connection(120)
         connection.putrequest("POST", "/v1/environments")
         for name, value in (
             ("Authorization", f"Bearer {mallory.token}"),

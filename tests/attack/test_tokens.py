@@ -8,7 +8,7 @@ from tests.support.attack_harness import Person, Target, refused
 
 
 def holder(target: Target, secret: str) -> Person:
-    return Person("alice", target.address, secret)
+    return Person("alice", target.address, secret, target.admin.ca_file)
 
 
 def ends(token: dict[str, Any]) -> datetime | None:

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from images.edge.app.configuration import CLIENT_HEADER, SECRET_HEADER, Limits
-from tests.support.authorities import make_authority
+from tests.support.authorities import MadeAuthority, make_authority
 from tests.support.edge_harness import (
     NAME,
     SECRET,
     Edge,
+    Seen,
     Upstream,
     edge,
     read_all,
@@ -25,6 +26,8 @@ from tests.support.edge_harness import (
     until,
 )
 from tests.support.service_process import free_port
+
+FOREIGN = make_authority("foreign")
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +187,37 @@ def listening(pids: list[int]) -> set[int]:
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in owned:
                 found.add(int(fields[1].rpartition(":")[2], 16))
     return found
+
+
+SERVICE = "provisioning.calvinverse.internal"
+
+
+def ask_behind(folder: Path, shown: MadeAuthority, *names: str) -> tuple[int, list[Seen]]:
+    """The status of a request with a token to an edge that verifies the service, and what was heard behind it."""
+    pinned = make_authority("of the parts") if shown is FOREIGN else shown
+    (folder / "parts-ca.pem").write_text(pinned.pem)
+    upstream = Upstream(tls=shown.sign(folder / "upstream.pem", *names))
+    with upstream.running():
+        variables = {
+            "EDGE_UPSTREAM": f"https://127.0.0.1:{upstream.port}",
+            "EDGE_UPSTREAM_CA_FILE": str(folder / "parts-ca.pem"),
+            "EDGE_UPSTREAM_NAME": SERVICE,
+        }
+        with edge(folder, upstream.port, None, "", **variables) as running:
+            answer = running.send(request("/v1/environments", "Authorization: Bearer cv_secret"))
+    return status(answer), upstream.seen
+
+
+def test_a_service_with_the_right_name_and_authority_gets_requests(tmp_path: Path) -> None:
+    code, seen = ask_behind(tmp_path, make_authority("of the parts"), SERVICE)
+    assert code == 200
+    assert seen[0].header("Authorization") == ["Bearer cv_secret"]
+
+
+@pytest.mark.parametrize("names", [("127.0.0.1", "postgres.calvinverse.internal"), ("localhost",)])
+def test_another_part_that_answers_for_the_service_gets_no_request(tmp_path: Path, names: tuple[str, ...]) -> None:
+    assert ask_behind(tmp_path, make_authority("of the parts"), *names) == (502, [])
+
+
+def test_who_answers_for_the_service_by_a_foreign_authority_gets_no_request(tmp_path: Path) -> None:
+    assert ask_behind(tmp_path, FOREIGN, SERVICE, "127.0.0.1") == (502, [])

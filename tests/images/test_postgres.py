@@ -1,18 +1,26 @@
 """What `postgres` is for: it makes its database once, keeps it, lets in who has the password, and stops when told."""
 
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
+
+from tests.support.authorities import MadeAuthority, make_authority
 
 LIMIT = 30.0
 FOLDER, EMPTY = "/tmp/database", "/tmp/empty"
 PASSWORD = "it's \\ a $secret"  # an invented one, with what a shell or SQL could stumble over
+AUTHORITY = make_authority("of the parts")
+NAME = "postgres.calvinverse.internal"
+REACH = f"host={NAME} hostaddr=127.0.0.1 sslmode=verify-full sslrootcert=/tmp/ca.pem"
 KILL_ALL = (
     'for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" != postgres ] || kill -KILL ${p#/proc/} || true; done'
 )
@@ -31,7 +39,10 @@ class Server:
         self.host.check_output(
             "mkdir -p %s; rm -f /tmp/ended; printf '%%s\\n' %s > /tmp/password", self.folder, password
         )
+        self.write("/tmp/ca.pem", AUTHORITY.pem)
+        self.certify()
         settings = f"DATABASE_FOLDER={self.folder} DATABASE_PASSWORD_FILE=/tmp/password"
+        settings += " DATABASE_CERTIFICATE_FILE=/tmp/certificate.pem DATABASE_TLS_FOLDER=/tmp/tls"
         start = f"env {settings} tini -s -- sh -c 'echo $$ > /tmp/pid; exec postgres-start' > /tmp/log 2>&1"
         command = ["docker", "exec", "--detach", self.host.backend.name, "sh", "-c", f"{start}; echo $? > /tmp/ended"]
         subprocess.run(command, check=True, capture_output=True, timeout=LIMIT)
@@ -40,6 +51,21 @@ class Server:
         """Starts it, and returns when it takes connections."""
         self.begin(password)
         self.until(lambda: self.healthy().succeeded)
+
+    def write(self, path: str, text: str) -> None:
+        """Writes a file."""
+        self.host.check_output("printf %%s %s > %s", text, path)
+
+    def certify(self, authority: MadeAuthority = AUTHORITY) -> None:
+        """Writes another certificate with its key, for the server to read."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.write("/tmp/certificate.pem", authority.sign(Path(folder) / "server.pem", NAME).read_text())
+
+    def shown(self) -> x509.Certificate:
+        """The certificate that a new connection gets."""
+        command = "openssl s_client -connect 127.0.0.1:5432 -starttls postgres </dev/null 2>/dev/null"
+        told = self.host.run(command).stdout
+        return x509.load_pem_x509_certificate(told[told.index("-----BEGIN CERT") :].encode())
 
     def signal(self, name: str) -> int:
         """Sends a signal to what was started; its exit status."""
@@ -61,11 +87,18 @@ class Server:
         return str(self.host.check_output("cat /tmp/log"))
 
     def sql(
-        self, text: str, *, password: str = PASSWORD, user: str = "calvinverse", database: str = ""
+        self,
+        text: str,
+        *,
+        password: str = PASSWORD,
+        user: str = "calvinverse",
+        database: str = "",
+        reach: str | None = None,
     ) -> CommandResult:
         """What psql says to a statement."""
-        reach = f"psql --no-psqlrc --tuples-only --no-align --host=127.0.0.1 --username={user}"
-        return self.host.run(f"PGPASSWORD=%s {reach} --command=%s {database or 'calvinverse'}", password, text)
+        reach = f"{REACH} user={user} dbname={database or 'calvinverse'}" if reach is None else reach
+        command = f"psql --no-psqlrc --tuples-only --no-align --command=%s '{reach}'"
+        return self.host.run(f"PGPASSWORD=%s {command}", password, text)
 
     def until(self, true: Callable[[], bool]) -> None:
         """Waits until something is so."""
@@ -110,7 +143,8 @@ def test_what_was_written_is_there_after_a_restart_and_after_a_crash(server: Ser
 @pytest.mark.parametrize("signal", ["TERM", "INT"])
 def test_it_stops_in_order_though_somebody_is_connected(server: Server, signal: str) -> None:
     name = server.host.backend.name
-    sleeper = "PGPASSWORD=$(cat /tmp/password) exec psql -h 127.0.0.1 -U calvinverse -c 'SELECT pg_sleep(600)'"
+    reach = f"{REACH} user=calvinverse dbname=calvinverse"
+    sleeper = f"PGPASSWORD=$(cat /tmp/password) exec psql '{reach}' -c 'SELECT pg_sleep(600)'"
     subprocess.run(["docker", "exec", "--detach", name, "sh", "-c", sleeper], check=True, timeout=LIMIT)
     asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%sleep(600)' AND wait_event = 'PgSleep'"
     server.until(lambda: server.sql(asleep).stdout.strip() == "1")
@@ -123,6 +157,46 @@ def test_who_has_another_password_does_not_get_in(server: Server) -> None:
     assert refused.failed
     assert "password authentication failed" in refused.stderr
     assert server.sql("SELECT 1").succeeded
+
+
+def test_nobody_gets_in_without_tls(server: Server) -> None:
+    refused = server.sql("SELECT 1", reach="host=127.0.0.1 sslmode=disable user=calvinverse dbname=calvinverse")
+    assert refused.failed
+    assert "no encryption" in refused.stderr
+    assert server.sql("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").stdout.strip() == "t"
+
+
+def test_a_renewed_certificate_is_read_while_connections_go_on(server: Server) -> None:
+    """A file that holds none changes nothing."""
+    name, before = server.host.backend.name, server.shown()
+    work = "PGPASSWORD=$(cat /tmp/password) exec psql '" + REACH + " user=calvinverse dbname=calvinverse' "
+    work += "-c 'CREATE TABLE steps (n int)' "
+    body = "FOR n IN 1..600 LOOP INSERT INTO steps VALUES (n); COMMIT; PERFORM pg_sleep(0.1); END LOOP;"
+    work += f"-c 'DO $$ BEGIN {body} END $$'"
+    subprocess.run(["docker", "exec", "--detach", name, "sh", "-c", work], check=True, timeout=LIMIT)
+
+    def steps() -> int:
+        return int(server.sql("SELECT count(*) FROM steps").stdout.strip() or 0)
+
+    server.until(lambda: steps() > 0)
+    server.certify()
+    server.host.check_output("kill -HUP $(cat /tmp/pid)")
+    server.until(lambda: server.shown() != before)
+    renewed, count = server.shown(), steps()
+    server.until(lambda: steps() > count)
+    server.write("/tmp/certificate.pem", "garbage")
+    server.host.check_output("kill -HUP $(cat /tmp/pid)")
+    server.until(lambda: "could not load server certificate" in server.log())
+    assert server.shown() == renewed
+    assert server.host.run("test -e /tmp/ended").failed
+
+
+def test_without_a_certificate_it_makes_nothing(stopped: Server) -> None:
+    stopped.host.check_output("mkdir -p %s && printf x > /tmp/password", EMPTY)
+    refused = stopped.host.run(f"DATABASE_FOLDER={EMPTY} DATABASE_PASSWORD_FILE=/tmp/password postgres-start")
+    assert refused.failed
+    assert "there is no certificate in DATABASE_CERTIFICATE_FILE (not set)" in refused.stderr
+    assert stopped.host.check_output(f"ls {EMPTY}") == ""
 
 
 def test_the_superuser_and_other_databases_are_out_of_reach(server: Server) -> None:

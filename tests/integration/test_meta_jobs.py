@@ -10,19 +10,27 @@ from typing import Any
 import psycopg
 import pytest
 
+from environments.providers.local_cluster.trust.cluster import Trust
 from environments.providers.nomad import values as nomad_values
 from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.rules import adopt
 from environments.steps.base import Owner
 from jobs.meta_template import meta_bundle
 from tests.support import images_here
+from tests.support.authorities import make_authority
 from tests.support.cluster import Cluster
 from tests.support.service_process import free_port
 from tests.support.web_harness import Made, leftovers, tools, until
 
-SERVICE = {"environment": "meta", "image": "sha256:" + "a" * 64, "deployer": "ada", "deployer_token": "a:b"}
+SERVICE = {
+    "environment": "meta",
+    "image": "sha256:" + "a" * 64,
+    "deployer": "ada",
+    "deployer_token": "a:b",
+    "parts_ca": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
+}
 DATABASE = {"environment": "meta", "image": "sha256:" + "b" * 64}
-URL = "postgresql://calvinverse@127.0.0.1:8432/calvinverse"
+URL = "postgresql://calvinverse@postgres.calvinverse.internal:8432/calvinverse?hostaddr=127.0.0.1&sslmode=verify-full"
 MANAGERS = {"nomad-manager", "consul-manager", "openbao-manager"}
 
 
@@ -97,13 +105,30 @@ def files(group: dict[str, Any]) -> set[str]:
     return {template["DestPath"].rpartition("/")[2] for template in task["Templates"]}
 
 
-def test_with_sqlite_the_service_is_alone_and_needs_nothing_of_openbao_to_start(read: Any) -> None:
+def test_with_sqlite_the_service_is_alone_and_shares_no_secret(read: Any) -> None:
     job = read("provisioning.nomad.hcl", **SERVICE)
     assert list(groups(job)) == ["provisioning"]
     (task,) = groups(job)["provisioning"]["Tasks"]
-    assert not task["Vault"]
-    assert "sealing-key" not in files(groups(job)["provisioning"])
+    written = {"connections.json", "certificate.pem", "parts-ca.pem"}
+    assert files(groups(job)["provisioning"]) == written | {f"{part}-ca.pem" for part in ("consul", "nomad", "openbao")}
     assert task["Env"]["CALVINVERSE_DATABASE"] == ""
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_service_and_workers_serve_with_certificates_of_their_own_names(read: Any, verified: bool) -> None:
+    """Consul verifies them, unless it isn't ours and doesn't know the authority."""
+    job = read("provisioning.nomad.hcl", **SERVICE, database=URL, workers=1, verified_checks=verified)
+    for group, part in (("provisioning", "provisioning"), ("workers", "worker")):
+        (task,) = groups(job)[group]["Tasks"]
+        assert task["Env"]["CERTIFICATE_NAME"] == f"{part}.calvinverse.internal"
+        assert task["Env"]["CALVINVERSE_TLS_CERTIFICATE"] == task["Env"]["CALVINVERSE_TLS_KEY"]
+        (certificate,) = [found for found in task["Templates"] if found["DestPath"].endswith("/certificate.pem")]
+        assert certificate["ChangeMode"] == "noop"  # the service reads it again by itself
+        (service,) = groups(job)[group]["Services"]
+        assert service["Meta"]["scheme"] == "https"
+        (check,) = service["Checks"]
+        assert (check["Protocol"], check["TLSServerName"]) == ("https", f"{part}.calvinverse.internal")
+        assert check["TLSSkipVerify"] is not verified
 
 
 @pytest.mark.parametrize("workers", [0, 3])
@@ -114,7 +139,7 @@ def test_with_postgresql_all_processes_share_database_key_and_identities(read: A
     )
     for name, group in found.items():
         (task,) = group["Tasks"]
-        assert task["Env"]["CALVINVERSE_DATABASE"] == URL
+        assert task["Env"]["CALVINVERSE_DATABASE"] == f"{URL}&sslrootcert=${{NOMAD_SECRETS_DIR}}/parts-ca.pem"
         assert task["Env"]["CALVINVERSE_DATABASE_PASSWORD_FILE"].endswith("/database-password")
         assert task["Env"]["CALVINVERSE_SEALING_KEY"].endswith("/sealing-key")
         assert task["Env"].get("CALVINVERSE_ROLE") == ("worker" if name == "workers" else None)
@@ -133,8 +158,8 @@ def test_postgresql_is_told_its_password_in_a_file_alone(read: Any) -> None:
     assert group["Networks"][0]["ReservedPorts"][0]["Value"] == 9001
     assert [volume["Source"] for volume in group["Volumes"].values()] == ["calvinverse-postgres"]
     (task,) = group["Tasks"]
-    assert task["Env"] == {"DATABASE_PASSWORD_FILE": "${NOMAD_SECRETS_DIR}/password"}
-    assert files(group) == {"password"}
+    assert task["Env"]["DATABASE_PASSWORD_FILE"] == "${NOMAD_SECRETS_DIR}/password"
+    assert files(group) == {"password", "certificate.pem"}
     assert task["KillSignal"] == "SIGINT"
     assert [service["Name"] for service in group["Services"]] == ["meta--postgres"]
 
@@ -174,7 +199,7 @@ def container(cluster: Cluster) -> dict[str, Any]:
 
 
 def test_postgresql_runs_there_keeps_what_it_has_and_leaves_nothing(
-    cluster: Cluster, made: Made, files_of_postgres: Path
+    cluster: Cluster, made: Made, files_of_postgres: Path, tmp_path: Path
 ) -> None:
     before = leftovers(cluster.connections)
     parameters: dict[str, Any] = {
@@ -187,14 +212,31 @@ def test_postgresql_runs_there_keeps_what_it_has_and_leaves_nothing(
     vault = cluster.connections.caller("vault")
     secret = vault.call("GET", "/v1/secret/data/environments/meta/database-password")["data"]["data"]["password"]
 
-    def connect(password: str = secret) -> psycopg.Connection:
-        address: dict[str, Any] = {"host": "127.0.0.1", "port": parameters["database_port"], "connect_timeout": 5}
+    authority = tmp_path / "parts-ca.pem"
+    authority.write_text(Trust(cluster.connections).parts_authority())
+
+    def connect(password: str = secret, mode: str = "verify-full") -> psycopg.Connection:
+        address: dict[str, Any] = {
+            "host": "postgres.calvinverse.internal",
+            "hostaddr": "127.0.0.1",
+            "port": parameters["database_port"],
+            "sslmode": mode,
+            "connect_timeout": 5,
+        }
+        if mode == "verify-full":
+            address["sslrootcert"] = str(authority)
         return psycopg.connect(user="calvinverse", dbname="calvinverse", password=password, **address)
 
     with connect() as connection:
         connection.execute("CREATE TABLE kept AS SELECT 'here' AS word")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         connect("another")
+    with pytest.raises(psycopg.OperationalError, match="no encryption"):
+        connect(mode="disable")
+    authority.write_text(make_authority().pem)
+    with pytest.raises(psycopg.OperationalError, match="certificate verify failed"):
+        connect()
+    authority.write_text(Trust(cluster.connections).parts_authority())
     first = container(cluster)
     assert secret not in json.dumps([first["Config"], first["Args"]])
     assert first["HostConfig"]["IpcMode"] != "host"

@@ -274,7 +274,9 @@ def test_what_a_job_can_write_is_known_and_gone_with_its_environment(
     name, admin = scene.name, scene.connections.caller("consul")
     node = admin.get("/v1/catalog/nodes")[0]["Node"]
     assert job.may_in_consul() == {("service", f"{name}--web")}
-    assert job.may_in_openbao() == {f"pki/issue/{name}", *OF_EVERYBODY}
+    parts = f"pki-parts/issue/{name}"
+    assert job.may_in_openbao() == {f"pki/issue/{name}", parts, *OF_EVERYBODY}
+    assert job.call("vault", "PUT", f"/v1/{parts}", {"common_name": "x"}).status_code == 400  # there is no such role
     asked = [("consul", *call) for call in _shut_in_consul(name, node)]
     asked += [("nomad", *call) for call in _shut_in_nomad(name)]
     answers = [(job.call(part, method, path, body), path, body) for part, method, path, body in asked]

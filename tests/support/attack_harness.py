@@ -2,9 +2,11 @@
 
 import base64
 import json
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +34,30 @@ class Person:
     name: str
     address: str
     token: str
+    ca_file: Path | None = None
     http: httpx2.Client = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.reach(self.address, self.ca_file)
+
+    def reach(self, address: str, ca_file: Path | None) -> None:
+        """Uses that address from here on; a certificate there must be signed by the authority in `ca_file`."""
+        self.address, self.ca_file = address, ca_file
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         # No connection outlives its answer: people come and go with their tokens.
         alone = httpx2.Limits(max_keepalive_connections=0)
-        self.http = httpx2.Client(base_url=self.address, headers=headers, timeout=60, trust_env=False, limits=alone)
+        trust = ssl.create_default_context(cafile=ca_file)
+        self.http = httpx2.Client(
+            base_url=address, headers=headers, timeout=60, trust_env=False, limits=alone, verify=trust
+        )
+
+    def connection(self, seconds: float) -> HTTPConnection:
+        """A connection of its own, to send on it whatever one wants."""
+        host = self.address.partition("://")[2]
+        if not self.address.startswith("https:"):
+            return HTTPConnection(host, timeout=seconds)
+        trust = ssl.create_default_context(cafile=self.ca_file)
+        return HTTPSConnection(host, timeout=seconds, context=trust)
 
     def get(self, path: str) -> Any:
         """The answer as JSON; it must be a good one."""

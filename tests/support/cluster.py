@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import TextIO
@@ -21,7 +21,7 @@ from environments.providers.backend.connections import Connections
 from environments.providers.local_cluster.agents import leftovers, processes
 from environments.providers.local_cluster.agents.local import NAMES, LocalAgents
 from environments.providers.local_cluster.agents.site import CERTIFICATES
-from environments.providers.local_cluster.authority import CERTIFICATE_LIFE
+from environments.providers.local_cluster.authority import CERTIFICATE_LIFE, keep_authority
 from environments.providers.local_cluster.trust.cluster import Trust
 from images.errors import ImageNotBuilt
 from images.toolchain import require
@@ -119,7 +119,8 @@ def start_cluster(folder: Path, *, bridge: bool = True, certificate_life: timede
             if attempt == 4:
                 raise
             continue
-        Trust(agents.connections).apply()
+        authority = keep_authority(agents.site.credentials, datetime.now(UTC))
+        Trust(agents.connections, signer=authority).apply()
         return Cluster(state, agents, claim, claimed)
     raise AssertionError("unreachable")
 

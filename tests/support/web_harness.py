@@ -96,7 +96,8 @@ class Made:
         defaults = {name: schema.get("default") for name, schema in template.parameters.items()}
         names = {
             "parameters": {**defaults, **parameters},
-            "steps": self.outputs,
+            # Without the step `trust`, the service behind an edge has no TLS.
+            "steps": {"trust": {"authority": ""}, **self.outputs},
             "environment": {"name": self.owner.name},
             "images": images_here.ByName(),
         }

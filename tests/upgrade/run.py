@@ -66,6 +66,7 @@ def _on(kind: str, old: OldCheckout, records: Path, state: Path) -> list[str]:
         shutil.rmtree(state / "images")
         shutil.copytree(state_folder() / "images", state / "images")
         upgrade(state, tell)
+        made.reach(state)
         faults = scenario.compare(made)
         tell("Updating each of them.")
         faults += scenario.update(state, made)

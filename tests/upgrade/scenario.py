@@ -48,15 +48,27 @@ class Scenario:
     plan: str = ""
     abandoned: str = ""
 
+    def reach(self, state: Path) -> None:
+        """Everybody reads again where the service is: an upgrade may have given it TLS."""
+        address, ca_file = service(state)
+        for person in (self.admin, self.alice, self.child):
+            person.reach(address, ca_file)
+
 
 def people(state: Path) -> tuple[Person, Person, Person]:
     """An admin, a user, and the user by a token that another one of theirs made; all of the older version."""
-    context = json.loads((state / "context.json").read_text())
-    admin = Person("admin", context["address"], (state / "token").read_text().strip())
+    address, ca_file = service(state)
+    admin = Person("admin", address, (state / "token").read_text().strip(), ca_file)
     first = admin.post("/v1/tokens", {"owner": "alice", "ttl": "30d"})
-    alice = Person("alice", admin.address, first["secret"])
+    alice = Person("alice", admin.address, first["secret"], admin.ca_file)
     child = alice.post("/v1/tokens", {"owner": "alice", "ttl": "10d", "note": "made by a token"})
-    return admin, alice, Person("child", admin.address, child["secret"])
+    return admin, alice, Person("child", admin.address, child["secret"], admin.ca_file)
+
+
+def service(state: Path) -> tuple[str, Path | None]:
+    """Where the deployed service is, and the file with the authority of its certificate, if it has one."""
+    context = json.loads((state / "context.json").read_text())
+    return str(context["address"]), Path(context["ca_file"]) if context.get("ca_file") else None
 
 
 def make(state: Path, commit: str, tell: Tell) -> Scenario:

@@ -1,6 +1,6 @@
 """`check.http`: checks over HTTP that a service, at the address that Consul knows, answers as it should."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Literal, Protocol
@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from environments.domain.errors import BackendUnavailable, StepFailed, StepTimeout
 from environments.domain.faults import Fault, meant
-from environments.domain.names import is_label, service_name
+from environments.domain.names import META, is_label, service_name
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Duration
@@ -18,7 +18,7 @@ from environments.providers.nomad.ports import SLICE, NomadApi
 from environments.providers.nomad.registered_services import listed, services_of
 from environments.providers.nomad.rules import group_services
 from environments.service.shapes import TEXT, Shape, table
-from environments.steps.base import Intended, Options, StepContext, StepRun
+from environments.steps.base import Intended, Options, Owner, StepContext, StepRun
 from environments.steps.changes import OwnThingsOnly, change
 from environments.steps.options import faults, has_expression
 
@@ -58,6 +58,10 @@ class CertificateChain(Protocol):
 
     def chain(self) -> str:
         """The CA's certificates, PEM."""
+        ...
+
+    def parts_chain(self) -> str:
+        """The certificates, PEM, of the CA that signs for the parts of the meta environment alone."""
         ...
 
 
@@ -125,6 +129,7 @@ class CheckHttp(OwnThingsOnly):
         """
         options: CheckHttpOptions = context.options
         name = service_name(context.owner.name, options.service)
+        ca = self._ca(context.owner)
         limit = options.timeout.total_seconds() if options.timeout else None
         started = run.time_left
         outcome, index, checked = f"Consul knows no healthy instance of {name}", 0, False
@@ -140,7 +145,7 @@ class CheckHttp(OwnThingsOnly):
                         checked = True
                         self._refuse_unwanted(context.owner.name, name, options.service)
                     continue
-                problem, urls = self._ask(passing, options, run)
+                problem, urls = self._ask(passing, options, run, ca)
                 if problem is None:
                     return {"service": name, "instances": urls}
                 if problem != outcome:
@@ -165,7 +170,7 @@ class CheckHttp(OwnThingsOnly):
             return ()
         problem = f"none of its {len(instances)} instances passes its checks"
         if passing:
-            answered, _ = self._ask(passing, options, run, limit=_QUICK)
+            answered, _ = self._ask(passing, options, run, self._ca(context.owner), limit=_QUICK)
             if answered is None:
                 return ()
             problem = f"{answered} now"
@@ -186,8 +191,19 @@ class CheckHttp(OwnThingsOnly):
                 hint="Give the group an instance, or take the check out of the template.",
             )
 
+    def _ca(self, owner: Owner) -> Callable[[], str]:
+        """Only a part of the meta environment may have a certificate of the parts' CA."""
+        if owner.name != META:
+            return self._authority.chain
+        return lambda: self._authority.chain() + "\n" + self._authority.parts_chain()
+
     def _ask(
-        self, instances: Sequence[Instance], options: CheckHttpOptions, run: StepRun, limit: float = _ONE_REQUEST
+        self,
+        instances: Sequence[Instance],
+        options: CheckHttpOptions,
+        run: StepRun,
+        chain: Callable[[], str],
+        limit: float = _ONE_REQUEST,
     ) -> tuple[str | None, list[str]]:
         urls: list[str] = []
         for instance in instances:
@@ -195,7 +211,7 @@ class CheckHttp(OwnThingsOnly):
             host = f"[{instance.address}]" if ":" in instance.address else instance.address
             url = f"{scheme}://{host}:{instance.port}{options.path}"
             try:
-                ca = self._authority.chain() if scheme == "https" else None
+                ca = chain() if scheme == "https" else None
                 answer = self._web.get(url, ca=ca, limit=max(0.1, min(limit, run.time_left)))
             except NoAnswer as error:
                 return f"{url} gave no answer: {error}", urls

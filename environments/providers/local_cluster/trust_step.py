@@ -9,6 +9,7 @@ from environments.domain.errors import StepFailed
 from environments.domain.faults import Fault
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
+from environments.service.shapes import TEXT, Shape, table
 from environments.steps.base import Intended, Options, StepContext, StepRun
 from environments.steps.changes import OwnThingsOnly, change
 from environments.steps.options import faults
@@ -44,6 +45,13 @@ class TrustKeeper(Protocol):
         """
         ...
 
+    def keep_authority(self) -> str:
+        """The authority (PEM) of the parts of the meta environment, kept in a file for clients.
+
+        Raises `BackendError`.
+        """
+        ...
+
 
 class ClusterTrustOptions(Options):
     """None."""
@@ -68,18 +76,26 @@ class ClusterTrust(OwnThingsOnly):
         """Unknown options."""
         return faults(ClusterTrustOptions, options)
 
+    @classmethod
+    def gives(cls, options: Mapping[str, Any], bundle: Bundle) -> Shape:
+        """What `apply` gives."""
+        return table({"authority": TEXT})
+
     def resources(self, context: StepContext) -> Sequence[Intended]:
         """None: all of it is inside agents that are resources themselves, or nothing is made."""
         return []
 
     def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
-        """Gives nothing. Raises `StepFailed` naming everything that an administrator of the cluster has to fix."""
+        """Gives `authority`, the certificate (PEM) that clients of the meta environment's parts pin.
+
+        Raises `StepFailed` naming everything that an administrator of the cluster has to fix.
+        """
         lacking = self._keeper.establish(run.before_effect, run.log)
         for lack in lacking:
             run.log(f"{lack.where} lacks {lack.what}. To fix it: {lack.fix}")
         if lacking:
             raise _refusal(lacking)
-        return {}
+        return {"authority": self._keeper.keep_authority()}
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
         """What would be set up in the parts that run here. Raises `StepFailed` as `apply` does."""

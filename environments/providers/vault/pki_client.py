@@ -14,6 +14,7 @@ from environments.providers.vault.client_view import ClientView
 from environments.providers.vault.ports import Certificate
 
 PKI = "pki"
+PARTS = "pki-parts"
 
 
 class Pki(ClientView):
@@ -78,7 +79,14 @@ class Pki(ClientView):
 
     def chain(self) -> str:
         """The CA's certificates, PEM."""
-        found = self._link.call("read the CA", lambda client: client.read(f"{PKI}/cert/ca_chain"))
+        return self._chain(PKI)
+
+    def parts_chain(self) -> str:
+        """The certificates, PEM, of the CA for our own parts; empty if there are none."""
+        return self._chain(PARTS)
+
+    def _chain(self, mount: str) -> str:
+        found = self._link.call("read the CA", lambda client: client.read(f"{mount}/cert/ca_chain"))
         data = found["data"] if found else {}
         pem = data.get("ca_chain") or data.get("certificate") or ""
         return "\n".join(pem) if isinstance(pem, list) else str(pem)

@@ -85,7 +85,7 @@ class Certificate:
 
 
 class CertificateAuthority(Protocol):
-    """OpenBao's PKI mount."""
+    """OpenBao's PKI mounts: `pki`, and of that for our own parts its CA alone."""
 
     def role(self, name: str) -> dict[str, Any] | None:
         """The role's fields, None if there is none."""
@@ -121,6 +121,10 @@ class CertificateAuthority(Protocol):
 
     def chain(self) -> str:
         """The CA's certificates, PEM; empty if there are none."""
+        ...
+
+    def parts_chain(self) -> str:
+        """Those of the CA that signs for the parts of the meta environment alone (mount `pki-parts`)."""
         ...
 
 

@@ -197,6 +197,8 @@ def _to_the_service(settings: Settings, limits: Limits) -> list[Json]:
     transport = _transport(limits)
     if settings.upstream_ca_file is not None:
         transport["tls"] = {"ca": {"provider": "file", "pem_files": [str(settings.upstream_ca_file)]}}
+        if settings.upstream_name:
+            transport["tls"]["server_name"] = settings.upstream_name
     return [
         {
             "handler": "headers",

@@ -85,7 +85,22 @@ class Service:
         if authority is None:
             return http.client.HTTPConnection(host.strip("[]"), int(port), timeout=seconds)
         context = ssl.create_default_context(cafile=str(authority))
-        return http.client.HTTPSConnection(host.strip("[]"), int(port), timeout=seconds, context=context)
+        name = self._settings.upstream_name or host.strip("[]")
+        return _Verified(host.strip("[]"), int(port), seconds, context, name)
+
+
+class _Verified(http.client.HTTPConnection):
+    """A connection over TLS to a host whose certificate must be for another name."""
+
+    def __init__(self, host: str, port: int, seconds: float, context: ssl.SSLContext, name: str) -> None:
+        super().__init__(host, port, timeout=seconds)
+        self._context = context
+        self._name = name
+
+    def connect(self) -> None:
+        """Connects, and verifies the certificate."""
+        super().connect()
+        self.sock = self._context.wrap_socket(self.sock, server_hostname=self._name)
 
 
 def make_key() -> tuple[str, str]:

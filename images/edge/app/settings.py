@@ -63,8 +63,9 @@ class Settings:
 
     It listens on `host` (an IP address, without brackets) and `port`, and answers for the host name `address` alone,
     with the certificate of `files` or by `acme`: one of both is set. Requests go to the service at `upstream`
-    (`host:port`), over TLS if `upstream_ca_file` (PEM) is set. `secret_file` holds what proves to it that a request
-    comes from the edge. Entry points of environments are below `entry_domain`; empty: there are none. `folder` is the
+    (`host:port`), over TLS if `upstream_ca_file` (PEM) is set; its certificate must be for `upstream_name`, or for its
+    host if that is empty. `secret_file` holds what proves to it that a request comes from the edge. Entry points of
+    environments are below `entry_domain`; empty: there are none. `folder` is the
     edge's own: the socket of Caddy's admin API is there.
     """
 
@@ -73,6 +74,7 @@ class Settings:
     address: str
     upstream: str
     upstream_ca_file: Path | None
+    upstream_name: str
     files: CertificateFiles | None
     acme: Acme | None
     secret_file: Path
@@ -105,6 +107,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise InvalidSettings(
             "EDGE_UPSTREAM_CA_FILE goes with an EDGE_UPSTREAM that begins with https://, and only so."
         )
+    name = environment.get("EDGE_UPSTREAM_NAME", "")
+    if name and not (authority and _NAME.fullmatch(name)):
+        raise InvalidSettings(
+            f"EDGE_UPSTREAM_NAME is {name!r}; it is a host name, and goes with an EDGE_UPSTREAM_CA_FILE."
+        )
     acme = _acme(environment)
     return Settings(
         host=host,
@@ -112,6 +119,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         address=address[0],
         upstream=f"{upstream['host']}:{_port(upstream['port'], 'EDGE_UPSTREAM')}",
         upstream_ca_file=_file(environment, "EDGE_UPSTREAM_CA_FILE") if authority else None,
+        upstream_name=name,
         files=_files(environment) if acme is None else None,
         acme=acme,
         secret_file=_file(environment, "EDGE_SECRET_FILE"),

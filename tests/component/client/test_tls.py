@@ -92,6 +92,19 @@ def test_without_a_pinned_authority_those_of_the_machine_count(
     assert "--ca of `calvinverse context add`" in refused.value.hint
 
 
+def test_the_file_of_an_authority_is_named_when_another_one_signed(
+    service: FakeService, token: str, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_text(OURS.pem)
+    with (
+        listening(service, tls=FOREIGN.sign(tmp_path / "tls.pem", "127.0.0.1")) as address,
+        Client(address, token, ca_file=tmp_path / "ca.pem", timeout=60) as client,
+        pytest.raises(CertificateRefused, match=f"isn't signed by the authority in {tmp_path}/ca.pem") as refused,
+    ):
+        client.info()
+    assert "something else answers there. The token was not sent." in refused.value.hint
+
+
 def test_a_certificate_for_other_names_is_refused(service: FakeService, token: str, tmp_path: Path) -> None:
     with listening(service, tls=OURS.sign(tmp_path / "tls.pem", "example.org", "127.0.0.2")) as address:
         assert refusal(address, token).message == f"The certificate of the service at {address} isn't for 127.0.0.1."

@@ -119,6 +119,10 @@ class MemoryPki:
         """A text in place of a CA."""
         return "-----BEGIN CERTIFICATE-----\nmemory\n-----END CERTIFICATE-----\n"
 
+    def parts_chain(self) -> str:
+        """Another one."""
+        return "-----BEGIN CERTIFICATE-----\nparts\n-----END CERTIFICATE-----\n"
+
     def issue(self, role: str) -> Certificate:
         """What a workload does: has a certificate issued by a role."""
         fields = self._roles[role]

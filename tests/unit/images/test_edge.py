@@ -96,6 +96,7 @@ class TestSettings:
             ("EDGE_UPSTREAM", "127.0.0.1"),
             ("EDGE_UPSTREAM", "https://127.0.0.1:8400"),
             ("EDGE_UPSTREAM", "{env.HOME}:8400"),
+            ("EDGE_UPSTREAM_NAME", "a.example.org"),
             ("EDGE_UPSTREAM_CA_FILE", "/secrets/ca.pem"),
             ("EDGE_CERTIFICATE_FILE", ""),
             ("EDGE_CERTIFICATE_FILE", "edge.pem"),
@@ -167,9 +168,13 @@ class TestConfiguration:
         assert edge["read_min_rate"] == 6
 
     def test_the_service_is_verified_by_the_authority_that_is_named(self) -> None:
-        found = server(EDGE_UPSTREAM="https://127.0.0.1:8400", EDGE_UPSTREAM_CA_FILE="/secrets/ca.pem")
+        name = "provisioning.calvinverse.internal"
+        found = server(
+            EDGE_UPSTREAM="https://127.0.0.1:8400", EDGE_UPSTREAM_CA_FILE="/secrets/ca.pem", EDGE_UPSTREAM_NAME=name
+        )
         proxy = found["routes"][0]["handle"][-1]
-        assert proxy["transport"]["tls"] == {"ca": {"provider": "file", "pem_files": ["/secrets/ca.pem"]}}
+        ca = {"provider": "file", "pem_files": ["/secrets/ca.pem"]}
+        assert proxy["transport"]["tls"] == {"ca": ca, "server_name": name}
 
     def test_a_generation_listens_where_it_is_told_and_says_when_it_runs(self) -> None:
         found = json.loads(json.dumps(configuration(read_settings(VARIABLES), Limits(draining=7), GENERATION)))

@@ -21,6 +21,7 @@ from jobs.database import Choice, database_parameters
 from jobs.meta_template import meta_bundle
 
 IMAGE = "sha256:" + "a" * 64
+AUTHORITY = "-----BEGIN CERTIFICATE-----"
 REQUIRED = {"image": IMAGE, "deployer": "ada", "deployer_token": "a:b"}
 
 
@@ -31,9 +32,11 @@ def template() -> Template:
 
 def variables(template: Template, step: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """What a step gives to its job file."""
-    known = {
-        part: {"address": "http://127.0.0.1:1", "ca": "", "server_name": ""} for part in ("consul", "openbao", "nomad")
+    known: dict[str, dict[str, Any]] = {
+        part: {"address": "http://127.0.0.1:1", "ca": "", "server_name": "", "ours": True}
+        for part in ("consul", "openbao", "nomad")
     }
+    known["trust"] = {"authority": AUTHORITY}
     names = {"parameters": check_parameters(template, {**REQUIRED, **parameters}), "steps": known}
     found: dict[str, Any] = render(template.step(step).options["variables"], names, step)
     return found
@@ -108,7 +111,10 @@ def test_with_postgresql_the_service_is_told_where_but_not_the_password(template
     parameters = {"database": "postgresql", "workers": 2, "database_port": 9001, "postgres_image": IMAGE}
     assert variables(template, "postgres", parameters) == {"image": IMAGE, "instances": 1, "port": 9001}
     found = variables(template, "provisioning", parameters)
-    assert found["database"] == "postgresql://calvinverse@127.0.0.1:9001/calvinverse"
+    assert found["database"] == (
+        "postgresql://calvinverse@postgres.calvinverse.internal:9001/calvinverse?hostaddr=127.0.0.1&sslmode=verify-full"
+    )
+    assert (found["parts_ca"], found["verified_checks"]) == (AUTHORITY, True)
     assert found["workers"] == 2
     needed = template.step("provisioning").needs
     assert {"postgres", "sealing-key"} <= set(needed)

@@ -17,15 +17,18 @@ from jobs.meta_template import meta_bundle
 from tests.support.authorities import make_authority
 
 IMAGE = "sha256:" + "a" * 64
+AUTHORITY = "-----BEGIN CERTIFICATE-----"
 REQUIRED = {"image": IMAGE, "deployer": "ada", "deployer_token": "a:b"}
 
 
 def variables(step: str, **parameters: Any) -> dict[str, Any]:
     """What a step gives to its job file."""
     template = meta_bundle(edge=parameters.get("edge", False)).template()
-    known = {
-        part: {"address": "http://127.0.0.1:1", "ca": "", "server_name": ""} for part in ("consul", "openbao", "nomad")
+    known: dict[str, dict[str, Any]] = {
+        part: {"address": "http://127.0.0.1:1", "ca": "", "server_name": "", "ours": True}
+        for part in ("consul", "openbao", "nomad")
     }
+    known["trust"] = {"authority": AUTHORITY}
     names = {"parameters": check_parameters(template, {**REQUIRED, **parameters}), "steps": known}
     found: dict[str, Any] = render(template.step(step).options["variables"], names, step)
     return found
@@ -73,6 +76,7 @@ def test_the_edge_is_told_where_to_listen_and_where_the_service_is() -> None:
         "acme_email": "",
         "acme_ca": "",
         "entry_domain": "",
+        "parts_ca": AUTHORITY,
     }
     assert variables("provisioning", **given)["edge"] is True
 

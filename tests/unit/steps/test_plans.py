@@ -570,6 +570,9 @@ class Keeper:
     def lacking(self) -> Sequence[Lack] | None:
         return self.lacks
 
+    def keep_authority(self) -> str:
+        return "-----BEGIN CERTIFICATE-----"
+
 
 def test_trust_is_planned_where_it_is_ours_and_refused_where_it_is_not() -> None:
     context = StepContext(ALPHA, "trust", ClusterTrustOptions(), bundle())

@@ -2,20 +2,23 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from environments.addresses import exposes_tokens
+from environments.context import AUTHORITY_FILE
 from environments.domain.errors import BackendDenied, BackendError, InvalidInput, UnsafeAddress
-from environments.private_files import locked
+from environments.private_files import locked, write_if_changed
 from environments.providers.backend.calls import TITLES, Caller, FixedToken, Part
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
 from environments.providers.local_cluster.agent_step import FoundAgent, RunningAgent
 from environments.providers.local_cluster.agents.local import BINARIES, LocalAgents
 from environments.providers.local_cluster.agents.moving import stop_service_of_plain_agents
 from environments.providers.local_cluster.agents.ports import Ports
+from environments.providers.local_cluster.authority import keep_authority
 from environments.providers.local_cluster.trust.cluster import Trust
 from environments.providers.local_cluster.trust_step import Lack
 
@@ -100,7 +103,7 @@ class LocalCluster:
     def establish(self, before_effect: Callable[[], None], log: Callable[[str], None]) -> Sequence[Lack]:
         """Makes or verifies every setting. Raises `BackendError`."""
         path = self._state / CONNECTIONS_FILE
-        trust = Trust(Connections.load(path))
+        trust = self._trust(Connections.load(path))
         missing = trust.establish(self._ours(), before_effect, log)
         return [Lack(fault.what, fault.where, fault.fix) for fault in missing]
 
@@ -113,9 +116,23 @@ class LocalCluster:
         ours = {TITLES[part] for part in self._ours()}
         return [
             Lack(fault.what, fault.where, fault.fix, fault.where in ours)
-            for fault in Trust(connections).verify()
+            for fault in self._trust(connections).verify()
             if fault.where in ours or not fault.optional
         ]
+
+    def keep_authority(self) -> str:
+        """Writes the authority of the meta environment's parts where clients of this machine find it.
+
+        Raises `BackendError`, `MachineError`.
+        """
+        authority = self._trust(Connections.load(self._state / CONNECTIONS_FILE)).parts_authority()
+        write_if_changed(self._state / AUTHORITY_FILE, authority)
+        return authority
+
+    def _trust(self, connections: Connections) -> Trust:
+        """Our own authority signs for an OpenBao that runs here, and for no other one."""
+        signer = keep_authority(self._state / "credentials", datetime.now(UTC)) if "vault" in self._ours() else None
+        return Trust(connections, signer=signer)
 
     def _ours(self) -> list[Part]:
         return [part for agent, part in _PARTS.items() if self.find(agent) is not None]

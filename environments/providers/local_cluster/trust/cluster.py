@@ -5,6 +5,7 @@ is missing and how to fix it.
 """
 
 from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime
 
 from environments.domain.errors import BackendDenied, MachineError
 from environments.providers.backend.calls import Part
@@ -12,7 +13,9 @@ from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.local_cluster.trust.consul import consul_settings
 from environments.providers.local_cluster.trust.nomad import nomad_settings
 from environments.providers.local_cluster.trust.openbao import openbao_settings
+from environments.providers.local_cluster.trust.parts import SigningAuthority, mounts_authority
 from environments.providers.local_cluster.trust.setting import Missing, NomadKeys, TrustSetting
+from environments.steps.base import Clock
 
 __all__ = ["Missing", "Trust"]
 
@@ -23,10 +26,20 @@ class Trust:
     """The trust between the parts of one cluster.
 
     `connections` need all three parts, with admin credentials for `apply` and reading ones for `verify`.
-    `nomad_address` is where Consul and OpenBao find Nomad's keys, if it isn't the address that we use.
+    `nomad_address` is where Consul and OpenBao find Nomad's keys, if it isn't the address that we use. `signer` signs
+    the authority of OpenBao's mount for our own parts; None: it is one of its own.
     """
 
-    def __init__(self, connections: Connections, *, nomad_address: str | None = None) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        *,
+        nomad_address: str | None = None,
+        signer: SigningAuthority | None = None,
+        clock: Clock = lambda: datetime.now(UTC),
+    ) -> None:
+        self._signer = signer
+        self._clock = clock
         self._consul = connections.caller("consul")
         self._vault = connections.caller("vault")
         self._nomad = connections.caller("nomad")
@@ -36,8 +49,12 @@ class Trust:
     def settings(self) -> Iterator[TrustSetting]:
         """All settings, in the order of making; a later one may depend on an earlier one."""
         yield from consul_settings(self._consul, self._keys)
-        yield from openbao_settings(self._vault, self._keys)
+        yield from openbao_settings(self._vault, self._keys, self._signer, self._clock())
         yield from nomad_settings(self._nomad, self._keys)
+
+    def parts_authority(self) -> str:
+        """The authority (PEM) that clients of our own parts pin. Raises `BackendError`."""
+        return mounts_authority(self._vault) if self._signer is None else self._signer.pem
 
     def apply(self) -> None:
         """Makes everything that is missing. Idempotent. Raises `BackendError`."""

@@ -29,5 +29,14 @@ OPENBAO_SIGNING = "transit"
 OPENBAO_SIGNING_KEY = "calvinverse-images"
 """Mount and name of the key that signs images; `images.catalogue.transit` uses it."""
 
+OPENBAO_PARTS = "pki-parts"
+"""Mount that issues certificates for the parts below; `jobs/meta` uses it, and `environments.providers.vault`."""
+PART_NAMES = {
+    "provisioning": "provisioning.calvinverse.internal",
+    "worker": "worker.calvinverse.internal",
+    "postgres": "postgres.calvinverse.internal",
+}
+"""The name in each part's certificate. Nobody resolves it: clients connect to an address, and check this name."""
+
 NOMAD_MANAGER = "nomad-manager"
 """Auth method of the service in Nomad, and the audience of its identity."""

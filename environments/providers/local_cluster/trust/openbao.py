@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from environments.providers.backend.calls import Caller
@@ -17,14 +18,17 @@ from environments.providers.local_cluster.trust.names import (
     OPENBAO_WORKLOADS,
     OPENBAO_WORKLOADS_POLICY,
 )
+from environments.providers.local_cluster.trust.parts import SigningAuthority, parts_settings
 from environments.providers.local_cluster.trust.setting import NomadKeys, TrustSetting, holds
 
 _UNSIGNED = "images that are made here stay unsigned"
 _UNLENT = "modules get no credentials of OpenBao"
 
 
-def openbao_settings(vault: Caller, keys: NomadKeys) -> Iterator[TrustSetting]:
-    """All settings of OpenBao or Vault."""
+def openbao_settings(
+    vault: Caller, keys: NomadKeys, signer: SigningAuthority | None, now: datetime
+) -> Iterator[TrustSetting]:
+    """All settings of OpenBao or Vault; see `parts_settings`."""
     yield _mount(vault, "secret", {"type": "kv", "options": {"version": "2"}}, "the KV store (version 2) for secrets")
     yield _mount(vault, "pki", {"type": "pki"}, "the mount for certificates")
     yield TrustSetting(
@@ -35,6 +39,7 @@ def openbao_settings(vault: Caller, keys: NomadKeys) -> Iterator[TrustSetting]:
         body={"common_name": "Calvinverse CA", "ttl": "87600h"},
         present=lambda: bool((vault.get("/v1/pki/issuers?list=true") or {}).get("data", {}).get("keys")),
     )
+    yield from parts_settings(vault, signer, now)
     yield _login(vault)
     path = f"/v1/auth/{OPENBAO_LOGIN}/config"
     config = _written(vault, "the keys of Nomad", path, shipped.login("openbao-login", NomadKeys(keys.url)))

@@ -41,6 +41,8 @@ def test_the_names_are_those_of_the_code() -> None:
     assert jobs["bound_audiences"] == service["bound_audiences"] == [names.OPENBAO_AUDIENCE]
     assert service["token_policies"] == [names.OPENBAO_MANAGER_POLICY]
     assert service["bound_claims"] == {"nomad_namespace": names.MANAGER_NAMESPACE, "nomad_job_id": names.MANAGER_JOB}
+    assert shipped.settings("openbao-role-parts")["allowed_domains"] == [*names.PART_NAMES.values(), "localhost"]
+    assert f'"{names.OPENBAO_PARTS}/issue/' in shipped.policy("openbao-environment")
     assert shipped.settings("openbao-login")["default_role"] == names.OPENBAO_WORKLOADS
     assert shipped.settings("consul-login")["BoundAudiences"] == [names.CONSUL_AUDIENCE]
     assert shipped.settings("nomad-login")["BoundAudiences"] == [names.NOMAD_MANAGER]
