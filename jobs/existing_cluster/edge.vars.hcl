@@ -1,4 +1,4 @@
-# Values for jobs/meta/edge.nomad.hcl, which describes each of them.
+# Values for jobs/meta/edge.nomad.hcl, which describes each of them. `fill.sh` puts an authority in.
 environment  = "meta"
 image        = "calvinverse/edge:qa"
 host         = "0.0.0.0"
@@ -8,3 +8,4 @@ service_port = 8400
 
 # Below it are the entry points of environments. Without them: "".
 entry_domain = "apps.example.net"
+parts_ca     = "PARTS_CA"

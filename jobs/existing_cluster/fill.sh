@@ -3,11 +3,15 @@
 #
 # The words are the variables that the programs of Nomad, Consul and OpenBao read; for one that ends in _CACERT comes the
 # content of the file, as text in quotes (JSON and HCL write the ends of lines alike). JWT_ACCESSOR and TOKEN_ACCESSOR stand
-# for the accessors of OpenBao's auth mounts, which OpenBao tells.
+# for the accessors of OpenBao's auth mounts, which OpenBao tells, and PARTS_CA for the authority of its mount pki-parts.
 set -eu
 
 text() {
   if [ -n "${1:-}" ]; then sed 's/$/\\\\n/' "$1" | tr -d '\n'; fi
+}
+
+parts() {
+  if grep -q PARTS_CA "$1"; then bao read -field=certificate pki-parts/issuer/default | text /dev/stdin; fi
 }
 
 accessor() {
@@ -20,5 +24,6 @@ sed \
   -e "s|NOMAD_ADDR|${NOMAD_ADDR:?}|" -e "s|NOMAD_CACERT|$(text "${NOMAD_CACERT:-}")|" \
   -e "s|CONSUL_HTTP_ADDR|${CONSUL_HTTP_ADDR:?}|" -e "s|CONSUL_CACERT|$(text "${CONSUL_CACERT:-}")|" \
   -e "s|BAO_ADDR|${BAO_ADDR:?}|" -e "s|BAO_CACERT|$(text "${BAO_CACERT:-}")|" \
+  -e "s|PARTS_CA|$(parts "$1")|" \
   -e "s|JWT_ACCESSOR|$jwt|" -e "s|TOKEN_ACCESSOR|$token|" \
   "$1"

@@ -5,7 +5,7 @@ port         = 8400
 host_network = "loopback"
 
 # Without PostgreSQL: database = "" and workers = 0.
-database = "postgresql://calvinverse@127.0.0.1:8432/calvinverse"
+database = "postgresql://calvinverse@postgres.calvinverse.internal:8432/calvinverse?hostaddr=127.0.0.1&sslmode=verify-full"
 workers  = 1
 
 # Without the edge: false.
@@ -21,3 +21,4 @@ openbao_address = "BAO_ADDR"
 openbao_ca      = "BAO_CACERT"
 nomad_address   = "NOMAD_ADDR"
 nomad_ca        = "NOMAD_CACERT"
+parts_ca        = "PARTS_CA"

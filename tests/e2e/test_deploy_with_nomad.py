@@ -44,6 +44,8 @@ SECTIONS = (
 OWN = re.compile(
     r"/Meta(/calvinverse-\w+)?: |/pki role/ou: "  # marks: to deploy the environment belongs, here to nobody
     r"|/HostNetwork: 'loopback', 'default'"
+    r"|/TLSSkipVerify: False, True"  # deploy can't know what a Consul trusts that it didn't start
+    r"|/Env/PARTS_CA: "  # each makes an authority
     r"|/Env/CALVINVERSE_DEPLOYER(_TOKEN)?: "
 )
 """What differs between what the page makes and what deploy makes, and why."""
@@ -171,8 +173,10 @@ def test_what_the_page_makes_is_what_deploy_makes(
 
 def _trust_certificates(cluster: ExistingCluster) -> None:
     """As deploy does with a Consul that it started."""
-    authority: dict[str, Any] = cluster.connections.caller("vault").call("GET", "/v1/pki/issuer/default/json")
-    (cluster.authorities / "calvinverse-ca.pem").write_text(authority["data"]["certificate"])
+    vault = cluster.connections.caller("vault")
+    for mount, name in (("pki", "calvinverse-ca.pem"), ("pki-parts", "calvinverse-parts-ca.pem")):
+        authority: dict[str, Any] = vault.call("GET", f"/v1/{mount}/issuer/default/json")
+        (cluster.authorities / name).write_text(authority["data"]["certificate"])
     cluster.connections.caller("consul").call("PUT", "/v1/agent/reload")
 
 

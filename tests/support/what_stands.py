@@ -91,6 +91,7 @@ def _of_openbao(connections: Connections) -> dict[str, Any]:
         "login": "auth/jwt-nomad/config",
         "role of jobs": "auth/jwt-nomad/role/environment",
         "role of the service": "auth/jwt-nomad/role/calvinverse-manager",
+        "role of parts": "pki-parts/roles/meta",
         "tokens for secrets": "auth/token/roles/calvinverse-secrets",
         "tokens for modules": "auth/token/roles/calvinverse-module",
     }
@@ -98,7 +99,7 @@ def _of_openbao(connections: Connections) -> dict[str, Any]:
     return {
         "openbao mounts": {
             path: (mounts[f"{path}/"]["type"], mounts[f"{path}/"]["options"] or {})
-            for path in ("secret", "pki", "transit")
+            for path in ("secret", "pki", "pki-parts", "transit")
         },
         "openbao policies": {name: _policy(vault, name, accessors) for name in _POLICIES},
         "openbao signing key": {name: key[name] for name in ("type", "exportable", "allow_plaintext_backup")},
