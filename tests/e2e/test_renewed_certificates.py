@@ -16,6 +16,7 @@ from environments.domain.environment import Event
 from environments.domain.template import Bundle, make_bundle
 from environments.providers.local_cluster.trust.names import PART_NAMES
 from jobs import deploy as deploying
+from jobs.edge import Source
 from jobs.meta_template import meta_bundle
 from tests.fakes.listener import Listener, connected
 from tests.support.deployment import Deployment, containers
@@ -25,9 +26,9 @@ LIMIT = 400.0
 """Seconds in which each certificate is renewed, on a busy machine too."""
 
 
-def short_lived(*, edge: bool = False) -> Bundle:
+def short_lived(*, edge: bool = False, source: Source = Source.AUTHORITY) -> Bundle:
     """The template `meta` with certificates of our parts that live for two minutes."""
-    files = dict(meta_bundle(edge=edge).files)
+    files = dict(meta_bundle(edge=edge, source=source).files)
     for name in ("provisioning.nomad.hcl", "postgres.nomad.hcl"):
         before = files[name]
         files[name] = before.replace(b'default = "720h"', f'default = "{LIFE}"'.encode())
