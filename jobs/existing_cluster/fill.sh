@@ -7,11 +7,15 @@
 set -eu
 
 text() {
-  if [ -n "${1:-}" ]; then sed 's/$/\\\\n/' "$1" | tr -d '\n'; fi
+  sed 's/$/\\\\n/' | tr -d '\n'
 }
 
-parts() {
-  if grep -q PARTS_CA "$1"; then bao read -field=certificate pki-parts/issuer/default | text /dev/stdin; fi
+file() {
+  if [ -n "${1:-}" ]; then text <"$1"; fi
+}
+
+authority() {
+  if grep -q PARTS_CA "$1"; then bao read -field=certificate pki-parts/issuer/default; fi
 }
 
 accessor() {
@@ -20,10 +24,11 @@ accessor() {
 
 jwt=$(accessor JWT_ACCESSOR jwt-nomad "$1")
 token=$(accessor TOKEN_ACCESSOR token "$1")
+parts=$(authority "$1")
 sed \
-  -e "s|NOMAD_ADDR|${NOMAD_ADDR:?}|" -e "s|NOMAD_CACERT|$(text "${NOMAD_CACERT:-}")|" \
-  -e "s|CONSUL_HTTP_ADDR|${CONSUL_HTTP_ADDR:?}|" -e "s|CONSUL_CACERT|$(text "${CONSUL_CACERT:-}")|" \
-  -e "s|BAO_ADDR|${BAO_ADDR:?}|" -e "s|BAO_CACERT|$(text "${BAO_CACERT:-}")|" \
-  -e "s|PARTS_CA|$(parts "$1")|" \
+  -e "s|NOMAD_ADDR|${NOMAD_ADDR:?}|" -e "s|NOMAD_CACERT|$(file "${NOMAD_CACERT:-}")|" \
+  -e "s|CONSUL_HTTP_ADDR|${CONSUL_HTTP_ADDR:?}|" -e "s|CONSUL_CACERT|$(file "${CONSUL_CACERT:-}")|" \
+  -e "s|BAO_ADDR|${BAO_ADDR:?}|" -e "s|BAO_CACERT|$(file "${BAO_CACERT:-}")|" \
+  -e "s|PARTS_CA|$(printf '%s' "$parts" | text)|" \
   -e "s|JWT_ACCESSOR|$jwt|" -e "s|TOKEN_ACCESSOR|$token|" \
   "$1"
