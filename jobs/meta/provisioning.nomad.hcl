@@ -35,7 +35,7 @@ variable "deployer_token" {
 variable "database" {
   type        = string
   default     = ""
-  description = "URL of the PostgreSQL, without a password; empty: SQLite on the host volume"
+  description = "URL of the PostgreSQL, without a password; empty: SQLite on the host volume. With `sslmode=verify-full` its certificate is of the parts' authority, or of the one in `sslrootcert`"
 }
 
 variable "workers" {
@@ -186,9 +186,10 @@ locals {
     CALVINVERSE_ENTRY_PORT             = var.entry_port
     CALVINVERSE_TLS_CERTIFICATE        = "$${NOMAD_SECRETS_DIR}/certificate.pem"
     CALVINVERSE_TLS_KEY                = "$${NOMAD_SECRETS_DIR}/certificate.pem"
-    CALVINVERSE_DATABASE               = var.database == "" ? "" : "${var.database}&sslrootcert=$${NOMAD_SECRETS_DIR}/parts-ca.pem"
+    CALVINVERSE_DATABASE               = var.database
     CALVINVERSE_DATABASE_PASSWORD_FILE = var.database == "" ? "" : "$${NOMAD_SECRETS_DIR}/database-password"
     CALVINVERSE_SEALING_KEY            = var.database == "" ? "" : "$${NOMAD_SECRETS_DIR}/sealing-key"
+    PGSSLROOTCERT                      = length(split("sslmode=verify-", var.database)) > 1 ? "$${NOMAD_SECRETS_DIR}/parts-ca.pem" : ""
     CONSUL_CA                          = var.consul_ca
     OPENBAO_CA                         = var.openbao_ca
     NOMAD_CA                           = var.nomad_ca

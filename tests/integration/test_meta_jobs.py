@@ -111,7 +111,7 @@ def test_with_sqlite_the_service_is_alone_and_shares_no_secret(read: Any) -> Non
     (task,) = groups(job)["provisioning"]["Tasks"]
     written = {"connections.json", "certificate.pem", "parts-ca.pem"}
     assert files(groups(job)["provisioning"]) == written | {f"{part}-ca.pem" for part in ("consul", "nomad", "openbao")}
-    assert task["Env"]["CALVINVERSE_DATABASE"] == ""
+    assert task["Env"]["CALVINVERSE_DATABASE"] == task["Env"]["PGSSLROOTCERT"] == ""
 
 
 @pytest.mark.parametrize("verified", [True, False])
@@ -139,7 +139,8 @@ def test_with_postgresql_all_processes_share_database_key_and_identities(read: A
     )
     for name, group in found.items():
         (task,) = group["Tasks"]
-        assert task["Env"]["CALVINVERSE_DATABASE"] == f"{URL}&sslrootcert=${{NOMAD_SECRETS_DIR}}/parts-ca.pem"
+        assert task["Env"]["CALVINVERSE_DATABASE"] == URL
+        assert task["Env"]["PGSSLROOTCERT"] == "${NOMAD_SECRETS_DIR}/parts-ca.pem"
         assert task["Env"]["CALVINVERSE_DATABASE_PASSWORD_FILE"].endswith("/database-password")
         assert task["Env"]["CALVINVERSE_SEALING_KEY"].endswith("/sealing-key")
         assert task["Env"].get("CALVINVERSE_ROLE") == ("worker" if name == "workers" else None)
