@@ -45,6 +45,9 @@ _FULL = ("too many clients", "too many connections", "remaining connection slots
 _UNVERIFIED = ("certificate verify failed", "does not match host name", "does not support SSL")
 """What libpq says when `sslmode` asks for a certificate that the server doesn't show."""
 
+_NO_AUTHORITY = "root certificate file"
+"""What libpq says of the file of `sslrootcert` when it can't be used."""
+
 T = TypeVar("T")
 
 
@@ -189,8 +192,13 @@ def _ours(error: Exception, where: str) -> StorageError | InvalidInput:
         if any(words in plain for words in _UNVERIFIED):
             return DatabaseUnavailable(
                 f"The database {where} is not trusted: {said}.",
-                hint="The server's certificate must be for the host in the address, and be signed by the authority in "
-                "its `sslrootcert`. No password was sent.",
+                hint="The server's certificate must be valid, for the host in the address, and signed by the authority "
+                "in its `sslrootcert`. If it is, something else answers there. No password was sent.",
+            )
+        if _NO_AUTHORITY in plain:
+            return StorageError(
+                f"The database {where} can't be verified: {said}.",
+                hint="Correct `sslrootcert` in its address: the file (PEM) with the authority of the server.",
             )
         if "does not exist" in plain:
             return StorageError(

@@ -1,9 +1,9 @@
 """A program that takes the port of a part while the part is down, and writes down what it is told there.
 
 It runs alone (`python3 -c`), so it needs the standard library only. Its environment: `PORT`, on loopback; `PEM`, a
-certificate with its key, for callers that speak TLS. It tries until the port is free. Every line that it prints is a
-JSON object: `{"event": "bound"}`, `{"event": "refused", "peer": …}` for a caller that didn't like its certificate, and
-`{"event": "told", "text": …}` for what a caller said, in plain text or over TLS.
+certificate with its key, for callers that speak TLS, those of PostgreSQL too. It tries until the port is free. Every
+line that it prints is a JSON object: `{"event": "bound"}`, `{"event": "refused", "peer": …}` for a caller that didn't
+like its certificate, and `{"event": "told", "text": …}` for what a caller said, in plain text or over TLS.
 """
 
 import json
@@ -14,6 +14,9 @@ import sys
 import tempfile
 import threading
 import time
+
+TLS_WANTED = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
+"""What a client of PostgreSQL says first when it wants TLS (SSLRequest)."""
 
 
 def say(**event: str) -> None:
@@ -42,6 +45,9 @@ def meet(plain: socket.socket, peer: str, context: ssl.SSLContext) -> None:
     plain.settimeout(10)
     try:
         channel = plain
+        if plain.recv(8, socket.MSG_PEEK) == TLS_WANTED:
+            plain.recv(8)
+            plain.sendall(b"S")
         if plain.recv(1, socket.MSG_PEEK) == b"\x16":  # a TLS record with a handshake
             channel = context.wrap_socket(plain, server_side=True)
         text = channel.recv(65536)
