@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from environments.client import read_bundle
+from environments.context import ADDRESS_VARIABLE, CA_FILE_VARIABLE, TOKEN_FILE_VARIABLE
 from environments.domain.environment import Deployment, Environment, Resource
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.references import SecretReference
@@ -143,7 +144,10 @@ def measure(
 
 def measure_command(service: ServiceProcess, count: int) -> list[float]:
     """Seconds of `calvinverse env list`, from the start of the process to its end."""
-    environment = {**os.environ, "CALVINVERSE_STATE": str(service.state)}
+    where = {ADDRESS_VARIABLE: service.address, TOKEN_FILE_VARIABLE: str(service.token_file)}
+    if service.ca_file is not None:
+        where[CA_FILE_VARIABLE] = str(service.ca_file)
+    environment = {**os.environ, **where}
     command = [sys.executable, "-m", "environments", "env", "list"]
     times = []
     for _ in range(count):

@@ -1,5 +1,7 @@
 """`doit bench`: measures what we add to a plain script that makes the same calls, and the API with many environments.
 
+The service speaks TLS, as the deployed one does.
+
 A missed bar is said clearly but is no failure: speed depends on what else the machine does.
 """
 
@@ -15,6 +17,7 @@ from tests.bench.figures import Figure, Sample, machine, table, write
 from tests.bench.pairs import Pairs, Times
 from tests.bench.reading import fill, measure, measure_command
 from tests.support import images_here
+from tests.support.authorities import make_authority
 from tests.support.cluster import start_cluster
 from tests.support.service_process import ServiceProcess
 
@@ -65,7 +68,7 @@ def main(pairs: int = PAIRS) -> bool:
 
 def _reads(folder: Path, report: Report) -> list[Sample]:
     report(f"List and show with {ENVIRONMENTS} environments in the database.")
-    service = ServiceProcess(folder)
+    service = ServiceProcess(folder).secured(make_authority())
     names = fill(service, WEB, ENVIRONMENTS)
     try:
         service.start()
@@ -74,8 +77,8 @@ def _reads(folder: Path, report: Report) -> list[Sample]:
     finally:
         service.stop()
     return [
-        Sample(f"list {ENVIRONMENTS} environments, client over HTTP", lists),
-        Sample(f"show one of {ENVIRONMENTS} environments, client over HTTP", shows),
+        Sample(f"list {ENVIRONMENTS} environments, client over HTTPS", lists),
+        Sample(f"show one of {ENVIRONMENTS} environments, client over HTTPS", shows),
         Sample(f"`calvinverse env list` with {ENVIRONMENTS} environments, whole process", commands),
     ]
 
@@ -84,7 +87,8 @@ def _pairs(folder: Path, count: int, report: Report) -> tuple[list[Times], list[
     report(f"{count} pairs of create and destroy of web, on a cluster of their own: registered / ready / destroyed.")
     cluster = start_cluster(folder)
     try:
-        service = ServiceProcess(folder / "service", cluster.agents.site.connections_file)
+        connections = cluster.agents.site.connections_file
+        service = ServiceProcess(folder / "service", connections).secured(make_authority())
         try:
             service.start()
             images_here.publish(service.client, "web")

@@ -16,6 +16,7 @@ from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import State
 from environments.wire.environments import EnvironmentView
+from tests.support.authorities import MadeAuthority
 
 _PORTS = range(61_000, 65_500)
 """Above those that Linux gives to outgoing connections by default (32768 to 60999)."""
@@ -43,6 +44,7 @@ class ServiceProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._client: Client | None = None
         state.mkdir(parents=True, exist_ok=True)
+        self.ca_file: Path | None = None
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self.environment = {
             **kept,
@@ -53,17 +55,30 @@ class ServiceProcess:
             **settings,
         }
 
+    def secured(self, authority: MadeAuthority) -> "ServiceProcess":
+        """Lets it speak TLS from its start on, with a certificate of that authority, which its client pins."""
+        self.ca_file = self.state / "service-ca.pem"
+        self.ca_file.write_text(authority.pem)
+        certificate = str(authority.sign(self.state / "service.pem", "127.0.0.1"))
+        self.environment |= {"CALVINVERSE_TLS_CERTIFICATE": certificate, "CALVINVERSE_TLS_KEY": certificate}
+        return self
+
     @property
     def address(self) -> str:
-        """`http://127.0.0.1:…`."""
-        return f"http://127.0.0.1:{self.port}"
+        """`http://127.0.0.1:…`, or with `https`."""
+        return f"http{'' if self.ca_file is None else 's'}://127.0.0.1:{self.port}"
+
+    @property
+    def token_file(self) -> Path:
+        """With the token that the first start makes."""
+        return self.state / "service" / "token"
 
     @property
     def client(self) -> Client:
         """With the token that the first start made."""
         if self._client is None:
-            token = self.state / "service" / "token"
-            self._client = connect(Context(address=self.address, token_file=token))
+            context = Context(address=self.address, token_file=self.token_file, ca_file=self.ca_file)
+            self._client = connect(context)
         return self._client
 
     @property
