@@ -1,0 +1,105 @@
+"""Rules of the calendar: read from text, and fired at the right moments in every zone, beside an oracle."""
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice, takewhile
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from environments.domain.calendar_rule import CalendarRule, parse_rule
+from environments.domain.errors import InvalidLifetime
+from environments.service.cron import moments, rule_fault
+from tests.support.cron_oracle import Schedule, fires
+
+ZONES = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc", "right", "posix")))
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("0 19 * * 1-5 Europe/Amsterdam", CalendarRule(schedule="0 19 * * 1-5", zone="Europe/Amsterdam")),
+        ("0 19 * * 1-5", CalendarRule(schedule="0 19 * * 1-5")),
+        ("  0  19 * * 1-5  except nl, be ", CalendarRule(schedule="0 19 * * 1-5", without=("nl", "be"))),
+        ("0 7 1 * * UTC except nl", CalendarRule(schedule="0 7 1 * *", without=("nl",))),
+    ],
+)
+def test_a_rule_is_read_and_written(text, rule):
+    assert parse_rule(text) == rule
+    assert parse_rule(str(rule)) == rule
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0 19 * *", "0 19 * * 1 UTC except", "0 19 * * 1 UTC but nl", "0 19 * * 1 UTC except N_L", "* " * 400]
+)
+def test_what_is_no_rule_is_refused_with_an_example(text):
+    with pytest.raises(InvalidLifetime) as caught:
+        parse_rule(text)
+    assert "Europe/Amsterdam" in caught.value.hint
+
+
+def test_a_rule_that_never_fires_or_has_no_zone_is_told():
+    assert rule_fault(parse_rule("0 19 * * 1-5 Europe/Amsterdam")) is None
+    assert "Europe/Amsterdm" in (rule_fault(parse_rule("0 19 * * 1-5 Europe/Amsterdm")) or "")
+    assert "31 2" in (rule_fault(parse_rule("0 0 31 2 *")) or "")
+
+
+def test_days_of_a_holiday_calendar_are_left_out():
+    rule = parse_rule("0 19 * * 1-5 Europe/Amsterdam except nl")
+    holidays = {"nl": frozenset({date(2027, 4, 27)})}
+    found = moments(rule, datetime(2027, 4, 26, 18, tzinfo=UTC), holidays)
+    assert [f"{moment:%d}" for moment in islice(found, 2)] == ["28", "29"]
+
+
+def test_a_rule_whose_days_are_all_left_out_ends():
+    rule = parse_rule("0 0 1 1 * UTC except none")
+    holidays = {"none": frozenset(date(year, 1, 1) for year in range(2020, 2060))}
+    assert list(moments(rule, datetime(2027, 1, 2, tzinfo=UTC), holidays)) == []
+
+
+def _field(low: int, high: int) -> st.SearchStrategy[tuple[str, frozenset[int]]]:
+    every = frozenset(range(low, high + 1))
+    some = st.frozensets(st.sampled_from(sorted(every)), min_size=1, max_size=4)
+    steps = st.integers(2, max(2, (high - low) // 2))
+    return st.one_of(
+        st.just(("*", every)),
+        some.map(lambda values: (",".join(map(str, sorted(values))), values)),
+        steps.map(lambda step: (f"*/{step}", frozenset(sorted(every)[::step]))),
+        some.map(lambda values: (f"{min(values)}-{max(values)}", frozenset(range(min(values), max(values) + 1)))),
+    )
+
+
+@st.composite
+def _schedules(draw: st.DrawFn) -> Schedule:
+    drawn = [draw(_field(*limits)) for limits in ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))]
+    texts, values = [text for text, _ in drawn], [found for _, found in drawn]
+    return Schedule(
+        " ".join(texts),
+        *values,
+        fixed=not texts[0].startswith("*") and not texts[1].startswith("*"),
+        either=not texts[2].startswith("*") and not texts[4].startswith("*"),
+    )
+
+
+def _changes(zone: ZoneInfo, year: int) -> list[datetime]:
+    """The hours of a year before which the zone's offset changes."""
+    hours = [datetime(year, 1, 1, tzinfo=UTC) + timedelta(hours=count) for count in range(24 * 366)]
+    return [now for now, then in zip(hours, hours[1:], strict=False) if _offset(now, zone) != _offset(then, zone)]
+
+
+def _offset(moment: datetime, zone: ZoneInfo) -> timedelta | None:
+    return moment.astimezone(zone).utcoffset()
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), schedule=_schedules(), name=st.sampled_from(ZONES), year=st.integers(2026, 2046))
+def test_every_rule_fires_as_often_as_its_local_times_come(data, schedule, name, year):
+    zone = ZoneInfo(name)
+    near = st.sampled_from([*_changes(zone, year), datetime(year, 6, 1, tzinfo=UTC)])
+    start = data.draw(near) - timedelta(hours=data.draw(st.integers(0, 30)), minutes=data.draw(st.integers(0, 59)))
+    end = start + timedelta(days=3)
+    rule = CalendarRule(schedule=schedule.text, zone=name)
+    assume(rule_fault(rule) is None)
+    ours = list(takewhile(lambda moment: moment <= end, moments(rule, start, {})))
+    assert ours == list(fires(schedule, zone, start, end))
