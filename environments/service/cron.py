@@ -1,7 +1,7 @@
 """Cron schedules, evaluated in a time zone.
 
-Fixed times fire once for each local time that they name on each day that they name: when clocks go back, in the first of
-the repeated hours; when they go forward, a skipped time fires when the skipped hour ends. Schedules whose minute or
+Fixed times fire once for each local time that they name on each day that they name: when clocks go back, in the first
+of the repeated hours; when they go forward, a skipped time fires when the skipped hour ends. Schedules whose minute or
 hour begins with `*` go by elapsed time. cronsim behaves as Debian's cron here.
 """
 

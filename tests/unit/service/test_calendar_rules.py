@@ -1,7 +1,7 @@
 """Rules of the calendar: read from text, and fired at the right moments in every zone, beside an oracle."""
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice, takewhile
+from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -85,7 +85,7 @@ def _schedules(draw: st.DrawFn) -> Schedule:
 def _changes(zone: ZoneInfo, year: int) -> list[datetime]:
     """The hours of a year before which the zone's offset changes."""
     hours = [datetime(year, 1, 1, tzinfo=UTC) + timedelta(hours=count) for count in range(24 * 366)]
-    return [now for now, then in zip(hours, hours[1:], strict=False) if _offset(now, zone) != _offset(then, zone)]
+    return [now for now, then in pairwise(hours) if _offset(now, zone) != _offset(then, zone)]
 
 
 def _offset(moment: datetime, zone: ZoneInfo) -> timedelta | None:

@@ -1,0 +1,143 @@
+"""What the calendar will do to an environment: one computation that deadlines, stops, starts and explanations read.
+
+Nothing in here reads a clock. A moment of a rule counts from when the rule was made and from when the environment's
+rules last began to count anew, not from now: so what became due while no process was running is still due.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from heapq import merge
+
+from environments.domain.calendar_rule import CalendarRule
+from environments.service.cron import Holidays, moments
+
+
+class Action(StrEnum):
+    """What happens at a moment."""
+
+    DESTROY = "destroy"
+    STOP = "stop"
+    START = "start"
+
+
+class Source(StrEnum):
+    """Who or what decides that something happens."""
+
+    LIFETIME = "lifetime"
+    PERSON = "person"
+    TEMPLATE = "template"
+    ENVIRONMENT = "environment"
+    OWNER_POLICY = "owner_policy"
+    TEMPLATE_POLICY = "template_policy"
+    PIN = "pin"
+    MAXIMUM = "maximum"
+
+
+@dataclass(frozen=True)
+class Because:
+    """Why something happens. `place` is the file and line of a template, or the name of a policy; `by` is a person."""
+
+    source: Source
+    rule: CalendarRule | None = None
+    place: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Due:
+    """Something that happens at a moment (UTC)."""
+
+    at: datetime
+    action: Action
+    because: Because
+
+
+@dataclass(frozen=True)
+class TimedRule:
+    """A rule that applies to an environment since a moment (UTC): earlier ones of its moments don't count."""
+
+    action: Action
+    rule: CalendarRule
+    since: datetime
+    because: Because
+
+
+@dataclass(frozen=True)
+class Pin:
+    """Keeps an environment until `end` (UTC), whatever rules say, and never past its maximum unless `past_maximum`."""
+
+    end: datetime
+    by: str
+    reason: str
+    past_maximum: bool = False
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Everything that decides what the calendar does to an environment. All moments are UTC.
+
+    `set_deadline` is a lifetime's or a person's; `counts_from` is when rules began to count: at creation, and anew with
+    each extension.
+    """
+
+    counts_from: datetime
+    set_deadline: Due | None = None
+    maximum: datetime | None = None
+    rules: Sequence[TimedRule] = ()
+    pin: Pin | None = None
+
+
+def deadline(timing: Timing, holidays: Holidays) -> Due | None:
+    """When it is destroyed, and why; None: never by the clock. The earliest of all that say so.
+
+    A pin leaves out moments of rules until its end; a lifetime that ends meanwhile ends with the pin.
+    """
+    due = _unpinned(timing, holidays)
+    pin, latest = timing.pin, timing.maximum
+    if pin is not None and due is not None and due.at < pin.end:
+        due = Due(pin.end, Action.DESTROY, Because(Source.PIN, by=pin.by))
+    if latest is not None and (due is None or due.at > latest) and not (pin is not None and pin.past_maximum):
+        due = Due(latest, Action.DESTROY, Because(Source.MAXIMUM))
+    return due
+
+
+def upcoming(timing: Timing, holidays: Holidays, after: datetime) -> Iterator[Due]:
+    """All that will happen after a moment (UTC), in order, until it is destroyed.
+
+    Stops and starts that a pin suspends are left out. What comes at the same moment as the deadline comes before it.
+    """
+    end = deadline(timing, holidays)
+    for due in merge(*(_of(rule, timing, holidays, after) for rule in timing.rules), key=lambda due: due.at):
+        if end is not None and due.at > end.at:
+            break
+        yield due
+    if end is not None:
+        yield end
+
+
+def _unpinned(timing: Timing, holidays: Holidays) -> Due | None:
+    found = [due for rule in timing.rules if (due := _first(rule, timing, holidays)) is not None]
+    if timing.set_deadline is not None:
+        found.append(timing.set_deadline)
+    return min(found, key=lambda due: due.at, default=None)
+
+
+def _first(rule: TimedRule, timing: Timing, holidays: Holidays) -> Due | None:
+    if rule.action is not Action.DESTROY:
+        return None
+    at = next(moments(rule.rule, _begin(rule, timing, timing.counts_from), holidays), None)
+    return None if at is None else Due(at, rule.action, rule.because)
+
+
+def _of(rule: TimedRule, timing: Timing, holidays: Holidays, after: datetime) -> Iterator[Due]:
+    if rule.action is Action.DESTROY:
+        return
+    for at in moments(rule.rule, _begin(rule, timing, after), holidays):
+        yield Due(at, rule.action, rule.because)
+
+
+def _begin(rule: TimedRule, timing: Timing, after: datetime) -> datetime:
+    begin = max(rule.since, after)
+    return begin if timing.pin is None else max(begin, timing.pin.end)

@@ -1,0 +1,101 @@
+"""What the calendar does to an environment, and why: the earliest wins, and nothing that became due is forgotten."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from environments.domain.calendar_rule import parse_rule
+from environments.service.timing import Action, Because, Due, Pin, Source, TimedRule, Timing, deadline, upcoming
+
+MONDAY = datetime(2027, 3, 1, 9, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def _rule(text: str, action: Action = Action.DESTROY, since: datetime = MONDAY) -> TimedRule:
+    rule = parse_rule(text)
+    return TimedRule(action, rule, since, Because(Source.TEMPLATE, rule))
+
+
+def _set(at: datetime) -> Due:
+    return Due(at, Action.DESTROY, Because(Source.PERSON, by="ada"))
+
+
+def _at(timing: Timing) -> datetime | None:
+    found = deadline(timing, {})
+    return None if found is None else found.at
+
+
+EVENING = _rule("0 19 * * 1-5 Europe/Amsterdam")
+
+
+def test_nothing_that_says_so_means_no_deadline() -> None:
+    assert deadline(Timing(MONDAY), {}) is None
+
+
+def test_the_earliest_wins_and_says_why() -> None:
+    timing = Timing(MONDAY, _set(MONDAY + 2 * DAY), MONDAY + 3 * DAY, (EVENING, _rule("0 12 * * *")))
+    found = deadline(timing, {})
+    assert found is not None
+    assert (found.at, str(found.because.rule)) == (MONDAY + 3 * HOUR, "0 12 * * * UTC")
+
+
+def test_a_maximum_ends_what_nothing_else_ends() -> None:
+    found = deadline(Timing(MONDAY, maximum=MONDAY + DAY), {})
+    assert found is not None
+    assert (found.at, found.because.source) == (MONDAY + DAY, Source.MAXIMUM)
+
+
+def test_an_extension_leaves_out_the_moments_before_it() -> None:
+    extended = MONDAY + 34 * HOUR
+    timing = Timing(extended, _set(extended), None, (EVENING,))
+    assert _at(timing) == extended
+
+
+def test_what_became_due_while_nobody_looked_stays_due() -> None:
+    # Nothing depends on the time at which it is asked: no clock is passed at all.
+    assert _at(Timing(MONDAY, rules=(EVENING,))) == datetime(2027, 3, 1, 18, tzinfo=UTC)
+
+
+def test_a_new_rule_does_not_reach_into_the_past() -> None:
+    late = _rule("0 10 * * *", since=MONDAY + 2 * HOUR)
+    assert _at(Timing(MONDAY, rules=(late,))) == MONDAY + DAY + HOUR
+
+
+def test_a_pin_suspends_rules_until_its_end() -> None:
+    pin = Pin(MONDAY + DAY, "ada", "a demonstration")
+    assert _at(Timing(MONDAY, rules=(EVENING,), pin=pin)) == datetime(2027, 3, 2, 18, tzinfo=UTC)
+
+
+def test_a_lifetime_that_ends_during_a_pin_ends_with_it() -> None:
+    found = deadline(Timing(MONDAY, _set(MONDAY + HOUR), pin=Pin(MONDAY + DAY, "ada", "a demonstration")), {})
+    assert found is not None
+    assert (found.at, found.because) == (MONDAY + DAY, Because(Source.PIN, by="ada"))
+
+
+def test_a_pin_never_passes_the_maximum_unless_an_admin_said_so() -> None:
+    pin = Pin(MONDAY + 3 * DAY, "ada", "a demonstration")
+    assert _at(Timing(MONDAY, _set(MONDAY + HOUR), MONDAY + DAY, pin=pin)) == MONDAY + DAY
+    admin = Pin(MONDAY + 3 * DAY, "root", "an audit", past_maximum=True)
+    assert _at(Timing(MONDAY, _set(MONDAY + HOUR), MONDAY + DAY, pin=admin)) == MONDAY + 3 * DAY
+
+
+def test_what_is_to_come_is_told_in_order_until_the_end() -> None:
+    rules = (_rule("0 18 * * *", Action.STOP), _rule("0 8 * * *", Action.START))
+    timing = Timing(MONDAY, _set(MONDAY + 2 * DAY), rules=rules)
+    told = [(due.action, due.at - MONDAY) for due in upcoming(timing, {}, MONDAY)]
+    assert told == [
+        (Action.STOP, 9 * HOUR),
+        (Action.START, 23 * HOUR),
+        (Action.STOP, 33 * HOUR),
+        (Action.START, 47 * HOUR),
+        (Action.DESTROY, 48 * HOUR),
+    ]
+
+
+def test_without_an_end_it_goes_on() -> None:
+    timing = Timing(MONDAY, rules=(_rule("0 18 * * *", Action.STOP),))
+    assert len(list(islice(upcoming(timing, {}, MONDAY), 100))) == 100
+
+
+def test_a_pin_suspends_stops_too() -> None:
+    timing = Timing(MONDAY, rules=(_rule("0 18 * * *", Action.STOP),), pin=Pin(MONDAY + DAY, "ada", "a demonstration"))
+    assert next(upcoming(timing, {}, MONDAY)).at == MONDAY + 33 * HOUR
