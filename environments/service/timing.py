@@ -7,42 +7,11 @@ rules last began to count anew, not from now: so what became due while no proces
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from heapq import merge
 
 from environments.domain.calendar_rule import CalendarRule
+from environments.domain.timing import Because, Source, TimedAction
 from environments.service.cron import Holidays, moments
-
-
-class Action(StrEnum):
-    """What happens at a moment."""
-
-    DESTROY = "destroy"
-    STOP = "stop"
-    START = "start"
-
-
-class Source(StrEnum):
-    """Who or what decides that something happens."""
-
-    LIFETIME = "lifetime"
-    PERSON = "person"
-    TEMPLATE = "template"
-    ENVIRONMENT = "environment"
-    OWNER_POLICY = "owner_policy"
-    TEMPLATE_POLICY = "template_policy"
-    PIN = "pin"
-    MAXIMUM = "maximum"
-
-
-@dataclass(frozen=True)
-class Because:
-    """Why something happens. `place` is the file and line of a template, or the name of a policy; `by` is a person."""
-
-    source: Source
-    rule: CalendarRule | None = None
-    place: str = ""
-    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +19,7 @@ class Due:
     """Something that happens at a moment (UTC)."""
 
     at: datetime
-    action: Action
+    action: TimedAction
     because: Because
 
 
@@ -58,7 +27,7 @@ class Due:
 class TimedRule:
     """A rule that applies to an environment since a moment (UTC): earlier ones of its moments don't count."""
 
-    action: Action
+    action: TimedAction
     rule: CalendarRule
     since: datetime
     because: Because
@@ -97,9 +66,9 @@ def deadline(timing: Timing, holidays: Holidays) -> Due | None:
     due = _unpinned(timing, holidays)
     pin, latest = timing.pin, timing.maximum
     if pin is not None and due is not None and due.at < pin.end:
-        due = Due(pin.end, Action.DESTROY, Because(Source.PIN, by=pin.by))
+        due = Due(pin.end, TimedAction.DESTROY, Because(source=Source.PIN, by=pin.by))
     if latest is not None and (due is None or due.at > latest) and not (pin is not None and pin.past_maximum):
-        due = Due(latest, Action.DESTROY, Because(Source.MAXIMUM))
+        due = Due(latest, TimedAction.DESTROY, Because(source=Source.MAXIMUM))
     return due
 
 
@@ -125,14 +94,14 @@ def _unpinned(timing: Timing, holidays: Holidays) -> Due | None:
 
 
 def _first(rule: TimedRule, timing: Timing, holidays: Holidays) -> Due | None:
-    if rule.action is not Action.DESTROY:
+    if rule.action is not TimedAction.DESTROY:
         return None
     at = next(moments(rule.rule, _begin(rule, timing, timing.counts_from), holidays), None)
     return None if at is None else Due(at, rule.action, rule.because)
 
 
 def _of(rule: TimedRule, timing: Timing, holidays: Holidays, after: datetime) -> Iterator[Due]:
-    if rule.action is Action.DESTROY:
+    if rule.action is TimedAction.DESTROY:
         return
     for at in moments(rule.rule, _begin(rule, timing, after), holidays):
         yield Due(at, rule.action, rule.because)
