@@ -22,6 +22,8 @@ class CreateEnvironment(_Command):
     parameters: dict[str, Any] = Field(default_factory=dict)
     ttl: str | None = None
     until: datetime | None = None
+    rules: tuple[str, ...] = ()
+    """Rules of the calendar that destroy it, beside those of its template."""
 
 
 class UpdateEnvironment(_Command):

@@ -14,6 +14,7 @@ from environments.domain.lifecycle import (
     StepState,
 )
 from environments.domain.plan import StepPlan
+from environments.domain.timing import Because, OwnRule
 
 
 class _Record(BaseModel):
@@ -86,8 +87,9 @@ class Failure(_Record):
 class Environment(_Record):
     """One instance of a template. Times are UTC; `deadline` None means that no clock destroys it.
 
-    `maximum_deadline` is the latest deadline that its template allows. `managed_by` is None for environments of this
-    service; otherwise it says who owns it, and it is read-only here.
+    `deadline` is computed of everything that sets one (`environments.service.timing`), and `deadline_because` says what
+    it was. `maximum_deadline` is the latest deadline that its template allows. `managed_by` is None for environments of
+    this service; otherwise it says who owns it, and it is read-only here.
     """
 
     id: str
@@ -101,6 +103,16 @@ class Environment(_Record):
     state_since: datetime
     created_at: datetime
     deadline: datetime | None = None
+    deadline_because: Because | None = None
+    set_deadline: datetime | None = None
+    """The deadline that a lifetime or a person sets; rules of the calendar may come before it."""
+    set_because: Because | None = None
+    rules: tuple[OwnRule, ...] = ()
+    """Its own rules of the calendar, beside those of its template."""
+    rules_from: datetime | None = None
+    """Rules count from here: None, from its creation; else from the deadline that somebody last set."""
+    template_rules_from: datetime | None = None
+    """Rules of its template's version count from here; None: from its creation."""
     maximum_deadline: datetime | None = None
     warned: bool = False
     outputs: dict[str, Any] = Field(default_factory=dict)

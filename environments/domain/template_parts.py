@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from environments.domain.calendar_rule import CalendarRule, parse_rule
 from environments.domain.deadline import format_duration, parse_duration
 from environments.domain.errors import CalvinverseError
 
@@ -27,15 +28,36 @@ Duration = Annotated[
 """A `timedelta`, written as `90s` or `2h`."""
 
 
+def _read_rule(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return parse_rule(value)
+        except CalvinverseError as error:
+            raise ValueError(f"{error.message.rstrip('.')}; {error.hint[:1].lower()}{error.hint[1:]}") from error
+    return value
+
+
+Rule = Annotated[CalendarRule, BeforeValidator(_read_rule), PlainSerializer(str, return_type=str)]
+"""A rule of the calendar, written as `0 19 * * 1-5 Europe/Amsterdam`."""
+
+
+MOST_RULES = 20
+"""Rules of the calendar in one place."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Lifetime(_Part):
-    """How long environments of a template live; both None: until somebody destroys them."""
+    """How long environments of a template live; all empty: until somebody destroys them.
+
+    `destroy` are rules of the calendar: an environment is destroyed at the first moment of any of them.
+    """
 
     default: Duration | None = None
     maximum: Duration | None = None
+    destroy: tuple[Rule, ...] = Field(default=(), max_length=MOST_RULES)
 
 
 class OnFailure(StrEnum):

@@ -193,7 +193,7 @@ class Deploy:
         environment = tx.environments.get(deployment.environment_id)
         assert environment is not None
         try:
-            back = rolled_back(tx, ENGINE, environment, None)
+            back = rolled_back(tx, ENGINE, environment, None, self._recorder.clock())
         except (NotAllowedNow, NotFound, InvalidTemplate):
             return "There is nothing to roll back to: no earlier deployment made the environment ready."
         if (back.environment.bundle, back.environment.parameters) == (deployment.bundle, environment.parameters):

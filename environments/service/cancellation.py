@@ -6,6 +6,7 @@ from typing import Any
 from environments.domain.environment import Deployment, Environment, Failure
 from environments.domain.errors import Cancelled
 from environments.domain.lifecycle import DeploymentKind, State
+from environments.service.deadlines import timed
 from environments.service.storage.transaction import Transaction
 
 UNTOUCHED = "The environment is as it was."
@@ -37,6 +38,7 @@ def reverted_columns(tx: Transaction, environment: Environment, deployment: Depl
             template = bundle.template()
             changes |= {"bundle": before.bundle, "template_version": template.version}
             changes["network"] = environment.network_by(before.bundle, template.network)
+            changes |= timed(environment, template, **changes, template_rules_from=before.requested_at)
     if before is not None and before.template and before.parameters != environment.parameters:
         changes["parameters"] = before.parameters
     if environment.state is State.READY:

@@ -13,9 +13,11 @@ from environments.domain.lifecycle import ENDED, DeploymentKind, State
 from environments.domain.names import META, check_environment_name, service_name
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Template
+from environments.domain.timing import Because, Source, TimedAction
 from environments.service.authorization import Action, Allowed, Principal, check_template_name, may
 from environments.service.catalogue import unknown_template
 from environments.service.checking import Verdicts
+from environments.service.deadlines import new_rule, timed
 from environments.service.parameters import split_secrets
 from environments.service.running_again import WhyNot, any_step, check_steps
 from environments.service.storage.transaction import Transaction
@@ -74,17 +76,32 @@ def new_environment(
     for service in _literal_services(template):
         service_name(name, service)
     lifetime = template.lifetime
-    deadline = first_deadline(
+    asked = request.ttl is not None or request.until is not None
+    chosen = first_deadline(
         now,
         default=lifetime.default,
         maximum=lifetime.maximum,
         ttl=None if request.ttl is None else parse_duration(request.ttl),
         until=request.until,
     )
-    latest = now + lifetime.maximum if lifetime.maximum else None
-    asked = {"parameters": opened, "deadline": deadline, "maximum_deadline": latest}
+    changes = timed(
+        environment,
+        template,
+        parameters=opened,
+        maximum_deadline=now + lifetime.maximum if lifetime.maximum else None,
+        **_chosen(chosen if asked or lifetime.default else None, principal.owner if asked else ""),
+        rules=tuple(new_rule(TimedAction.DESTROY, text, now, principal.owner) for text in request.rules),
+    )
     check_name_free(tx, principal, name)
-    return Draft(environment.model_copy(update=asked), bundle, secrets, allowed)
+    return Draft(environment.model_copy(update=changes), bundle, secrets, allowed)
+
+
+def _chosen(at: datetime | None, by: str) -> dict[str, Any]:
+    """`by` empty: the template's default lifetime."""
+    if at is None:
+        return {}
+    because = Because(source=Source.PERSON, by=by) if by else Because(source=Source.LIFETIME)
+    return {"set_deadline": at, "set_because": because}
 
 
 def check_name_free(tx: Transaction, principal: Principal, name: str) -> None:
@@ -112,6 +129,7 @@ def updated(
     principal: Principal,
     environment: Environment,
     request: UpdateEnvironment,
+    now: datetime,
     verdicts: Verdicts,
     why_not_again: WhyNot = any_step,
 ) -> Draft:
@@ -129,10 +147,12 @@ def updated(
     # Secrets that are in OpenBao stay there unless the request brings new ones.
     opened, secrets = split_secrets(template, verdicts.parameters(template, given, known=template.secret_parameters()))
     again = check_steps(request.run_again, bundle, why_not_again)
-    return Draft(_with(environment, bundle, template, opened), bundle, secrets, allowed, run_again=again)
+    return Draft(with_version(environment, bundle, opened, now), bundle, secrets, allowed, run_again=again)
 
 
-def rolled_back(tx: Transaction, principal: Principal, environment: Environment, wanted: str | None) -> Draft:
+def rolled_back(
+    tx: Transaction, principal: Principal, environment: Environment, wanted: str | None, now: datetime
+) -> Draft:
     """The environment that an earlier deployment was to make. `wanted` None or `last-good`: the last good deployment.
 
     Secret parameters stay as they are in OpenBao. Raises `NotFound`, `NotAllowedNow` and `Forbidden`.
@@ -144,7 +164,7 @@ def rolled_back(tx: Transaction, principal: Principal, environment: Environment,
             f"What deployment {good.id!r} applied is no longer stored.", hint="Update the environment instead."
         )
     allowed = may(principal, Action.ENVIRONMENT_ROLL_BACK, environment, becomes=bundle)
-    back = _with(environment, bundle, bundle.template(), good.parameters)
+    back = with_version(environment, bundle, good.parameters, now)
     return Draft(back, bundle, {}, allowed, rollback_to=good.id)
 
 
@@ -194,14 +214,18 @@ def _earlier(tx: Transaction, environment: Environment, wanted: str | None) -> D
     return found
 
 
-def _with(environment: Environment, bundle: Bundle, template: Template, parameters: Mapping[str, Any]) -> Environment:
-    changes = {
+def with_version(environment: Environment, bundle: Bundle, parameters: Mapping[str, Any], now: datetime) -> Environment:
+    """The environment with this version of its template, and parameters; its deadline follows the version's rules."""
+    template = bundle.template()
+    changes: dict[str, Any] = {
         "bundle": bundle.digest,
         "template_version": template.version,
         "parameters": dict(parameters),
         "network": environment.network_by(bundle.digest, template.network),
     }
-    return environment.model_copy(update=changes)
+    if bundle.digest != environment.bundle:
+        changes["template_rules_from"] = now
+    return environment.model_copy(update=timed(environment, template, **changes))
 
 
 def _asked(request: UpdateEnvironment, name: str) -> bool:

@@ -53,6 +53,19 @@ def create(tx: Transaction, draft: Draft, sealer: Sealer, request: DeploymentReq
     return add(tx, environment, DeploymentKind.CREATE, request, draft.allowed)
 
 
+_OF_A_VERSION = (
+    "bundle",
+    "template_version",
+    "parameters",
+    "network",
+    "template_rules_from",
+    "deadline",
+    "deadline_because",
+    "warned",
+)
+"""The columns that another version of the template, or other parameters, may change."""
+
+
 def update(tx: Transaction, draft: Draft, sealer: Sealer, request: DeploymentRequest) -> Deployment:
     """Queues an update to what the draft says. Raises `NotAllowedNow` while a deployment is queued or running."""
     environment, sealed = draft.environment, {}
@@ -75,7 +88,7 @@ def roll_back(tx: Transaction, draft: Draft, request: DeploymentRequest) -> Depl
 
 
 def _asked_for(environment: Environment) -> dict[str, Any]:
-    return {name: getattr(environment, name) for name in ("bundle", "template_version", "parameters", "network")}
+    return {name: getattr(environment, name) for name in _OF_A_VERSION}
 
 
 def destroy(

@@ -12,7 +12,7 @@ from environments.domain.template_parts import Step, Template
 from environments.domain.template_rules import is_filled
 from environments.domain.toml_places import TomlPlaces
 from environments.schemas.faults import no_json, schema_faults
-from environments.service.cron import schedule_fault
+from environments.service.cron import rule_fault, schedule_fault
 from environments.service.expression_faults import constant, expression_faults
 from environments.service.scopes import Scopes
 from environments.service.secret_outputs import option_faults, output_faults
@@ -121,13 +121,17 @@ def _content_faults(
     note("drift.schedule")
     if (schedule := schedule_fault(template.drift)) is not None:
         yield Fault(path=("drift", "schedule"), message=schedule)
+    note("lifetime.destroy")
+    for number, rule in enumerate(template.lifetime.destroy):
+        if (wrong := rule_fault(rule)) is not None:
+            yield Fault(path=("lifetime", "destroy", number), message=f"lifetime.destroy: {wrong}")
     yield from _step_faults(template, bundle, kinds, names, note)
     for name, output in template.outputs.items():
         note(f"output {name!r}")
         path: Path = ("outputs", name, "value")
-        for wrong in expression_faults(output.value, names.of_outputs()):
-            message = f"output {name!r}: {wrong.message}"
-            yield Fault(path=path, message=message, suggestion=wrong.suggestion, warning=wrong.warning)
+        for found in expression_faults(output.value, names.of_outputs()):
+            message = f"output {name!r}: {found.message}"
+            yield Fault(path=path, message=message, suggestion=found.suggestion, warning=found.warning)
     yield from output_faults(template)
 
 

@@ -22,7 +22,15 @@ from environments.service.authorization import (
     sees,
 )
 from environments.service.checking import Checks, Verdicts
-from environments.service.drafting import Draft, check_awaiting, new_environment, rolled_back, unchanged, updated
+from environments.service.drafting import (
+    Draft,
+    check_awaiting,
+    new_environment,
+    rolled_back,
+    unchanged,
+    updated,
+    with_version,
+)
 from environments.service.enqueue import DeploymentRequest, Sealer
 from environments.service.idempotency import Once
 from environments.service.planner import Planner, Target
@@ -169,10 +177,10 @@ class Planning:
         if request.kind is not DeploymentKind.UPDATE:
             return unchanged(tx, principal, _ACTIONS[request.kind], environment)
         if request.rollback_to is not None:
-            return rolled_back(tx, principal, environment, request.rollback_to)
+            return rolled_back(tx, principal, environment, request.rollback_to, now)
         again = request.run_again or ()
         update = UpdateEnvironment(digest=request.digest, parameters=request.parameters, run_again=again)
-        return updated(tx, principal, environment, update, verdicts, self._why_not_again)
+        return updated(tx, principal, environment, update, now, verdicts, self._why_not_again)
 
     def _apply(
         self,
@@ -202,14 +210,7 @@ class Planning:
             raise _stale(plan, f"the version of template {plan.template!r} that it was made for was deleted")
         action = Action.ENVIRONMENT_UPDATE if rollback_to is None else Action.ENVIRONMENT_ROLL_BACK
         allowed = may(principal, action, environment, becomes=bundle)
-        after = environment.model_copy(
-            update={
-                "bundle": plan.bundle,
-                "template_version": plan.template_version,
-                "parameters": plan.parameters,
-                "network": environment.network_by(plan.bundle, bundle.template().network),
-            }
-        )
+        after = with_version(environment, bundle, plan.parameters, now)
         draft = Draft(after, bundle, secrets, allowed, rollback_to, tuple(plan.request.get("run_again") or ()))
         if draft.rollback_to is not None:
             return after, enqueue.roll_back(tx, draft, new)

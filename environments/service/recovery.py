@@ -61,8 +61,9 @@ class Recovery:
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
             check_request(environment.name, environment.state, DeploymentKind.UPDATE)
-            draft = rolled_back(tx, principal, environment, deployment)
-            new = DeploymentRequest(self._new_id("dep"), principal.owner, f"back to {draft.rollback_to}", self._clock())
+            now = self._clock()
+            draft = rolled_back(tx, principal, environment, deployment, now)
+            new = DeploymentRequest(self._new_id("dep"), principal.owner, f"back to {draft.rollback_to}", now)
             return accepted(tx, draft.environment, enqueue.roll_back(tx, draft, new))
 
     def abandon(self, principal: Principal, name: str, reason: str) -> Environment:

@@ -13,6 +13,7 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import ENDED, DeploymentKind, State, check_request, way_on
 from environments.domain.names import check_environment_name
+from environments.domain.timing import Because, Source
 from environments.service import enqueue, transitions
 from environments.service.authorization import (
     CLOCK,
@@ -25,6 +26,7 @@ from environments.service.authorization import (
     may,
 )
 from environments.service.checking import Checks, Verdicts
+from environments.service.deadlines import read_template, timed
 from environments.service.drafting import new_environment, updated
 from environments.service.enqueue import DeploymentRequest
 from environments.service.enqueue import Sealer as Sealer  # exported from here
@@ -94,7 +96,7 @@ class Requests:
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
             check_request(environment.name, environment.state, DeploymentKind.UPDATE)
-            draft = updated(tx, principal, environment, request, verdicts, self._why_not_again)
+            draft = updated(tx, principal, environment, request, now, verdicts, self._why_not_again)
             reason = f"updated, to run {' and '.join(draft.run_again)} again" if draft.run_again else "updated"
             deployment = enqueue.update(tx, draft, self._sealer, self._new_request(principal.owner, reason, now))
             return accepted(tx, draft.environment, deployment)
@@ -174,7 +176,11 @@ class Requests:
             latest = environment.maximum_deadline
             maximum = latest - environment.created_at if latest is not None else None
             deadline = check_deadline(wanted, now=now, created=environment.created_at, maximum=maximum)
-            tx.environments.change(environment.id, deadline=deadline, warned=False)
+            because = Because(source=Source.PERSON, by=principal.owner)
+            # Rules count from the new deadline on: else one whose moment comes before it would undo what was asked.
+            chosen = {"set_deadline": deadline, "set_because": because, "rules_from": deadline, "warned": False}
+            changes = timed(environment, read_template(tx, environment), **chosen)
+            tx.environments.change(environment.id, **changes)
             tx.events.add(
                 EventType.ENVIRONMENT_EXTENDED,
                 environment.id,
@@ -182,7 +188,7 @@ class Requests:
                 message=f"{principal.owner} moved the deadline to {deadline:%Y-%m-%d %H:%M:%S %Z}",
                 data={"deadline": deadline.isoformat()},
             )
-            return environment.model_copy(update={"deadline": deadline, "warned": False})
+            return environment.model_copy(update=changes)
 
     def mirror(self, principal: Principal, environment: Environment) -> Environment:
         """Shows an environment that another service manages, read-only and without a deadline.

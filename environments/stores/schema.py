@@ -52,6 +52,12 @@ environments = Table(
     Column("degraded", JSON, nullable=False, server_default="[]"),
     Column("network", String(10), nullable=False, server_default="bridge"),
     Column("host_network_bundle", String(80)),
+    Column("deadline_because", JSON(none_as_null=True)),
+    Column("set_deadline", Moment),
+    Column("set_because", JSON(none_as_null=True)),
+    Column("rules", JSON, nullable=False, server_default="[]"),
+    Column("rules_from", Moment),
+    Column("template_rules_from", Moment),
     Index(
         "uq_environments_live_name",
         "name",
