@@ -113,6 +113,13 @@ ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
         places=DETAIL,
     ),
     Action(
+        id="environment.explain",
+        title="Explain its deadline",
+        help="Show what the calendar will do to an environment, when, and because of which rule.",
+        risk=Risk.READ,
+        command=("env", "explain"),
+    ),
+    Action(
         id="environment.repair",
         title="Repair",
         help="Restore what differs from what an environment's steps made; the rest stays untouched.",

@@ -23,6 +23,7 @@ from environments.service.records import (
 )
 from environments.service.storage.templates import PublishedImage
 from environments.service.storage.tokens import TokenRecord
+from environments.service.timing import Due
 from environments.wire import deployments, environments, images, plans, system, templates, tokens
 
 _SAME = set(environments.EnvironmentView.model_fields) & set(Environment.model_fields) - {"outputs", "degraded"}
@@ -44,6 +45,12 @@ class EnvironmentViews:
         }
         self._made = made
         return [view for _, view in made.values()]
+
+
+def explanation(record: Environment, found: Sequence[Due]) -> environments.ExplanationView:
+    """What will happen to an environment."""
+    moments = tuple(environments.MomentView(at=due.at, action=due.action, because=due.because) for due in found)
+    return environments.ExplanationView(environment=record.name, moments=moments)
 
 
 def environment(

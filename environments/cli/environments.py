@@ -1,6 +1,6 @@
 """`calvinverse env`: commands that change environments."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 Parameters = Annotated[
     list[str] | None,
     typer.Option("--parameter", "-p", metavar="KEY=VALUE", help="A parameter; @FILE reads a JSON object."),
+]
+DestroyAt = Annotated[
+    list[str] | None,
+    typer.Option("--destroy-at", metavar="RULE", help="Destroy it by the calendar: '0 19 * * 1-5 Europe/Amsterdam'."),
 ]
 Ttl = Annotated[str | None, typer.Option("--ttl", metavar="DURATION", help="Time to live from now: 90m, 8h, 3d.")]
 Until = Annotated[
@@ -38,6 +42,7 @@ _PARAMETERS = """
         calvinverse env create demo --template web
         calvinverse env create demo --template web -p replicas=2 --message "Hello" --ttl 2h
         calvinverse env create demo --template web --until 2026-12-01T18:00 --no-wait -o json
+        calvinverse env create demo --template web --destroy-at "0 19 * * 1-5 Europe/Amsterdam"
         calvinverse env create demo --template web --plan
     """,
 )
@@ -51,6 +56,7 @@ def create(
     parameters: Parameters = None,
     ttl: Ttl = None,
     until: Until = None,
+    rules: DestroyAt = None,
     plan: PlanOnly = False,
     wait: Wait = True,
 ) -> None:
@@ -69,7 +75,10 @@ def create(
     if parameters or session.rest:
         schema = session.client.template(template, digest).parameters_schema
         values = read_parameters(schema, parameters or (), session.rest, template=template)
-    asked = {"template": template, "digest": digest, "parameters": values, "ttl": lifetime, "until": moment}
+    asked: dict[str, Any] = {"template": template, "digest": digest, "parameters": values}
+    asked |= {"ttl": lifetime, "until": moment}
+    if rules:
+        asked["rules"] = tuple(rules)
     if plan:
         make_plan(session, name, PlanRequest.model_validate({"kind": DeploymentKind.CREATE, **asked}))
         return

@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 
 import environments.cli.drift
 import environments.cli.environments
+import environments.cli.explaining
 import environments.cli.recovery  # noqa: F401 - these three add commands to `env`
 from environments.actions import registry
 from environments.cli.contexts import app as context_commands

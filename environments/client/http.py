@@ -17,6 +17,7 @@ from environments.wire.environments import (
     DestroyRequest,
     DriftView,
     EnvironmentView,
+    ExplanationView,
     ExtendRequest,
     OutputView,
     ResourceView,
@@ -82,6 +83,11 @@ class Client(Connection):
         """Moves the deadline, also to an earlier moment."""
         path = f"/v1/environments/{_part(name)}/extend"
         return self._read(self._send("POST", path, request, again=request.by is None), EnvironmentView)
+
+    def explain(self, name: str, moments: int) -> ExplanationView:
+        """What the calendar will do to it next, and why."""
+        path = f"/v1/environments/{_part(name)}/explain?moments={moments}"
+        return self._read(self._send("GET", path), ExplanationView)
 
     def destroy(self, name: str, reason: str = "") -> Accepted:
         """Destroys now; if it is being destroyed already, gives the running deployment."""

@@ -40,9 +40,9 @@ class UpdateEnvironment(_Command):
 class MakePlan(_Command):
     """Plan a change of an environment.
 
-    Create takes `template`, `digest`, `parameters`, `ttl` and `until`; update `digest`, `parameters` and `run_again`;
-    repair, promote and destroy nothing. `rollback_to` (a deployment's id, or `last-good`) plans an update back to what
-    that deployment applied.
+    Create takes `template`, `digest`, `parameters`, `ttl`, `until` and `rules`; update `digest`, `parameters` and
+    `run_again`; repair, promote and destroy nothing. `rollback_to` (a deployment's id, or `last-good`) plans an update
+    back to what that deployment applied.
     """
 
     kind: DeploymentKind
@@ -51,5 +51,6 @@ class MakePlan(_Command):
     parameters: dict[str, Any] | None = None
     ttl: str | None = None
     until: datetime | None = None
+    rules: tuple[str, ...] | None = None
     rollback_to: str | None = None
     run_again: tuple[str, ...] | None = None

@@ -9,6 +9,7 @@ TAKEN = frozenset(
         "address",
         "context",
         "debug",
+        "destroy_at",
         "digest",
         "help",
         "no_wait",

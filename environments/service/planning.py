@@ -167,6 +167,7 @@ class Planning:
                 parameters=request.parameters or {},
                 ttl=request.ttl,
                 until=request.until,
+                rules=request.rules or (),
             )
             return new_environment(tx, principal, asked, self._new_id("env"), now, verdicts)
         instead = REMOVED_OUTSIDE if request.kind is DeploymentKind.DESTROY else CHANGED_OUTSIDE
@@ -239,6 +240,7 @@ class Planning:
             parameters={**plan.parameters, **secrets},
             ttl=plan.request.get("ttl"),
             until=plan.request.get("until"),
+            rules=tuple(plan.request.get("rules") or ()),
         )
         return new_environment(tx, principal, asked, plan.environment_id, now, verdicts)
 
@@ -260,7 +262,7 @@ def _kept(request: MakePlan, draft: Draft) -> dict[str, Any]:
 def _check_fields(request: MakePlan) -> None:
     """Raises `InvalidInput` for fields that this kind of plan doesn't accept, and for missing ones."""
     takes = {
-        DeploymentKind.CREATE: {"template", "digest", "parameters", "ttl", "until"},
+        DeploymentKind.CREATE: {"template", "digest", "parameters", "ttl", "until", "rules"},
         DeploymentKind.UPDATE: {"digest", "parameters", "rollback_to", "run_again"},
     }.get(request.kind, set())
     given = {name for name in MakePlan.model_fields if name != "kind" and getattr(request, name) is not None}

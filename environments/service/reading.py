@@ -7,15 +7,17 @@ from typing import Any, Protocol
 
 from environments.domain.environment import Environment, Event, Resource
 from environments.domain.errors import CalvinverseError, NotFound
-from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
+from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State
 from environments.domain.references import MASK, SecretReference, references_in
 from environments.service.authorization import Action, Principal, environment_to_read, may, sees
+from environments.service.deadlines import next_moments, read_template
 from environments.service.entry_points import EntryPoints
 from environments.service.pages import Page, ended_in_time
 from environments.service.records import EnvironmentDetails, Journaled, Output, ServiceInfo, with_journal
 from environments.service.secret_outputs import secret_of
 from environments.service.storage.events import OwnedEvent
 from environments.service.storage.transaction import Storage
+from environments.service.timing import Due
 
 _NOT_SHOWN = {"parameters", "outputs", "inputs", "run_again"}
 """Fields of deployments and steps that lists don't show."""
@@ -101,6 +103,14 @@ class Reading:
             newest = tx.deployments.of(environment.id, limit=1)
             addresses = self._entry_points.addresses(tx, environment.id)
             return EnvironmentDetails(environment, with_journal(tx, newest[0]) if newest else None, addresses)
+
+    def moments(self, principal: Principal, name: str, count: int) -> tuple[Environment, list[Due]]:
+        """What the calendar will do to it next, at most `count` times. Raises `UnknownEnvironment`."""
+        with self._storage.read() as tx:
+            environment = environment_to_read(tx, principal, name)
+            if environment.state in ENDED or environment.managed_by is not None:
+                return environment, []
+            return environment, next_moments(environment, read_template(tx, environment), self._clock(), count)
 
     def outputs(self, principal: Principal, name: str, *, reveal: bool = False) -> dict[str, Output]:
         """The outputs. With `reveal`, secret ones are read from OpenBao, which records that in its audit log."""

@@ -8,6 +8,8 @@ from pydantic import Field, WithJsonSchema
 from environments.domain import shapes
 from environments.domain.environment import DegradedReason, Drift, Failure
 from environments.domain.lifecycle import ResourceStatus, State
+from environments.domain.template_parts import MOST_RULES
+from environments.domain.timing import Because, OwnRule, TimedAction
 from environments.wire.deployments import DeploymentView
 from environments.wire.fields import (
     DeploymentId,
@@ -57,6 +59,10 @@ class EnvironmentView(View):
     state_since: datetime
     created_at: datetime
     deadline: datetime | None = None
+    deadline_because: Because | None = None
+    """What set the deadline; None: nothing did, or an older version of the service, which didn't record it."""
+    rules: tuple[OwnRule, ...] = ()
+    """Its own rules of the calendar, beside those of its template."""
     maximum_deadline: datetime | None = None
     warned: bool = False
     outputs: dict[str, OutputView] = Field(default_factory=dict)
@@ -78,6 +84,21 @@ class EnvironmentView(View):
     """Addresses at the edge; only when one environment is shown."""
     deployment: DeploymentView | None = None
     """The newest deployment; only when one environment is shown."""
+
+
+class MomentView(View):
+    """Something that will happen to an environment at a moment (UTC), and why."""
+
+    at: datetime
+    action: TimedAction
+    because: Because
+
+
+class ExplanationView(View):
+    """What the calendar will do to an environment next, in order; nothing follows a destroy."""
+
+    environment: str
+    moments: tuple[MomentView, ...]
 
 
 class ResourceView(View):
@@ -122,6 +143,8 @@ class CreateRequest(Request):
     parameters: dict[Word, Any] = Field(default_factory=dict)
     ttl: Duration | None = None
     until: Moment | None = None
+    rules: tuple[Word, ...] = Field(default=(), max_length=MOST_RULES)
+    """Rules of the calendar, such as `0 19 * * 1-5 Europe/Amsterdam`: it is destroyed at the first moment of any."""
 
 
 class UpdateRequest(Request):

@@ -8,6 +8,7 @@ from pydantic import Field, WithJsonSchema
 from environments.domain import shapes
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.plan import StepPlan
+from environments.domain.template_parts import MOST_RULES
 from environments.wire.fields import (
     Digest,
     Duration,
@@ -47,9 +48,9 @@ class PlanView(View):
 class PlanRequest(Request):
     """Asks what a change would do; the plan is saved, and can be applied as shown.
 
-    Create takes `template`, `digest`, `parameters`, `ttl` and `until`; update `digest`, `parameters` and `run_again`;
-    repair, promote and destroy nothing. `rollback_to` (a deployment's id, or `last-good`) makes the update one back to
-    what that applied.
+    Create takes `template`, `digest`, `parameters`, `ttl`, `until` and `rules`; update `digest`, `parameters` and
+    `run_again`; repair, promote and destroy nothing. `rollback_to` (a deployment's id, or `last-good`) makes the
+    update one back to what that applied.
     """
 
     kind: DeploymentKind
@@ -58,5 +59,6 @@ class PlanRequest(Request):
     parameters: dict[Word, Any] | None = None
     ttl: Duration | None = None
     until: Moment | None = None
+    rules: tuple[Word, ...] | None = Field(default=None, max_length=MOST_RULES)
     rollback_to: Annotated[Word, WithJsonSchema(shapes.ROLLBACK)] | None = None
     run_again: tuple[Word, ...] | None = None

@@ -35,6 +35,7 @@ ROUTES = {
     ("POST", "/v1/environments/{name}/abandon"),
     ("POST", "/v1/environments/{name}/observe"),
     ("GET", "/v1/environments/{name}/drift"),
+    ("GET", "/v1/environments/{name}/explain"),
     ("GET", "/v1/plans/{plan_id}"),
     ("POST", "/v1/plans/{plan_id}/apply"),
     ("GET", "/v1/environments/{name}/outputs"),

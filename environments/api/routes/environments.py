@@ -40,6 +40,7 @@ from environments.wire.environments import (
     CreateRequest,
     DestroyRequest,
     EnvironmentView,
+    ExplanationView,
     ExtendRequest,
     OutputView,
     ResourceView,
@@ -154,6 +155,13 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         """Moves the deadline, later or earlier."""
         moved = requests.extend(caller, name, by=request.by, ttl=request.ttl, until=request.until)
         return presenting.environment(moved)
+
+    @router.get("/environments/{name}/explain", responses=_ONE)
+    def explain_environment(
+        caller: Caller, name: str, moments: Annotated[int, Query(ge=1, le=100, description="At most so many.")] = 10
+    ) -> ExplanationView:
+        """Shows what the calendar will do to an environment next, when, and because of which rule."""
+        return presenting.explanation(*reading.moments(caller, name, moments))
 
     @router.post("/environments/{name}/destroy", status_code=status.HTTP_202_ACCEPTED, responses=_CHANGED)
     def destroy_environment(caller: Caller, name: str, request: DestroyRequest | None = None) -> Accepted:

@@ -1,0 +1,35 @@
+"""`calvinverse env explain`: what will happen to an environment, when, and why."""
+
+from typing import Annotated
+
+import typer
+
+from environments.cli.environments_reading import app
+from environments.cli.options import Name
+from environments.cli.session import Session, command
+
+
+@command(
+    app,
+    "env",
+    "explain",
+    more="""
+        Lists what the calendar will do to it, in your time zone and in UTC, and because of which rule: that of its
+        template, its own, or what somebody set. Nothing follows a destroy.
+    """,
+    examples="""
+        calvinverse env explain demo
+        calvinverse env explain demo --moments 3
+    """,
+)
+def explain(
+    session: Session,
+    name: Name,
+    moments: Annotated[int, typer.Option("--moments", min=1, max=100, help="Show at most so many.")] = 10,
+) -> None:
+    from environments.cli.explanation_tables import explanation_lines
+
+    found = session.client.explain(name, moments)
+    session.show(found, lambda: explanation_lines(found, session.zone, session.now()))
+    if found.moments:
+        session.say(f"Next: `calvinverse env extend {found.environment} 2h` moves the deadline.")

@@ -1,0 +1,76 @@
+"""What the calendar will do to an environment, over the API: when, and because of which rule."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.fakes.service import Served, served
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("explain")) as running:
+        yield running
+
+
+@pytest.fixture
+def http(api: Served) -> Iterator[httpx2.Client]:
+    headers = {"Authorization": f"Bearer {api.token}"}
+    with httpx2.Client(base_url=api.address, headers=headers, trust_env=False, timeout=60) as client:
+        yield client
+
+
+def _create(http: httpx2.Client, name: str, **more: object) -> httpx2.Response:
+    return http.post("/v1/environments", json={"name": name, "template": "web", **more})
+
+
+def _moments(http: httpx2.Client, name: str) -> list[dict[str, object]]:
+    answer = http.get(f"/v1/environments/{name}/explain").raise_for_status().json()
+    assert answer["environment"] == name
+    found: list[dict[str, object]] = answer["moments"]
+    return found
+
+
+def test_who_set_a_deadline_is_told(http: httpx2.Client) -> None:
+    assert _create(http, "set", ttl="2h").status_code == 202
+    (due,) = _moments(http, "set")
+    assert due["action"] == "destroy"
+    assert due["because"] == {"source": "person", "rule": "", "place": "", "by": "root"}
+
+
+def test_a_rule_that_comes_first_is_the_deadline(http: httpx2.Client) -> None:
+    rule = "0 */1 * * * Europe/Amsterdam"
+    made = _create(http, "ruled", ttl="3h", rules=[rule]).raise_for_status().json()["environment"]
+    (due,) = _moments(http, "ruled")
+    assert due["at"] == made["deadline"]
+    assert due["because"] == {"source": "environment", "rule": rule, "place": "", "by": "root"}
+
+
+def test_an_extension_leaves_out_the_rules_before_it(http: httpx2.Client) -> None:
+    _create(http, "longer", ttl="2h", rules=["*/30 * * * *"]).raise_for_status()
+    moved = http.post("/v1/environments/longer/extend", json={"ttl": "5h"}).raise_for_status().json()
+    (due,) = _moments(http, "longer")
+    assert due["at"] == moved["deadline"]
+    assert due["because"]["source"] == "person"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("rule", ["0 19 * *", "0 19 * * 1-5 Europe/Amsterdm", "0 0 31 2 *", "x" * 900])
+def test_what_is_no_rule_is_refused(http: httpx2.Client, rule: str) -> None:
+    answer = _create(http, "wrong", rules=[rule])
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "invalid_lifetime"
+
+
+def test_too_many_rules_are_refused(http: httpx2.Client) -> None:
+    assert _create(http, "many", rules=["0 19 * * *"] * 21).status_code == 422
+
+
+def test_of_an_environment_that_is_not_there_nothing_is_told(http: httpx2.Client) -> None:
+    assert http.get("/v1/environments/nobody/explain").status_code == 404
+
+
+@pytest.mark.parametrize("count", [0, 101])
+def test_how_many_has_bounds(http: httpx2.Client, count: int) -> None:
+    assert http.get(f"/v1/environments/nobody/explain?moments={count}").status_code == 422
