@@ -11,6 +11,7 @@ from environments.wire.environments import Accepted, EnvironmentView
 from environments.wire.plans import PlanRequest
 from tui.deadline_dialog import DeadlineDialog
 from tui.dialogs import DestroyDialog
+from tui.explain_dialog import ExplainDialog
 from tui.plan_dialog import PlanDialog
 from tui.recovery_dialogs import AbandonDialog, CancelDialog
 from tui.screen import AppScreen
@@ -60,6 +61,12 @@ class ActingScreen(AppScreen):
         view = self.target(action("environment.schedule"))
         if view is not None:
             self.shell.push_screen(DeadlineDialog(view, self.shell.clock, "schedule"))
+
+    def action_environment_explain(self) -> None:
+        """Shows what the calendar will do to the environment."""
+        view = self.target(action("environment.explain"))
+        if view is not None:
+            self.shell.push_screen(ExplainDialog(view, self.shell.clock))
 
     def action_environment_destroy(self) -> None:
         """Asks for the environment's name."""

@@ -118,6 +118,8 @@ ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
         help="Show what the calendar will do to an environment, when, and because of which rule.",
         risk=Risk.READ,
         command=("env", "explain"),
+        keys=("w",),
+        places=BOTH,
     ),
     Action(
         id="environment.repair",

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta, tzinfo
 from environments.cli.tables import pairs, section, table
 from environments.domain.environment import DegradedReason, Event, EventType, Failure
 from environments.domain.lifecycle import BUSY, ENDED, ENDED_DEPLOYMENTS, State
-from environments.domain.timing import Because, Source
 from environments.moments import coarse, moment, taken, time_of_day
+from environments.timing_words import reason
 from environments.wire.deployments import DeploymentView
 from environments.wire.environments import EntryPointView, EnvironmentView, OutputView, ResourceView
 from environments.words import (
@@ -75,27 +75,6 @@ def deadline_line(view: EnvironmentView, zone: tzinfo, now: datetime) -> str:
     return (
         f"{view.name} will be destroyed at {moment(view.deadline, zone)}{named}, in {until(view.deadline, now)}{why}."
     )
-
-
-def reason(because: Because) -> str:
-    """One sentence without a full stop."""
-    match because.source:
-        case Source.LIFETIME:
-            return "the default lifetime of its template is over"
-        case Source.PERSON:
-            return f"{because.by} set this deadline"
-        case Source.TEMPLATE:
-            return f"rule {because.rule!r} of {because.place}"
-        case Source.ENVIRONMENT:
-            return f"rule {because.rule!r}, set by {because.by}"
-        case Source.MAXIMUM:
-            return "its template allows no longer life"
-        case Source.PIN:
-            return f"the pin of {because.by} ends"
-        case Source.OWNER_POLICY | Source.TEMPLATE_POLICY:
-            return f"rule {because.rule!r} of the policy {because.place}"
-        case Source.UNKNOWN:
-            return "set before the service recorded why"
 
 
 def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool = False) -> Iterator[str]:

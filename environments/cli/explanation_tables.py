@@ -3,18 +3,10 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 
-from environments.cli.environment_tables import reason
 from environments.cli.tables import table
-from environments.domain.timing import TimedAction
 from environments.moments import coarse, moment
+from environments.timing_words import WHAT, reason
 from environments.wire.environments import ExplanationView
-
-_WHAT = {
-    TimedAction.DESTROY: "is destroyed",
-    TimedAction.STOP: "is stopped",
-    TimedAction.START: "is started",
-}
-
 
 def explanation_lines(view: ExplanationView, zone: tzinfo, now: datetime) -> Iterator[str]:
     """A line for each moment, soonest first."""
@@ -26,7 +18,7 @@ def explanation_lines(view: ExplanationView, zone: tzinfo, now: datetime) -> Ite
             moment(due.at, zone),
             f"{due.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
             coarse(due.at - now),
-            _WHAT[due.action],
+            WHAT[due.action],
             reason(due.because),
         )
         for due in view.moments

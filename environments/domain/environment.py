@@ -226,6 +226,7 @@ class EventType(StrEnum):
     ENVIRONMENT_REQUESTED = "environment.requested"
     ENVIRONMENT_STATE = "environment.state"
     ENVIRONMENT_EXTENDED = "environment.extended"
+    ENVIRONMENT_DEADLINE = "environment.deadline"
     ENVIRONMENT_WARNING = "environment.warning"
     ENVIRONMENT_AWAITING_PROMOTION = "environment.awaiting_promotion"
     ENVIRONMENT_DRIFT = "environment.drift"

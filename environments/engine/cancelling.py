@@ -5,6 +5,7 @@ from environments.domain.errors import Cancelled
 from environments.domain.lifecycle import DeploymentState, State, StepState
 from environments.engine.recorder import Recorder
 from environments.service.cancellation import cancellation_failure, reverted_columns
+from environments.service.deadlines import tell_moved
 from environments.service.storage.transaction import Transaction
 
 _BEGUN = frozenset({State.REQUESTED, State.DEPLOYING, State.VALIDATING, State.UPDATING})
@@ -27,9 +28,11 @@ def end_cancelled(recorder: Recorder, asked: Cancelled) -> None:
         if failed:
             recorder.move(tx, State.FAILED, despite_cancel=True, failure=failure)
         else:
+            environment = tx.environments.get(environment.id) or environment  # its deadline may have moved since
             changes = reverted_columns(tx, environment, deployment)
             if changes:
                 tx.environments.change(environment.id, **changes)
+                tell_moved(tx, environment, recorder.clock(), f"{by} cancelled its {deployment.kind.value}", changes)
         recorder.end(tx, DeploymentState.CANCELLED, failure)
 
 

@@ -38,7 +38,7 @@ def reverted_columns(tx: Transaction, environment: Environment, deployment: Depl
             template = bundle.template()
             changes |= {"bundle": before.bundle, "template_version": template.version}
             changes["network"] = environment.network_by(before.bundle, template.network)
-            changes |= timed(environment, template, **changes, template_rules_from=before.requested_at)
+            changes |= timed(tx, environment, template, **changes, template_rules_from=before.requested_at)
     if before is not None and before.template and before.parameters != environment.parameters:
         changes["parameters"] = before.parameters
     if environment.state is State.READY:

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 
 from environments.domain.calendar_rule import parse_rule
-from environments.domain.environment import Environment
+from environments.domain.environment import Environment, EventType
 from environments.domain.errors import InvalidLifetime, InvalidTemplate
 from environments.domain.template_parts import Template
 from environments.domain.timing import Because, OwnRule, Source, TimedAction
@@ -16,7 +16,7 @@ from environments.service.timing import Due, TimedRule, Timing, deadline, upcomi
 _NO_HOLIDAYS: Holidays = {}
 
 
-def timing_of(environment: Environment, template: Template | None) -> Timing:
+def timing_of(tx: Transaction, environment: Environment, template: Template | None) -> Timing:
     """Everything that decides when the environment is destroyed. `template` None: it can't be read any more."""
     rules = [_timed(rule) for rule in environment.rules]
     since = environment.template_rules_from or environment.created_at
@@ -31,21 +31,44 @@ def timing_of(environment: Environment, template: Template | None) -> Timing:
     return Timing(environment.rules_from or environment.created_at, chosen, environment.maximum_deadline, rules)
 
 
-def timed(environment: Environment, template: Template | None, **changes: Any) -> dict[str, Any]:
+def timed(tx: Transaction, environment: Environment, template: Template | None, **changes: Any) -> dict[str, Any]:
     """The changes, and the deadline that follows from them, as columns of the environment.
 
     A deadline that moves is warned of again.
     """
-    due = deadline(timing_of(environment.model_copy(update=changes), template), _NO_HOLIDAYS)
+    due = deadline(timing_of(tx, environment.model_copy(update=changes), template), _NO_HOLIDAYS)
     at, because = (None, None) if due is None else (due.at, due.because)
     again: dict[str, Any] = {} if at == environment.deadline else {"warned": False}
     return {**changes, "deadline": at, "deadline_because": because, **again}
 
 
-def next_moments(environment: Environment, template: Template | None, now: datetime, count: int) -> list[Due]:
+def next_moments(tx: Transaction, environment: Environment, now: datetime, count: int) -> list[Due]:
     """The next moments at which the calendar does something to it, at most `count`, in order."""
-    timing = timing_of(environment, template)
+    timing = timing_of(tx, environment, read_template(tx, environment))
     return list(islice(upcoming(timing, _NO_HOLIDAYS, now - timedelta(microseconds=1)), count))
+
+
+def tell_moved(tx: Transaction, before: Environment, now: datetime, why: str, changes: dict[str, Any]) -> None:
+    """Writes the event of a deadline that `changes` (columns of the environment) move; `why` ends its sentence."""
+    after = before.model_copy(update=changes)
+    if after.deadline == before.deadline:
+        return
+    old, new = (_told(moment) for moment in (before.deadline, after.deadline))
+    tx.events.add(
+        EventType.ENVIRONMENT_DEADLINE,
+        before.id,
+        now,
+        message=f"the deadline of {before.name} moved from {old} to {new}: {why}",
+        data={
+            "before": before.deadline.isoformat() if before.deadline else None,
+            "deadline": after.deadline.isoformat() if after.deadline else None,
+            "because": after.deadline_because.model_dump(mode="json") if after.deadline_because else None,
+        },
+    )
+
+
+def _told(moment: datetime | None) -> str:
+    return "never" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S %Z}"
 
 
 def read_template(tx: Transaction, environment: Environment) -> Template | None:

@@ -85,6 +85,7 @@ def new_environment(
         until=request.until,
     )
     changes = timed(
+        tx,
         environment,
         template,
         parameters=opened,
@@ -147,7 +148,7 @@ def updated(
     # Secrets that are in OpenBao stay there unless the request brings new ones.
     opened, secrets = split_secrets(template, verdicts.parameters(template, given, known=template.secret_parameters()))
     again = check_steps(request.run_again, bundle, why_not_again)
-    return Draft(with_version(environment, bundle, opened, now), bundle, secrets, allowed, run_again=again)
+    return Draft(with_version(tx, environment, bundle, opened, now), bundle, secrets, allowed, run_again=again)
 
 
 def rolled_back(
@@ -164,7 +165,7 @@ def rolled_back(
             f"What deployment {good.id!r} applied is no longer stored.", hint="Update the environment instead."
         )
     allowed = may(principal, Action.ENVIRONMENT_ROLL_BACK, environment, becomes=bundle)
-    back = with_version(environment, bundle, good.parameters, now)
+    back = with_version(tx, environment, bundle, good.parameters, now)
     return Draft(back, bundle, {}, allowed, rollback_to=good.id)
 
 
@@ -214,7 +215,9 @@ def _earlier(tx: Transaction, environment: Environment, wanted: str | None) -> D
     return found
 
 
-def with_version(environment: Environment, bundle: Bundle, parameters: Mapping[str, Any], now: datetime) -> Environment:
+def with_version(
+    tx: Transaction, environment: Environment, bundle: Bundle, parameters: Mapping[str, Any], now: datetime
+) -> Environment:
     """The environment with this version of its template, and parameters; its deadline follows the version's rules."""
     template = bundle.template()
     changes: dict[str, Any] = {
@@ -225,7 +228,7 @@ def with_version(environment: Environment, bundle: Bundle, parameters: Mapping[s
     }
     if bundle.digest != environment.bundle:
         changes["template_rules_from"] = now
-    return environment.model_copy(update=timed(environment, template, **changes))
+    return environment.model_copy(update=timed(tx, environment, template, **changes))
 
 
 def _asked(request: UpdateEnvironment, name: str) -> bool:

@@ -10,6 +10,7 @@ from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State, way_on
 from environments.service import transitions
 from environments.service.authorization import Allowed
+from environments.service.deadlines import tell_moved
 from environments.service.drafting import Draft
 from environments.service.running_again import left_to_run
 from environments.service.storage.transaction import Transaction
@@ -73,7 +74,7 @@ def update(tx: Transaction, draft: Draft, sealer: Sealer, request: DeploymentReq
         waiting = tx.environments.sealed(environment.id)
         known = sealer.unseal(waiting) if waiting else {}
         sealed = {"sealed": sealer.seal({**known, **draft.secrets})}
-    tx.environments.change(environment.id, **_asked_for(environment), **sealed)
+    _change(tx, environment, request.now, **sealed)
     return add(tx, environment, DeploymentKind.UPDATE, request, draft.allowed, run_again=draft.run_again)
 
 
@@ -83,12 +84,16 @@ def roll_back(tx: Transaction, draft: Draft, request: DeploymentRequest) -> Depl
     Secret parameters stay as they are in OpenBao; new ones of an update that failed before storing them are dropped.
     """
     environment = draft.environment
-    tx.environments.change(environment.id, **_asked_for(environment), sealed=None)
+    _change(tx, environment, request.now, sealed=None)
     return add(tx, environment, DeploymentKind.UPDATE, request, draft.allowed, rollback_to=draft.rollback_to)
 
 
-def _asked_for(environment: Environment) -> dict[str, Any]:
-    return {name: getattr(environment, name) for name in _OF_A_VERSION}
+def _change(tx: Transaction, environment: Environment, now: datetime, **more: Any) -> None:
+    asked_for = {name: getattr(environment, name) for name in _OF_A_VERSION}
+    before = tx.environments.get(environment.id)
+    tx.environments.change(environment.id, **asked_for, **more)
+    if before is not None:
+        tell_moved(tx, before, now, f"version {environment.template_version} of its template", asked_for)
 
 
 def destroy(

@@ -211,7 +211,7 @@ class Planning:
             raise _stale(plan, f"the version of template {plan.template!r} that it was made for was deleted")
         action = Action.ENVIRONMENT_UPDATE if rollback_to is None else Action.ENVIRONMENT_ROLL_BACK
         allowed = may(principal, action, environment, becomes=bundle)
-        after = with_version(environment, bundle, plan.parameters, now)
+        after = with_version(tx, environment, bundle, plan.parameters, now)
         draft = Draft(after, bundle, secrets, allowed, rollback_to, tuple(plan.request.get("run_again") or ()))
         if draft.rollback_to is not None:
             return after, enqueue.roll_back(tx, draft, new)

@@ -9,6 +9,7 @@ from environments.domain.lifecycle import DeploymentKind, State
 from environments.service import transitions
 from environments.service.authorization import STOPPED_OUTSIDE, Action, Principal, environment_to_change, may, sees
 from environments.service.cancellation import cancellation_failure, reverted_columns
+from environments.service.deadlines import tell_moved
 from environments.service.pages import Page
 from environments.service.pending import pending
 from environments.service.records import Journaled, Pending, Worker, with_journal
@@ -80,6 +81,8 @@ class Queueing:
         changes = {} if new else reverted_columns(tx, environment, deployment)
         if changes:
             tx.environments.change(environment.id, **changes)
+            by = principal.owner
+            tell_moved(tx, environment, now, f"{by} cancelled its {deployment.kind.value}", changes)
         return True
 
 

@@ -10,7 +10,7 @@ from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State
 from environments.domain.references import MASK, SecretReference, references_in
 from environments.service.authorization import Action, Principal, environment_to_read, may, sees
-from environments.service.deadlines import next_moments, read_template
+from environments.service.deadlines import next_moments
 from environments.service.entry_points import EntryPoints
 from environments.service.pages import Page, ended_in_time
 from environments.service.records import EnvironmentDetails, Journaled, Output, ServiceInfo, with_journal
@@ -110,7 +110,7 @@ class Reading:
             environment = environment_to_read(tx, principal, name)
             if environment.state in ENDED or environment.managed_by is not None:
                 return environment, []
-            return environment, next_moments(environment, read_template(tx, environment), self._clock(), count)
+            return environment, next_moments(tx, environment, self._clock(), count)
 
     def outputs(self, principal: Principal, name: str, *, reveal: bool = False) -> dict[str, Output]:
         """The outputs. With `reveal`, secret ones are read from OpenBao, which records that in its audit log."""

@@ -179,7 +179,7 @@ class Requests:
             because = Because(source=Source.PERSON, by=principal.owner)
             # Rules count from the new deadline on: else one whose moment comes before it would undo what was asked.
             chosen = {"set_deadline": deadline, "set_because": because, "rules_from": deadline, "warned": False}
-            changes = timed(environment, read_template(tx, environment), **chosen)
+            changes = timed(tx, environment, read_template(tx, environment), **chosen)
             tx.environments.change(environment.id, **changes)
             tx.events.add(
                 EventType.ENVIRONMENT_EXTENDED,

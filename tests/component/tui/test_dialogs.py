@@ -12,6 +12,7 @@ from tests.support.tui_scenes import everything
 from tests.support.views import environment_id
 from tui.deadline_dialog import DeadlineDialog
 from tui.dialogs import DestroyDialog, Dialog
+from tui.explain_dialog import ExplainDialog
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.help import HelpScreen
@@ -117,6 +118,32 @@ def test_schedule_takes_a_duration_or_a_moment_and_refuses_what_is_too_late() ->
         await driver.until_screen(ListScreen)
         wanted = ExtendRequest(until=datetime(2026, 11, 25, 17, 0, tzinfo=UTC))
         assert _calls(driver, "extend") == [("extend", environment_id("checkout-fix"), wanted)]
+
+    drive(script, everything())
+
+
+def test_why_and_when_it_is_destroyed_is_shown_and_nothing_changes() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("down", "w")
+        await driver.until_screen(ExplainDialog)
+        await driver.until(lambda: "it is destroyed" in driver.static("#moments"), "the moments")
+        shown = driver.static("#moments")
+        assert "Mon 23 Nov 15:55 CET (23 Nov 14:55 UTC, in 5h55m)" in shown
+        assert "because" in shown
+        await driver.press("escape")
+        await driver.until_screen(ListScreen)
+        assert _calls(driver, "extend") == _calls(driver, "destroy") == []
+
+    drive(script, everything())
+
+
+def test_without_a_deadline_the_calendar_does_nothing() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("slash")
+        await driver.write("meta")
+        await driver.press("enter", "w")
+        await driver.until_screen(ExplainDialog)
+        await driver.until(lambda: "until somebody destroys it" in driver.static("#moments"), "the answer")
 
     drive(script, everything())
 

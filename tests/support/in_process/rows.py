@@ -22,6 +22,7 @@ def put_environment(tx: SqlTransaction, view: EnvironmentView, now: datetime) ->
         name: {"value": secret.get(name, output.value), "description": output.description, "secret": output.secret}
         for name, output in view.outputs.items()
     }
+    values["set_deadline"] = view.deadline  # else the next change of its rules would leave it without one
     known = tx.environments.get(view.id)
     drift = known.drift if known is not None else None
     if view.drifted and drift is None:

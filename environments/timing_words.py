@@ -1,0 +1,30 @@
+"""What the calendar does to an environment, and why, in the words of every front end."""
+
+from environments.domain.timing import Because, Source, TimedAction
+
+WHAT: dict[TimedAction, str] = {
+    TimedAction.DESTROY: "is destroyed",
+    TimedAction.STOP: "is stopped",
+    TimedAction.START: "is started",
+}
+
+
+def reason(because: Because) -> str:
+    """One sentence without a full stop."""
+    match because.source:
+        case Source.LIFETIME:
+            return "the default lifetime of its template is over"
+        case Source.PERSON:
+            return f"{because.by} set this deadline"
+        case Source.TEMPLATE:
+            return f"rule {because.rule!r} of {because.place}"
+        case Source.ENVIRONMENT:
+            return f"rule {because.rule!r}, set by {because.by}"
+        case Source.MAXIMUM:
+            return "its template allows no longer life"
+        case Source.PIN:
+            return f"the pin of {because.by} ends"
+        case Source.OWNER_POLICY | Source.TEMPLATE_POLICY:
+            return f"rule {because.rule!r} of the policy {because.place}"
+        case Source.UNKNOWN:
+            return "set before the service recorded why"

@@ -1,0 +1,68 @@
+"""The dialog that shows what the calendar will do to an environment, and why."""
+
+from datetime import UTC
+
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Button, Static
+
+from environments.domain.timing import TimedAction
+from environments.moments import countdown
+from environments.timing_words import WHAT, reason
+from environments.wire.environments import EnvironmentView, ExplanationView
+from environments.words import clean
+from tui.clock import Clock
+from tui.dialogs import Dialog
+
+MOST = 10
+"""Moments that are shown."""
+
+
+class ExplainDialog(Dialog):
+    """Lists the next moments, in the reader's zone and in UTC. It changes nothing."""
+
+    back = "Back (esc)"
+
+    def __init__(self, view: EnvironmentView, clock: Clock) -> None:
+        super().__init__(f"What will happen to {view.name}", "Reload")
+        self._view = view
+        self._clock = clock
+
+    def body(self) -> ComposeResult:
+        """The list, once the service has answered."""
+        yield Static("Asking the service…", id="moments", markup=False)
+
+    def on_mount(self) -> None:
+        """Focuses the button that closes it, and asks."""
+        super().on_mount()
+        self.query_one("#cancel", Button).focus()
+        self.go()
+
+    def go(self) -> None:
+        """Asks the service."""
+
+        def done(found: ExplanationView) -> None:
+            self.complain(None)
+            self.query_one("#moments", Static).update(moments(found, self._clock))
+
+        client, id_of = self.shell.client, self._view.id
+        self.ask(lambda: client().explain(id_of, MOST), done, self.complain)
+
+
+def moments(found: ExplanationView, clock: Clock) -> Content:
+    """Two lines for each moment: what happens when, and why."""
+    if not found.moments:
+        return Content("Nothing: it lives until somebody destroys it.")
+    lines = []
+    for due in found.moments:
+        left = due.at - clock.now()
+        when = f", in {countdown(left)}" if left.total_seconds() > 0 else ", due now"
+        lines.append(
+            Content.assemble(
+                (clock.moment(due.at), "bold"),
+                (f" ({due.at.astimezone(UTC):%d %b %H:%M} UTC{when})  ", "$faint"),
+                (f"it {WHAT[due.action]}", "$warning" if due.action is TimedAction.DESTROY else ""),
+            )
+        )
+        lines.append(Content.assemble(("  because ", "$faint"), clean(reason(due.because))))
+    return Content("\n").join(lines)
