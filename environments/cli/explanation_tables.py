@@ -8,6 +8,7 @@ from environments.moments import coarse, moment
 from environments.timing_words import WHAT, reason
 from environments.wire.environments import ExplanationView
 
+
 def explanation_lines(view: ExplanationView, zone: tzinfo, now: datetime) -> Iterator[str]:
     """A line for each moment, soonest first."""
     if not view.moments:

@@ -35,6 +35,9 @@ from environments.service.records import Accepted, accepted
 from environments.service.running_again import WhyNot, any_step
 from environments.service.storage.transaction import Storage, Transaction
 
+_NOT_MIRRORED = {"deadline": None, "deadline_because": None, "maximum_deadline": None, "rules": ()}
+"""Of an environment that another service manages, nothing of this one's calendar counts."""
+
 _AT_ONCE = 50
 """Environments that the scheduler destroys in one transaction."""
 
@@ -198,7 +201,7 @@ class Requests:
         may(principal, Action.ENVIRONMENT_MIRROR)
         if environment.managed_by is None:
             raise InvalidTemplate("An environment that another service manages needs the name of its manager.")
-        environment = environment.model_copy(update={"deadline": None, "maximum_deadline": None})
+        environment = environment.model_copy(update=_NOT_MIRRORED)
         with self._storage.write() as tx:
             known = tx.environments.get(environment.id)
             if known is None:

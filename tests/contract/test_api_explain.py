@@ -1,7 +1,6 @@
 """What the calendar will do to an environment, over the API: when, and because of which rule."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx2
 import pytest

@@ -452,10 +452,28 @@ def test_watch_ends_with_the_deployment(cli: CommandLine) -> None:
 
 def test_extend_shows_the_new_deadline(cli: CommandLine) -> None:
     cli("env", "create", "longer", "-t", "web", "--ttl", "1h", "--no-wait")
-    assert "in 3h00m." in cli("env", "extend", "longer", "2h").out
-    assert "in 30m." in cli("env", "extend", "longer", "--ttl", "30m").out
+    assert "in 3h00m: root set this deadline." in cli("env", "extend", "longer", "2h").out
+    assert "in 30m: root set this deadline." in cli("env", "extend", "longer", "--ttl", "30m").out
     for arguments in ([], ["1h", "--ttl", "1h"], ["20d"], ["soon"]):
         assert cli("env", "extend", "longer", *arguments).status == 2
+
+
+def test_a_rule_of_the_calendar_is_explained_in_the_readers_zone_and_in_utc(cli: CommandLine) -> None:
+    rule = "0 3 1 1 * Asia/Tokyo"
+    made = cli("env", "create", "ruled", "-t", "web", "--ttl", "13d", "--destroy-at", "0 19 * * *", "--no-wait")
+    assert "rule '0 19 * * * UTC', set by root" in made.err
+    out = cli("env", "explain", "ruled").out.splitlines()
+    assert out[0].split() == ["WHEN", "IN", "UTC", "IN", "WHAT", "WHY"]
+    assert "19:00 UTC" in out[1]
+    assert "is destroyed" in out[1]
+    assert "rule '0 19 * * * UTC', set by root" in out[1]
+    assert len(out) == 2
+    plan = cli("env", "create", "planned", "-t", "web", "--destroy-at", rule, "--plan", "-o", "json").json["id"]
+    assert cli("plan", "apply", plan, "--no-wait").status == 0
+    assert cli("env", "show", "planned", "-o", "json").json["rules"][0]["rule"] == rule
+    wrong = cli("env", "create", "wrong", "-t", "web", "--destroy-at", "at seven")
+    assert wrong.status == 2
+    assert "0 19 * * 1-5 Europe/Amsterdam" in wrong.err
 
 
 def test_update_and_retry_follow_as_well(cli: CommandLine) -> None:

@@ -12,9 +12,9 @@ from tests.support.tui_scenes import everything
 from tests.support.views import environment_id
 from tui.deadline_dialog import DeadlineDialog
 from tui.dialogs import DestroyDialog, Dialog
-from tui.explain_dialog import ExplainDialog
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
+from tui.explain_dialog import ExplainDialog
 from tui.help import HelpScreen
 
 

@@ -24,7 +24,17 @@ ADDRESS = "http://127.0.0.1:8400"
 
 _READS = frozenset(
     (
-        *("environments", "environment", "explain", "outputs", "deployments", "deployment", "resources", "history", "events"),
+        *(
+            "environments",
+            "environment",
+            "explain",
+            "outputs",
+            "deployments",
+            "deployment",
+            "resources",
+            "history",
+            "events",
+        ),
         *("saved_plan", "drift", "why", "workers", "templates", "template", "bundle", "validate"),
         *("images", "image", "image_history", "tokens", "ca", "info", "readiness"),
     )
