@@ -221,7 +221,7 @@ def test_create_waits_and_shows_how_it_goes(cli: CommandLine) -> None:
     assert f"url       {URL}" in result.out
     assert "••••••••" in result.out
     assert "made will be destroyed at 2" in result.err
-    assert "(Europe/Berlin), in 2h00m." in result.err
+    assert "(Europe/Berlin), in 2h00m: root set this deadline." in result.err
     for line in ("✓ settings  done", "✓ app       done", "    app: pulling the �[31mimage"):
         assert line in result.err
     assert result.err.endswith(f"made is ready. It answers at {URL}. Next: `calvinverse env outputs made`.\n")

@@ -25,7 +25,7 @@ ZONES = sorted(name for name in available_timezones() if "/" in name and not nam
         ("0 7 1 * * UTC except nl", CalendarRule(schedule="0 7 1 * *", without=("nl",))),
     ],
 )
-def test_a_rule_is_read_and_written(text, rule):
+def test_a_rule_is_read_and_written(text: str, rule: CalendarRule) -> None:
     assert parse_rule(text) == rule
     assert parse_rule(str(rule)) == rule
 
@@ -33,26 +33,26 @@ def test_a_rule_is_read_and_written(text, rule):
 @pytest.mark.parametrize(
     "text", ["", "0 19 * *", "0 19 * * 1 UTC except", "0 19 * * 1 UTC but nl", "0 19 * * 1 UTC except N_L", "* " * 400]
 )
-def test_what_is_no_rule_is_refused_with_an_example(text):
+def test_what_is_no_rule_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(InvalidLifetime) as caught:
         parse_rule(text)
     assert "Europe/Amsterdam" in caught.value.hint
 
 
-def test_a_rule_that_never_fires_or_has_no_zone_is_told():
+def test_a_rule_that_never_fires_or_has_no_zone_is_told() -> None:
     assert rule_fault(parse_rule("0 19 * * 1-5 Europe/Amsterdam")) is None
     assert "Europe/Amsterdm" in (rule_fault(parse_rule("0 19 * * 1-5 Europe/Amsterdm")) or "")
     assert "31 2" in (rule_fault(parse_rule("0 0 31 2 *")) or "")
 
 
-def test_days_of_a_holiday_calendar_are_left_out():
+def test_days_of_a_holiday_calendar_are_left_out() -> None:
     rule = parse_rule("0 19 * * 1-5 Europe/Amsterdam except nl")
     holidays = {"nl": frozenset({date(2027, 4, 27)})}
     found = moments(rule, datetime(2027, 4, 26, 18, tzinfo=UTC), holidays)
     assert [f"{moment:%d}" for moment in islice(found, 2)] == ["28", "29"]
 
 
-def test_a_rule_whose_days_are_all_left_out_ends():
+def test_a_rule_whose_days_are_all_left_out_ends() -> None:
     rule = parse_rule("0 0 1 1 * UTC except none")
     holidays = {"none": frozenset(date(year, 1, 1) for year in range(2020, 2060))}
     assert list(moments(rule, datetime(2027, 1, 2, tzinfo=UTC), holidays)) == []
@@ -73,10 +73,15 @@ def _field(low: int, high: int) -> st.SearchStrategy[tuple[str, frozenset[int]]]
 @st.composite
 def _schedules(draw: st.DrawFn) -> Schedule:
     drawn = [draw(_field(*limits)) for limits in ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))]
-    texts, values = [text for text, _ in drawn], [found for _, found in drawn]
+    texts = [text for text, _ in drawn]
+    minutes, hours, days, months, weekdays = [found for _, found in drawn]
     return Schedule(
         " ".join(texts),
-        *values,
+        minutes,
+        hours,
+        days,
+        months,
+        weekdays,
         fixed=not texts[0].startswith("*") and not texts[1].startswith("*"),
         either=not texts[2].startswith("*") and not texts[4].startswith("*"),
     )
@@ -94,7 +99,9 @@ def _offset(moment: datetime, zone: ZoneInfo) -> timedelta | None:
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), schedule=_schedules(), name=st.sampled_from(ZONES), year=st.integers(2026, 2046))
-def test_every_rule_fires_as_often_as_its_local_times_come(data, schedule, name, year):
+def test_every_rule_fires_as_often_as_its_local_times_come(
+    data: st.DataObject, schedule: Schedule, name: str, year: int
+) -> None:
     zone = ZoneInfo(name)
     near = st.sampled_from([*_changes(zone, year), datetime(year, 6, 1, tzinfo=UTC)])
     start = data.draw(near) - timedelta(hours=data.draw(st.integers(0, 30)), minutes=data.draw(st.integers(0, 59)))
