@@ -520,7 +520,7 @@ def test_an_older_template_with_a_parameter_named_like_an_option_takes_it_with_p
         tx.templates.push("older", bundle, "root", datetime.now(UTC))
     made = cli("env", "create", "aged", "-t", "older", "-p", "ttl=mine", "--ttl", "1h", "--no-wait", "-o", "json")
     assert made.json["parameters"] == {"ttl": "mine"}
-    assert "in 1h00m." in made.err
+    assert "in 1h00m: root set this deadline." in made.err
     with cli.service.database.write() as tx:
         tx.environments.set_state(made.json["id"], State.READY, datetime.now(UTC))
         tx.deployments.supersede(made.json["id"], datetime.now(UTC))
