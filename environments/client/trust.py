@@ -55,10 +55,15 @@ def refused_certificate(
         return None
     certificate = f"The certificate of the service at {address}"
     if found.verify_code == _EXPIRED:
-        if pinned is not None and (authority := _expired(pinned)) is not None:
+        if pinned is not None and (ended := _ended(pinned.pem)) is not None:
             return (
-                f"The authority that the context {pinned.context!r} pins for {address} expired on {authority}.",
+                f"The authority that the context {pinned.context!r} pins for {address} expired on {ended}.",
                 f"{_renewed(pinned)} {_NOTHING_SENT}",
+            )
+        if ca_file is not None and (ended := _ended(ca_file)) is not None:
+            return (
+                f"The authority in {ca_file}, which must have signed the certificate of {address}, expired on {ended}.",
+                f"Ask the operator of the service for the present one. {_NOTHING_SENT}",
             )
         return f"{certificate} has expired.", f"Its operator has to renew it. {_NOTHING_SENT}"
     if found.verify_code == _NOT_YET_VALID:
@@ -95,10 +100,12 @@ def _renewed(pinned: PinnedAuthority) -> str:
     )
 
 
-def _expired(pinned: PinnedAuthority) -> str | None:
-    with contextlib.suppress(InvalidInput):
-        authority = expired(pinned.pem, datetime.now(UTC))
-        return None if authority is None else f"{authority.valid_until:%Y-%m-%d}"
+def _ended(authority: str | Path) -> str | None:
+    """The day on which an authority (PEM, or a file with it) expired; None if it is valid or can't be read."""
+    with contextlib.suppress(InvalidInput, OSError, UnicodeDecodeError):
+        pem = authority if isinstance(authority, str) else authority.read_text(encoding="ascii")
+        found = expired(pem, datetime.now(UTC))
+        return None if found is None else f"{found.valid_until:%Y-%m-%d}"
     return None
 
 

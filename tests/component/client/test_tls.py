@@ -131,6 +131,17 @@ def test_a_pinned_authority_that_expired_is_named(service: FakeService, token: s
     assert error.message.startswith(f"The authority that the context 'prod' pins for {address} expired on ")
 
 
+def test_a_file_of_an_authority_that_expired_is_named(service: FakeService, token: str, tmp_path: Path) -> None:
+    old = make_authority("old", begins=-3 * DAY, ends=-DAY)
+    (tmp_path / "ca.pem").write_text(old.pem)
+    with (
+        listening(service, tls=old.sign(tmp_path / "tls.pem", "127.0.0.1")) as address,
+        Client(address, token, ca_file=tmp_path / "ca.pem", timeout=60) as client,
+        pytest.raises(CertificateRefused, match=f"The authority in {tmp_path}/ca.pem, .* expired on "),
+    ):
+        client.info()
+
+
 def test_a_certificate_that_is_swapped_while_a_client_runs_is_refused(tmp_path: Path) -> None:
     port = free_port()
     first, foreign, third = (
