@@ -1,4 +1,4 @@
-"""Somebody takes the port of the deployed service while it is down: no client gives its token away there."""
+"""Somebody takes the port of the service or of its database while that is down: nobody gives away a token there."""
 
 import asyncio
 import os
@@ -7,26 +7,34 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from environments.client import connect
-from environments.domain.lifecycle import State
-from environments.domain.template import make_bundle
 from environments.moments import local_zone
-from environments.wire.environments import CreateRequest
+from environments.providers.backend.connections import Connections
+from environments.providers.local_cluster.trust.names import PART_NAMES
 from jobs.edge import ADDRESS, EdgeChoice
-from tests.support.authorities import make_authority
 from tests.support.deployment import Deployment, containers, docker, until
 from tests.support.edge_harness import read_all, request
-from tests.support.port_taker import other_user, template_files
 from tests.support.service_process import free_port
+from tests.support.thieves import Thief, a_job, another_user, stolen_certificate
 from tests.support.tui_driver import until as until_shown
 from tui.app import CalvinverseApp
 from tui.clock import Clock, utc_now
 
-Said = Callable[[], str]
+Steal = Callable[[Path, Connections, int, str], AbstractContextManager[Thief]]
+
+BY = [
+    pytest.param(
+        another_user,
+        marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
+        id="user",
+    ),
+    pytest.param(a_job, id="job"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -35,40 +43,47 @@ def edge_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory, edge_port: int) -> Iterator[Deployment]:
-    deployment = Deployment(tmp_path_factory.mktemp("taken") / "state", images=("edge", "base"))
+def database_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory, edge_port: int, database_port: int) -> Iterator[Deployment]:
+    state = tmp_path_factory.mktemp("taken") / "state"
+    deployment = Deployment(state, images=("edge", "postgres"), database_port=database_port)
     try:
-        deployment.deploy(edge=EdgeChoice(f"127.0.0.1:{edge_port}"))
+        deployment.deploy("postgresql", edge=EdgeChoice(f"127.0.0.1:{edge_port}"))
         yield deployment
     finally:
         deployment.remove()
 
 
-@pytest.fixture
-def pem(tmp_path: Path) -> str:
-    """What the taker shows: a certificate for the right names, of an authority that nobody pins."""
-    names = "127.0.0.1", "localhost", "provisioning.calvinverse.internal"
-    return make_authority("Calvinverse parts").sign(tmp_path / "taker.pem", *names).read_text()
+def thief(deployment: Deployment, steal: Steal, port: int, part: str) -> AbstractContextManager[Thief]:
+    """Shows a certificate for the part's name and address, as an author of templates can have it."""
+    pem = stolen_certificate(deployment.connections.caller("vault"), PART_NAMES[part])
+    return steal(deployment.where.state, deployment.connections, port, pem)
 
 
-def port_of(deployment: Deployment) -> int:
-    return int(deployment.context.address.rpartition(":")[2])
+def told(taker: Thief) -> list[str]:
+    """What it was told, but for Consul's checks: they have no token, and trust the authority of environments too."""
+    texts = [event["text"] for event in taker.events("told")]
+    return [text for text in texts if "Consul Health Check" not in text or "authorization" in text.lower()]
 
 
-def take_down(deployment: Deployment) -> None:
-    """SIGKILL to the service: Nomad starts it again after two seconds, and then as long as the port is taken."""
-    (container,) = [name for name in containers(deployment.where.state) if name.startswith("provisioning-")]
+def take_down(deployment: Deployment, task: str) -> None:
+    """SIGKILL: Nomad starts it again after two seconds, and then as long as the port is taken."""
+    (container,) = [name for name in containers(deployment.where.state) if name.startswith(f"{task}-")]
     docker("kill", "--signal=KILL", container)
 
 
 def back(deployment: Deployment) -> None:
-    """Waits until the service answers."""
+    """Waits until the service answers, and can work."""
 
     def answers() -> bool:
         with deployment.client() as client:
             return not client.readiness().problems
 
-    until(answers, limit=180)
+    until(answers, limit=300)
 
 
 def command(deployment: Deployment, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -83,7 +98,7 @@ def command(deployment: Deployment, *arguments: str) -> "subprocess.CompletedPro
     )
 
 
-def tui(deployment: Deployment, said: Said) -> None:
+def tui(deployment: Deployment, taker: Thief) -> None:
     """The terminal UI, until the taker has heard from it."""
 
     async def run() -> None:
@@ -93,9 +108,9 @@ def tui(deployment: Deployment, said: Said) -> None:
             make_key=lambda: "one-key",
             animate=False,
         )
-        before = said()
+        before = len(taker.events("refused"))
         async with app.run_test(size=(120, 40)) as pilot:
-            await until_shown(pilot, lambda: said().count("REFUSED") > before.count("REFUSED"), "what the TUI asks")
+            await until_shown(pilot, lambda: len(taker.events("refused")) > before, "what the TUI asks")
 
     asyncio.run(run())
 
@@ -113,54 +128,44 @@ def through_the_edge(deployment: Deployment, port: int) -> bytes:
         return read_all(connection)
 
 
-def everybody_asks(deployment: Deployment, edge_port: int, said: Said) -> None:
-    """Every client that has a token asks the taker, and gives it nothing."""
-    until(lambda: "TAKEN" in said())
-    for arguments in (("env", "list"), ("template", "list"), ("token", "list")):
-        ended = command(deployment, *arguments)
-        assert ended.returncode == 7, ended.stderr
-        assert "isn't signed by the authority in" in ended.stderr
-        assert "The token was not sent." in ended.stderr
-    assert "isn't signed by" in command(deployment, "doctor").stdout
-    assert deployment.line("service").health.startswith("✗ The certificate of the service")
-    tui(deployment, said)
-    assert b" 502 " in through_the_edge(deployment, edge_port).partition(b"\r\n")[0]
-    assert said().count("REFUSED") >= 7
-    assert "HEARD" not in [line.partition(" ")[0] for line in said().splitlines() if "Bearer" in line]
-    assert deployment.where.token.read_text().strip() not in said()
-
-
-def test_another_user_of_the_machine_gets_no_token(
-    deployment: Deployment, edge_port: int, pem: str, tmp_path: Path
+@pytest.mark.parametrize("steal", BY)
+def test_nobody_who_takes_the_port_of_the_service_gets_a_token(
+    deployment: Deployment, edge_port: int, steal: Steal
 ) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to become another user")
-    with other_user(port_of(deployment), pem, tmp_path) as file:
-        take_down(deployment)
-        everybody_asks(deployment, edge_port, file.read_text)
-    back(deployment)
+    port = int(deployment.context.address.rpartition(":")[2])
+    with thief(deployment, steal, port, "provisioning") as taker:
+        take_down(deployment, "provisioning")
+        taker.wait_for("bound")
+        for arguments in (("env", "list"), ("template", "list"), ("token", "list")):
+            ended = command(deployment, *arguments)
+            assert ended.returncode == 7, ended.stderr
+            assert "isn't signed by the authority in" in ended.stderr
+            assert "The token was not sent." in ended.stderr
+        assert "isn't signed by" in command(deployment, "doctor").stdout
+        assert deployment.line("service").health.startswith("✗ The certificate of the service")
+        tui(deployment, taker)
+        assert b" 502 " in through_the_edge(deployment, edge_port).partition(b"\r\n")[0]
+        assert len(taker.events("refused")) >= 7
+        assert told(taker) == []
+        taker.stop()
+        back(deployment)
 
 
-def test_a_job_in_the_network_of_the_node_gets_no_token(deployment: Deployment, edge_port: int, pem: str) -> None:
-    with deployment.client() as client:
-        client.push(make_bundle(template_files()))
-        parameters = {"port": port_of(deployment), "pem": pem}
-        client.create(CreateRequest(name="taker", template="taker", parameters=parameters))
-        until(lambda: client.environment("taker").state is State.READY)
+@pytest.mark.parametrize("steal", BY)
+def test_nobody_who_takes_the_port_of_the_database_gets_a_login_or_what_is_written(
+    deployment: Deployment, database_port: int, steal: Steal
+) -> None:
+    """The service says so, and goes on when its database is back."""
 
-    def said() -> str:
-        files = deployment.where.state.rglob("main.stdout.*")
-        return "".join(file.read_text() for file in files)
+    def refusal() -> str:
+        ended = command(deployment, "env", "list")
+        return ended.stderr if "is not trusted" in ended.stderr else ""
 
-    take_down(deployment)
-    everybody_asks(deployment, edge_port, said)
-    _stop_taker(deployment)
-    back(deployment)
-    with deployment.client() as client:
-        client.destroy("taker", reason="the test is over")
-        until(lambda: client.environment("taker").state is State.DESTROYED)
-
-
-def _stop_taker(deployment: Deployment) -> None:
-    """As the operator would: the service that destroys environments is down."""
-    deployment.connections.caller("nomad").call("DELETE", "/v1/job/app?namespace=taker")
+    with thief(deployment, steal, database_port, "postgres") as taker:
+        take_down(deployment, "postgres")
+        taker.wait_for("bound")
+        taker.wait_for("refused")
+        assert "No password was sent." in until(refusal)
+        assert told(taker) == []
+        taker.stop()
+        back(deployment)

@@ -10,12 +10,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from environments.domain.errors import BackendError, BackendUnavailable
+from environments.providers.backend.connections import Connections
 from environments.providers.local_cluster.agents.agent import Agent
 from jobs.places import Places
 from jobs.status import status_lines
@@ -24,7 +26,7 @@ from tests.support.service_process import ServiceProcess
 from tests.support.thieves import Thief, a_job, another_user, stolen_certificate
 from tests.support.workloads import Backends, environment, run_job
 
-Steal = Callable[[Cluster, int, str], AbstractContextManager[Thief]]
+Steal = Callable[[Path, Connections, int, str], AbstractContextManager[Thief]]
 
 as_another_user = pytest.param(
     another_user, marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"), id="user"
@@ -59,7 +61,7 @@ def test_nobody_who_takes_the_port_of_a_part_gets_a_token(
     own: Cluster, service: ServiceProcess, agent: Agent, steal: Steal
 ) -> None:
     pem = stolen_certificate(own.connections.caller("vault"), agent.server_name)
-    with steal(own, agent.port, pem) as thief:
+    with steal(own.state, own.connections, agent.port, pem) as thief:
         agent.stop()
         try:
             thief.wait_for("bound")

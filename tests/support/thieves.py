@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from environments.providers.backend.calls import Caller
+from environments.providers.backend.connections import Connections
 from tests.fakes import port_thief
 from tests.support import images_here
-from tests.support.cluster import Cluster
 
 LIMIT = 120.0
 NOBODY = 65534
@@ -55,13 +55,13 @@ def stolen_certificate(vault: Caller, name: str) -> str:
 
 
 @contextmanager
-def another_user(cluster: Cluster, port: int, pem: str) -> Iterator[Thief]:
-    """A process of `nobody`."""
+def another_user(state: Path, connections: Connections, port: int, pem: str) -> Iterator[Thief]:
+    """A process of `nobody`. `state` is the folder of the cluster or deployment that `connections` lead to."""
     python = shutil.which("python3", path="/usr/bin:/usr/local/bin:/bin")
     setpriv = shutil.which("setpriv")
     assert python, "no Python that other users may run"
     assert setpriv, "no setpriv to become another user with"
-    log = cluster.state / "thief.log"
+    log = state / "thief.log"
     source = Path(port_thief.__file__).read_text()
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -84,9 +84,9 @@ def another_user(cluster: Cluster, port: int, pem: str) -> Iterator[Thief]:
 
 
 @contextmanager
-def a_job(cluster: Cluster, port: int, pem: str) -> Iterator[Thief]:
-    """A container of Nomad with the network of its node; it lives on while Nomad is down."""
-    nomad = cluster.connections.caller("nomad", timeout=30)
+def a_job(state: Path, connections: Connections, port: int, pem: str) -> Iterator[Thief]:
+    """A container of Nomad with the network of its node; it lives on while Nomad is down. See `another_user`."""
+    nomad = connections.caller("nomad", timeout=30)
     task: dict[str, Any] = {
         "Name": "app",
         "Driver": "docker",
@@ -116,7 +116,7 @@ def a_job(cluster: Cluster, port: int, pem: str) -> Iterator[Thief]:
     }
     nomad.call("PUT", "/v1/namespace/thief", {"Name": "thief"})
     nomad.call("POST", "/v1/jobs?namespace=thief", {"Job": job})
-    allocation, said = _running(cluster, nomad)
+    allocation, said = _running(state, nomad)
 
     def stop() -> None:
         command = ["docker", "kill", f"app-{allocation}"]
@@ -130,12 +130,12 @@ def a_job(cluster: Cluster, port: int, pem: str) -> Iterator[Thief]:
         _until_gone(nomad)
 
 
-def _running(cluster: Cluster, nomad: Caller) -> tuple[str, Path]:
+def _running(state: Path, nomad: Caller) -> tuple[str, Path]:
     """Its allocation, and the file that it writes to, in the folder of the allocation: Nomad may be down later."""
     end = time.monotonic() + LIMIT
     while True:
         for stub in nomad.call("GET", "/v1/job/thief/allocations?namespace=thief") or []:
-            file = cluster.agents.nomad.data / "alloc" / stub["ID"] / "app" / "local" / "said"
+            file = state / "agents" / "nomad" / "data" / "alloc" / stub["ID"] / "app" / "local" / "said"
             if stub["ClientStatus"] == "running" and file.exists():
                 return stub["ID"], file
         assert time.monotonic() < end, "the job of the thief doesn't run"
