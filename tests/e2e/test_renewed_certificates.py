@@ -96,11 +96,13 @@ def test_requests_streams_and_the_database_outlive_their_certificates(deployment
 
     authority = context.ca_file
     assert authority is not None
+    (worker,) = deployment.connections.caller("consul").get("/v1/health/service/meta--worker")
     with deployment.client() as kept, psycopg.connect(**database) as session:
         listener = Listener(kept.events())
         listener.until(connected)
         serials: dict[str, Callable[[], str]] = {
             "service": lambda: shown(int(context.address.rpartition(":")[2]), "127.0.0.1", authority),
+            "worker": lambda: shown(worker["Service"]["Port"], PART_NAMES["worker"], authority),
             "database": lambda: _database_serial(database),
         }
         before = {part: serial() for part, serial in serials.items()}
