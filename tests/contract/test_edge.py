@@ -6,12 +6,13 @@ import socket
 import ssl
 import stat
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from images.edge.app.configuration import CLIENT_HEADER, SECRET_HEADER, Limits
-from tests.support.authorities import MadeAuthority, make_authority
+from tests.support.authorities import DAY, MadeAuthority, make_authority
 from tests.support.edge_harness import (
     NAME,
     SECRET,
@@ -192,12 +193,12 @@ def listening(pids: list[int]) -> set[int]:
 SERVICE = "provisioning.calvinverse.internal"
 
 
-def ask_behind(folder: Path, shown: MadeAuthority, *names: str) -> tuple[int, list[Seen]]:
+def ask_behind(folder: Path, shown: MadeAuthority, *names: str, ends: timedelta = DAY) -> tuple[int, list[Seen]]:
     """The status of a request with a token to an edge that verifies the service, and what was heard behind it."""
     pinned = make_authority("of the parts") if shown is FOREIGN else shown
     (folder / "parts-ca.pem").write_text(pinned.pem)
-    upstream = Upstream(tls=shown.sign(folder / "upstream.pem", *names))
-    with upstream.running():
+    upstream = Upstream()
+    with upstream.running(shown.sign(folder / "upstream.pem", *names, ends=ends)):
         variables = {
             "EDGE_UPSTREAM": f"https://127.0.0.1:{upstream.port}",
             "EDGE_UPSTREAM_CA_FILE": str(folder / "parts-ca.pem"),
@@ -217,6 +218,11 @@ def test_a_service_with_the_right_name_and_authority_gets_requests(tmp_path: Pat
 @pytest.mark.parametrize("names", [("127.0.0.1", "postgres.calvinverse.internal"), ("localhost",)])
 def test_another_part_that_answers_for_the_service_gets_no_request(tmp_path: Path, names: tuple[str, ...]) -> None:
     assert ask_behind(tmp_path, make_authority("of the parts"), *names) == (502, [])
+
+
+def test_who_answers_for_the_service_with_an_expired_certificate_gets_no_request(tmp_path: Path) -> None:
+    ended = -timedelta(hours=1)
+    assert ask_behind(tmp_path, make_authority("of the parts"), SERVICE, "127.0.0.1", ends=ended) == (502, [])
 
 
 def test_who_answers_for_the_service_by_a_foreign_authority_gets_no_request(tmp_path: Path) -> None:

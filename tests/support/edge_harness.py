@@ -58,23 +58,17 @@ class Upstream:
     ended: threading.Event = field(default_factory=threading.Event)
     stopping: threading.Event = field(default_factory=threading.Event)
     port: int = 0
-    tls: Path | None = None
-    """A PEM file with certificate and key; None: plain HTTP."""
 
     @contextlib.contextmanager
     def running(self, certificate: Path | None = None) -> Iterator["Upstream"]:
         """Listens on a free port of loopback; with a certificate and its key (PEM) over TLS."""
         server = _Quiet(("127.0.0.1", self.port), _handler(self))
-        if self.tls is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(self.tls)
-            # Handshakes belong to the threads of the connections.
-            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         server.daemon_threads = True
         if certificate is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(certificate)
-            server.socket = context.wrap_socket(server.socket, server_side=True)
+            # Handshakes belong to the threads of the connections.
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
