@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from environments.domain.errors import MachineError
@@ -59,7 +60,7 @@ class PartsAuthority:
         """
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _builder(names[0], self.certificate.subject, key.public_key(), now, life)
+            _builder(_name(names[0]), self.certificate.subject, key.public_key(), now, life)
             .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(digital_signature=True), critical=True)
@@ -83,7 +84,7 @@ class PartsAuthority:
             raise ValueError("the signature of the request is wrong")
         excluded = [x509.DNSName(name) for name in _AGENTS_ALONE]
         certificate = (
-            _builder("", self.certificate.subject, asked.public_key(), now, life, asked.subject)
+            _builder(asked.subject, self.certificate.subject, asked.public_key(), now, life)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
             .add_extension(x509.NameConstraints(permitted_subtrees=None, excluded_subtrees=excluded), critical=True)
@@ -133,9 +134,9 @@ def keep_authority(credentials: Path, now: datetime) -> PartsAuthority:
 
 
 def _own_certificate(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
-    name = f"Calvinverse parts {x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest.hex()[:8]}"
+    name = _name(f"Calvinverse parts {x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest.hex()[:8]}")
     return (
-        _builder(name, _name(name), key.public_key(), now, AUTHORITY_LIFE)
+        _builder(name, name, key.public_key(), now, AUTHORITY_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
         .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
         .sign(key, hashes.SHA256())
@@ -143,22 +144,17 @@ def _own_certificate(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Cer
 
 
 def _builder(
-    name: str,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey | object,
-    now: datetime,
-    life: timedelta,
-    subject: x509.Name | None = None,
+    subject: x509.Name, issuer: x509.Name, key: CertificatePublicKeyTypes, now: datetime, life: timedelta
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
-        .subject_name(_name(name) if subject is None else subject)
+        .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key)  # type: ignore[arg-type]  # the library checks the kind of key
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATED)
         .not_valid_after(now + life)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)  # type: ignore[arg-type]
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 
