@@ -2,7 +2,8 @@
 
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -43,14 +44,8 @@ def read_certificate(file: Path) -> x509.Certificate | None:
 
 def served_certificate(address: str, port: int) -> x509.Certificate | None:
     """The certificate that is shown there, whoever signed it; None without an answer. Nothing is sent."""
-    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    anybody.check_hostname = False
-    anybody.verify_mode = ssl.CERT_NONE
     try:
-        with (
-            socket.create_connection((address, port), _SECONDS) as plain,
-            anybody.wrap_socket(plain) as secured,
-        ):
+        with _connected(address, port) as secured:
             shown = secured.getpeercert(binary_form=True)
         return None if shown is None else x509.load_der_x509_certificate(shown)
     except _UNREADABLE:
@@ -59,11 +54,8 @@ def served_certificate(address: str, port: int) -> x509.Certificate | None:
 
 def speaks_plainly(address: str, port: int) -> bool:
     """Whether something listens there that doesn't speak TLS."""
-    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    anybody.check_hostname = False
-    anybody.verify_mode = ssl.CERT_NONE
     try:
-        with socket.create_connection((address, port), _SECONDS) as plain, anybody.wrap_socket(plain):
+        with _connected(address, port):
             return False
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
         return False  # it ended the connection, and said nothing
@@ -71,6 +63,16 @@ def speaks_plainly(address: str, port: int) -> bool:
         return True
     except OSError:
         return False
+
+
+@contextmanager
+def _connected(address: str, port: int) -> Iterator[ssl.SSLSocket]:
+    """A connection with whoever listens there, after its handshake. Raises `OSError`."""
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname = False
+    anybody.verify_mode = ssl.CERT_NONE
+    with socket.create_connection((address, port), _SECONDS) as plain, anybody.wrap_socket(plain) as secured:
+        yield secured
 
 
 def _is_due(
