@@ -17,3 +17,11 @@ RESULTS = Path("/var/lib/cni/results")
 def plugin_folder() -> Path | None:
     """The folder with all plugins that bridge mode needs; None if there is none."""
     return next((folder for folder in PLUGIN_FOLDERS if all((folder / name).is_file() for name in PLUGINS)), None)
+
+
+def lease_holder(lease: Path) -> str:
+    """The container that has the address of a file in `LEASES`: its first line; empty if it has none.
+
+    Raises `OSError`, `UnicodeDecodeError`.
+    """
+    return lease.read_text().partition("\n")[0].strip()

@@ -79,7 +79,7 @@ def clear(bridge: str, subnet: str, allocations: Collection[str]) -> None:
     """
     network = ipaddress.IPv4Network(subnet)
     leases = [path for path in _LEASES.glob("*") if _is_in(path.name, network)]
-    ids = {*allocations, *(line for path in leases for line in path.read_text().splitlines()[:1])}
+    ids = {*allocations, *filter(None, map(cni.lease_holder, leases))}
 
     def clear_tables() -> bool:
         return sum(_clear_table(table, bridge, network, ids) for table in ("nat", "filter")) == 0
@@ -103,7 +103,7 @@ def clear(bridge: str, subnet: str, allocations: Collection[str]) -> None:
 def drop_leases(allocations: Collection[str]) -> None:
     """Removes the addresses that the plugin `host-local` keeps for these allocations."""
     for lease in _LEASES.glob("*.*.*.*"):
-        if lease.read_text().partition("\n")[0].strip() in allocations:
+        if cni.lease_holder(lease) in allocations:
             lease.unlink(missing_ok=True)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from environments.cni import lease_holder
 from environments.domain.errors import InvalidInput
 from environments.providers.local_cluster.isolation import plugin
 from environments.providers.local_cluster.isolation.model import Allocation, Network
@@ -23,12 +24,8 @@ def replaced(known: Iterable[Allocation], leases: Path) -> Iterator[Allocation]:
     """
     for each in known:
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            if _holder(leases / str(each.address)) != each.id:
+            if lease_holder(leases / str(each.address)) != each.id:
                 yield each
-
-
-def _holder(lease: Path) -> str:
-    return lease.read_text().partition("\n")[0].strip()
 
 
 def connected(network: Network, known: Iterable[Allocation], leases: Path, results: Path) -> Iterator[Allocation]:
@@ -39,7 +36,7 @@ def connected(network: Network, known: Iterable[Allocation], leases: Path, resul
     recorded = {str(each.address): each.id for each in known}
     for lease in sorted(leases.glob("*.*.*.*")):
         try:
-            container = _holder(lease)
+            container = lease_holder(lease)
             if recorded.get(lease.name) == container:
                 continue
             (result,) = results.glob(f"nomad-{container}-*")
