@@ -11,7 +11,7 @@ from environments.domain.errors import CalvinverseError
 from environments.private_files import locked
 from environments.providers.backend.calls import Caller, FixedToken
 from environments.providers.local_cluster.agents.certificates import speaks_plainly
-from environments.providers.local_cluster.agents.nomad import NomadAgent
+from environments.providers.local_cluster.agents.nomad import NomadAgent, all_ended
 from environments.providers.local_cluster.agents.patience import wait_for
 from environments.providers.local_cluster.agents.ports import LOOPBACK, holder_of
 from environments.providers.local_cluster.trust.names import MANAGER_JOB, MANAGER_NAMESPACE
@@ -35,11 +35,6 @@ def stop_service_of_plain_agents(nomad: NomadAgent) -> bool:
                 "nomad", f"http://{LOOPBACK}:{nomad.port}", FixedToken(nomad.token_file.read_text().strip())
             )
             caller.call("DELETE", f"/v1/job/{MANAGER_JOB}?namespace={MANAGER_NAMESPACE}", missing_ok=True)
-            return wait_for(lambda: _has_ended(caller), _SECONDS, pause=0.2)
+            allocations = f"/v1/job/{MANAGER_JOB}/allocations?namespace={MANAGER_NAMESPACE}"
+            return wait_for(lambda: all_ended(caller, allocations), _SECONDS, pause=0.2)
         return False
-
-
-def _has_ended(caller: Caller) -> bool:
-    path = f"/v1/job/{MANAGER_JOB}/allocations?namespace={MANAGER_NAMESPACE}"
-    found = caller.get(path) or []
-    return all(allocation["ClientStatus"] in ("complete", "failed", "lost") for allocation in found)

@@ -21,6 +21,7 @@ from environments.providers.local_cluster.agents.site import DATACENTER, NODE, V
 from environments.providers.local_cluster.agents.supervisor import Supervisor
 from environments.providers.local_cluster.authority import SERVER_NAMES
 from environments.providers.local_cluster.isolation.model import DnsServer, Network
+from environments.steps.cluster_events import ENDED
 
 _ADMIN_NAME = "calvinverse-admin"
 
@@ -340,15 +341,15 @@ class NomadAgent(Agent):
         jobs = admin.call("GET", "/v1/jobs?namespace=*") or []
         for job in jobs:
             admin.call("DELETE", f"/v1/job/{job['ID']}?namespace={job['Namespace']}&purge=true")
-        self.wait_until(lambda: _all_ended(admin), "stopping all jobs", seconds=60)
+        self.wait_until(lambda: all_ended(admin, "/v1/allocations?namespace=*"), "stopping all jobs", seconds=60)
         admin.call("PUT", "/v1/system/gc")
         folder = self.data / "alloc"
         self.wait_until(lambda: not folder.exists() or not any(folder.iterdir()), "clearing allocations", seconds=30)
 
 
-def _all_ended(admin: Caller) -> bool:
-    allocations = admin.call("GET", "/v1/allocations?namespace=*") or []
-    return all(allocation["ClientStatus"] in ("complete", "failed", "lost") for allocation in allocations)
+def all_ended(nomad: Caller, path: str) -> bool:
+    """Whether all allocations of that list in Nomad's API have ended. Raises `BackendError`."""
+    return all(allocation["ClientStatus"] in ENDED for allocation in nomad.get(path) or [])
 
 
 def _leads(caller: Caller) -> bool:
