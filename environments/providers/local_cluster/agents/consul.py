@@ -1,7 +1,6 @@
 """Consul: one server on loopback, access denied by default, gossip encrypted."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ from environments.providers.backend.calls import Caller, Part
 from environments.providers.local_cluster.agents.agent import Agent
 from environments.providers.local_cluster.agents.patience import wait_for
 from environments.providers.local_cluster.agents.ports import LOOPBACK
+from environments.providers.local_cluster.agents.resolvers import resolvers
 from environments.providers.local_cluster.agents.site import DATACENTER, NODE
 
 _MANAGEMENT_POLICY = "00000000-0000-0000-0000-000000000001"
@@ -97,7 +97,8 @@ class ConsulAgent(Agent):
                 "serf_wan": -1,
                 "server": ports.consul_server,
             },
-            "recursors": _resolvers(ports.dns_address),
+            # Other names than `.consul` go to the machine's own resolvers.
+            "recursors": [address for address in resolvers() if address != ports.dns_address],
             "acl": {
                 "enabled": True,
                 "default_policy": "deny",
@@ -222,13 +223,3 @@ def _is_accepted(caller: Caller) -> bool:
         return caller.get("/v1/acl/token/self") is not None
     except BackendDenied:
         return False
-
-
-def _resolvers(own: str) -> list[str]:
-    """Who resolves other names than `.consul`: the machine's own resolvers."""
-    try:
-        text = Path("/etc/resolv.conf").read_text()
-    except OSError:
-        text = ""
-    found = re.findall(r"^\s*nameserver\s+(\S+)", text, re.MULTILINE)
-    return [address for address in found if address != own]

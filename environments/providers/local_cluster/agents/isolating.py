@@ -2,9 +2,8 @@
 
 import contextlib
 import ipaddress
-import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from environments.domain.errors import MachineError
@@ -74,22 +73,14 @@ class JobIsolation:
         keeping.switch_off(self.folder)
 
 
-def dns_server(subnet: str, ports: Ports, resolvers: Iterable[str]) -> DnsServer:
+def dns_server(subnet: str, ports: Ports, resolvers: Sequence[str]) -> DnsServer:
     """Consul's DNS server for the jobs of that subnet, whose first address is the bridge's.
 
     `resolvers`: addresses of the node's own ones. Those on loopback don't count: no job reaches them there.
     """
     gateway = next(ipaddress.IPv4Network(subnet).hosts())
-    return DnsServer(gateway, ipaddress.IPv4Address(ports.dns_address), ports.consul_dns, tuple(_reachable(resolvers)))
-
-
-def resolvers(file: Path = Path("/etc/resolv.conf")) -> Collection[str]:
-    """Addresses of the node's own resolvers (resolv.conf(5))."""
-    try:
-        text = file.read_text(errors="replace")
-    except OSError:
-        return ()
-    return re.findall(r"^\s*nameserver\s+(\S+)", text, re.MULTILINE)[:_MOST_RESOLVERS]
+    reachable = tuple(_reachable(resolvers[:_MOST_RESOLVERS]))
+    return DnsServer(gateway, ipaddress.IPv4Address(ports.dns_address), ports.consul_dns, reachable)
 
 
 def _reachable(found: Iterable[str]) -> Iterable[ipaddress.IPv4Address]:

@@ -17,6 +17,7 @@ from environments.providers.local_cluster.agents.agent import Agent
 from environments.providers.local_cluster.agents.consul import ConsulAgent
 from environments.providers.local_cluster.agents.isolating import ISOLATED_META, KEEPER, JobIsolation
 from environments.providers.local_cluster.agents.ports import LOOPBACK
+from environments.providers.local_cluster.agents.resolvers import resolvers
 from environments.providers.local_cluster.agents.site import DATACENTER, NODE, VOLUME_OWNER, Site
 from environments.providers.local_cluster.agents.supervisor import Supervisor
 from environments.providers.local_cluster.authority import SERVER_NAMES
@@ -120,7 +121,7 @@ class NomadAgent(Agent):
         """Consul's DNS server for jobs; None if Consul isn't ours."""
         if not (self.site.folder / ConsulAgent.name).is_dir():
             return None
-        return isolating.dns_server(self._subnet_file.read_text().strip(), self.site.ports, isolating.resolvers())
+        return isolating.dns_server(self._subnet_file.read_text().strip(), self.site.ports, resolvers())
 
     def _networks(self) -> dict[str, Any]:
         plugins = self._plugins()

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from environments.node_firewall import REACHED, Lack, NotIsolated, Reason
-from environments.providers.local_cluster.agents.isolating import JobIsolation, dns_server, resolvers
+from environments.providers.local_cluster.agents.isolating import JobIsolation, dns_server
 from environments.providers.local_cluster.agents.ports import Ports
+from environments.providers.local_cluster.agents.resolvers import resolvers
 from environments.providers.local_cluster.agents.supervisor import Supervisor
 from environments.providers.local_cluster.isolation import keeping
 from environments.providers.local_cluster.isolation.model import DnsServer, Network
