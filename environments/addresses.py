@@ -72,6 +72,12 @@ def host_of(address: str) -> str:
         return ""
 
 
+def port_of(address: str) -> int:
+    """The port of an address, else that of its scheme. Raises `ValueError` for a port that is none."""
+    parts = urlsplit(address)
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
 def is_localhost_name(host: str) -> bool:
     """Whether the host is a name below `localhost`, which RFC 6761 (6.3) gives to loopback.
 

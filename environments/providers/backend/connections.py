@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
-from environments.addresses import exposes_tokens
+from environments.addresses import exposes_tokens, port_of
 from environments.domain.errors import BackendDenied, MachineError, NotConnected
 from environments.domain.reasons import reason
 from environments.private_files import write_private
@@ -130,8 +129,7 @@ class Connections(_Model):
 
     def ports(self) -> set[int]:
         """The ports of all parts."""
-        parts = [urlsplit(one.address) for one in (self.consul, self.vault, self.nomad) if one is not None]
-        return {part.port or (443 if part.scheme == "https" else 80) for part in parts}
+        return {port_of(one.address) for one in (self.consul, self.vault, self.nomad) if one is not None}
 
     def tokens(self, part: Part) -> TokenSource:
         """Tokens for that part; the source caches, so keep it. Raises `NotConnected` when there is no such part."""

@@ -12,6 +12,7 @@ import requests
 from consul.callback import CB
 from consul.exceptions import ACLDisabled, ACLPermissionDenied, ClientError, ConsulException, NotFound
 
+from environments.addresses import port_of
 from environments.domain.errors import BackendError
 from environments.providers.backend.connections import Connections, Endpoint
 from environments.providers.backend.link import CALL_LIMIT, Fault, Link, Missing
@@ -222,7 +223,7 @@ def _build(endpoint: Endpoint, token: str, session: requests.Session) -> consul.
     address = urllib.parse.urlsplit(endpoint.address)
     client = consul.Consul(
         host=address.hostname,
-        port=address.port or (443 if address.scheme == "https" else 80),
+        port=port_of(endpoint.address),
         scheme=address.scheme,
         verify=str(endpoint.ca_file) if endpoint.ca_file else True,
         connections_timeout=CALL_LIMIT,
