@@ -37,7 +37,7 @@ def check_address(text: str) -> str:
 
 def check_safe_address(text: str) -> str:
     """The address, checked as by `check_address`. Raises `UnsafeAddress` for plain HTTP beyond loopback."""
-    if not is_encrypted(check_address(text)) and not is_loopback(text):
+    if exposes_tokens(check_address(text)):
         raise UnsafeAddress(
             f"{text} is not used: over plain HTTP, the token could be read on the way to another machine.",
             hint="Give an https:// address; plain HTTP is only for services on this machine.",
