@@ -137,15 +137,14 @@ class Connections(_Model):
 
     def caller(self, part: Part, *, timeout: float = 10.0) -> Caller:
         """A client of that part with its credential. Raises `NotConnected` when there is no such part."""
-        endpoint = self.endpoint(part)
-        return Caller(
-            part,
-            endpoint.address,
-            self.tokens(part),
-            ca_file=endpoint.ca_file,
-            server_name=endpoint.server_name,
-            timeout=timeout,
-        )
+        return caller_at(self.endpoint(part), part, self.tokens(part), timeout=timeout)
+
+
+def caller_at(endpoint: Endpoint, part: Part, tokens: TokenSource | None = None, *, timeout: float = 10.0) -> Caller:
+    """A client of a part at that endpoint, which checks the part's certificate; without tokens it has no credential."""
+    return Caller(
+        part, endpoint.address, tokens, ca_file=endpoint.ca_file, server_name=endpoint.server_name, timeout=timeout
+    )
 
 
 _MOST_TOLD = 5
@@ -217,7 +216,7 @@ class LoginTokens:
     def __init__(self, part: Part, endpoint: Endpoint, login: JwtLogin, monotonic: Callable[[], float]) -> None:
         self._part: Part = part
         self._login = login
-        self._caller = Caller(part, endpoint.address, ca_file=endpoint.ca_file, server_name=endpoint.server_name)
+        self._caller = caller_at(endpoint, part)
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._token: str | None = None

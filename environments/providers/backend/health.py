@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from environments.providers.backend.calls import TITLES, Caller, Part
-from environments.providers.backend.connections import Connections, Endpoint
+from environments.providers.backend.connections import Connections, Endpoint, caller_at
 
 _HEALTH: dict[Part, str] = {
     "consul": "/v1/status/leader",
@@ -46,13 +46,7 @@ class BackendHealth:
         endpoint = self._connections().endpoint(part)
         with self._guard:
             if endpoint not in self._callers:
-                self._callers[endpoint] = Caller(
-                    part,
-                    endpoint.address,
-                    ca_file=endpoint.ca_file,
-                    server_name=endpoint.server_name,
-                    timeout=_TIME_LIMIT,
-                )
+                self._callers[endpoint] = caller_at(endpoint, part, timeout=_TIME_LIMIT)
             caller = self._callers[endpoint]
         status = caller.status(_HEALTH[part])
         if status is None:
