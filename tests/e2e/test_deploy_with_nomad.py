@@ -17,11 +17,10 @@ import pytest
 
 from environments.providers.local_cluster.trust.cluster import Trust
 from images.places import CHECKOUT, state_folder
-from jobs.deploy import Existing
 from jobs.edge import EdgeChoice
 from tests.support import images_here
 from tests.support.cluster_snapshot import Taker
-from tests.support.deployment import Deployment
+from tests.support.deployment import Deployment, existing_parts
 from tests.support.existing_cluster import ExistingCluster, existing_cluster
 from tests.support.page_commands import Reader, blocks
 from tests.support.service_process import free_port
@@ -181,14 +180,9 @@ def _trust_certificates(cluster: ExistingCluster) -> None:
 
 
 def _deployment(cluster: ExistingCluster, operator: Operator, tmp_path: Path) -> Deployment:
-    parts = {"consul": "consul", "openbao": "vault", "nomad": "nomad"}
-    existing = [
-        Existing(name, cluster.address(part), str(cluster.token_file(part)), str(cluster.ca_file))  # type: ignore[arg-type]
-        for name, part in parts.items()
-    ]
     return Deployment(
         tmp_path / "deployed",
-        existing,
+        existing_parts(cluster.connections),
         ("web", "postgres", "edge"),
         port=operator.ports["8400"],
         database_port=operator.ports["8432"],

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,10 @@ from environments.client import connect
 from environments.context import stored_context
 from environments.domain.errors import ManagedOutside
 from environments.domain.lifecycle import State
-from environments.providers.backend.connections import TokenFile
 from environments.providers.local_cluster.trust.cluster import Trust
 from environments.stores.database import open_database
 from environments.wire.environments import CreateRequest
+from jobs.deploy import Existing
 from jobs.places import Places
 from jobs.status import status_lines
 from tests.e2e.test_crash import SEED
@@ -27,6 +28,7 @@ from tests.support import images_here
 from tests.support.claimed_ports import claim_ports
 from tests.support.cluster import Cluster
 from tests.support.cluster_snapshot import Taker, describe
+from tests.support.deployment import existing_parts
 from tests.support.service_process import free_port
 
 DEPLOY = """
@@ -48,7 +50,7 @@ CRASHES = max(2, int(os.environ.get("CALVINVERSE_CRASHES", "8")) // 4)
 class Machine:
     """A state folder, and the ports of the cluster in it."""
 
-    def __init__(self, state: Path, existing: Sequence[tuple[str, str, str, str]] = ()) -> None:
+    def __init__(self, state: Path, existing: Sequence[Existing] = ()) -> None:
         self.where = Places(state)
         ports, self._claim = claim_ports()
         image = images_here.reference("provisioning")
@@ -61,7 +63,7 @@ class Machine:
                 "images": images,
                 "ports": ports.model_dump(mode="json"),
                 "port": free_port(),
-                "existing": list(existing),
+                "existing": [astuple(part) for part in existing],
             }
         )
         state.mkdir(mode=0o700)
@@ -211,13 +213,8 @@ def _command(folder: Path) -> str:
 
 
 def test_existing_clusters_are_used_as_they_are(cluster: Cluster, taker: Taker, tmp_path: Path) -> None:
-    existing = []
-    for part, name in (("consul", "consul"), ("openbao", "vault"), ("nomad", "nomad")):
-        endpoint = cluster.connections.endpoint(name)  # type: ignore[arg-type]  # the names are those of parts
-        assert isinstance(endpoint.authentication, TokenFile)
-        existing.append((part, endpoint.address, str(endpoint.authentication.token_file), str(endpoint.ca_file)))
     before = taker.take()
-    machine = Machine(tmp_path / "state", existing)
+    machine = Machine(tmp_path / "state", existing_parts(cluster.connections))
     consul = cluster.connections.caller("consul")
     consul.call("DELETE", "/v1/acl/auth-method/calvinverse-manager")
     try:

@@ -12,15 +12,13 @@ from environments.client import Client
 from environments.domain.errors import CalvinverseError, NotAllowedNow
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.providers.backend.connections import TokenFile
 from environments.wire.environments import CreateRequest
 from images.machine import ports
-from jobs.deploy import Existing
 from jobs.status import listeners, status_lines
 from jobs.undeploy import undeploy
 from tests.support.cluster import Cluster
 from tests.support.cluster_snapshot import Taker, describe
-from tests.support.deployment import Deployment, containers, docker, until
+from tests.support.deployment import Deployment, containers, docker, existing_parts, until
 
 TAKE_OVER = 30.0
 """Seconds within which another worker goes on (design.md)."""
@@ -205,14 +203,8 @@ def _processes(state: Path) -> list[str]:
 
 
 def test_on_an_existing_cluster_a_census_finds_nothing_left(cluster: Cluster, taker: Taker, tmp_path: Path) -> None:
-    existing = []
-    for part, name in (("consul", "consul"), ("openbao", "vault"), ("nomad", "nomad")):
-        endpoint = cluster.connections.endpoint(name)  # type: ignore[arg-type]  # the names are those of parts
-        assert isinstance(endpoint.authentication, TokenFile)
-        token_file = str(endpoint.authentication.token_file)
-        existing.append(Existing(part, endpoint.address, token_file, str(endpoint.ca_file)))
     before = taker.take()
-    deployment = Deployment(tmp_path / "state", existing)
+    deployment = Deployment(tmp_path / "state", existing_parts(cluster.connections))
     try:
         deployment.deploy("postgresql", workers=1)
         assert deployment.line("workers").health == "✓ 2 of 2 alive"

@@ -10,7 +10,8 @@ from typing import Any
 from environments.client import Client, connect
 from environments.context import Context, stored_context
 from environments.domain.errors import ServiceUnavailable
-from environments.providers.backend.connections import Connections
+from environments.providers.backend.calls import Part
+from environments.providers.backend.connections import Connections, TokenFile
 from environments.wire.images import PublishImageRequest
 from images.toolchain import require
 from jobs.database import Choice
@@ -24,6 +25,8 @@ from tests.support.claimed_ports import claim_ports
 from tests.support.service_process import free_port
 
 LIMIT = 90.0
+_AGENTS: dict[str, Part] = {"consul": "consul", "openbao": "vault", "nomad": "nomad"}
+"""What deploy calls each part of a cluster, and what its connections call it."""
 
 
 class Deployment:
@@ -90,6 +93,17 @@ class Deployment:
     def remove(self) -> None:
         """Undeploys, whatever there is."""
         undeploy(self.where, self.said.append, force=True)
+
+
+def existing_parts(connections: Connections) -> list[Existing]:
+    """The parts of a cluster that runs already, as somebody gives them to deploy: each with a file with its token."""
+    found = []
+    for agent, part in _AGENTS.items():
+        endpoint = connections.endpoint(part)
+        assert isinstance(endpoint.authentication, TokenFile)
+        token_file = endpoint.authentication.token_file
+        found.append(Existing(agent, endpoint.address, str(token_file), str(endpoint.ca_file)))
+    return found
 
 
 def docker(*arguments: str) -> list[str]:
