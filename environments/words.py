@@ -116,6 +116,16 @@ def flags(view: "EnvironmentView") -> Iterator[Sign]:
         yield AWAITING
 
 
+def address_of(view: "EnvironmentView") -> str | None:
+    """The address where people find an environment: its first entry point, else the first output that is an address."""
+    for entry in view.entry_points:
+        return entry.url
+    for output in view.outputs.values():
+        if not output.secret and isinstance(output.value, str) and "://" in output.value:
+            return output.value
+    return None
+
+
 def clean(text: str) -> str:
     """Text from elsewhere without control characters, which a terminal would obey; a tab becomes a space."""
     return replace_unshown(text, "�")

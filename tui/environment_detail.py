@@ -14,13 +14,13 @@ from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import State
 from environments.wire.environments import EnvironmentView, OutputView, ResourceView
+from environments.words import address_of
 from tui import plan_sections, sections
 from tui.asking import AskingScreen
 from tui.bars import AwayBanner, TopBar
 from tui.dialogs import RevealDialog
 from tui.keys import bindings
 from tui.log import LONGEST, LogPanel
-from tui.summary import address_of
 
 PAGE = 500
 """Events per request."""

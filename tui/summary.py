@@ -1,4 +1,4 @@
-"""An environment in a few words: its sign, a note, its address."""
+"""An environment in a few words: its sign, and a note."""
 
 from environments.domain.lifecycle import ENDED, State
 from environments.wire.environments import EnvironmentView
@@ -18,13 +18,3 @@ def note(view: EnvironmentView) -> str:
     if view.managed_by is not None:
         return f"managed by {clean(view.managed_by)}"
     return ""
-
-
-def address_of(view: EnvironmentView) -> str | None:
-    """The first entry point, else the first output that is an address, or None."""
-    for entry in view.entry_points:
-        return entry.url
-    for output in view.outputs.values():
-        if not output.secret and isinstance(output.value, str) and "://" in output.value:
-            return output.value
-    return None

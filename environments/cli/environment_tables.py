@@ -20,6 +20,7 @@ from environments.words import (
     STATES,
     STEPS,
     Sign,
+    address_of,
     clean,
     flags,
     shown,
@@ -177,14 +178,7 @@ def next_step(view: EnvironmentView) -> str:
             f" Next: `calvinverse env repair {view.name} --plan`."
         )
     if view.state is State.READY:
-        address = next((entry.url for entry in view.entry_points), None) or next(
-            (
-                output.value
-                for output in view.outputs.values()
-                if not output.secret and isinstance(output.value, str) and "://" in output.value
-            ),
-            None,
-        )
+        address = address_of(view)
         if view.awaiting_promotion:
             waiting = f"{view.name} is ready, and its new version awaits promotion."
             return f"{waiting} Next: `calvinverse env promote {view.name}`."
