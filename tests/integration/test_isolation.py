@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from environments.cni import plugin_folder
-from environments.node_firewall import lack
 from environments.providers.local_cluster.isolation import keeping
 from environments.providers.local_cluster.isolation.model import OUTGOING
 from environments.providers.local_cluster.isolation.records import Records
@@ -86,8 +85,6 @@ class Isolated:
 
 @pytest.fixture(scope="module")
 def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Isolated]:
-    if (found := lack(plugin_folder())) is not None:
-        pytest.skip(f"{found.message} {found.hint}")
     folder = tmp_path_factory.mktemp("isolation")
     with isolated_node(folder) as node:
         node.inside("iptables-restore", "--noflush", text=OTHERS)
@@ -292,8 +289,6 @@ def test_nothing_is_left_when_it_is_switched_off(isolated: Isolated) -> None:
 
 def test_jobs_that_run_when_it_is_switched_on_keep_their_connections(tmp_path: Path) -> None:
     """An older deployment connects them without the plugin; they are isolated from then on, and not cut off."""
-    if (found := lack(plugin_folder())) is not None:
-        pytest.skip(f"{found.message} {found.hint}")
     with isolated_node(tmp_path) as node:
         node.plugins = str(plugin_folder())
         node.start_nomad()
