@@ -1,7 +1,7 @@
 """The client's calls for namespaces and their content, with python-nomad."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -44,23 +44,22 @@ class NamespaceCalls:
 
     def running(self, namespace: str) -> dict[str, int]:
         """How many allocations of each job haven't ended."""
-        found = self._maybe(
-            "list allocations",
-            lambda client: client.allocations.request(
-                method="get", params={"namespace": namespace}, timeout=CALL_LIMIT
-            ).json(),
-        )
-        return dict(Counter(item["JobID"] for item in found or () if item["ClientStatus"] not in ENDED))
+        found = self._allocations(namespace)
+        return dict(Counter(item["JobID"] for item in found if item["ClientStatus"] not in ENDED))
 
     def given_ports(self, namespace: str) -> list[GivenPort]:
         """The ports of running allocations (Nomad API, `AllocatedSharedResources`)."""
-        found = self._maybe(
+        found = self._allocations(namespace, resources="true")
+        return [port for item in found if item["ClientStatus"] == "running" for port in given_ports(item)]
+
+    def _allocations(self, namespace: str, **more: str) -> Sequence[Mapping[str, Any]]:
+        found: Sequence[Mapping[str, Any]] | None = self._maybe(
             "list allocations",
             lambda client: client.allocations.request(
-                method="get", params={"namespace": namespace, "resources": "true"}, timeout=CALL_LIMIT
+                method="get", params={"namespace": namespace, **more}, timeout=CALL_LIMIT
             ).json(),
         )
-        return [port for item in found or () if item["ClientStatus"] == "running" for port in given_ports(item)]
+        return found or ()
 
     def volumes(self, namespace: str) -> list[str]:
         """Ids of the namespace's volumes."""
