@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from environments.domain.errors import InvalidInput
+from environments.domain.names import is_host_name
 from images.errors import ImageNotBuilt
 from jobs.own_certificate import read_own_certificate
 
@@ -25,8 +26,6 @@ LISTEN = "127.0.0.1:8443"
 FIRST_UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 """The first port that a user without rights may listen on."""
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
 _DIRECTORY = re.compile(r"https://[A-Za-z0-9._~:/?&=%+\[\]-]{1,500}")
 _EMAIL = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+")
 _ACCOUNT = re.compile(r"[A-Za-z0-9._~+/=:-]{1,200} [A-Za-z0-9_=-]{16,1000}")
@@ -108,7 +107,7 @@ def edge_parameters(
             hint=f"Choose another port, or run `sysctl net.ipv4.ip_unprivileged_port_start={port}` on the machine.",
         )
     address = choice.address or kept.get("edge_address") or ADDRESS
-    if len(address) > 253 or not _NAME.fullmatch(address) or address.rpartition(".")[2].isdigit():
+    if not is_host_name(address):
         raise InvalidInput(
             f"{address!r} can't be the edge's address.",
             hint="Give a host name in lower case with a dot, without a port, such as calvinverse.example.org.",

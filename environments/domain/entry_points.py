@@ -1,19 +1,12 @@
 """Host names of entry points, for services of environments, and the domain that all of them share."""
 
-import re
 from enum import StrEnum
 
 from environments.domain.errors import InvalidInput, InvalidName
-from environments.domain.names import LONGEST_LABEL, check_label
-
-LONGEST_HOST = 253
-"""Characters of a host name (RFC 1035, 2.3.4)."""
+from environments.domain.names import LONGEST_HOST, LONGEST_LABEL, check_label, is_host_name
 
 _PUNYCODE = "xn--"
 """What labels begin with that stand for others (RFC 5891, 4.4): a browser would show another name."""
-
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
 
 
 class EntryAccess(StrEnum):
@@ -69,8 +62,7 @@ def check_entry_domain(domain: str, page: str) -> str:
     A browser sends cookies of a name to all names below it, and lets a name set cookies for those above it. So
     environments must be neither above nor below the page of Calvinverse.
     """
-    labels = domain.split(".")
-    if len(domain) > LONGEST_HOST or not _DOMAIN.fullmatch(domain) or labels[-1].isdigit():
+    if not is_host_name(domain):
         raise InvalidInput(
             f"{domain!r} can't be the domain of entry points.",
             hint="Give a domain in lower case with a dot, such as apps.example.org; write other letters in punycode.",

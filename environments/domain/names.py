@@ -10,6 +10,9 @@ LONGEST_ENVIRONMENT = 40
 LONGEST_LABEL = 63
 """Characters of a DNS label (RFC 1035, 2.3.4); `<environment>--<service>` must fit into one."""
 
+LONGEST_HOST = 253
+"""Characters of a host name (RFC 1035, 2.3.4)."""
+
 META = "meta"
 """The one environment, and template, that runs Calvinverse itself; no other may have this name."""
 
@@ -39,6 +42,8 @@ BY_NAME = "name:"
 
 _ID = re.compile(rf"env-[{ID_ALPHABET}]{{{ID_LENGTH}}}")
 _LABEL = re.compile(r"[a-z]([a-z0-9]|-(?!-))*(?<!-)")
+_HOST_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"{_HOST_LABEL}(?:\.{_HOST_LABEL})+")
 _RESERVED = frozenset({"default", META})
 
 
@@ -67,6 +72,11 @@ def is_id(text: str) -> bool:
 def is_label(name: str) -> bool:
     """Whether it is a DNS label without a double hyphen, as `check_label` wants it."""
     return len(name) <= LONGEST_LABEL and _LABEL.fullmatch(name) is not None
+
+
+def is_host_name(text: str) -> bool:
+    """Whether it is a host name in lower case, with a dot, that nobody takes for an IP address."""
+    return len(text) <= LONGEST_HOST and _HOST.fullmatch(text) is not None and not text.rpartition(".")[2].isdigit()
 
 
 def check_label(name: str, what: str) -> str:
