@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from environments.domain.errors import CalvinverseError
 from environments.domain.suggesting import near
 
 Path = tuple[str | int, ...]
@@ -62,6 +63,12 @@ class Places(Protocol):
     def find(self, path: Path) -> tuple[int, int] | None:
         """Line and column, of the nearest part around it that is known; None without any."""
         ...
+
+
+def fault_of(error: CalvinverseError, path: Path) -> Fault:
+    """The fault that an error tells of: its sentence, and its hint as the suggestion."""
+    hint = error.hint.rstrip(".")
+    return Fault(path=path, message=error.message.rstrip("."), suggestion=f"{hint[:1].lower()}{hint[1:]}")
 
 
 def meant(name: str, known: Iterable[str], *, written: str = "{}") -> str:

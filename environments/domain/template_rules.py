@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from environments.domain.errors import CalvinverseError
-from environments.domain.faults import Fault, Path, meant, shown
+from environments.domain.faults import Fault, Path, fault_of, meant, shown
 from environments.domain.names import META, SERVICE_VOLUMES, check_label
 from environments.domain.reasons import choice, reason
 from environments.domain.suggesting import near
@@ -144,8 +144,7 @@ def _named(name: str, what: str, path: Path, *, quiet: bool = False) -> Iterator
     try:
         check_label(name, what)
     except CalvinverseError as error:
-        hint = error.hint.rstrip(".")
-        yield Fault(path=path, message=error.message.rstrip("."), suggestion=f"{hint[:1].lower()}{hint[1:]}")
+        yield fault_of(error, path)
 
 
 def _cycle(template: "Template") -> Iterator[Fault]:

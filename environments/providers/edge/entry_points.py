@@ -9,7 +9,7 @@ from pydantic import Field
 from environments.domain.entry_points import EntryAccess, entry_hosts
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import CalvinverseError, StepFailed, StepTimeout
-from environments.domain.faults import Fault, meant
+from environments.domain.faults import Fault, fault_of, meant
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Step
@@ -245,8 +245,7 @@ def _service_faults(name: Any, bundle: Bundle) -> Iterator[Fault]:
     try:
         entry_hosts("e", name, _SHORT_DOMAIN)
     except CalvinverseError as error:
-        hint = error.hint.rstrip(".")
-        yield Fault(path=path, message=error.message.rstrip("."), suggestion=f"{hint[:1].lower()}{hint[1:]}")
+        yield fault_of(error, path)
 
 
 def _order_faults(options: Mapping[str, Any], steps: Sequence[Step], bundle: Bundle) -> Iterator[Fault]:
