@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from environments.domain.dependencies import ancestors
 from environments.domain.environment import Environment
 from environments.domain.errors import ImageNotPublished, InvalidTemplate
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Step, Template
-from environments.engine.graph import ancestors
 from environments.engine.history import NO_HISTORY, History
 from environments.service.rendering import refuse_references, render, scope
 from environments.service.secret_outputs import checked_output

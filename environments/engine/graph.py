@@ -16,18 +16,6 @@ class Outcome:
     errors: dict[str, BaseException] = field(default_factory=dict)
 
 
-def ancestors(needs: Mapping[str, Iterable[str]], name: str) -> set[str]:
-    """All nodes that a node needs, directly or not."""
-    found: set[str] = set()
-    queue = list(needs[name])
-    while queue:
-        other = queue.pop()
-        if other not in found:
-            found.add(other)
-            queue.extend(needs[other])
-    return found
-
-
 def in_order(needs: Mapping[str, Iterable[str]]) -> list[str]:
     """The nodes, each after all that it needs and otherwise in the order of `needs`. Raises `CycleError`."""
     positions = {name: position for position, name in enumerate(needs)}

@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 
+from environments.domain.dependencies import ancestors
 from environments.domain.environment import Resource, ResourceRef
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed
 from environments.domain.lifecycle import ResourceStatus
 from environments.domain.template_parts import Step
-from environments.engine.graph import ancestors
 from environments.engine.progress import persist
 from environments.engine.recorder import Recorder
 from environments.steps.base import Observation, Owner, Presence, ResourceHandler, StepRun

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any
 
+from environments.domain.dependencies import ancestors
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Step, Template
 from environments.service.shapes import ANYTHING, TEXT, Gone, Shape, of_schema, table
@@ -20,17 +21,11 @@ class Scopes:
         self._template = template
         self._bundle = bundle
         self._kinds = kinds
-        self._needs = {step.name: set(step.needs) for step in template.steps}
+        self._needs = template.dependencies()
 
     def of_step(self, step: Step) -> Shape:
         """The names for the options of a step; of other steps, it has those that the step needs, directly or not."""
-        needed: set[str] = set()
-        waiting = list(step.needs)
-        while waiting:
-            name = waiting.pop()
-            if name not in needed:
-                needed.add(name)
-                waiting += self._needs.get(name, ())
+        needed = ancestors({**self._needs, step.name: step.needs}, step.name)
         seen: dict[str, Shape] = {}
         for name, shape in self._given.items():
             if name == step.name:

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from environments.domain.dependencies import ancestors
 from environments.domain.entry_points import EntryAccess, entry_hosts
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import CalvinverseError, StepFailed, StepTimeout
 from environments.domain.faults import Fault, fault_of, meant
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
-from environments.domain.template_parts import Step
 from environments.providers.edge.certificates import (
     CERTIFICATE_KIND,
     LIFETIME,
@@ -82,15 +82,14 @@ class EdgeEntryPoints(OwnThingsOnly):
     def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
         """Faults: unknown options and services, impossible names, and services that would be removed too early."""
         found = faults(EdgeEntryPointsOptions, options)
-        steps = bundle.template().steps
-        if sum(step.uses == cls.kind for step in steps) > 1:
+        if sum(step.uses == cls.kind for step in bundle.template().steps) > 1:
             message = f"a template has one step {cls.kind} at most; give all services there"
             found.append(Fault(path=("uses",), message=message))
         services = options.get("services")
         if isinstance(services, Mapping):
             for name in services:
                 found += _service_faults(name, bundle)
-            found += _order_faults(options, steps, bundle)
+            found += _order_faults(options, bundle)
         return found
 
     @classmethod
@@ -248,13 +247,14 @@ def _service_faults(name: Any, bundle: Bundle) -> Iterator[Fault]:
         yield fault_of(error, path)
 
 
-def _order_faults(options: Mapping[str, Any], steps: Sequence[Step], bundle: Bundle) -> Iterator[Fault]:
+def _order_faults(options: Mapping[str, Any], bundle: Bundle) -> Iterator[Fault]:
     """A route is removed before what the step needs: else it would lead to an instance that is stopped already."""
-    needs = {step.name: step.needs for step in steps}
+    template = bundle.template()
+    steps = template.steps
     for own in steps:
         if own.uses != EdgeEntryPoints.kind or own.options != options:
             continue
-        above = _above(own.name, needs)
+        above = ancestors(template.dependencies(), own.name)
         for step in steps:
             made = made_by(step.options, bundle) if step.uses == JOB_STEPS else None
             if made is None or step.name in above:
@@ -262,15 +262,3 @@ def _order_faults(options: Mapping[str, Any], steps: Sequence[Step], bundle: Bun
             if early := sorted(set(made.services) & set(options["services"])):
                 message = f"the step doesn't need the step {step.name!r}, which makes the service {early[0]!r}"
                 yield Fault(path=("needs",), message=message, suggestion=f'add "{step.name}" to needs')
-
-
-def _above(name: str, needs: Mapping[str, Sequence[str]]) -> set[str]:
-    """The steps that a step needs, directly or through others."""
-    found: set[str] = set()
-    left = list(needs.get(name, ()))
-    while left:
-        one = left.pop()
-        if one not in found:
-            found.add(one)
-            left += needs.get(one, ())
-    return found

@@ -10,6 +10,7 @@ from environments.domain.errors import ForeignResource, InvalidName, NotAllowedN
 from environments.domain.plan import Action
 from environments.providers.edge.certificates import role_name
 from environments.providers.edge.entry_points import EdgeEntryPoints
+from environments.service.inspecting import template_faults
 from environments.steps.base import Owner, Presence
 from tests.support.step_harness import ALPHA, JOB, Run, StepHarness, bundle
 
@@ -77,6 +78,13 @@ def test_a_service_that_no_step_makes_is_a_fault() -> None:
 def test_a_step_that_would_be_removed_after_the_job_is_a_fault() -> None:
     (fault,) = faults({"web": "everybody"}, needs="[]")
     assert "doesn't need the step 'app', which makes the service 'web'" in fault
+
+
+def test_a_need_that_is_no_step_is_told_as_such() -> None:
+    text = TEMPLATE.format(needs='["app", "nothing"]', services='"web" = { access = "everybody" }')
+    found = template_faults(bundle({"template.toml": text, "web.nomad.hcl": JOB}), {KIND: EdgeEntryPoints})
+    assert any("needs 'nothing', which is no step" in fault.message for fault in found)
+    assert not any("doesn't need the step" in fault.message for fault in found)
 
 
 def test_a_name_that_is_too_long_is_a_fault_when_the_template_is_pushed() -> None:
