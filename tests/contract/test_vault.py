@@ -16,7 +16,6 @@ from environments.domain.references import SecretReference
 from environments.providers.backend.connections import Connections
 from environments.providers.edge.certificates import (
     EdgeCertificateHandler,
-    differing,
     role_address,
     role_fields,
     role_name,
@@ -24,6 +23,7 @@ from environments.providers.edge.certificates import (
 from environments.providers.nomad.access_ports import Identity
 from environments.providers.vault.client import VaultClient
 from environments.providers.vault.logins_client import Logins
+from environments.providers.vault.pki import differing
 from environments.providers.vault.pki_client import Pki
 from environments.providers.vault.ports import Certificate
 from environments.providers.vault.revealing import Revealing

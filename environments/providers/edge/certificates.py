@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from environments.providers.vault.pki import valid_of
 from environments.providers.vault.ports import Certificate, CertificateAuthority
 from environments.steps.base import Clock, Observation, Owner, Presence, StepRun
 from environments.steps.marks import ABSENT, counted, foreign
@@ -57,11 +58,6 @@ def role_fields(owner: Owner, domain: str, lifetime: timedelta) -> dict[str, Any
     }
 
 
-def differing(present: Mapping[str, Any] | None, fields: Mapping[str, Any]) -> list[str]:
-    """The fields that differ; all of them if there is no role."""
-    return [key for key, value in fields.items() if (present or {}).get(key) != value]
-
-
 def check_role(authority: CertificateAuthority, owner: Owner) -> dict[str, Any] | None:
     """The role. Raises `ForeignResource` if it bears another mark."""
     present = authority.role(role_name(owner.name))
@@ -99,8 +95,7 @@ class EdgeCertificateHandler:
             self._authority.revoke(certificate.serial)
 
     def _good(self, owner: Owner) -> list[Certificate]:
-        now, unit = self._clock(), _unit(owner)
-        return [found for found in self._authority.unrevoked() if found.unit == unit and found.expires > now]
+        return valid_of(self._authority, _unit(owner), self._clock())
 
 
 def _unit(owner: Owner) -> str:

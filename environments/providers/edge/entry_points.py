@@ -17,13 +17,13 @@ from environments.providers.edge.certificates import (
     CERTIFICATE_KIND,
     LIFETIME,
     check_role,
-    differing,
     role_address,
     role_fields,
     role_name,
 )
 from environments.providers.nomad.ports import NomadApi
 from environments.providers.nomad.registered_services import JOB_STEPS, listed, made_by, services_of
+from environments.providers.vault.pki import differing
 from environments.providers.vault.ports import CertificateAuthority
 from environments.service.entry_points import EntryPoints
 from environments.service.shapes import TEXT, Shape, table

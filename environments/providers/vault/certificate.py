@@ -20,6 +20,7 @@ from environments.domain.plan import Action, Change
 from environments.domain.template import TEMPLATE_FILE, Bundle
 from environments.domain.template_parts import Duration
 from environments.providers.vault.certificate_names import certificate_faults
+from environments.providers.vault.pki import differing, valid_of
 from environments.providers.vault.ports import Certificate, CertificateAuthority
 from environments.service.shapes import TEXT, Shape, table
 from environments.steps.base import Clock, Intended, Observation, Options, Owner, Presence, StepContext, StepRun
@@ -87,7 +88,7 @@ class VaultCertificate(OwnThingsOnly):
         options: VaultCertificateOptions = context.options
         name = context.owner.name
         present, fields = self._present(context.owner), _fields(context)
-        if present is None or _differing(present, fields):
+        if differing(present, fields):
             run.before_effect()
             self._authority.write_role(name, fields)
         run.hold(context.owner.unheld(ResourceRef(kind=ROLE_KIND, address=ROLES + name)))
@@ -107,13 +108,11 @@ class VaultCertificate(OwnThingsOnly):
         if present is None:
             lines = [f"names: {', '.join(_names(context))}", f"ttl: {format_duration(options.ttl)}"]
             return [change(Action.CREATE, ROLE_KIND, address, after=fields, details=lines)]
-        differing = _differing(present, fields)
-        if not differing:
+        changed = differing(present, fields)
+        if not changed:
             return []
-        before, after = ({key: whole.get(key) for key in differing} for whole in (present, fields))
-        lines = [
-            _moved(key, before[key], after[key]) for key in differing if key != "max_ttl" or "ttl" not in differing
-        ]
+        before, after = ({key: whole.get(key) for key in changed} for whole in (present, fields))
+        lines = [_moved(key, before[key], after[key]) for key in changed if key != "max_ttl" or "ttl" not in changed]
         return [change(Action.CHANGE, ROLE_KIND, address, before=before, after=after, details=lines)]
 
     def _present(self, owner: Owner) -> dict[str, Any] | None:
@@ -181,8 +180,7 @@ class CertificatesHandler:
             self._authority.revoke(certificate.serial)
 
     def _good(self, owner: Owner) -> list[Certificate]:
-        now, unit = self._clock(), certificate_unit(owner)
-        return [found for found in self._authority.unrevoked() if found.unit == unit and found.expires > now]
+        return valid_of(self._authority, certificate_unit(owner), self._clock())
 
     def _role_is_foreign(self, name: str, owner: Owner) -> bool:
         role = self._authority.role(name)
@@ -202,10 +200,6 @@ def _names(context: StepContext) -> list[str]:
 
 def _fields(context: StepContext) -> dict[str, Any]:
     return _role(context.owner, _names(context), context.options.ttl)
-
-
-def _differing(present: Mapping[str, Any], fields: Mapping[str, Any]) -> list[str]:
-    return [key for key, value in fields.items() if present.get(key) != value]
 
 
 def _moved(key: str, before: Any, after: Any) -> str:
