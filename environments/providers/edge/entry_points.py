@@ -1,6 +1,6 @@
 """`edge.entrypoint`: names at the edge by which people reach services of an environment."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from environments.domain.dependencies import ancestors
 from environments.domain.entry_points import EntryAccess, entry_hosts
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import CalvinverseError, StepFailed, StepTimeout
-from environments.domain.faults import Fault, fault_of, meant
+from environments.domain.faults import Fault, fault_of
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.providers.edge.certificates import (
@@ -22,7 +22,7 @@ from environments.providers.edge.certificates import (
     role_name,
 )
 from environments.providers.nomad.ports import NomadApi
-from environments.providers.nomad.registered_services import JOB_STEPS, listed, made_by, services_of
+from environments.providers.nomad.registered_services import JOB_STEPS, made_by, services_of, unknown_service
 from environments.providers.vault.pki import differing
 from environments.providers.vault.ports import CertificateAuthority
 from environments.service.entry_points import EntryPoints
@@ -87,8 +87,9 @@ class EdgeEntryPoints(OwnThingsOnly):
             found.append(Fault(path=("uses",), message=message))
         services = options.get("services")
         if isinstance(services, Mapping):
+            known = services_of(bundle)
             for name in services:
-                found += _service_faults(name, bundle)
+                found += _service_faults(name, known)
             found += _order_faults(options, bundle)
         return found
 
@@ -231,15 +232,13 @@ def _public(context: StepContext) -> list[str]:
     return sorted(name for name, entry in options.services.items() if entry.access is EntryAccess.EVERYBODY)
 
 
-def _service_faults(name: Any, bundle: Bundle) -> Iterator[Fault]:
+def _service_faults(name: Any, known: Collection[str] | None) -> Iterator[Fault]:
     path = ("with", "services", str(name))
     if not isinstance(name, str) or has_expression(name):
         yield Fault(path=path, message="with.services: the name of a service is written out, without an expression")
         return
-    known = services_of(bundle)
-    if known is not None and name not in known:
-        message = f"with.services: no step makes a service {name!r}"
-        yield Fault(path=path, message=message, suggestion=meant(name, known) or listed(known))
+    if (unknown := unknown_service(name, known, path)) is not None:
+        yield unknown
         return
     try:
         entry_hosts("e", name, _SHORT_DOMAIN)

@@ -8,14 +8,14 @@ from typing import Any, ClassVar, Literal, Protocol
 from pydantic import Field, field_validator
 
 from environments.domain.errors import BackendUnavailable, StepFailed, StepTimeout
-from environments.domain.faults import Fault, meant
+from environments.domain.faults import Fault
 from environments.domain.names import META, is_label, service_name
 from environments.domain.plan import Action, Change
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Duration
 from environments.providers.consul.ports import Catalogue, Instance
 from environments.providers.nomad.ports import SLICE, NomadApi
-from environments.providers.nomad.registered_services import listed, services_of
+from environments.providers.nomad.registered_services import services_of, unknown_service
 from environments.providers.nomad.rules import group_services
 from environments.service.shapes import TEXT, Shape, table
 from environments.steps.base import Intended, Options, Owner, StepContext, StepRun
@@ -102,12 +102,11 @@ class CheckHttp(OwnThingsOnly):
     def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
         """Unknown options, wrong values, and a service that no step makes."""
         found = faults(CheckHttpOptions, options)
-        name, known = options.get("service"), services_of(bundle)
+        name = options.get("service")
         if isinstance(name, str) and not has_expression(name):
             path = ("with", "service")
-            if known is not None and name not in known:
-                message = f"with.service: no step makes a service {name!r}"
-                found.append(Fault(path=path, message=message, suggestion=meant(name, known) or listed(known)))
+            if (unknown := unknown_service(name, services_of(bundle), path)) is not None:
+                found.append(unknown)
             elif not is_label(name):
                 found.append(Fault(path=path, message=f"with.service: {name!r} can't be the name of a service"))
         return found

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from environments.domain.errors import CalvinverseError
-from environments.domain.faults import Fault
+from environments.domain.faults import Fault, Path, meant, shown
 from environments.domain.names import META, check_label, service_prefix
 from environments.domain.template import Bundle
 from environments.service.shapes import TEXT, Gone, Shape, table
@@ -77,9 +77,13 @@ def services_of(bundle: Bundle) -> frozenset[str] | None:
     return frozenset(found)
 
 
-def listed(known: Collection[str]) -> str:
-    """The known services, as a part of a sentence."""
-    return f"there are: {', '.join(sorted(known))}" if 0 < len(known) <= 8 else ""
+def unknown_service(name: str, known: Collection[str] | None, path: Path) -> Fault | None:
+    """The fault at `path`, below an option, of a service that isn't among those of `services_of`; None without one."""
+    if known is None or name in known:
+        return None
+    there_are = f"there are: {', '.join(sorted(known))}" if 0 < len(known) <= 8 else ""
+    message = f"{shown(path[:2])}: no step makes a service {name!r}"
+    return Fault(path=path, message=message, suggestion=meant(name, known) or there_are)
 
 
 def service_shapes(made: Made) -> Shape:
