@@ -1,7 +1,6 @@
 """Entry points on the real cluster: a real edge before a real service, and environments that come, change and go."""
 
 import json
-import socket
 import ssl
 import threading
 import time
@@ -19,8 +18,7 @@ from environments.wire.environments import CreateRequest, EnvironmentView, Updat
 from tests.support import http2_frames as h2
 from tests.support import images_here
 from tests.support.cluster import Cluster
-from tests.support.edge_harness import LIMIT, SECRET, Edge, edge, read_all, request, status
-from tests.support.entry_point_world import receive
+from tests.support.edge_harness import LIMIT, SECRET, Edge, edge, handshake, read_all, receive, request, status
 from tests.support.service_process import ServiceProcess, free_port
 
 TEMPLATE = Path(__file__).parent / "entry_points"
@@ -36,7 +34,7 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 
 @dataclass
-class World:
+class Running:
     """A service on the cluster, and an edge before it."""
 
     service: ServiceProcess
@@ -69,12 +67,7 @@ class World:
         """A connection to an entry point, verified by the cluster's authority."""
         context = ssl.create_default_context(cadata=self.ca)
         context.set_alpn_protocols([alpn])
-        plain = socket.create_connection(("127.0.0.1", self.edge.settings.port), timeout=LIMIT)
-        try:
-            return context.wrap_socket(plain, server_hostname=host)
-        except BaseException:
-            plain.close()
-            raise
+        return handshake(context, ("127.0.0.1", self.edge.settings.port), host)
 
     def get(self, host: str, path: str = "/") -> tuple[int, bytes]:
         """Status and body; 0 if there is no handshake, or no answer."""
@@ -92,7 +85,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def running(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("entry-points")
     port = free_port()
     (folder / "known").write_text(SECRET)
@@ -108,24 +101,24 @@ def world(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         images_here.publish(service.client, "base")
         service.client.push(read_bundle(TEMPLATE))
         listen = f"127.0.0.1:{port}"
-        with edge(folder, service.port, EDGE_ENTRY_DOMAIN=DOMAIN, EDGE_LISTEN=listen) as running:
-            yield World(service, running, cluster, service.client.ca())
+        with edge(folder, service.port, EDGE_ENTRY_DOMAIN=DOMAIN, EDGE_LISTEN=listen) as proxy:
+            yield Running(service, proxy, cluster, service.client.ca())
     finally:
         service.stop()
 
 
-def test_two_environments_answer_at_both_of_their_names_by_http2(world: World) -> None:
+def test_two_environments_answer_at_both_of_their_names_by_http2(running: Running) -> None:
     for name in ("one", "two"):
-        view = world.create(name)
+        view = running.create(name)
         (entry,) = view.entry_points
-        assert entry.url == f"https://web--{name}.{DOMAIN}:{world.edge.settings.port}"
+        assert entry.url == f"https://web--{name}.{DOMAIN}:{running.edge.settings.port}"
         assert view.outputs["url"].value == entry.url
     for name in ("one", "two"):
         for host in (f"web--{name}.{DOMAIN}", f"web.{name}.{DOMAIN}"):
-            until(partial(answers, world, host), f"{host} answers")
-            code, body = world.get(host)
+            until(partial(answers, running, host), f"{host} answers")
+            code, body = running.get(host)
             assert (code, body.split()[0].decode()) == (200, name)
-            with world.connect(host, alpn="h2") as connection:
+            with running.connect(host, alpn="h2") as connection:
                 assert connection.selected_alpn_protocol() == "h2"
                 asked = {":method": "GET", ":scheme": "https", ":authority": host, ":path": "/"}
                 connection.sendall(h2.preface() + h2.headers(1, asked))
@@ -133,45 +126,45 @@ def test_two_environments_answer_at_both_of_their_names_by_http2(world: World) -
                 connection.sendall(h2.goaway())
 
 
-def answers(world: World, host: str) -> bool:
+def answers(running: Running, host: str) -> bool:
     """Whether an instance answers for a host."""
-    return world.get(host)[0] == 200
+    return running.get(host)[0] == 200
 
 
-def test_a_socket_and_a_stream_pass(world: World) -> None:
+def test_a_socket_and_a_stream_pass(running: Running) -> None:
     host = f"web--one.{DOMAIN}"
-    with world.connect(host) as connection:
+    with running.connect(host) as connection:
         lines = ["GET /socket HTTP/1.1", f"Host: {host}", "Connection: Upgrade", "Upgrade: websocket", "", ""]
         connection.sendall("\r\n".join(lines).encode())
         assert b" 101 " in receive(connection, b"\r\n\r\n")
         connection.sendall(b"there and back")
         receive(connection, b"there and back")
-    with world.connect(host) as connection:
+    with running.connect(host) as connection:
         connection.sendall(request("/events", host=host))
         receive(connection, b"data: 3\n\n")
 
 
-def test_an_instance_that_becomes_unhealthy_gets_no_requests(world: World) -> None:
-    world.update("two", replicas=2)
-    until(lambda: len(world.allocations("two")) == 2, "both instances answer")
-    code, body = world.get(f"web.two.{DOMAIN}", "/sick")
+def test_an_instance_that_becomes_unhealthy_gets_no_requests(running: Running) -> None:
+    running.update("two", replicas=2)
+    until(lambda: len(running.allocations("two")) == 2, "both instances answer")
+    code, body = running.get(f"web.two.{DOMAIN}", "/sick")
     assert code == 200
     sick = body.decode().partition(" ")[2]
-    until(lambda: sick not in world.allocations("two"), "the sick instance is left out")
-    assert {world.get(f"web.two.{DOMAIN}")[0] for _ in range(10)} == {200}
+    until(lambda: sick not in running.allocations("two"), "the sick instance is left out")
+    assert {running.get(f"web.two.{DOMAIN}")[0] for _ in range(10)} == {200}
 
 
-def test_what_a_hostile_job_registers_leads_nowhere(world: World) -> None:
+def test_what_a_hostile_job_registers_leads_nowhere(running: Running) -> None:
     """Each address passes its checks in Consul, under the name of the environment's service."""
-    consul, nomad = world.cluster.connections.caller("consul"), world.cluster.connections.endpoint("nomad").address
+    consul, nomad = running.cluster.connections.caller("consul"), running.cluster.connections.endpoint("nomad").address
     other = next(
         (found["Service"]["Address"], found["Service"]["Port"])
         for found in consul.call("GET", "/v1/health/service/one--web")
     )
-    parts = [world.cluster.connections.endpoint(part).address for part in ("consul", "nomad", "vault")]
+    parts = [running.cluster.connections.endpoint(part).address for part in ("consul", "nomad", "vault")]
     aims = [("127.0.0.1", int(address.rpartition(":")[2])) for address in parts]
-    aims += [("127.0.0.1", world.service.port), ("169.254.169.254", 80), ("127.0.0.1", 22), other]
-    before = world.allocations("two")
+    aims += [("127.0.0.1", running.service.port), ("169.254.169.254", 80), ("127.0.0.1", 22), other]
+    before = running.allocations("two")
     for number, (address, port) in enumerate(aims):
         body = {"ID": f"evil-{number}", "Name": "two--web", "Address": address, "Port": port, "Tags": ["http"]}
         consul.call("PUT", "/v1/agent/service/register", body)
@@ -179,40 +172,40 @@ def test_what_a_hostile_job_registers_leads_nowhere(world: World) -> None:
         # Longer than it takes to hear of them.
         end = time.monotonic() + 15
         while time.monotonic() < end:
-            code, body_seen = world.get(f"web--two.{DOMAIN}", "/v1/agent/self")
+            code, body_seen = running.get(f"web--two.{DOMAIN}", "/v1/agent/self")
             assert code == 200
             assert body_seen.split()[0] == b"two", (nomad, body_seen)
-        assert world.allocations("two") <= before
+        assert running.allocations("two") <= before
     finally:
         for number in range(len(aims)):
             consul.call("PUT", f"/v1/agent/service/deregister/evil-{number}")
 
 
-def test_nobody_reaches_a_service_whose_template_says_so(world: World) -> None:
-    view = world.create("closed", access="nobody")
+def test_nobody_reaches_a_service_whose_template_says_so(running: Running) -> None:
+    view = running.create("closed", access="nobody")
     assert view.entry_points == ()
-    assert world.get(f"web--closed.{DOMAIN}") == (0, b"")
+    assert running.get(f"web--closed.{DOMAIN}") == (0, b"")
     # And then everybody, and nobody again: an update publishes and withdraws.
-    world.update("closed", access="everybody")
-    until(partial(answers, world, f"web--closed.{DOMAIN}"), "it answers")
-    world.update("closed", access="nobody")
-    assert world.get(f"web--closed.{DOMAIN}") == (0, b"")
-    world.destroy("closed")
+    running.update("closed", access="everybody")
+    until(partial(answers, running, f"web--closed.{DOMAIN}"), "it answers")
+    running.update("closed", access="nobody")
+    assert running.get(f"web--closed.{DOMAIN}") == (0, b"")
+    running.destroy("closed")
 
 
-def test_a_destroy_removes_the_route_while_requests_run(world: World) -> None:
+def test_a_destroy_removes_the_route_while_requests_run(running: Running) -> None:
     over = threading.Event()
     answers: list[int] = []
 
     def ask() -> None:
         while not over.is_set():
-            answers.append(world.get(f"web--one.{DOMAIN}")[0])
+            answers.append(running.get(f"web--one.{DOMAIN}")[0])
 
     thread = threading.Thread(target=ask)
     thread.start()
     try:
         until(lambda: 200 in answers, "requests are answered")
-        world.destroy("one")
+        running.destroy("one")
     finally:
         over.set()
         thread.join(LIMIT)
@@ -220,12 +213,12 @@ def test_a_destroy_removes_the_route_while_requests_run(world: World) -> None:
     assert set(answers) <= {200, 0}
     assert answers.index(0) > 0
     assert 200 not in answers[answers.index(0) :]
-    assert {world.get(f"web.two.{DOMAIN}")[0] for _ in range(5)} == {200}
+    assert {running.get(f"web.two.{DOMAIN}")[0] for _ in range(5)} == {200}
 
 
-def test_nothing_of_a_destroyed_environment_is_left(world: World) -> None:
-    world.destroy("two")
-    assert world.get(f"web--two.{DOMAIN}") == (0, b"")
-    roles = world.cluster.connections.caller("vault").get("/v1/pki/roles?list=true") or {"data": {"keys": []}}
+def test_nothing_of_a_destroyed_environment_is_left(running: Running) -> None:
+    running.destroy("two")
+    assert running.get(f"web--two.{DOMAIN}") == (0, b"")
+    roles = running.cluster.connections.caller("vault").get("/v1/pki/roles?list=true") or {"data": {"keys": []}}
     assert not [role for role in roles["data"]["keys"] if role.endswith("--edge")]
-    assert "PRIVATE KEY" not in json.dumps(world.edge.log)
+    assert "PRIVATE KEY" not in json.dumps(running.edge.log)

@@ -211,12 +211,7 @@ class Edge:
         context.check_hostname = name == self.settings.address
         context.set_alpn_protocols(list(alpn))
         place = (self.settings.host, self.settings.port)
-        plain = socket.create_connection(place, timeout=LIMIT, source_address=(source, 0) if source else None)
-        try:
-            return context.wrap_socket(plain, server_hostname=name)
-        except BaseException:
-            plain.close()
-            raise
+        return handshake(context, place, name, source)
 
     def send(self, request: bytes, *, source: str = "") -> bytes:
         """Everything that is answered to raw bytes of HTTP/1.1 until the edge closes the connection."""
@@ -231,6 +226,16 @@ class Edge:
             found = connection.getpeercert(binary_form=True)
         assert found is not None
         return found
+
+
+def handshake(context: ssl.SSLContext, place: tuple[str, int], name: str | None, source: str = "") -> ssl.SSLSocket:
+    """A TLS connection to a place that asks for `name`, from the address `source`, if any. Raises OSError."""
+    plain = socket.create_connection(place, timeout=LIMIT, source_address=(source, 0) if source else None)
+    try:
+        return context.wrap_socket(plain, server_hostname=name)
+    except BaseException:
+        plain.close()
+        raise
 
 
 def read_all(connection: socket.socket) -> bytes:

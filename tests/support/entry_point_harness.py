@@ -1,7 +1,6 @@
 """A real edge before the API, its database and an instance of an environment: for tests of entry points."""
 
 import contextlib
-import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +10,14 @@ from urllib.parse import urlsplit
 from environments.domain.commands import CreateEnvironment
 from environments.steps.entry_points import Healthy
 from tests.fakes.service import FakeService, listening, make_service
-from tests.support.edge_harness import LIMIT, SECRET, Edge, Upstream, edge, read_all, request, until
+from tests.support.edge_harness import SECRET, Edge, Upstream, edge, handshake, read_all, request, until
 
 DOMAIN = "apps.example.org"
 WEB, BELOW = f"web--demo.{DOMAIN}", f"web.demo.{DOMAIN}"
 
 
 @dataclass
-class World:
+class EntryPointHarness:
     """An edge before a service, and an instance of the service `web` of the environment `demo`."""
 
     edge: Edge
@@ -53,12 +52,7 @@ class World:
         """A TLS connection to a host, whose certificate is verified."""
         context = self.service.edge_routes.certificates.made.context()
         context.set_alpn_protocols(list(alpn))
-        plain = socket.create_connection(("127.0.0.1", self.edge.settings.port), timeout=LIMIT)
-        try:
-            return context.wrap_socket(plain, server_hostname=name or host)
-        except BaseException:
-            plain.close()
-            raise
+        return handshake(context, ("127.0.0.1", self.edge.settings.port), name or host)
 
     def send(self, host: str = WEB, path: str = "/", *lines: str, method: str = "GET", body: bytes = b"") -> bytes:
         """The answer to a request."""
@@ -68,7 +62,7 @@ class World:
 
 
 @contextlib.contextmanager
-def world_in(folder: Path) -> Iterator[World]:
+def entry_points_in(folder: Path) -> Iterator[EntryPointHarness]:
     """The environment `demo`, of which nothing is published yet."""
     service = make_service(folder / "service")
     service.edge_routes.start()
@@ -81,14 +75,4 @@ def world_in(folder: Path) -> Iterator[World]:
         address = stack.enter_context(listening(service, edge_secret=folder / "known"))
         port = urlsplit(address).port or 0
         running = stack.enter_context(edge(folder, port, EDGE_ENTRY_DOMAIN=DOMAIN))
-        yield World(running, service, instance, address, folder)
-
-
-def receive(connection: socket.socket, wanted: bytes) -> bytes:
-    """What arrives up to and with `wanted`."""
-    found = b""
-    while wanted not in found:
-        piece = connection.recv(65536)
-        assert piece, found
-        found += piece
-    return found
+        yield EntryPointHarness(running, service, instance, address, folder)
