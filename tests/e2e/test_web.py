@@ -151,7 +151,7 @@ def test_by_tui(service: ServiceProcess, taker: Taker) -> None:
 
     async def script() -> None:
         async with app.run_test(size=(110, 45)) as pilot:
-            await until(lambda: not app.connection.away, "the service")
+            await until(lambda: app.connection.here, "the service")
             await pilot.press("c")
             await until(lambda: isinstance(app.screen, CreateScreen), "the form")
             await until(lambda: "parameter.message" in fields(app), "the template's fields")
