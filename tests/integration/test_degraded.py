@@ -67,7 +67,7 @@ job "web" {
         type     = "http"
         path     = "/well"
         interval = "1s"
-        timeout  = "1s"
+        timeout  = "30s"
       }
     }
     task "web" {

@@ -99,7 +99,7 @@ job "app" {
         method   = "HEAD"
         path     = "/"
         interval = "1s"
-        timeout  = "1s"
+        timeout  = "30s"
       }
     }
     service {
@@ -112,7 +112,7 @@ job "app" {
         path         = "/"
         address_mode = "alloc"
         interval     = "1s"
-        timeout      = "1s"
+        timeout      = "30s"
       }
     }
     task "app" {
