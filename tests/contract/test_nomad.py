@@ -22,6 +22,9 @@ variable "count" { default = 1 }
 job "app" {
   type = "service"
   group "group" {
+    network {
+      mode = "bridge"
+    }
     count = var.count
     update {
       min_healthy_time = "0s"

@@ -55,6 +55,9 @@ variable "keys" { default = "none" }
 job "app" {
   type = var.type
   group "app" {
+    network {
+      mode = "bridge"
+    }
     //group
     restart {
       attempts = 0

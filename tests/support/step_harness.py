@@ -39,6 +39,9 @@ variable "count" {}
 job "web" {
   type = "service"
   group "group" {
+    network {
+      mode = "bridge"
+    }
     count = var.count
     service {
       name = "${var.environment}--web"

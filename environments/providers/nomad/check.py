@@ -7,6 +7,7 @@ from typing import Any
 from environments.domain.faults import Fault, meant
 from environments.domain.names import META, SERVICE_VOLUMES
 from environments.domain.template_parts import Template
+from environments.providers.nomad.container_options import OWN_SPACES, option_faults
 from environments.providers.nomad.group_networks import group_network_faults, outgoing_faults
 from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE, service_faults
 from environments.providers.nomad.rules import (
@@ -14,7 +15,6 @@ from environments.providers.nomad.rules import (
     OWN_AUDIENCES,
     OWN_CLUSTERS,
     OWN_NETWORKS,
-    OWN_SPACES,
     OWN_VAULT_ROLES,
 )
 from environments.providers.nomad.schema import DISABLED, FUNCTIONS
@@ -63,6 +63,8 @@ def job_faults(file: str, text: str, variables: Any, template: Template) -> Iter
         if template.network != "host":
             yield from _networks(source)
             yield from group_network_faults(source)
+            if not template.host_volumes:
+                yield from option_faults(source)
         yield from _paths(source, template)
 
 
@@ -236,7 +238,8 @@ def _networks(source: Source) -> Iterator[Fault]:
     for block, around in source.tree.walk():
         if block.kind == "network":
             why = "the group uses the node's network"
-            yield from _only(source, block.body, "mode", GROUP_NETWORKS, why, f'write mode = "bridge", {head}')
+            allowed = GROUP_NETWORKS | {""}  # without a mode it depends on the tasks
+            yield from _only(source, block.body, "mode", allowed, why, f'write mode = "bridge", {head}')
         elif block.kind == "config" and around is not None and around.kind in ("task", "sidecar_task"):
             why = "the task leaves the network of its group"
             yield from _only(source, block.body, "network_mode", OWN_NETWORKS, why, f"leave it out, {head}")

@@ -39,18 +39,21 @@ def outgoing_faults(source: Source) -> Iterator[Fault]:
 def group_network_faults(source: Source) -> Iterator[Fault]:
     """Groups that Docker puts into its default network: there jobs of all environments reach each other."""
     for group, _ in source.tree.walk():
-        if group.kind != "group" or any(_is_network(block) for block in group.body.blocks):
+        if group.kind != "group" or any(_gives_network(block) for block in group.body.blocks):
             continue
         tasks = list(group.body.of("task"))
         modes = [config.body.attribute("network_mode") for task in tasks for config in task.body.of("config")]
-        if tasks and not (modes and all(mode is not None and mode.text == "none" for mode in modes)):
+        unknown = any(block.kind == "dynamic" for block in group.body.blocks)
+        unknown |= any(mode is not None and mode.text is None for mode in modes)
+        if tasks and not unknown and not (modes and all(mode is not None and mode.text == "none" for mode in modes)):
             name = " ".join(group.labels)
             message = f"the group {name!r} has no network of its own: jobs of other environments reach it"
-            yield source.fault(group.at, message, 'write network { mode = "bridge" } in the group', warning=True)
+            yield source.fault(group.at, message, 'write network { mode = "bridge" } in the group')
 
 
-def _is_network(block: Block) -> bool:
-    return block.kind == "network" or (block.kind == "dynamic" and block.labels == ("network",))
+def _gives_network(block: Block) -> bool:
+    """Whether it is a network with a mode, or may be: what is wrong about the mode is another fault."""
+    return block.kind == "network" and ((mode := block.body.attribute("mode")) is not None and mode.text != "")
 
 
 def _entries(tokens: list[Token]) -> Iterator[tuple[int, str, str | None]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from environments.domain.errors import CalvinverseError, InvalidJob
 from environments.domain.names import LONGEST_LABEL, SERVICE_VOLUMES, check_label, service_prefix
+from environments.providers.nomad.container_options import OWN_SPACES, option_problems
 from environments.providers.nomad.group_networks import outgoing_problems
 from environments.providers.nomad.ports import Job
 from environments.steps.base import Owner
@@ -21,19 +22,20 @@ OWN_AUDIENCES = frozenset({"vault.io", "consul.io", "nomadproject.io"})
 OWN_VAULT_ROLES = frozenset({"", "environment"})
 OWN_CLUSTERS = frozenset({"", "default"})
 
-OWN_SPACES = ("pid_mode", "ipc_mode", "uts_mode", "userns_mode", "cgroupns")
-"""Options with which a container could share namespaces of its node or of another container."""
-
 OWN_NETWORKS = frozenset({"", "none"})
 """Values of `network_mode` of a task that leave it in the network of its group; "none" gives it none at all."""
 
-GROUP_NETWORKS = frozenset({"", "bridge", "none"})
-"""Values of `mode` of a `network` block that keep a group off its node's network, if Docker runs its tasks."""
+GROUP_NETWORKS = frozenset({"bridge", "none"})
+"""Values of `mode` of a `network` block that give a group a network of its own, whatever runs its tasks.
 
-GROUP_NETWORKS_OF_ANY_DRIVER = GROUP_NETWORKS - {""}
-"""Those that do whatever runs its tasks: without a mode, other drivers than Docker's use the node's network."""
+Without a mode Docker puts the tasks into its default network, where containers of all environments and of others reach
+each other and the node; other drivers use the node's network.
+"""
 
-_UNDECLARED_HOST = 'and its template doesn\'t declare network = "host"'
+_UNDECLARED_HOST = (
+    'and its template doesn\'t declare network = "host"; write network { mode = "bridge" } in the group, and no '
+    "network_mode in its tasks"
+)
 
 
 def job_label(text: str) -> str:
@@ -74,11 +76,14 @@ def adopt(
 
     `trusted` jobs (of the meta environment) may ask for any identity, any host volume and any network, other jobs only
     for the host `volumes` that their template declares, and for the node's network if it declares that
-    (`host_network`). Raises `InvalidJob`, which names every reason.
+    (`host_network`). If it declares neither, a container gets nothing of its node. Raises `InvalidJob`, which names
+    every reason.
     """
     problems = list(_problems(job, name, owner, trusted, frozenset(volumes)))
     if not (trusted or host_network):
         problems += _network_problems(job)
+        if not volumes:
+            problems += _option_problems(job)
     if problems:
         raise InvalidJob(f"The job {name!r} can't be run: {'; '.join(problems)}.", details={"problems": problems})
     job = {**job, "Namespace": owner.name, "Meta": {**(job.get("Meta") or {}), **mark(owner)}}
@@ -130,19 +135,25 @@ def _space_problems(config: Mapping[str, Any] | None, where: str) -> Iterator[st
             yield f"{where} asks for {field} {value!r}, which isn't its own"
 
 
+def _option_problems(job: Job) -> Iterator[str]:
+    for group in job.get("TaskGroups") or []:
+        for driver, where, config in _containers(group):
+            yield from option_problems(driver, config, where)
+
+
 def _network_problems(job: Job) -> Iterator[str]:
     for group in job.get("TaskGroups") or []:
-        docker = all(driver == "docker" for driver, _, _ in _containers(group))
-        allowed = GROUP_NETWORKS if docker and not _has_gateway(group) else GROUP_NETWORKS_OF_ANY_DRIVER
-        modes = [network.get("Mode") or "" for network in group.get("Networks") or [{}]]
-        for mode in modes:
-            if mode not in allowed:
-                said = f"the network mode {mode!r}" if mode else "no network mode, which is the node's network,"
+        alone = not _has_gateway(group) and all(
+            driver == "docker" and config.get("network_mode") == "none" for driver, _, config in _containers(group)
+        )
+        for mode in [network.get("Mode") or "" for network in group.get("Networks") or [{}]]:
+            if mode not in GROUP_NETWORKS and not (alone and not mode):
+                said = f"the network mode {mode!r}" if mode else "no network of its own"
                 yield f"group {group['Name']!r} has {said} {_UNDECLARED_HOST}"
         for task in group.get("Tasks") or []:
             for network in (task.get("Resources") or {}).get("Networks") or []:
-                if (network.get("Mode") or "") not in GROUP_NETWORKS:
-                    yield f"task {task['Name']!r} has the network mode {network['Mode']!r} {_UNDECLARED_HOST}"
+                if (mode := network.get("Mode") or "") not in GROUP_NETWORKS | {""}:
+                    yield f"task {task['Name']!r} has the network mode {mode!r} {_UNDECLARED_HOST}"
         for _, where, config in _containers(group):
             if (mode := config.get("network_mode") or "") not in OWN_NETWORKS:
                 yield f"{where} asks for network_mode {mode!r}, {_UNDECLARED_HOST}"

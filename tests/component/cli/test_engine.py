@@ -30,6 +30,9 @@ variable "environment" {}
 variable "replicas" {}
 job "web" {
   group "group" {
+    network {
+      mode = "bridge"
+    }
     count = var.replicas
     service {
       name = "${var.environment}--web"

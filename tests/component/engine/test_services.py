@@ -54,14 +54,17 @@ variable "count" {}
 job "NAME" {
   type = "service"
   group "group" {
+    network {
+      mode = "bridge"
+    }
     count = var.count
     service {
       name = "${var.environment}--NAME"
     }
     task "task" {
-      driver = "raw_exec"
+      driver = "docker"
       config {
-        command = "/bin/true"
+        image = "true"
       }
     }
   }

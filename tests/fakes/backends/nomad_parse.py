@@ -47,6 +47,7 @@ def parse(text: str, variables: str) -> Job:
             {"DestPath": f"local/{number}", "EmbeddedTmpl": filled(data)} for number, data in enumerate(templates)
         ],
     }
+    network = re.search(r'network\s*\{\s*mode\s*=\s*"(\w+)"', text)
     return {
         "ID": label[1],
         "Name": label[1],
@@ -57,6 +58,7 @@ def parse(text: str, variables: str) -> Job:
                 "Name": "group",
                 "Count": int(number),
                 "Update": update,
+                "Networks": [{"Mode": network[1]}] if network else [],
                 "Services": [{"Name": filled(name), "Provider": "consul"} for name in services],
                 "Tasks": [first | task for task in tasks[:1]] + tasks[1:] or [first],
             }

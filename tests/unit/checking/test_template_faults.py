@@ -42,6 +42,7 @@ job "app" {
   group "app" {
     count = var.count
     network {
+      mode = "bridge"
       port "http" {}
     }
     service {
@@ -299,7 +300,7 @@ def test_a_fault_of_the_template_is_told_with_its_line(old: str, new: str, fault
         ('(printf "environments/%s/tier" (env "NOMAD_NAMESPACE"))', '"environments/other/tier"', "a job reads only what is"),
         ("environments/%s/tier", "environments/%s/teir", "no step writes the key 'teir'"),
         ('port "http" {}\n    }', 'port "http" {}\n    }\n    volume "x" {\n type = "host"\n source = "data"\n}', "host volume"),
-        ('port "http" {}\n    }', 'port "http" {}\n mode = "host"\n    }', "mode can't be 'host': the group uses the node's network"),
+        ('mode = "bridge"', 'mode = "host"', "mode can't be 'host': the group uses the node's network"),
         ("image = var.image", 'network_mode = "host"\n image = var.image', "network_mode can't be 'host': the task leaves the"),
         (
             "image = var.image",
@@ -308,7 +309,7 @@ def test_a_fault_of_the_template_is_told_with_its_line(old: str, new: str, fault
         ),
         ("consul {}", 'consul {}\n volume_mount {\n volume = "x"\n destination = "/x"\n}', "the group has no volume 'x'"),
         ('task "web" {', "task {", "a block 'task' needs one name"),
-        ('network {\n      port "http" {}\n', 'network { port "http" {}\n', "'network' in one line can hold one argument and nothing else"),
+        ('network {\n      mode = "bridge"\n', 'network { mode = "bridge"\n', "'network' in one line can hold one argument and nothing else"),
         ("resources {\n        memory = 64\n", "resources { memory = 64\n", "'resources' in one line can hold one argument"),
         ("resources {\n        memory = 64\n      }", "resources { memory = 64, cpu = 5 }", "a line end is missing behind the value of"),
         ("memory = 64\n      }", "memory = 64 }", "a line end is missing behind the value of 'memory'"),
@@ -479,7 +480,7 @@ def test_a_default_that_nomad_converts_is_no_fault(kind: str, default: str) -> N
 
 
 def test_a_text_without_an_end_is_one_fault() -> None:
-    assert job("memory = 64", "memory = <<EOT\nx ${") == ["app.nomad.hcl:43: the text that begins here has no end"]
+    assert job("memory = 64", "memory = <<EOT\nx ${") == ["app.nomad.hcl:44: the text that begins here has no end"]
 
 
 def test_a_wrong_value_is_told_once_and_in_plain_words() -> None:

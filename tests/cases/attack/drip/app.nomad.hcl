@@ -24,6 +24,8 @@ job "app" {
     }
 
     network {
+      mode = "bridge"
+
       port "http" {
         to = 8000
       }
@@ -51,7 +53,6 @@ job "app" {
       config {
         image      = var.image
         force_pull = false
-        ports      = ["http"]
         command    = "python3"
 
         args = ["-u", "-c", <<-EOT

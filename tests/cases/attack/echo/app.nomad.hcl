@@ -22,6 +22,10 @@ job "app" {
   type = "batch"
 
   group "g" {
+    network {
+      mode = "bridge"
+    }
+
     restart {
       attempts = 0
       mode     = "fail"

@@ -18,9 +18,9 @@ job "app" {
     count = var.replicas
 
     network {
+      mode = "bridge"
       port "http" {}
     }
-
     service {
       name = "${var.environment}--web"
       port = "http"

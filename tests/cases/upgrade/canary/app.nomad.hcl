@@ -28,10 +28,11 @@ job "app" {
       kill_timeout = "2s"
 
       config {
-        image      = var.image
-        force_pull = false
-        init       = true
-        entrypoint = ["python3", "-c", "import time; time.sleep(86400)"]
+        image        = var.image
+        force_pull   = false
+        network_mode = "none"
+        init         = true
+        entrypoint   = ["python3", "-c", "import time; time.sleep(86400)"]
       }
 
       env {

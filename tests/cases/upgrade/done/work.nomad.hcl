@@ -24,10 +24,11 @@ job "work" {
       kill_timeout = "2s"
 
       config {
-        image      = var.image
-        force_pull = false
-        init       = true
-        entrypoint = ["python3", "-c", "import time; time.sleep(${var.seconds})"]
+        image        = var.image
+        force_pull   = false
+        network_mode = "none"
+        init         = true
+        entrypoint   = ["python3", "-c", "import time; time.sleep(${var.seconds})"]
       }
 
       resources {

@@ -113,6 +113,9 @@ BATCH = """
 job "once" {
   type = "batch"
   group "group" {
+    network {
+      mode = "bridge"
+    }
     task "task" {
       config { image = "any" }
       template { data = "${var.text}" }

@@ -19,7 +19,6 @@ from environments.domain.errors import (
     StepFailed,
     StepTimeout,
 )
-from environments.domain.faults import Fault
 from environments.providers.nomad import plan as nomad_plan
 from environments.providers.nomad.fields import DOLLAR
 from environments.providers.nomad.ports import Edit, JobPlan, Rollout, Task, TaskEvent
@@ -257,6 +256,7 @@ def _job(**changes: Any) -> dict[str, Any]:
     task = {"Name": "task", **changes.pop("task", {})}
     service = {"Name": "alpha--web", **changes.pop("service", {})}
     group = {"Name": "group", "Count": 1, "Tasks": [task], "Services": [service], **changes.pop("group", {})}
+    group.setdefault("Networks", [{"Mode": "bridge"}])
     return {"ID": "web", "Namespace": "default", "TaskGroups": [group], **changes}
 
 
@@ -347,10 +347,7 @@ def test_faults_are_seen_before_anything_runs(world: StepHarness, options: dict[
     files = {"bad.hcl": 'job "${var.x}" {}\njob "y" {\n}'}
     check = world.registry.executors["nomad.job"].check
     assert any(fault in str(found) for found in check(options, bundle(files)))
-    (warning,) = check(OPTIONS, bundle())
-    assert isinstance(warning, Fault)
-    assert warning.warning
-    assert "has no network of its own" in warning.message
+    assert check(OPTIONS, bundle()) == []
 
 
 @pytest.mark.parametrize("text", ["", 'job "A b" {', 'job "a" {\n}\njob "b" {', 'job "${var.x}" {'])

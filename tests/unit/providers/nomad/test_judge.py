@@ -30,6 +30,9 @@ job "app" {
     task "one" {
       driver = "docker"
     }
+    network {
+      mode = "bridge"
+    }
   }
 }
 """
