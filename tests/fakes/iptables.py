@@ -1,9 +1,11 @@
 """iptables in memory: what `iptables-save` and `iptables-restore --noflush` do to a table, and what packets meet."""
 
+import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 from environments.node_firewall import Lack, NotIsolated, Reason
 
@@ -28,15 +30,22 @@ class Packet:
 
 
 class Iptables:
-    """The tables `mangle` and `nat`; `run` stands for the programs. `disturb` runs before each write."""
+    """The tables `mangle` and `nat`; `run` stands for the programs. `disturb` runs before each write.
+
+    `links` and `routes` are what `ip` says of the node: it has one interface with a default route, `eth0`.
+    """
 
     def __init__(self) -> None:
         self.tables = {program: {chain: list[str]() for chain in BUILT_IN} for program in ("iptables", "ip6tables")}
         self.nat = {chain: list[str]() for chain in BUILT_IN}
+        self.links: list[dict[str, Any]] = []
+        self.routes: list[dict[str, Any]] = [{"dst": "default", "gateway": "192.0.2.1", "dev": "eth0"}]
         self.calls: list[Sequence[str]] = []
         self.disturb: Callable[[], None] = lambda: None
 
     def run(self, command: Sequence[str], text: str) -> str:
+        if command[:2] == ("ip", "-j"):
+            return json.dumps(self.links if "link" in command else self.routes)
         self.calls.append(command)
         program, _, verb = command[0].partition("-")
         nat = command[-1] == "nat"

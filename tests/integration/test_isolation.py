@@ -4,6 +4,7 @@ The tests of this file run in their order: the last ones end allocations and rem
 """
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +20,13 @@ from environments.providers.local_cluster.isolation.records import Records
 from tests.support.isolated_node import BRIDGE, GATEWAY, JOB_PORT, Job, Node, isolated_node
 from tests.support.namespaces import (
     ELSEWHERE,
+    LIMIT,
     METADATA,
     NEIGHBOUR,
     NEIGHBOUR_GATEWAY,
     NODE,
     OPEN_PORT,
+    run,
     wait_for,
 )
 
@@ -167,6 +170,63 @@ def test_the_rules_are_what_refuses_and_come_back_before_those_of_others(isolate
         node.inside("iptables", "-t", "mangle", "-D", chain, "-j", "ACCEPT")
     assert isolated.rules() == before
     assert isolated.call("renew") == "False"
+
+
+_LISTEN_IPV6 = """
+import socket
+with socket.create_server(("::", 8006), family=socket.AF_INET6) as server:
+    while True:
+        server.accept()[0].sendall(b"HTTP")
+"""
+_REACH_IPV6 = """
+import socket, sys
+try:
+    with socket.create_connection((sys.argv[1] + "%eth0", 8006), timeout=5) as found:
+        print("reached" if found.recv(4) == b"HTTP" else "refused")
+except OSError:
+    print("refused")
+"""
+
+
+def _switch_on_ipv6(node: Node, job: Job) -> str:
+    """Docker gives containers no addresses of IPv6; this does, as their settings would. Returns the one of the link."""
+    run(*node.in_network_of(job, "sysctl", "-qw", "net.ipv6.conf.eth0.disable_ipv6=0"))
+
+    def found() -> str:
+        said = run(*node.in_network_of(job, "ip", "-j", "-6", "address", "show", "dev", "eth0", "scope", "link"))
+        entries = [entry for link in json.loads(said) for entry in link.get("addr_info", ())]
+        return next((str(entry["local"]) for entry in entries if not entry.get("tentative")), "")
+
+    return str(wait_for(f"{job.name} has an address of IPv6", found))
+
+
+def test_jobs_that_have_ipv6_reach_nothing_by_it(isolated: Isolated) -> None:
+    """Neither those of their own environment nor the node; while others accept it before our rules, all answer."""
+    node, one, foreign = isolated.node, isolated.one, isolated.foreign
+    addresses = [_switch_on_ipv6(node, job) for job in (isolated.two, foreign)]
+    _switch_on_ipv6(node, one)
+    said = node.inside("ip", "-j", "-6", "address", "show", "dev", BRIDGE, "scope", "link")
+    addresses += [entry["local"] for link in json.loads(said) for entry in link.get("addr_info", ())]
+    assert len(addresses) == 3
+    command = (sys.executable, "-c", _LISTEN_IPV6)
+    started = [node.in_network_of(job, *command) for job in (isolated.two, foreign)] + [node.entered("node", command)]
+    listeners = [subprocess.Popen(each, cwd="/", stderr=subprocess.DEVNULL) for each in started]
+
+    def reached() -> list[str]:
+        probe = (sys.executable, "-c", _REACH_IPV6)
+        return [run(*node.in_network_of(one, *probe, address)).strip() for address in addresses]
+
+    try:
+        for chain in ("INPUT", "FORWARD"):
+            node.inside("ip6tables", "-t", "mangle", "-I", chain, "-j", "ACCEPT")
+        wait_for("all answer while somebody accepts IPv6", lambda: reached() == ["reached"] * 3)
+        for chain in ("INPUT", "FORWARD"):
+            node.inside("ip6tables", "-t", "mangle", "-D", chain, "-j", "ACCEPT")
+        assert reached() == ["refused"] * 3
+    finally:
+        for listener in listeners:
+            listener.kill()
+            listener.wait(timeout=LIMIT)
 
 
 def test_rules_that_somebody_flushed_are_renewed(isolated: Isolated) -> None:

@@ -190,6 +190,11 @@ class Node(Namespaces):
         self.until_reached(f"127.0.0.1:{job.port}")
         return job
 
+    def in_network_of(self, job: Job, *command: str) -> list[str]:
+        """A command that runs a program of this machine as root in the network of the job, which the job can't do."""
+        pid = run("docker", "inspect", "-f", "{{.State.Pid}}", job.container).strip()
+        return ["nsenter", f"--net=/proc/{pid}/ns/net", "--", *command]
+
     def stop(self, job: Job) -> None:
         """Stops and purges the job, and waits until its allocation has ended."""
         self.api("DELETE", f"/v1/job/{job.name}?namespace={job.namespace}&purge=true")

@@ -21,7 +21,7 @@ LIMIT = 120.0
 NODE, ELSEWHERE, METADATA = "198.51.100.1", "198.51.100.9", "169.254.169.254"
 """Addresses of the node and of another machine, which also answers as a cloud's metadata."""
 NEIGHBOUR_GATEWAY, NEIGHBOUR = "172.30.9.1", "172.30.9.2"
-"""A bridge as Docker has one, and a container of somebody else there."""
+"""A bridge with a name that nobody knows, and a container of somebody else there."""
 OPEN_PORT = 8088
 """What a program listens on in each namespace, on all addresses."""
 
@@ -106,11 +106,11 @@ class Namespaces:
         self._connect("elsewhere", f"{ELSEWHERE}/24", NODE)
         self.inside("ip", "address", "add", f"{METADATA}/32", "dev", "lo", where="elsewhere")
         self.inside("ip", "route", "add", "default", "via", ELSEWHERE)
-        self.inside("ip", "link", "add", "docker7", "type", "bridge")
-        self.inside("ip", "address", "add", f"{NEIGHBOUR_GATEWAY}/24", "dev", "docker7")
-        self.inside("ip", "link", "set", "docker7", "up")
+        self.inside("ip", "link", "add", "others7", "type", "bridge")
+        self.inside("ip", "address", "add", f"{NEIGHBOUR_GATEWAY}/24", "dev", "others7")
+        self.inside("ip", "link", "set", "others7", "up")
         self.inside("ip", "link", "add", "dk0", "type", "veth", "peer", "eth0", "netns", self._names["neighbour"])
-        self.inside("ip", "link", "set", "dk0", "master", "docker7", "up")
+        self.inside("ip", "link", "set", "dk0", "master", "others7", "up")
         self._connect("neighbour", f"{NEIGHBOUR}/24", NEIGHBOUR_GATEWAY)
         for where in self._names:
             command = self.entered(where, [sys.executable, "-c", SERVE, str(OPEN_PORT)])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from environments.node_firewall import IPV6, Lack, NotIsolated, Reason, run_program
+from environments.providers.local_cluster.isolation import ways_out
 from environments.providers.local_cluster.isolation.model import Allocation, Network
 from environments.providers.local_cluster.isolation.rules import (
     MANGLE,
@@ -40,10 +41,11 @@ class Firewall:
 
         Raises `NotIsolated`. The rules that depend on no allocation come first.
         """
+        ways = ways_out.find(self._run, network.bridge)
         changed = [
             self._ipv6 and self._set("ip6tables", MANGLE, network, rules_ipv6(network)),
             self._set("iptables", NAT, network, rules_nat(network)),
-            self._set("iptables", MANGLE, network, rules(network, allocations)),
+            self._set("iptables", MANGLE, network, rules(network, allocations, ways)),
         ]
         return any(changed)
 

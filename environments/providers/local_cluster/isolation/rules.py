@@ -7,7 +7,7 @@ Chains of one bridge, `CALV-<bridge>` and `CALV-<bridge>-<part>`:
 
     (none)  from a job to anything but the node itself
     JOBS    from a job to a job: by the address it comes from to the chain of its environment, `E1` and so on
-    OUT     from a job to anything else
+    OUT     from a job to anything else, through an interface that leads out of the node; others are dropped
     IN      from a job to the node itself
     TO      from other machines, or other networks of the node, to a job
 
@@ -38,15 +38,6 @@ _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j RETURN"
 METADATA = ("100.100.100.200/32", "168.63.129.16/32", "169.254.0.0/16", "192.0.0.192/32")
 """Where clouds tell a machine its secrets: the link-local network, and what some clouds use instead."""
 
-OTHER_BRIDGES = (
-    *("br-+", "cali+", "cilium_+", "cni+", "cv+", "docker+", "flannel+", "incusbr+", "lxc+", "lxdbr+", "nomad+"),
-    *("podman+", "virbr+", "weave+"),
-)
-"""Interfaces to containers and virtual machines of others, and to jobs of other clusters of ours (`cv+`).
-
-`+` stands for any ending, as in iptables.
-"""
-
 
 @dataclass(frozen=True)
 class Ruleset:
@@ -66,13 +57,22 @@ def is_ours(network: Network, chain: str) -> bool:
     return chain == main_chain(network) or chain.startswith(f"{main_chain(network)}-")
 
 
-def rules(network: Network, allocations: Iterable[Allocation]) -> Ruleset:
-    """The rules for IPv4. The same allocations give the same rules, in whichever order they come."""
+def rules(network: Network, allocations: Iterable[Allocation], ways_out: Sequence[str]) -> Ruleset:
+    """The rules for IPv4. The same allocations give the same rules, in whichever order they come.
+
+    `ways_out`: the interfaces that lead out of the node. Whatever else it has, leads to containers and virtual machines
+    of others, or to jobs of other clusters of ours.
+    """
     main, bridge = main_chain(network), network.bridge
     known = sorted(allocations, key=lambda each: (each.environment, each.address))
     chains = {
         # Between jobs, answers are no exception: an address may have had another environment when a flow began.
-        main: [f"-o {bridge} -j {main}-JOBS", _REPLIES, f"! -o {bridge} -j {main}-OUT"],
+        main: [
+            f"-o {bridge} -j {main}-JOBS",
+            _REPLIES,
+            *(f"-o {way} -g {main}-OUT" for way in ways_out),
+            f"! -o {bridge} -j DROP",
+        ],
         f"{main}-IN": [_ANSWERS, *(f"{_to(port)} -j RETURN" for port in _host_ports(network)), "-j DROP"],
         f"{main}-TO": [
             _ANSWERS,
@@ -81,10 +81,7 @@ def rules(network: Network, allocations: Iterable[Allocation]) -> Ruleset:
         ],
     }
     jobs = chains[f"{main}-JOBS"] = []
-    out = chains[f"{main}-OUT"] = [
-        *(f"-d {place} -j DROP" for place in METADATA),
-        *(f"-o {other} -j DROP" for other in OTHER_BRIDGES),
-    ]
+    out = chains[f"{main}-OUT"] = [f"-d {place} -j DROP" for place in METADATA]
     for number, (_, group) in enumerate(groupby(known, key=lambda each: each.environment), start=1):
         members = list(group)
         own = f"{main}-E{number}"

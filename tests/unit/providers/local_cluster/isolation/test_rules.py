@@ -16,7 +16,7 @@ from environments.providers.local_cluster.isolation.model import (
     parse_destination,
     parse_outgoing,
 )
-from environments.providers.local_cluster.isolation.rules import METADATA, OTHER_BRIDGES, change, parse, rules
+from environments.providers.local_cluster.isolation.rules import METADATA, change, parse, rules
 from tests.fakes.iptables import BUILT_IN, Iptables, Packet
 
 BRIDGE = "nomad"
@@ -101,9 +101,35 @@ def test_no_job_reaches_the_metadata_of_a_cloud(address: str) -> None:
         assert not iptables.passes(Packet(str(source.address), address, BRIDGE, "eth0"))
 
 
-@pytest.mark.parametrize("bridge", OTHER_BRIDGES)
-def test_no_job_reaches_other_bridges_of_its_node(bridge: str) -> None:
-    assert not _applied(ONE).passes(Packet(str(ONE.address), "172.17.0.2", BRIDGE, bridge.replace("+", "0")))
+OTHERS_LINKS = ("docker0", "br-1a2b", "vmbr0", "wg0", "tun0", "cv0", "veth1", "my.bridge", "lo", "eth0x")
+"""Interfaces to containers, virtual machines and private networks, by whichever names."""
+
+
+@pytest.mark.parametrize("link", OTHERS_LINKS)
+def test_no_job_reaches_what_is_behind_other_interfaces_of_its_node(link: str) -> None:
+    everywhere = _allocation(9, "blue", "tcp:0.0.0.0/0:80")
+    iptables = _applied(ONE, everywhere)
+    for source in (ONE, everywhere):
+        assert iptables.passes(Packet(str(source.address), "172.17.0.2", BRIDGE, "eth0"))
+        assert not iptables.passes(Packet(str(source.address), "172.17.0.2", BRIDGE, link))
+
+
+def test_a_job_goes_through_the_interfaces_that_lead_out_and_its_rules_follow_them() -> None:
+    iptables = _applied(ONE)
+    iptables.routes = []
+    out = Packet(str(ONE.address), "203.0.113.1", BRIDGE, "eth0")
+    firewall = Firewall(iptables.run, ipv6=True)
+    assert firewall.apply(NETWORK, [ONE])
+    assert not iptables.passes(out)
+    assert iptables.passes(_between(ONE, ONE))
+    iptables.routes = [{"dst": "default", "dev": "ppp0"}]
+    iptables.links = [{"ifname": "eth0", "link_type": "ether"}]
+    assert firewall.apply(NETWORK, [ONE])
+    for way in ("eth0", "ppp0"):
+        assert iptables.passes(Packet(str(ONE.address), "203.0.113.1", BRIDGE, way))
+        assert not iptables.passes(Packet(str(ONE.address), "169.254.169.254", BRIDGE, way))
+        assert not iptables.passes(Packet(str(TWO.address), "203.0.113.1", BRIDGE, way))
+    assert not firewall.apply(NETWORK, [ONE])
 
 
 def test_no_job_reaches_its_node_except_for_the_ports_that_are_given() -> None:
@@ -303,7 +329,7 @@ def test_nothing_is_written_for_what_is_not_there() -> None:
 def test_names_of_chains_fit() -> None:
     longest = Network("abcdefghijklmno")
     many = [_allocation(number, f"e{number}") for number in range(2, 200)]
-    assert max(len(chain) for chain in rules(longest, many).chains) <= 28
+    assert max(len(chain) for chain in rules(longest, many, ["eth0"]).chains) <= 28
 
 
 @pytest.mark.parametrize("name", ["", "Nomad", "nomad-1", "a" * 16, "nomad ", "-nomad", "1nomad"])
