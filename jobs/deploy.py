@@ -102,6 +102,7 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
             before = _find_meta(local)
             edge = _edge(wish, before)
             parameters = _parameters(wish, token) | _database(wish, before) | edge
+            parameters["reserved_ports"] = [edge["edge_port"]] if edge else []
             local.push(meta_bundle(edge=bool(edge), source=Source(edge.get("edge_source", Source.AUTHORITY))))
             meta = _create_or_repair(local, before, parameters, tell)
             tell("Handing over to the deployed service.")

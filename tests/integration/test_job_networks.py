@@ -11,12 +11,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from environments.cni import plugin_folder
 from environments.domain.errors import StepFailed
+from environments.providers.local_cluster import port_guard
 from environments.providers.local_cluster.agents import networks, processes
 from environments.providers.local_cluster.agents.isolating import KEEPER
 from tests.support.cluster import Cluster, start_cluster
 from tests.support.probing_jobs import address, made, seen
-from tests.support.web_harness import until
+from tests.support.web_harness import WEB, folder, until
 
 
 @pytest.fixture
@@ -52,6 +54,49 @@ def test_no_job_gets_a_port_of_a_part(cluster: Cluster) -> None:
     try:
         with pytest.raises(StepFailed, match="reserved port collision"):
             environment.apply()
+    finally:
+        environment.destroy()
+
+
+def test_no_job_gets_the_port_of_a_program_that_listens_or_one_that_is_kept(cluster: Cluster, listener: int) -> None:
+    """Neither what listens on loopback, nor what listens on all addresses, nor the service's while it doesn't run."""
+    kept = cluster.agents.site.ports.last_dynamic - 1
+    guard, plugins = cluster.agents.nomad.folder / "ports", plugin_folder()
+    assert plugins is not None
+    before = (guard / "reserved.json").read_text()
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as everywhere:
+        port_guard.install(guard, plugins, {kept})
+        try:
+            for port, said in (
+                (listener, "a program listens there"),
+                (everywhere.getsockname()[1], "a program listens there"),
+                (kept, "kept for Calvinverse itself"),
+            ):
+                environment = made(cluster, changes={"to = 8000": f"static = {port}\n        to     = 8000"})
+                try:
+                    with pytest.raises(StepFailed, match=f"Port {port} of the node is .*{said}"):
+                        environment.apply()
+                finally:
+                    environment.destroy()
+            with socket.create_connection(("127.0.0.1", listener), timeout=20):
+                pass
+        finally:
+            (guard / "reserved.json").write_text(before)
+
+
+def test_a_job_gets_a_port_of_its_choice_that_is_nobodys(cluster: Cluster) -> None:
+    """Such as a database for a demonstration; and gets it again when it is changed."""
+    port = cluster.agents.site.ports.last_dynamic - 2
+    environment = made(cluster, changes={"to = 8000": f"static = {port}\n        to     = 8000"})
+    try:
+        environment.apply()
+        assert address(environment.owner, cluster) == f"127.0.0.1:{port}"
+        text = environment.bundle.files["app.hcl"].decode().replace("memory = 96", "memory = 97")
+        files = {name: content.decode() for name, content in environment.bundle.files.items()}
+        environment.bundle = folder(WEB, {**files, "app.hcl": text})
+        environment.apply()
+        assert address(environment.owner, cluster) == f"127.0.0.1:{port}"
+        assert httpx2.head(f"http://127.0.0.1:{port}/", timeout=20, trust_env=False).status_code == 200
     finally:
         environment.destroy()
 

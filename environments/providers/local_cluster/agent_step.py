@@ -53,7 +53,13 @@ class AgentHost(Protocol):
     """What this step needs of the machine."""
 
     def start(
-        self, agent: str, owner: str, binaries: Mapping[str, str], ports: Mapping[str, Any], infra_image: str
+        self,
+        agent: str,
+        owner: str,
+        binaries: Mapping[str, str],
+        ports: Mapping[str, Any],
+        infra_image: str,
+        reserved_ports: Sequence[int],
     ) -> RunningAgent:
         """Starts the agent and waits until it can be used. Idempotent.
 
@@ -79,7 +85,8 @@ class AgentLocalOptions(Options):
 
     `binaries` has the paths of `consul`, `bao` and `nomad`; those on the PATH otherwise. `ports` has those that differ
     from the makers' own. `infra_image` is the image, by its content, that holds the networks of groups of jobs;
-    without it Nomad gives groups no networks of their own.
+    without it Nomad gives groups no networks of their own. `reserved_ports` are ports of the node that Nomad gives to
+    no job with a network of its own, also while nobody listens there.
     """
 
     agent: AgentName
@@ -89,6 +96,7 @@ class AgentLocalOptions(Options):
     binaries: dict[str, str] = Field(default_factory=dict)
     ports: dict[str, int | str] = Field(default_factory=dict)
     infra_image: str = ""
+    reserved_ports: list[int] = Field(default_factory=list)
 
 
 class AgentLocal(OwnThingsOnly):
@@ -125,7 +133,12 @@ class AgentLocal(OwnThingsOnly):
         else:
             self._find(options.agent, context.owner)
             agent = self._host.start(
-                options.agent, context.owner.id, options.binaries, options.ports, options.infra_image
+                options.agent,
+                context.owner.id,
+                options.binaries,
+                options.ports,
+                options.infra_image,
+                options.reserved_ports,
             )
             run.log(f"{options.agent} {agent.version} runs at {agent.address}")
             if agent.warning:

@@ -510,7 +510,13 @@ class Host:
         return self.found
 
     def start(
-        self, agent: str, owner: str, binaries: Mapping[str, str], ports: Mapping[str, Any], infra_image: str
+        self,
+        agent: str,
+        owner: str,
+        binaries: Mapping[str, str],
+        ports: Mapping[str, Any],
+        infra_image: str,
+        reserved_ports: Sequence[int],
     ) -> RunningAgent:
         self.found = FoundAgent(owner, "process 1")
         return RunningAgent("http://127.0.0.1:1", "1.0", warning=self.warning)

@@ -38,10 +38,16 @@ class LocalCluster:
         self._state = state.absolute()
 
     def start(
-        self, agent: str, owner: str, binaries: Mapping[str, str], ports: Mapping[str, Any], infra_image: str
+        self,
+        agent: str,
+        owner: str,
+        binaries: Mapping[str, str],
+        ports: Mapping[str, Any],
+        infra_image: str,
+        reserved_ports: Sequence[int],
     ) -> RunningAgent:
         """Brings the agent up. Raises `PortTaken`, `MachineError`, `BackendError`."""
-        agents = self._agents(binaries, ports, infra_image)
+        agents = self._agents(binaries, ports, infra_image, reserved_ports)
         started = agents.agent(agent)
         started.claim(owner)
         stop_service_of_plain_agents(agents.nomad)
@@ -137,7 +143,13 @@ class LocalCluster:
     def _ours(self) -> list[Part]:
         return [part for agent, part in _PARTS.items() if self.find(agent) is not None]
 
-    def _agents(self, binaries: Mapping[str, str], ports: Mapping[str, Any], infra_image: str = "") -> LocalAgents:
+    def _agents(
+        self,
+        binaries: Mapping[str, str],
+        ports: Mapping[str, Any],
+        infra_image: str = "",
+        reserved_ports: Sequence[int] = (),
+    ) -> LocalAgents:
         paths = {name: Path(path) for name, path in binaries.items() if name in BINARIES}
         for name in BINARIES:
             if name not in paths and (found := shutil.which(name)):
@@ -147,7 +159,7 @@ class LocalCluster:
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             raise InvalidInput(f"The ports don't fit: {'.'.join(map(str, fault['loc']))}: {fault['msg']}.") from error
-        return LocalAgents(self._state, paths, chosen, infra_image)
+        return LocalAgents(self._state, paths, chosen, infra_image, reserved_ports=reserved_ports)
 
 
 def _require_safe(part: Part, address: str) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -36,8 +36,8 @@ class LocalAgents:
     `binaries` has the paths of `consul`, `bao` and `nomad`; what is missing can't be started. `ports` counts when the
     folder is new; later, None or the same. `infra_image` is what holds the network of a group in bridge mode, by its
     content; without it no group gets one. `certificate_life`: how long a certificate of an agent is valid; it is
-    renewed when two thirds of that are over. Making this object writes nothing but the values chosen for a new cluster
-    (0600).
+    renewed when two thirds of that are over. `reserved_ports`: see `Site`. Making this object writes nothing but the
+    values chosen for a new cluster (0600).
     """
 
     def __init__(
@@ -47,6 +47,8 @@ class LocalAgents:
         ports: Ports | None = None,
         infra_image: str = "",
         certificate_life: timedelta = CERTIFICATE_LIFE,
+        *,
+        reserved_ports: Iterable[int] = (),
     ) -> None:
         state = state.absolute()
         private_folder(state)
@@ -56,6 +58,7 @@ class LocalAgents:
             choose(state, ports),
             infra_image,
             certificate_life,
+            frozenset(reserved_ports),
         )
         programs: dict[str, Program] = {}
         supervisor = Supervisor(self.site.folder / "supervisor", programs, agents_environment(self.site.folder))

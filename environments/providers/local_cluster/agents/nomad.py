@@ -12,6 +12,7 @@ from environments.domain.errors import BackendDenied, BackendError, BackendUnava
 from environments.domain.names import SERVICE_VOLUMES
 from environments.private_files import private_folder, write_if_changed
 from environments.providers.backend.calls import Caller, Part
+from environments.providers.local_cluster import port_guard
 from environments.providers.local_cluster.agents import engine, isolating, leftovers, networks, nomad_start
 from environments.providers.local_cluster.agents.agent import Agent
 from environments.providers.local_cluster.agents.consul import ConsulAgent
@@ -81,6 +82,7 @@ class NomadAgent(Agent):
             before = self._subnet_file.read_text().strip() if self._subnet_file.exists() else ""
             write_if_changed(self._subnet_file, networks.claim(self.data, before) + "\n")
             self.isolation.switch_on(Network(self.bridge, dns=self._dns_server()), plugins)
+            port_guard.install(self._port_guard, plugins, self.site.reserved_ports | self.site.ports.of_parts())
         else:
             private_folder(self._no_plugins)
         return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
@@ -109,6 +111,11 @@ class NomadAgent(Agent):
         """An empty folder: without plugins Nomad places no group in bridge mode."""
         return self.folder / "no-plugins"
 
+    @property
+    def _port_guard(self) -> Path:
+        """The plugin that refuses ports of the node that are somebody's."""
+        return self.folder / "ports"
+
     def _plugins(self) -> Path | None:
         """The CNI plugins; None if no group can have a network of its own."""
         return plugin_folder() if self.site.infra_image else None
@@ -128,7 +135,7 @@ class NomadAgent(Agent):
         if plugins is None:
             return {"cni_path": str(self._no_plugins)}
         return {
-            "cni_path": self.isolation.plugin_path(plugins),
+            "cni_path": f"{self._port_guard / 'cni'}:{self.isolation.plugin_path(plugins)}",
             "bridge_network_name": self.bridge,
             "bridge_network_subnet": self._subnet_file.read_text().strip(),
         }
@@ -187,7 +194,7 @@ class NomadAgent(Agent):
                 "cgroup_parent": self.cgroup,
                 "min_dynamic_port": ports.first_dynamic,
                 "max_dynamic_port": ports.last_dynamic,
-                # CNI leads a static port of the node's loopback to its job, also where somebody else listens.
+                # Such a job isn't placed; `port_guard` refuses what else is somebody's.
                 "reserved": {"reserved_ports": ",".join(map(str, sorted(ports.of_parts())))},
                 "options": {"fingerprint.denylist": _CLOUDS, "driver.allowlist": "docker"},
                 "template": {

@@ -60,6 +60,8 @@ class Site:
     infra_image: str = ""
     """By its content: what Nomad runs to hold the network of a group. Empty: no group has a network of its own."""
     certificate_life: timedelta = CERTIFICATE_LIFE
+    reserved_ports: frozenset[int] = frozenset()
+    """Ports of the node that no job with a network of its own gets, besides those of the agents."""
 
     @property
     def ports(self) -> Ports:
