@@ -61,10 +61,16 @@ def test_no_token_of_the_service_is_in_its_environment(report: Any) -> None:
         'cap_add = ["sys_admin"]',
         'network_mode = "host"',
         'network_mode = "container:${NOMAD_ALLOC_ID}"',
+        'devices = [{ host_path = "/dev/kmsg" }]',
+        'security_opt = ["seccomp=unconfined"]',
+        'sysctl = { "net.ipv4.conf.eth0.proxy_arp" = "1" }',
+        'mount {\ntype = "volume"\nsource = "everybody"\ntarget = "/h"\n}',
+        'logging {\ntype = "syslog"\nconfig {\nsyslog-address = "tcp://127.0.0.1:8400"\n}\n}',
+        'ulimit {\nrtprio = "99"\n}',
     ],
 )
 def test_a_job_gets_no_way_out_of_its_container(target: Target, admin: Person, mallory: Person, way: str) -> None:
-    """An admin's template may ask; the node refuses."""
+    """An admin's template may ask; the service or the node refuses."""
     files = bundle(CASES / "echo", {'name = "attack-echo"': 'name = "attack-out"'})
     text = base64.b64decode(files["app.nomad.hcl"]).decode()
     files["app.nomad.hcl"] = base64.b64encode(

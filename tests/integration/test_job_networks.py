@@ -72,7 +72,9 @@ def test_no_job_gets_the_port_of_a_program_that_listens_or_one_that_is_kept(clus
                 (everywhere.getsockname()[1], "a program listens there"),
                 (kept, "kept for Calvinverse itself"),
             ):
-                environment = made(cluster, changes={"to = 8000": f"static = {port}\n        to     = 8000"})
+                once = 'group "app" {\n    reschedule {\n      attempts  = 0\n      unlimited = false\n    }'
+                asked = f"static = {port}\n        to     = 8000"
+                environment = made(cluster, changes={"to = 8000": asked, 'group "app" {': once})
                 try:
                     with pytest.raises(StepFailed, match=f"Port {port} of the node is .*{said}"):
                         environment.apply()

@@ -113,8 +113,10 @@ def _address(text: str) -> IPv4Address | IPv6Address:
 
 
 def _asked(mapping: Any) -> Socket:
-    address = IPv4Address(mapping.get("hostIP") or "0.0.0.0")  # noqa: S104 - what CNI means by none
-    return str(mapping.get("protocol") or "tcp").lower(), address, int(mapping["hostPort"])
+    """CNI writes `hostPort`, Nomad writes `HostPort`: the plugin that reads it, in Go, makes no difference."""
+    found = {str(name).lower(): value for name, value in mapping.items()}
+    address = IPv4Address(found.get("hostip") or "0.0.0.0")  # noqa: S104 - what CNI means by none
+    return str(found.get("protocol") or "tcp").lower(), address, int(found["hostport"])
 
 
 def _overlap(asked: IPv4Address | IPv6Address, listener: IPv4Address | IPv6Address) -> bool:

@@ -24,6 +24,11 @@ def asked(port: int, host: str | None = "127.0.0.1", protocol: str = "tcp") -> d
     return {"cniVersion": "1.0.0", "runtimeConfig": {"portMappings": [mapping]}}
 
 
+def as_nomad_writes(config: dict[str, Any]) -> dict[str, Any]:
+    (mapping,) = config["runtimeConfig"]["portMappings"]
+    return {"runtimeConfig": {"portMappings": [{name[0].upper() + name[1:]: found for name, found in mapping.items()}]}}
+
+
 def looked(config: Any, *views: Iterable[Socket], reserved: Iterable[int] = ()) -> int:
     """How often it looks, if each look sees the next view, the last one again and again, and lasts a second."""
     looks: list[Iterable[Socket]] = []
@@ -52,6 +57,7 @@ LOOPBACK, ANY, OTHER = IPv4Address("127.0.0.1"), IPv4Address("0.0.0.0"), IPv4Add
         (asked(5432, None), ("tcp", OTHER, 5432), True),
         (asked(5432, "0.0.0.0"), ("tcp", OTHER, 5432), True),  # noqa: S104
         (asked(53, protocol="UDP"), ("udp", LOOPBACK, 53), True),
+        (as_nomad_writes(asked(5432)), ("tcp", LOOPBACK, 5432), True),
         (asked(5432), ("tcp", LOOPBACK, 5433), False),
         (asked(5432), ("udp", LOOPBACK, 5432), False),
         (asked(5432), ("tcp", OTHER, 5432), False),
