@@ -53,7 +53,7 @@ def test_no_job_gets_a_port_of_a_part(cluster: Cluster) -> None:
     environment = made(cluster, changes={"to = 8000": f"static = {port}\n        to     = 8000"})
     try:
         with pytest.raises(StepFailed, match="reserved port collision"):
-            environment.apply()
+            environment.apply(limit=5)
     finally:
         environment.destroy()
 
