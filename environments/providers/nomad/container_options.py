@@ -54,9 +54,7 @@ _LOGS = frozenset({"", "json-file", "local", "none"})
 
 _LOG_KEYS = frozenset({"type", "driver", "config"})
 _RUNTIMES = frozenset({"runc"})
-_MOUNT_KEYS = _words("type target source readonly bind_options tmpfs_options")
-_MOUNT_MODES = frozenset({"", "ro", "rw", "z", "Z"})
-_PROPAGATION = frozenset({"", "private", "rprivate", "slave", "rslave"})
+_MOUNT_KEYS = _words("type target readonly tmpfs_options")
 _NOTHING: tuple[Any, ...] = (None, "", False, "false", [], {})
 
 _REMEDY = 'only jobs of templates with network = "host" or host_volumes may, which admins alone make environments of'
@@ -174,35 +172,15 @@ def _priority(value: Any) -> Iterator[str]:
 
 def _mounts(value: Any) -> Iterator[str]:
     for table in _tables(value):
-        kind = table.get("type")
-        if kind not in ("bind", "tmpfs"):
-            # A volume of Docker belongs to no environment, and its driver's options may name a folder of the node.
+        if (kind := table.get("type")) != "tmpfs":
+            # A volume of Docker belongs to no environment, and its driver's options may name a folder of the node. What
+            # is bound is looked up on the node when the task starts: also by a link that the task has put there before.
             yield str(kind or "volume")
-        elif strange := sorted(str(name) for name in table if name not in _MOUNT_KEYS):
-            yield strange[0]
-        elif kind == "bind" and not _is_own(table.get("source")):
-            yield str(table.get("source"))
-        for options in _tables(table.get("bind_options") or []):
-            if str(options.get("propagation") or "") not in _PROPAGATION:
-                yield str(options["propagation"])
+        else:
+            yield from sorted(str(name) for name in table if name not in _MOUNT_KEYS)
 
 
-def _volumes(value: Any) -> Iterator[str]:
-    for text in _texts(value):
-        source, _, rest = text.partition(":")
-        modes = rest.partition(":")[2].split(",")
-        if not rest or not _is_own(source) or not _MOUNT_MODES.issuperset(modes):
-            yield text
-
-
-def _is_own(source: Any) -> bool:
-    """Whether a path is relative and stays in the folder of the task, without what Nomad would interpolate."""
-    if not isinstance(source, str) or not source or source.startswith(("/", "~")) or "${" in source or "\\" in source:
-        return False
-    return ".." not in source.split("/")
-
-
-_REFUSED = _words("privileged devices load volume_driver network_aliases ipv4_address ipv6_address mac_address")
+_REFUSED = _words("privileged devices load volumes volume_driver network_aliases ipv4_address ipv6_address mac_address")
 """Options that have no value that concerns the container alone."""
 
 _CHECKS: Mapping[str, Callable[[Any], Iterator[str]]] = {
@@ -215,6 +193,5 @@ _CHECKS: Mapping[str, Callable[[Any], Iterator[str]]] = {
     "security_opt": _among(_SECURITY),
     "sysctl": _named(_SYSCTL.fullmatch),
     "ulimit": _named(_ULIMITS.__contains__),
-    "volumes": _volumes,
 }
 """Options of which some values concern the container alone: what of a value doesn't."""
