@@ -62,6 +62,23 @@ class Settings(BaseModel):
         "", description="Domain below which the edge serves entry points of environments; default: there are none"
     )
     entry_port: int = Field(443, ge=1, le=65535, description="Port on which the edge serves them, for addresses")
+    external_address: str = Field(
+        "",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+/?)?$",
+        description="Address by which people reach the service, such as `https://calvinverse.example.net`: links in "
+        "warnings begin with it; default: warnings have no links",
+    )
+    warning_channels: Path | None = Field(
+        None,
+        description="File (TOML) with the channels that deliver warnings, and their secrets; read again when it "
+        "changes; default: warnings are events alone",
+    )
+    warning_grace: Duration = Field(
+        timedelta(minutes=30),
+        le=timedelta(days=1),
+        description="How long an environment waits for the delivery of its last warning before it is destroyed; at "
+        "most `1d`",
+    )
     connections: Path | None = Field(
         None, description="File with the addresses of Consul, OpenBao and Nomad; default: in the state folder"
     )

@@ -6,6 +6,7 @@ WHAT: dict[TimedAction, str] = {
     TimedAction.DESTROY: "is destroyed",
     TimedAction.STOP: "is stopped",
     TimedAction.START: "is started",
+    TimedAction.WARN: "its owner is warned",
 }
 
 
@@ -17,7 +18,7 @@ def reason(because: Because) -> str:
         case Source.PERSON:
             return f"{because.by} set this deadline"
         case Source.TEMPLATE:
-            return f"rule {because.rule!r} of {because.place}"
+            return f"rule {because.rule!r} of {because.place}" if because.rule else because.place
         case Source.ENVIRONMENT:
             return f"rule {because.rule!r}, set by {because.by}"
         case Source.MAXIMUM:
@@ -26,5 +27,7 @@ def reason(because: Because) -> str:
             return f"the pin of {because.by} ends"
         case Source.OWNER_POLICY | Source.TEMPLATE_POLICY:
             return f"rule {because.rule!r} of the policy {because.place}"
+        case Source.DEFAULT:
+            return "a tenth of the time before, at most an hour"
         case Source.UNKNOWN:
             return "set before the service recorded why"

@@ -39,6 +39,7 @@ LANES: dict[str, tuple[str, ...]] = {
         "integration/test_second_machine.py",
         "integration/test_toolchain.py",
         "integration/test_toolchain_bootstrap.py",
+        "integration/test_warnings_delivered.py",
         "integration/test_workers.py",
     ),
     "contract": ("contract", "fuzz"),

@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Button, Input, Static
 
-from environments.domain.deadline import check_deadline, later, parse_duration, warn_at
+from environments.domain.deadline import check_deadline, later, parse_duration
 from environments.domain.errors import CalvinverseError
 from environments.moments import countdown, in_zone
 from environments.wire.environments import EnvironmentView, ExtendRequest
@@ -74,15 +74,11 @@ class DeadlineDialog(Dialog):
                 self.complain(error)
             else:
                 self._request = request
-                warned = max(warn_at(view.created_at, deadline), now)
                 outcome.update(
                     Content.assemble(
                         ("It will be destroyed ", "$faint"),
                         (clock.moment(deadline), "bold"),
-                        f", in {countdown(deadline - now)}, with everything that belongs to it.\n",
-                        ("Its owner will be warned ", "$faint"),
-                        clock.moment(warned),
-                        (".", "$faint"),
+                        f", in {countdown(deadline - now)}, with everything that belongs to it.",
                     )
                 )
         self.query_one("#go", Button).disabled = self._request is None

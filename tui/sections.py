@@ -142,7 +142,9 @@ def deadline(view: EnvironmentView, clock: Clock) -> Line:
     left = view.deadline - now
     mark = (f"{WARNING} soon  ", "bold $warning") if view.warned else ("", "")
     when = f", in {countdown(left)}" if left.total_seconds() > 0 else ", due now"
-    return [("expires ", "$faint"), mark, (clock.moment(view.deadline), "bold"), (when, "")]
+    failing = dict.fromkeys(one.channel for one in view.warnings if one.fault and one.next_try is not None)
+    untold = (f"  warning by {' and '.join(failing)} not delivered" if failing else "", "$warning")
+    return [("expires ", "$faint"), mark, (clock.moment(view.deadline), "bold"), (when, ""), untold]
 
 
 def outputs(

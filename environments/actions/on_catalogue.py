@@ -147,6 +147,20 @@ CATALOGUE_ACTIONS: tuple[Action, ...] = (
         command=("worker", "list"),
     ),
     Action(
+        id="warning.channels",
+        title="Show channels of warnings",
+        help="Show the channels that deliver warnings, what they haven't delivered yet, and why.",
+        risk=Risk.READ,
+        command=("warning", "channels"),
+    ),
+    Action(
+        id="warning.test",
+        title="Test channels of warnings",
+        help="Send a test warning by each channel, and show what became of it.",
+        risk=Risk.CHANGE,
+        command=("warning", "test"),
+    ),
+    Action(
         id="service.ca",
         title="Print the CA",
         help="Print the certificate of the authority that signs environments' certificates.",

@@ -24,6 +24,7 @@ from environments.api.routes.drift import drift_routes
 from environments.api.routes.edge import edge_routes
 from environments.api.routes.environments import environment_routes
 from environments.api.routes.events import event_routes
+from environments.api.routes.extend_link import extend_link_routes
 from environments.api.routes.images import image_routes
 from environments.api.routes.module_states import module_state_routes
 from environments.api.routes.plans import plan_routes
@@ -31,6 +32,7 @@ from environments.api.routes.recovery import recovery_routes
 from environments.api.routes.system import system_routes
 from environments.api.routes.templates import template_routes
 from environments.api.routes.tokens import token_routes
+from environments.api.routes.warnings import warning_routes
 from environments.api.routes.workers import worker_routes
 from environments.api.shapes import describe
 from environments.api.streams import Hub
@@ -46,7 +48,7 @@ def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
     """
     backend_calls = BackendCalls()
     hub = Hub(service.reading, service.feed, service.access)
-    metrics = Metrics(service.reading, service.version)
+    metrics = Metrics(service.reading, service.warnings, service.version)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -89,6 +91,8 @@ def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
         image_routes(service),
         token_routes(service),
         worker_routes(service),
+        warning_routes(service, backend_calls),
+        extend_link_routes(service.extend_links),
         module_state_routes(service.module_states),
         edge_routes(service.edge_routes),
         system_routes(service, metrics, backend_calls),

@@ -21,14 +21,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from environments.api.clients import EdgeSecret, Refusals, beyond, client_of
 from environments.api.concurrency import OwnerLimiter
 from environments.api.problems import problem_response, unforeseen
-from environments.api.routes import edge, module_states
+from environments.api.routes import edge, extend_link, module_states
 from environments.domain.errors import CalvinverseError, TooManyRequests, Unauthenticated
 from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.module_states import ModuleStates
 
-OPEN_PATHS = frozenset({"/self/liveness", "/self/readiness"})
-"""What answers without a token: what a supervisor asks."""
+OPEN_PATHS = frozenset({"/self/liveness", "/self/readiness", extend_link.PATH})
+"""What answers without a token: what a supervisor asks, and links, which bring a signature of their own."""
 
 EACH_AT_ONCE = 16
 """Requests of one owner that go on side by side."""

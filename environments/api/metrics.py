@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: requests by route, environments by state, deployments by kind and state."""
+"""Metrics for Prometheus: requests by route, environments by state, deployments by kind and state, warnings."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 
 from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State
 from environments.service.reading import Reading
+from environments.service.warnings import Warnings
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -22,7 +23,7 @@ OTHER = "other"
 class Metrics:
     """The metrics of one service, in a registry of their own."""
 
-    def __init__(self, reading: Reading, version: str) -> None:
+    def __init__(self, reading: Reading, warnings: Warnings, version: str) -> None:
         self._registry = CollectorRegistry(auto_describe=True)
         self._requests = Counter(
             "calvinverse_requests", "Requests by route.", ("method", "route", "status"), registry=self._registry
@@ -37,7 +38,7 @@ class Metrics:
         self.streams = Gauge("calvinverse_event_streams", "Open streams of events.", registry=self._registry)
         info = Gauge("calvinverse_info", "The version that runs.", ("version",), registry=self._registry)
         info.labels(version).set(1)
-        self._registry.register(_Counts(reading))
+        self._registry.register(_Counts(reading, warnings))
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts a request. `route` is the template of the route: a path would create a series for each name."""
@@ -53,8 +54,9 @@ class Metrics:
 class _Counts(Collector):
     """Counts read from the database at each scrape, so they are right after a restart. Empty states are 0."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, warnings: Warnings) -> None:
         self._reading = reading
+        self._warnings = warnings
 
     def collect(self) -> Iterator[Metric]:
         by_state, by_kind = self._reading.counts()
@@ -69,6 +71,17 @@ class _Counts(Collector):
             for outcome in DeploymentState:
                 deployments.add_metric((kind.value, outcome.value), by_kind.get((kind, outcome), 0))
         yield deployments
+        waiting = GaugeMetricFamily(
+            "calvinverse_warnings_waiting", "Warnings that aren't delivered yet, by channel.", labels=("channel",)
+        )
+        failing = GaugeMetricFamily(
+            "calvinverse_warnings_failing", "Those of them that have failed at least once.", labels=("channel",)
+        )
+        for channel, count in self._warnings.counts().items():
+            waiting.add_metric((channel,), count.waiting)
+            failing.add_metric((channel,), count.failing)
+        yield waiting
+        yield failing
 
     def describe(self) -> Iterator[Metric]:
         """No metrics: registering must not read the database."""

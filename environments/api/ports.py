@@ -5,6 +5,7 @@ from typing import Protocol
 from environments.service.access import Access
 from environments.service.catalogue import Catalogue
 from environments.service.drift import Drifting
+from environments.service.extend_links import ExtendLinks
 from environments.service.feed import Feed
 from environments.service.images import Images
 from environments.service.module_states import ModuleStates
@@ -14,6 +15,7 @@ from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.sources import Sources
+from environments.service.warnings import Warnings
 from environments.steps.entry_points import RouteSource
 
 
@@ -42,6 +44,10 @@ class Service(Protocol):
     def module_states(self) -> ModuleStates: ...
     @property
     def queueing(self) -> Queueing: ...
+    @property
+    def warnings(self) -> Warnings: ...
+    @property
+    def extend_links(self) -> ExtendLinks: ...
     @property
     def feed(self) -> Feed: ...
     @property

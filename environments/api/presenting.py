@@ -23,8 +23,10 @@ from environments.service.records import (
 )
 from environments.service.storage.templates import PublishedImage
 from environments.service.storage.tokens import TokenRecord
+from environments.service.storage.warnings import QueuedWarning
 from environments.service.timing import Due
-from environments.wire import deployments, environments, images, plans, system, templates, tokens
+from environments.service.warnings import ChannelStatus, TestDelivery
+from environments.wire import deployments, environments, images, plans, system, templates, tokens, warnings
 
 _SAME = set(environments.EnvironmentView.model_fields) & set(Environment.model_fields) - {"outputs", "degraded"}
 _RESOURCE = set(environments.ResourceView.model_fields)
@@ -54,7 +56,10 @@ def explanation(record: Environment, found: Sequence[Due]) -> environments.Expla
 
 
 def environment(
-    record: Environment, newest: Journaled | None = None, entry_points: Sequence[EntryPointAddress] = ()
+    record: Environment,
+    newest: Journaled | None = None,
+    entry_points: Sequence[EntryPointAddress] = (),
+    warned: Sequence[QueuedWarning] = (),
 ) -> environments.EnvironmentView:
     """An environment as people see it: secrets masked."""
     return environments.EnvironmentView(
@@ -64,6 +69,10 @@ def environment(
         degraded=record.degraded if record.state is State.READY else (),
         entry_points=tuple(environments.EntryPointView(**vars(found)) for found in entry_points),
         deployment=None if newest is None else deployment(newest),
+        warnings=tuple(
+            warnings.WarningView(**{name: getattr(one, name) for name in warnings.WarningView.model_fields})
+            for one in warned
+        ),
     )
 
 
@@ -76,7 +85,7 @@ def mirrored(view: environments.EnvironmentView) -> Environment:
 
 def environment_details(found: EnvironmentDetails) -> environments.EnvironmentView:
     """An environment with its newest deployment and its entry points."""
-    return environment(found.environment, found.newest, found.entry_points)
+    return environment(found.environment, found.newest, found.entry_points, found.warnings)
 
 
 def outputs(found: dict[str, Output]) -> dict[str, environments.OutputView]:
@@ -190,6 +199,27 @@ def token(record: TokenRecord) -> tokens.TokenView:
 def new_token(found: NewToken) -> tokens.NewToken:
     """A token just made, with its secret."""
     return tokens.NewToken(token=token(found.token), secret=found.secret)
+
+
+def channels(found: Sequence[ChannelStatus], fault: str) -> warnings.ChannelsView:
+    """The channels of warnings."""
+    views = (
+        warnings.ChannelView(
+            channel=one.channel.value,
+            configured=one.configured,
+            waiting=one.count.waiting,
+            failing=one.count.failing,
+            fault=one.fault,
+        )
+        for one in found
+    )
+    return warnings.ChannelsView(channels=tuple(views), fault=fault)
+
+
+def test_delivery(found: TestDelivery) -> warnings.TestDeliveryView:
+    """What became of a test warning."""
+    target = found.target
+    return warnings.TestDeliveryView(channel=target.channel.value, recipient=target.recipient, fault=found.fault)
 
 
 def info(found: ServiceInfo) -> system.Info:

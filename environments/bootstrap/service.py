@@ -22,8 +22,10 @@ from environments.engine.observe import BackendObserver
 from environments.engine.periodic_observation import PeriodicObservation
 from environments.engine.plan import BackendPlanner
 from environments.engine.scheduler import Retention, Scheduler
+from environments.engine.warning_sender import WarningSender
 from environments.engine.worker import Worker
 from environments.providers.backend.health import BackendHealth
+from environments.providers.channels.configured import ConfiguredChannels
 from environments.providers.consul.feed import ConsulFeed
 from environments.providers.edge.instances import HealthyInstances
 from environments.providers.edge.signing import EdgeCertificates
@@ -35,8 +37,10 @@ from environments.providers.vault.revealing import Revealing
 from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
+from environments.service.channels import NoChannels
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
+from environments.service.extend_links import KEY_LABEL, ExtendLinks
 from environments.service.feed import Feed
 from environments.service.images import Images
 from environments.service.module_access import SECRET_LABEL
@@ -47,6 +51,7 @@ from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.sources import Sources
+from environments.service.warnings import Warnings
 from environments.settings import Settings
 from environments.steps.registry import why_not_again
 from environments.stores.database import Database, open_database
@@ -75,12 +80,15 @@ class Service:
     recovery: Recovery
     drifting: Drifting
     queueing: Queueing
+    warnings: Warnings
+    extend_links: ExtendLinks
     module_states: ModuleStates
     state_server: StateServer
     checks: CheckPool
     feed: Feed
     worker: Worker
     scheduler: Scheduler
+    warning_sender: WarningSender
     observation: PeriodicObservation
     cluster_follower: ClusterFollower
     degradation: DegradationDetector
@@ -99,6 +107,7 @@ class Service:
         if self.works:
             self.worker.start()
             self.scheduler.start()
+            self.warning_sender.start()
             self.observation.start()
             self.degradation.start()
             self.cluster_follower.start()
@@ -110,6 +119,7 @@ class Service:
             self.cluster_follower.stop()
             self.degradation.stop()
             self.observation.stop()
+            self.warning_sender.stop()
             self.scheduler.stop()
             self.worker.stop()
         self.checks.stop()
@@ -146,7 +156,11 @@ def build(settings: Settings) -> Service:
     requests = Requests(database, sealer, now, new_id, checks, again)
     catalogue = Catalogue(database, checks, now, NomadJudge(shared.nomad))
     retention = Retention(settings.keep_logs, settings.keep_events, settings.keep_ended)
-    scheduler = Scheduler(database, requests, now, retention, database.leadership())
+    channels = NoChannels() if settings.warning_channels is None else ConfiguredChannels(settings.warning_channels)
+    link_key = partial(sealer.derive, KEY_LABEL)
+    extend_links = ExtendLinks(database, link_key, now, settings.external_address, settings.warning_grace)
+    warnings = Warnings(database, now, new_id, channels, extend_links.make, settings.warning_grace)
+    scheduler = Scheduler(database, requests, warnings, now, retention, database.leadership())
     cluster_follower = ClusterFollower(NomadFeed(connections), ConsulFeed(connections), scheduler.leads)
     degradation = DegradationDetector(database, JOB_KIND, shared.words, now, cluster_follower.want)
     cluster_follower.subscribe(degradation)
@@ -178,6 +192,8 @@ def build(settings: Settings) -> Service:
         recovery=Recovery(database, now, new_id),
         drifting=drifting,
         queueing=Queueing(database, now),
+        warnings=warnings,
+        extend_links=extend_links,
         module_states=module_states,
         state_server=state_server,
         checks=checks,
@@ -194,6 +210,7 @@ def build(settings: Settings) -> Service:
             version=version,
         ),
         scheduler=scheduler,
+        warning_sender=WarningSender(warnings, scheduler.leads),
         observation=PeriodicObservation([drifting.observe_due, AbandonedObserver(database, tools, now).observe_due]),
         cluster_follower=cluster_follower,
         degradation=degradation,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, tzinfo
 
 from environments.cli.tables import pairs, section, table
+from environments.cli.warning_tables import warning_lines
 from environments.domain.environment import DegradedReason, Event, EventType, Failure
 from environments.domain.lifecycle import BUSY, ENDED, ENDED_DEPLOYMENTS, State
 from environments.moments import coarse, moment, taken, time_of_day
@@ -105,6 +106,8 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
         facts.append(("expires", f"{moment(view.deadline, zone)}, in {until(view.deadline, now)}"))
         if view.maximum_deadline is not None and not short:
             facts.append(("maximum", moment(view.maximum_deadline, zone)))
+        if view.warn_at is not None and not short:
+            facts.append(("next warning", moment(view.warn_at, zone)))
     if view.destroy_again_at is not None:
         facts.append(("tried again at", moment(view.destroy_again_at, zone)))
     if view.deployment is not None and is_being_cancelled(view.deployment):
@@ -119,6 +122,8 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
         if view.deployment is not None:
             yield from section(_deployment_title(view.deployment), _steps(view.deployment))
     if view.state not in ENDED:
+        if not short:
+            yield from section("Warnings", warning_lines(view.warnings, zone))
         yield from section("Entry points", entry_point_lines(view.entry_points))
         yield from section("Outputs", output_lines(view.outputs))
 

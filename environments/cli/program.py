@@ -37,6 +37,7 @@ from environments.cli.streams import open_closed
 from environments.cli.system import add_commands
 from environments.cli.templates import app as template_commands
 from environments.cli.tokens import app as token_commands
+from environments.cli.warnings import app as warning_commands
 from environments.cli.workers import app as worker_commands
 from environments.domain.errors import CalvinverseError, InvalidInput, MachineError
 from environments.domain.json_values import is_text
@@ -114,6 +115,7 @@ def build() -> typer.Typer:
     app.add_typer(token_commands, name="token")
     app.add_typer(context_commands, name="context")
     app.add_typer(worker_commands, name="worker")
+    app.add_typer(warning_commands, name="warning")
     add_commands(app)
     extend(app, TUI)
     add_serve(app)

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
 from environments.cli.extensions import find_module
 from environments.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from environments.client import Client
 
 
 class Finding(NamedTuple):
@@ -92,8 +95,27 @@ def _service(session: Session) -> Iterator[Finding]:
     if _minor(info.version) != _minor(own):
         hint = "Update the older of the two."
         yield Finding("version", "warn", f"The service is of version {info.version}, this command of {own}.", hint)
+    if info.role == "admin":
+        yield from _channels(client)
     for part, trouble in readiness.problems.items():
         yield Finding(part, "bad", trouble, "See `doit status`, and the log of that backend.")
+
+
+def _channels(client: "Client") -> Iterator[Finding]:
+    from environments.domain.errors import UnknownRoute
+
+    try:
+        found = client.warning_channels()
+    except UnknownRoute:  # an older service
+        return
+    if found.fault:
+        yield Finding("warnings", "bad", found.fault, "The service goes on with what it has read before.")
+    for one in found.channels:
+        if one.failing:
+            sentence = f"Warnings by {one.channel} aren't delivered ({one.failing} of {one.waiting}): {one.fault}."
+            yield Finding("warnings", "bad", sentence, "`calvinverse warning test` tries each channel.")
+        elif one.configured:
+            yield Finding("warnings", "ok", f"Warnings are delivered by {one.channel}.")
 
 
 def _minor(version: str) -> str:

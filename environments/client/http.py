@@ -29,6 +29,7 @@ from environments.wire.plans import PlanRequest, PlanView
 from environments.wire.system import Info, Readiness
 from environments.wire.templates import GitPushRequest, PushRequest, TemplateDeletionView, TemplateView, Validation
 from environments.wire.tokens import NewToken, TokenRequest, TokenView
+from environments.wire.warnings import ChannelsView, TestDeliveryView
 
 
 def connect(context: Context) -> "Client":
@@ -141,6 +142,15 @@ class Client(Connection):
     def why(self, deployment_id: str) -> PendingView:
         """Why a deployment waits, and its place in the queue."""
         return self._read(self._get(f"/v1/deployments/{_part(deployment_id)}/why"), PendingView)
+
+    def warning_channels(self) -> ChannelsView:
+        """The channels that deliver warnings (admins)."""
+        return self._read(self._get("/v1/warnings/channels"), ChannelsView)
+
+    def test_warnings(self) -> list[TestDeliveryView]:
+        """Sends a test warning by each channel (admins)."""
+        answer = self._send("POST", "/v1/warnings/test", seconds=OBSERVE_SECONDS)
+        return self._read(answer, list[TestDeliveryView])
 
     def workers(self) -> list[WorkerView]:
         """The known workers, newest first."""

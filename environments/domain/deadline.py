@@ -1,6 +1,7 @@
 """When an environment's time is over: durations, moments, limits, warnings and back-off. No clock in here."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from environments.domain.errors import InvalidLifetime
@@ -117,12 +118,38 @@ def check_deadline(deadline: datetime, *, now: datetime, created: datetime, maxi
 
 
 LONGEST_NOTICE = timedelta(hours=1)
-"""Nobody is warned earlier than this before a deadline."""
+"""Nobody is warned earlier than this before a deadline, unless the template says so."""
 
 
 def warn_at(created: datetime, deadline: datetime) -> datetime:
-    """When the owner is warned: a tenth of the lifetime before the deadline, at most an hour before it."""
-    return deadline - min(LONGEST_NOTICE, (deadline - created) / 10)
+    """When the owner is warned by default: a tenth of the lifetime before the deadline, at most an hour before it."""
+    return deadline - max(min(LONGEST_NOTICE, (deadline - created) / 10), timedelta(0))
+
+
+def warnings_before(deadline: datetime, created: datetime, notices: Sequence[timedelta] | None) -> list[datetime]:
+    """When the owner is warned of a deadline, in order: each of `notices` before it; None: by default."""
+    if notices is None:
+        return [warn_at(created, deadline)]
+    return sorted({deadline - notice for notice in notices})
+
+
+def next_warning(
+    deadline: datetime, created: datetime, notices: Sequence[timedelta] | None, *, since: datetime
+) -> datetime | None:
+    """When the owner is warned first of a deadline that was set at `since`; None: never.
+
+    A notice that is longer than the time that is left is dropped. If none fits, the owner is warned by default, as if
+    the environment had been created at `since`: nobody is warned at once of a lifetime that they have just chosen.
+    """
+    if notices is not None and not notices:
+        return None
+    later = (moment for moment in warnings_before(deadline, created, notices) if moment > since)
+    return next(later, warn_at(since, deadline))
+
+
+def send_again_after(attempts: int) -> timedelta:
+    """How long to wait after so many attempts to deliver a warning: 10 s, doubled each time, at most 5 minutes."""
+    return timedelta(seconds=min(300, 10 * 2 ** min(max(attempts, 1) - 1, 10)))
 
 
 def destroy_again_after(attempts: int) -> timedelta:

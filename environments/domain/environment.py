@@ -115,6 +115,9 @@ class Environment(_Record):
     """Rules of its template's version count from here; None: from its creation."""
     maximum_deadline: datetime | None = None
     warned: bool = False
+    """Whether its owner was warned of this deadline."""
+    warn_at: datetime | None = None
+    """When its owner is warned next; None: not any more, or never."""
     outputs: dict[str, Any] = Field(default_factory=dict)
     failure: Failure | None = None
     destroy_attempts: int = 0
@@ -228,6 +231,9 @@ class EventType(StrEnum):
     ENVIRONMENT_EXTENDED = "environment.extended"
     ENVIRONMENT_DEADLINE = "environment.deadline"
     ENVIRONMENT_WARNING = "environment.warning"
+    ENVIRONMENT_WARNING_DELIVERED = "environment.warning_delivered"
+    ENVIRONMENT_WARNING_FAILED = "environment.warning_failed"
+    ENVIRONMENT_WARNING_AWAITED = "environment.warning_awaited"
     ENVIRONMENT_AWAITING_PROMOTION = "environment.awaiting_promotion"
     ENVIRONMENT_DRIFT = "environment.drift"
     ENVIRONMENT_INCIDENT = "environment.incident"

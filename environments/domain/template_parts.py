@@ -44,6 +44,12 @@ Rule = Annotated[CalendarRule, BeforeValidator(_read_rule), PlainSerializer(str,
 MOST_RULES = 20
 """Rules of the calendar in one place."""
 
+MOST_WARNINGS = 5
+"""Warnings of one deadline."""
+
+LONGEST_EXTENSION = timedelta(days=1)
+"""The longest extension by a link that no template asks for."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,12 +58,21 @@ class _Part(BaseModel):
 class Lifetime(_Part):
     """How long environments of a template live; all empty: until somebody destroys them.
 
-    `destroy` are rules of the calendar: an environment is destroyed at the first moment of any of them.
+    `destroy` are rules of the calendar: an environment is destroyed at the first moment of any of them. `warn`: how
+    long before its deadline its owner is warned; None: once, see `warn_at`; empty: never. `extend`: how much longer it
+    lives when somebody uses the link in a warning; None: as long as `default`, at most a day.
     """
 
     default: Duration | None = None
     maximum: Duration | None = None
     destroy: tuple[Rule, ...] = Field(default=(), max_length=MOST_RULES)
+    warn: tuple[Duration, ...] | None = Field(default=None, max_length=MOST_WARNINGS)
+    extend: Duration | None = None
+
+    @property
+    def extension(self) -> timedelta:
+        """How much longer an environment lives when somebody uses the link in a warning."""
+        return self.extend or min(self.default or LONGEST_EXTENSION, LONGEST_EXTENSION)
 
 
 class OnFailure(StrEnum):

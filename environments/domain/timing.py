@@ -12,6 +12,7 @@ class TimedAction(StrEnum):
     DESTROY = "destroy"
     STOP = "stop"
     START = "start"
+    WARN = "warn"
 
 
 class Source(StrEnum):
@@ -25,6 +26,8 @@ class Source(StrEnum):
     TEMPLATE_POLICY = "template_policy"
     PIN = "pin"
     MAXIMUM = "maximum"
+    DEFAULT = "default"
+    """What holds where a template says nothing."""
     UNKNOWN = "unknown"
     """Decided by a version of the service that didn't record why."""
 

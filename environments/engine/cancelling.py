@@ -29,7 +29,7 @@ def end_cancelled(recorder: Recorder, asked: Cancelled) -> None:
             recorder.move(tx, State.FAILED, despite_cancel=True, failure=failure)
         else:
             environment = tx.environments.get(environment.id) or environment  # its deadline may have moved since
-            changes = reverted_columns(tx, environment, deployment)
+            changes = reverted_columns(tx, environment, deployment, recorder.clock())
             if changes:
                 tx.environments.change(environment.id, **changes)
                 tell_moved(tx, environment, recorder.clock(), f"{by} cancelled its {deployment.kind.value}", changes)

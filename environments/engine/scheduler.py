@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 import structlog
 
-from environments.domain.deadline import format_duration, warn_at
-from environments.domain.environment import EventType
 from environments.domain.errors import CalvinverseError
 from environments.service.leadership import Leadership
 from environments.service.requests import Requests
 from environments.service.storage.transaction import Storage
+from environments.service.warnings import Warnings
 
 _LONGEST_SLEEP = 1.0
 """Seconds; this also limits the effect of a jump of the machine's clock."""
@@ -41,12 +40,14 @@ class Scheduler:
         self,
         storage: Storage,
         requests: Requests,
+        warnings: Warnings,
         clock: Callable[[], datetime],
         retention: Retention,
         leadership: Leadership | None = None,
     ) -> None:
         self._storage = storage
         self._requests = requests
+        self._warnings = warnings
         self._clock = clock
         self._retention = retention
         self._leadership = leadership
@@ -70,40 +71,30 @@ class Scheduler:
         """Whether this process is the leader, as of the last check; doesn't ask the database."""
         return self._leads
 
-    def tick(self) -> None:
-        """Handles what is due now."""
-        for name in self._requests.destroy_due():
+    def tick(self) -> bool:
+        """Handles what is due now; whether there may be more."""
+        warned = self._warn()
+        destroyed = self._requests.destroy_due(self._warnings.grace)
+        for name in warned:
+            log.info("scheduler.warns", environment=name)
+        for name in destroyed:
             log.info("scheduler.destroys", environment=name)
-        self._warn()
         now = self._clock()
         if self._pruned_at is None or now - self._pruned_at >= _PRUNED_EVERY:
             self._pruned_at = now
             self._prune(now)
+        return bool(warned or destroyed)
 
-    def _warn(self) -> None:
-        now = self._clock()
-        with self._storage.read() as tx:
-            soon = [
-                environment
-                for environment in tx.environments.to_warn(now)
-                if environment.deadline and warn_at(environment.created_at, environment.deadline) <= now
-            ]
-        for environment in soon:
-            assert environment.deadline is not None
-            left = format_duration(environment.deadline - now)
-            with self._storage.write() as tx:
-                # it may have been extended or destroyed since it was read
-                found = tx.environments.get(environment.id)
-                if found is None or (found.deadline, found.state) != (environment.deadline, environment.state):
-                    continue
-                tx.environments.change(environment.id, warned=True)
-                tx.events.add(
-                    EventType.ENVIRONMENT_WARNING,
-                    environment.id,
-                    now,
-                    message=f"{environment.name} will be destroyed in {left}; `calvinverse env extend` postpones that",
-                    data={"deadline": environment.deadline.isoformat()},
-                )
+    def _warn(self) -> list[str]:
+        try:
+            warned = self._warnings.queue_due()
+            self._warnings.await_delivery()
+        except CalvinverseError:
+            raise
+        except Exception as error:  # no fault of warnings keeps an environment beyond their grace
+            log.error("scheduler.warning_fault", exc_info=error)
+            return []
+        return warned
 
     def _prune(self, now: datetime) -> None:
         logs_before, events_before = now - self._retention.logs, now - self._retention.events
@@ -125,11 +116,14 @@ class Scheduler:
                 sleep = _LONGEST_SLEEP
                 self._leads = self._leadership is None or self._leadership.is_leader()
                 if self._leads:
-                    self.tick()
+                    began = self._clock()
+                    more = self.tick()
                     with self._storage.read() as tx:
-                        due = tx.environments.next_moment()
+                        due = tx.environments.next_moment(began)
                     if due is not None:
                         sleep = (due - self._clock()).total_seconds()
+                    if more:
+                        sleep = 0.0
             except CalvinverseError as error:
                 self._leads = self._leadership is None
                 log.warning("scheduler.failed", reason=error.message)

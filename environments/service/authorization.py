@@ -42,6 +42,9 @@ ENGINE = Principal("calvinverse", "admin", "engine")
 CLOCK = Principal("clock", "admin", "clock")
 """Requests the destroy of environments whose deadline has passed."""
 
+LINK = Principal("extend link", "admin", "link")
+"""Extends environments for those who were sent a link."""
+
 
 class Action(StrEnum):
     """An action that needs authorization, `subject:action`."""
@@ -65,6 +68,8 @@ class Action(StrEnum):
     TEMPLATE_DELETE = "template:delete"
     IMAGE_PUBLISH = "image:publish"
     IMAGE_WITHDRAW = "image:withdraw"
+    WARNING_CHANNELS = "warning:channels"
+    WARNING_TEST = "warning:test"
 
 
 QUEUES = {
@@ -89,6 +94,9 @@ _FOR_ADMINS = {
     Action.IMAGE_PUBLISH: "Only an admin can publish and withdraw images, because everybody's environments run them.",
     Action.IMAGE_WITHDRAW: "Only an admin can publish and withdraw images, because everybody's environments run them.",
 }
+
+_CHANNELS = "Only an admin can see and test the channels of warnings: they name everybody's recipients."
+_FOR_ADMINS |= {Action.WARNING_CHANNELS: _CHANNELS, Action.WARNING_TEST: _CHANNELS}
 
 CHANGED_OUTSIDE = "`doit deploy`, on the machine that deployed it, changes and repairs it."
 REMOVED_OUTSIDE = "`doit undeploy`, on the machine that deployed it, removes it."

@@ -1,6 +1,7 @@
 """What a cancelled deployment leaves: its failure, and the environment as it was if the deployment had not begun."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from environments.domain.environment import Deployment, Environment, Failure
@@ -23,7 +24,9 @@ def cancellation_failure(deployment: Deployment, by: str, running: Sequence[str]
     )
 
 
-def reverted_columns(tx: Transaction, environment: Environment, deployment: Deployment) -> dict[str, Any]:
+def reverted_columns(
+    tx: Transaction, environment: Environment, deployment: Deployment, now: datetime
+) -> dict[str, Any]:
     """The columns that the request changed, with the values from before it (column → value).
 
     They are the values that the newest deployment that has begun was to apply. New secrets that wait for the deployment
@@ -38,7 +41,7 @@ def reverted_columns(tx: Transaction, environment: Environment, deployment: Depl
             template = bundle.template()
             changes |= {"bundle": before.bundle, "template_version": template.version}
             changes["network"] = environment.network_by(before.bundle, template.network)
-            changes |= timed(tx, environment, template, **changes, template_rules_from=before.requested_at)
+            changes |= timed(tx, environment, template, now, **changes, template_rules_from=before.requested_at)
     if before is not None and before.template and before.parameters != environment.parameters:
         changes["parameters"] = before.parameters
     if environment.state is State.READY:

@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 from environments.domain.calendar_rule import parse_rule
+from environments.domain.deadline import next_warning, warnings_before
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import InvalidLifetime, InvalidTemplate
 from environments.domain.template_parts import Template
@@ -28,18 +29,34 @@ def timing_of(tx: Transaction, environment: Environment, template: Template | No
     if environment.set_deadline is not None:
         because = environment.set_because or Because(source=Source.UNKNOWN)
         chosen = Due(environment.set_deadline, TimedAction.DESTROY, because)
-    return Timing(environment.rules_from or environment.created_at, chosen, environment.maximum_deadline, rules)
+    return Timing(
+        environment.rules_from or environment.created_at,
+        chosen,
+        environment.maximum_deadline,
+        rules,
+        warnings=_warnings(environment, template),
+    )
 
 
-def timed(tx: Transaction, environment: Environment, template: Template | None, **changes: Any) -> dict[str, Any]:
-    """The changes, and the deadline that follows from them, as columns of the environment.
+def timed(
+    tx: Transaction, environment: Environment, template: Template | None, now: datetime, **changes: Any
+) -> dict[str, Any]:
+    """The changes, and the deadline and warnings that follow from them, as columns of the environment.
 
     A deadline that moves is warned of again.
     """
     due = deadline(timing_of(tx, environment.model_copy(update=changes), template), _NO_HOLIDAYS)
     at, because = (None, None) if due is None else (due.at, due.because)
-    again: dict[str, Any] = {} if at == environment.deadline else {"warned": False}
-    return {**changes, "deadline": at, "deadline_because": because, **again}
+    warned = _warned(environment, template, at, now)
+    return {**changes, "deadline": at, "deadline_because": because, **warned}
+
+
+def warning_after(environment: Environment, template: Template | None, moment: datetime) -> datetime | None:
+    """When the owner is warned of the present deadline after a moment; None: not any more."""
+    if environment.deadline is None:
+        return None
+    planned = warnings_before(environment.deadline, environment.created_at, _notices(template))
+    return next((at for at in planned if at > moment), None)
 
 
 def next_moments(tx: Transaction, environment: Environment, now: datetime, count: int) -> list[Due]:
@@ -86,6 +103,42 @@ def new_rule(action: TimedAction, text: str, now: datetime, by: str) -> OwnRule:
     if (wrong := rule_fault(rule)) is not None:
         raise InvalidLifetime(f"The rule {text[:60]!r} can't be used: {wrong}.")
     return OwnRule(action=action, rule=str(rule), since=now, by=by)
+
+
+def _notices(template: Template | None) -> tuple[timedelta, ...] | None:
+    return None if template is None else template.lifetime.warn
+
+
+def _warned(environment: Environment, template: Template | None, at: datetime | None, now: datetime) -> dict[str, Any]:
+    """Whether and when the owner is warned of a deadline `at`, as columns."""
+    if at is None:
+        return {"warned": False, "warn_at": None}
+    if at != environment.deadline:
+        first = next_warning(at, environment.created_at, _notices(template), since=now)
+        return {"warned": False, "warn_at": first}
+    if environment.warn_at is not None and environment.warn_at <= now:
+        return {}  # it is due at this very moment
+    later = warning_after(environment, template, now)
+    if later is None and not environment.warned and _notices(template) != ():
+        later = environment.warn_at or next_warning(at, environment.created_at, _notices(template), since=now)
+    return {"warn_at": later}
+
+
+def _warnings(environment: Environment, template: Template | None) -> list[Due]:
+    """The warnings of its deadline that are still to come."""
+    first, end = environment.warn_at, environment.deadline
+    if first is None or end is None:
+        return []
+    notices = _notices(template)
+    planned = warnings_before(end, environment.created_at, notices)
+    found = []
+    for at in [first, *(moment for moment in planned if moment > first)]:
+        because = Because(source=Source.DEFAULT)
+        if notices is not None and end - at in notices:
+            place = f"template {environment.template}, version {environment.template_version}, "
+            because = Because(source=Source.TEMPLATE, place=f"{place}lifetime.warn[{notices.index(end - at)}]")
+        found.append(Due(at, TimedAction.WARN, because))
+    return found
 
 
 def _timed(own: OwnRule) -> TimedRule:

@@ -88,6 +88,7 @@ def new_environment(
         tx,
         environment,
         template,
+        now,
         parameters=opened,
         maximum_deadline=now + lifetime.maximum if lifetime.maximum else None,
         **_chosen(chosen if asked or lifetime.default else None, principal.owner if asked else ""),
@@ -228,7 +229,7 @@ def with_version(
     }
     if bundle.digest != environment.bundle:
         changes["template_rules_from"] = now
-    return environment.model_copy(update=timed(tx, environment, template, **changes))
+    return environment.model_copy(update=timed(tx, environment, template, now, **changes))
 
 
 def _asked(request: UpdateEnvironment, name: str) -> bool:

@@ -63,6 +63,7 @@ _OF_A_VERSION = (
     "deadline",
     "deadline_because",
     "warned",
+    "warn_at",
 )
 """The columns that another version of the template, or other parameters, may change."""
 

@@ -78,7 +78,7 @@ class Queueing:
         failure = cancellation_failure(deployment, principal.owner, (), untouched=not new)
         if not transitions.withdraw(tx, environment, deployment, principal.owner, failure, now):
             return False
-        changes = {} if new else reverted_columns(tx, environment, deployment)
+        changes = {} if new else reverted_columns(tx, environment, deployment, now)
         if changes:
             tx.environments.change(environment.id, **changes)
             by = principal.owner

@@ -102,7 +102,9 @@ class Reading:
             environment = environment_to_read(tx, principal, name)
             newest = tx.deployments.of(environment.id, limit=1)
             addresses = self._entry_points.addresses(tx, environment.id)
-            return EnvironmentDetails(environment, with_journal(tx, newest[0]) if newest else None, addresses)
+            warned = () if environment.deadline is None else tx.warnings.of(environment.id, environment.deadline)
+            latest = with_journal(tx, newest[0]) if newest else None
+            return EnvironmentDetails(environment, latest, addresses, tuple(warned))
 
     def moments(self, principal: Principal, name: str, count: int) -> tuple[Environment, list[Due]]:
         """What the calendar will do to it next, at most `count` times. Raises `UnknownEnvironment`."""

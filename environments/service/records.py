@@ -14,6 +14,7 @@ from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.templates import PushedTemplate
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Transaction
+from environments.service.storage.warnings import QueuedWarning
 
 
 class Accepted(NamedTuple):
@@ -46,6 +47,8 @@ class EnvironmentDetails(NamedTuple):
     environment: Environment
     newest: Journaled | None
     entry_points: tuple[EntryPointAddress, ...] = ()
+    warnings: tuple[QueuedWarning, ...] = ()
+    """Those of its present deadline."""
 
 
 class CataloguedTemplate(NamedTuple):

@@ -1,19 +1,18 @@
 """Requests of people and of the scheduler: one transaction writes the environment, the deployment and the event."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.deadline import check_deadline, later, parse_duration
-from environments.domain.environment import Environment, EventType
+from environments.domain.environment import Environment
 from environments.domain.errors import (
     InvalidLifetime,
     InvalidTemplate,
     NotAllowedNow,
 )
-from environments.domain.lifecycle import ENDED, DeploymentKind, State, check_request, way_on
+from environments.domain.lifecycle import DeploymentKind, State, check_request
 from environments.domain.names import check_environment_name
-from environments.domain.timing import Because, Source
 from environments.service import enqueue, transitions
 from environments.service.authorization import (
     CLOCK,
@@ -26,10 +25,10 @@ from environments.service.authorization import (
     may,
 )
 from environments.service.checking import Checks, Verdicts
-from environments.service.deadlines import read_template, timed
 from environments.service.drafting import new_environment, updated
 from environments.service.enqueue import DeploymentRequest
 from environments.service.enqueue import Sealer as Sealer  # exported from here
+from environments.service.extending import check_extendable, move_deadline
 from environments.service.idempotency import Once
 from environments.service.records import Accepted, accepted
 from environments.service.running_again import WhyNot, any_step
@@ -126,18 +125,18 @@ class Requests:
             allowed = may(principal, Action.ENVIRONMENT_DESTROY, environment)
             return _destroy(tx, environment, self._new_request(principal.owner, reason, self._clock()), allowed)
 
-    def destroy_due(self) -> list[str]:
+    def destroy_due(self, grace: timedelta = timedelta(0)) -> list[str]:
         """Queues destroys of expired environments and retries failed ones; returns their names.
 
-        Each call handles at most `_AT_ONCE`, so that other transactions can write in between. Call it until it returns
-        none.
+        One whose last warning isn't delivered yet waits for that, at most for `grace`. Each call handles at most
+        `_AT_ONCE`, so that other transactions can write in between. Call it until it returns none.
         """
         now = self._clock()
         with self._storage.read() as tx:
-            if not tx.environments.due(now, _AT_ONCE):
+            if not tx.environments.due(now, _AT_ONCE, awaited_until=now - grace):
                 return []
         with self._storage.write() as tx:
-            due = tx.environments.due(now, _AT_ONCE)
+            due = tx.environments.due(now, _AT_ONCE, awaited_until=now - grace)
             for environment in due:
                 again = environment.state is State.DESTROY_FAILED
                 reason = "tried again" if again else f"its deadline was at {environment.deadline:%Y-%m-%d %H:%M:%S %Z}"
@@ -163,12 +162,7 @@ class Requests:
             raise InvalidLifetime("Give one of: how much longer, how long from now, or until when.")
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name, NO_DEADLINE)
-            may(principal, Action.ENVIRONMENT_EXTEND, environment)
-            if environment.state in ENDED or environment.state in (State.DESTROYING, State.DESTROY_FAILED):
-                raise NotAllowedNow(
-                    f"Environment {environment.name!r} is {environment.state.value} already.",
-                    hint=way_on(environment.name, environment.state),
-                )
+            check_extendable(principal, environment)
             if by is not None:
                 wanted = later(environment.deadline or now, parse_duration(by))
             elif ttl is not None:
@@ -179,19 +173,7 @@ class Requests:
             latest = environment.maximum_deadline
             maximum = latest - environment.created_at if latest is not None else None
             deadline = check_deadline(wanted, now=now, created=environment.created_at, maximum=maximum)
-            because = Because(source=Source.PERSON, by=principal.owner)
-            # Rules count from the new deadline on: else one whose moment comes before it would undo what was asked.
-            chosen = {"set_deadline": deadline, "set_because": because, "rules_from": deadline, "warned": False}
-            changes = timed(tx, environment, read_template(tx, environment), **chosen)
-            tx.environments.change(environment.id, **changes)
-            tx.events.add(
-                EventType.ENVIRONMENT_EXTENDED,
-                environment.id,
-                now,
-                message=f"{principal.owner} moved the deadline to {deadline:%Y-%m-%d %H:%M:%S %Z}",
-                data={"deadline": deadline.isoformat()},
-            )
-            return environment.model_copy(update=changes)
+            return move_deadline(tx, environment, deadline, principal.owner, now)
 
     def mirror(self, principal: Principal, environment: Environment) -> Environment:
         """Shows an environment that another service manages, read-only and without a deadline.

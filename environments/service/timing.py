@@ -56,6 +56,8 @@ class Timing:
     maximum: datetime | None = None
     rules: Sequence[TimedRule] = ()
     pin: Pin | None = None
+    warnings: Sequence[Due] = ()
+    """Those of the present deadline that are still to come, in order."""
 
 
 def deadline(timing: Timing, holidays: Holidays) -> Due | None:
@@ -78,7 +80,9 @@ def upcoming(timing: Timing, holidays: Holidays, after: datetime) -> Iterator[Du
     Stops and starts that a pin suspends are left out. What comes at the same moment as the deadline comes before it.
     """
     end = deadline(timing, holidays)
-    for due in merge(*(_of(rule, timing, holidays, after) for rule in timing.rules), key=lambda due: due.at):
+    warnings = [due for due in timing.warnings if due.at > after]
+    found = (_of(rule, timing, holidays, after) for rule in timing.rules)
+    for due in merge(warnings, *found, key=lambda due: due.at):
         if end is not None and due.at > end.at:
             break
         yield due

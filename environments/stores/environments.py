@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, select
 from sqlalchemy.exc import IntegrityError
 
-from environments.domain.deadline import LONGEST_NOTICE
 from environments.domain.environment import DegradedReason, Environment
 from environments.domain.errors import NameTaken, NotFound, StorageError, UnknownEnvironment
 from environments.domain.lifecycle import ENDED, ResourceStatus, State
@@ -19,7 +18,7 @@ from environments.stores.known_rows import KnownRows
 from environments.stores.locks import Locks
 from environments.stores.paging import older_than, read_page
 from environments.stores.schema import environments as table
-from environments.stores.schema import resources
+from environments.stores.schema import resources, warnings
 
 _log = structlog.get_logger()
 
@@ -157,23 +156,17 @@ class SqlEnvironments:
         query = select(table.c.sealed).where(table.c.id == environment_id)
         return self._connection.execute(query).scalar_one_or_none()
 
-    def due(self, now: datetime, limit: int) -> list[Environment]:
-        passed = table.c.state.in_(_DUE) & (table.c.deadline <= now)
+    def due(self, now: datetime, limit: int, *, awaited_until: datetime | None = None) -> list[Environment]:
+        passed = table.c.state.in_(_DUE) & (table.c.deadline <= now) & _warned(awaited_until)
         again = (table.c.state == State.DESTROY_FAILED.value) & (table.c.destroy_again_at <= now)
         found = select(*RECORD).where(table.c.managed_by.is_(None), passed | again)
         query = found.order_by(table.c.deadline).limit(limit)
         # Rows that another transaction changes are skipped: the scheduler asks again within a second.
         return self._each(self._locks.rows(query, skip=True), nothing)
 
-    def to_warn(self, now: datetime) -> list[Environment]:
-        query = select(*RECORD).where(
-            table.c.managed_by.is_(None),
-            table.c.state.in_(_DUE),
-            table.c.deadline > now,
-            table.c.deadline <= now + LONGEST_NOTICE,
-            table.c.warned.is_(False),
-        )
-        return self._each(query, nothing)
+    def to_warn(self, now: datetime, limit: int) -> list[Environment]:
+        due = (table.c.managed_by.is_(None), table.c.state.in_(_DUE), table.c.warn_at <= now)
+        return self._each(select(*RECORD).where(*due).order_by(table.c.deadline).limit(limit), nothing)
 
     def to_observe(self, now: datetime, state: State, limit: int) -> list[Environment]:
         found = select(*RECORD).where(
@@ -210,15 +203,34 @@ class SqlEnvironments:
             for row in rows
         ]
 
-    def next_moment(self) -> datetime | None:
-        deadline = select(func.min(table.c.deadline)).where(table.c.managed_by.is_(None), table.c.state.in_(_DUE))
-        again = select(func.min(table.c.destroy_again_at)).where(table.c.state == State.DESTROY_FAILED.value)
-        found = [self._connection.execute(query).scalar_one_or_none() for query in (deadline, again)]
+    def next_moment(self, after: datetime) -> datetime | None:
+        living = (table.c.managed_by.is_(None), table.c.state.in_(_DUE))
+        failed = table.c.state == State.DESTROY_FAILED.value
+        queries = (
+            select(func.min(table.c.deadline)).where(*living, table.c.deadline > after),
+            select(func.min(table.c.warn_at)).where(*living, table.c.warn_at > after),
+            select(func.min(table.c.destroy_again_at)).where(failed, table.c.destroy_again_at > after),
+        )
+        found = [self._connection.execute(query).scalar_one_or_none() for query in queries]
         return min((moment for moment in found if moment is not None), default=None)
 
     def count_by_state(self) -> dict[State, int]:
         query = select(table.c.state, func.count()).where(table.c.destroyed_at.is_(None)).group_by(table.c.state)
         return {State(state): count for state, count in self._connection.execute(query)}
+
+
+def _warned(awaited_until: datetime | None) -> ColumnElement[bool]:
+    """Whether no warning of its deadline is still to be delivered, or none that may be awaited any longer."""
+    waiting: ColumnElement[bool] = (
+        (warnings.c.environment_id == table.c.id)
+        & (warnings.c.deadline == table.c.deadline)
+        & warnings.c.next_try.is_not(None)
+    )
+    queued: ColumnElement[bool] = table.c.warn_at.is_(None)
+    if awaited_until is not None:
+        waiting &= warnings.c.awaited_since.is_(None) | (warnings.c.awaited_since > awaited_until)
+        queued |= table.c.warn_at <= awaited_until
+    return queued & ~exists().where(waiting)
 
 
 def _taken(name: str) -> NameTaken:

@@ -39,6 +39,7 @@ environments = Table(
     Column("deadline", Moment),
     Column("maximum_deadline", Moment),
     Column("warned", Boolean, nullable=False),
+    Column("warn_at", Moment),
     Column("outputs", Outputs, nullable=False),
     Column("failure", JSON),
     Column("destroy_attempts", Integer, nullable=False),
@@ -68,6 +69,7 @@ environments = Table(
     Index("ix_environments_state_deadline", "state", "deadline"),
     Index("ix_environments_state_observe_at", "state", "observe_at"),
     Index("ix_environments_deadline", "deadline"),
+    Index("ix_environments_warn_at", "warn_at"),
     Index("ix_environments_created_at", "created_at", "id"),
     Index("ix_environments_name", "name"),
 )
@@ -260,6 +262,27 @@ events = Table(
     sqlite_autoincrement=True,
 )
 """Ids are never reused (autoincrement), so a reader can continue after the last one that it saw."""
+
+warnings = Table(
+    "warnings",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("environment_id", String(40), ForeignKey("environments.id", ondelete="CASCADE"), nullable=False),
+    Column("deadline", Moment, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("channel", String(20), nullable=False),
+    Column("recipient", String(320), nullable=False),
+    Column("queued_at", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_try", Moment),
+    Column("delivered_at", Moment),
+    Column("fault", Text, nullable=False),
+    Column("awaited_since", Moment),
+    Column("link_used_at", Moment),
+    UniqueConstraint("environment_id", "deadline", "due_at", "channel", "recipient"),
+    Index("ix_warnings_next_try", "next_try"),
+)
+"""The outbox of warnings: see `environments.service.storage.warnings`."""
 
 entry_points = Table(
     "entry_points",

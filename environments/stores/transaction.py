@@ -20,6 +20,7 @@ from environments.stores.locks import Locks
 from environments.stores.module_states import SqlModuleStates
 from environments.stores.plans import SqlPlans
 from environments.stores.schema import deployments, environments
+from environments.stores.warnings import SqlWarnings
 from environments.stores.workers import SqlWorkers
 
 
@@ -42,6 +43,7 @@ class SqlTransaction:
         self.workers = SqlWorkers(connection)
         self.module_states = SqlModuleStates(connection)
         self.entry_points = SqlEntryPoints(connection)
+        self.warnings = SqlWarnings(connection)
 
     def forget_ended(self, before: datetime) -> int:
         """See `Transaction.forget_ended`; what belongs to an environment goes with it (ON DELETE CASCADE)."""

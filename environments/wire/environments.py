@@ -27,6 +27,7 @@ from environments.wire.fields import (
     View,
     Word,
 )
+from environments.wire.warnings import WarningView
 
 
 class OutputView(View):
@@ -65,6 +66,8 @@ class EnvironmentView(View):
     """Its own rules of the calendar, beside those of its template."""
     maximum_deadline: datetime | None = None
     warned: bool = False
+    warn_at: datetime | None = None
+    """When its owner is warned next; None: not any more, or never."""
     outputs: dict[str, OutputView] = Field(default_factory=dict)
     failure: Failure | None = None
     destroy_again_at: datetime | None = None
@@ -84,6 +87,8 @@ class EnvironmentView(View):
     """Addresses at the edge; only when one environment is shown."""
     deployment: DeploymentView | None = None
     """The newest deployment; only when one environment is shown."""
+    warnings: tuple[WarningView, ...] = ()
+    """Those of the present deadline, oldest first; only when one environment is shown."""
 
 
 class MomentView(View):

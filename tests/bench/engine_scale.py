@@ -11,8 +11,10 @@ import structlog
 
 from environments.engine.scheduler import Retention, Scheduler
 from environments.service.authorization import Principal
+from environments.service.channels import NoChannels
 from environments.service.checking import DirectChecks
 from environments.service.requests import Requests
+from environments.service.warnings import Warnings
 from environments.stores.sealing import KeyFileSealer
 from tests.bench.reading import fill, measure, open_filled
 from tests.support.service_process import ServiceProcess
@@ -80,7 +82,8 @@ def _sweeps(service: ServiceProcess, count: int) -> tuple[list[float], float, in
             lambda kind: f"{kind}-{next(numbers)}",
             DirectChecks({}),
         )
-        scheduler = Scheduler(database, requests, clock, Retention())
+        warnings = Warnings(database, clock, lambda kind: f"{kind}-{next(numbers)}", NoChannels(), lambda *_: "")
+        scheduler = Scheduler(database, requests, warnings, clock, Retention())
         scheduler.tick()  # the first also forgets what is old
         sweeps = [_timed(scheduler.tick) for _ in range(SWEEPS)]
         later = timedelta(hours=9)  # past every deadline

@@ -62,6 +62,8 @@ ROUTES = {
     ("GET", "/v1/tokens"),
     ("POST", "/v1/tokens"),
     ("DELETE", "/v1/tokens/{token_id}"),
+    ("GET", "/v1/warnings/channels"),
+    ("POST", "/v1/warnings/test"),
     ("GET", "/v1/ca"),
     ("GET", "/self/info"),
     ("GET", "/self/liveness"),

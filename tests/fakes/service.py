@@ -28,9 +28,11 @@ from environments.providers.git.source import GitRepositories
 from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
+from environments.service.channels import Channels
 from environments.service.checking import Checks, DirectChecks
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
+from environments.service.extend_links import ExtendLinks
 from environments.service.feed import Feed
 from environments.service.images import Images
 from environments.service.module_states import ModuleStates
@@ -42,7 +44,9 @@ from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.sources import Sources
 from environments.service.storage.transaction import Transaction
+from environments.service.warnings import GRACE, Warnings
 from environments.stores.database import Database, open_database
+from tests.fakes.channels import MemoryChannels
 from tests.fakes.entry_points import FakeEdgeRoutes
 from tests.fakes.kinds import AnyKind
 
@@ -156,6 +160,8 @@ class FakeService:
     recovery: Recovery
     drifting: Drifting
     queueing: Queueing
+    warnings: Warnings
+    extend_links: ExtendLinks
     module_states: ModuleStates
     feed: Feed
     entry_points: EntryPoints
@@ -254,6 +260,10 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+EXTERNAL = "https://calvinverse.example.net"
+"""Where links in warnings lead."""
+
+
 def make_service(
     folder: Path,
     checks: Checks | None = None,
@@ -263,6 +273,7 @@ def make_service(
     new_id: Callable[[str], str] | None = None,
     kinds: Collection[str] = ("fake",),
     template: str = WEB,
+    channels: Channels | None = None,
 ) -> FakeService:
     """A service with the template `web`, on a new database in `folder` unless `opened` opens another.
 
@@ -283,6 +294,8 @@ def make_service(
     checks = DirectChecks(step_kinds) if checks is None else checks
     entry_points = EntryPoints(database, clock, "apps.example.org", 443)
     catalogue = Catalogue(database, checks, clock)
+    links = ExtendLinks(database, lambda: b"\2" * 32, clock, EXTERNAL, GRACE)
+    channels = MemoryChannels() if channels is None else channels
     service = FakeService(
         database=database,
         world=world,
@@ -296,6 +309,8 @@ def make_service(
         recovery=Recovery(database, clock, new_id),
         drifting=Drifting(database, world, clock),
         queueing=Queueing(database, clock),
+        warnings=Warnings(database, clock, new_id, channels, links.make),
+        extend_links=links,
         module_states=ModuleStates(database, lambda: b"\1" * 32, clock),
         feed=feed,
         entry_points=entry_points,
@@ -321,10 +336,15 @@ class Served:
 
 @contextlib.contextmanager
 def served(
-    folder: Path, checks: Checks | None = None, opened: Callable[[Path], Database] = open_database
+    folder: Path,
+    checks: Checks | None = None,
+    opened: Callable[[Path], Database] = open_database,
+    *,
+    clock: Callable[[], datetime] = _now,
+    channels: Channels | None = None,
 ) -> Iterator[Served]:
     """The service in `folder`, serving on a free port of loopback until the end. See `make_service`."""
-    service = make_service(folder, checks, opened)
+    service = make_service(folder, checks, opened, clock=clock, channels=channels)
     try:
         with listening(service) as address:
             yield Served(service, address, service.access.first_token("root", "test"))

@@ -20,17 +20,24 @@ from environments.providers.local_cluster.agents.patience import wait_for
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.checking import DirectChecks
+from environments.service.extend_links import ExtendLinks
 from environments.service.feed import Feed
+from environments.service.leadership import Leadership
 from environments.service.planning import Planning
 from environments.service.queueing import Queueing
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
+from environments.service.warnings import GRACE, Warnings
 from environments.steps.registry import StepRegistry, why_not_again
 from environments.stores.database import Database, open_database
 from environments.stores.sealing import KeyFileSealer
+from tests.fakes.channels import MemoryChannels
 from tests.fakes.things import FakeThings, thing_registry
 from tests.support.crashes import CrashInjection
 from tests.support.postgres import Postgres
+
+EXTERNAL = "https://calvinverse.example.net"
+"""Where links in warnings lead."""
 
 ADMIN = Principal("ada", "admin", "tok-1")
 USER = Principal("grace", "user", "tok-2")
@@ -56,6 +63,7 @@ class EngineHarness:
         folder.mkdir(parents=True, exist_ok=True)
         self.world = FakeThings()
         self.clock = MovableClock()
+        self.channels = MemoryChannels()
         self._ids = itertools.count(1)
         self._worker_ids = itertools.count(1)
         self.open()
@@ -79,7 +87,13 @@ class EngineHarness:
         self._faults = CrashInjection()
         name = f"worker-{next(self._worker_ids)}"
         self.worker = Worker(name, self.database, registry, sealer, self.feed, self.clock, faults=self._faults)
-        self.scheduler = Scheduler(self.database, self.requests, self.clock, Retention())
+        self.links = ExtendLinks(self.database, lambda: b"\2" * 32, self.clock, EXTERNAL, GRACE)
+        self.warnings = Warnings(self.database, self.clock, self.new_id, self.channels, self.links.make)
+        self.scheduler = self.make_scheduler()
+
+    def make_scheduler(self, leadership: Leadership | None = None) -> Scheduler:
+        """A scheduler of this service, which doesn't run yet."""
+        return Scheduler(self.database, self.requests, self.warnings, self.clock, Retention(), leadership)
 
     def make_registry(self) -> StepRegistry:
         """The step kinds: those of the small world."""

@@ -68,7 +68,7 @@ class Exchange:
 current_exchange: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
 
 
-class _Paced(socket.socket):
+class Paced(socket.socket):
     """A socket whose calls end when the exchange of their thread does."""
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
@@ -93,7 +93,7 @@ class _Paced(socket.socket):
         return exchange
 
 
-class PacedTls(_Paced, ssl.SSLSocket):  # type: ignore[misc]  # typeshed names the same arguments differently
+class PacedTls(Paced, ssl.SSLSocket):  # type: ignore[misc]  # typeshed names the same arguments differently
     """The same with TLS; a handshake ends by the time limit that the socket has when it begins."""
 
 
@@ -110,7 +110,7 @@ class _Connection(HTTPConnection):
             raise NameResolutionError(self.host, self, refused) from error
         failure: OSError = OSError("the name has no address")
         for family, kind, protocol, _, address in found:
-            made = _Paced(family, kind, protocol)
+            made = Paced(family, kind, protocol)
             try:
                 made._paced()
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -79,15 +79,16 @@ class Environments(Protocol):
         """The encrypted secret parameters that haven't been written to OpenBao yet."""
         ...
 
-    def due(self, now: datetime, limit: int) -> list[Environment]:
+    def due(self, now: datetime, limit: int, *, awaited_until: datetime | None = None) -> list[Environment]:
         """Environments to destroy: those whose deadline has passed, and those whose failed destroy is due for a retry.
 
-        At most `limit`, the longest overdue first.
+        At most `limit`, the longest overdue first. Those whose warning is still to be delivered are left out, unless it
+        has been awaited since `awaited_until` or longer; None: all that have no warning to be delivered.
         """
         ...
 
-    def to_warn(self, now: datetime) -> list[Environment]:
-        """Live environments whose deadline is within the longest notice, and for which no warning was sent yet."""
+    def to_warn(self, now: datetime, limit: int) -> list[Environment]:
+        """Live environments whose next warning is due; at most `limit`, the earliest deadline first."""
         ...
 
     def to_observe(self, now: datetime, state: State, limit: int) -> list[Environment]:
@@ -101,8 +102,8 @@ class Environments(Protocol):
         """
         ...
 
-    def next_moment(self) -> datetime | None:
-        """The earliest deadline or retry among live environments."""
+    def next_moment(self, after: datetime) -> datetime | None:
+        """The earliest deadline, warning or retry among live environments after a moment."""
         ...
 
     def count_by_state(self) -> dict[State, int]:

@@ -16,6 +16,7 @@ from environments.service.storage.module_states import ModuleStates
 from environments.service.storage.plans import Plans, Requests
 from environments.service.storage.templates import Images, Templates
 from environments.service.storage.tokens import Tokens
+from environments.service.storage.warnings import Warnings
 
 
 class Transaction(Protocol):
@@ -47,6 +48,8 @@ class Transaction(Protocol):
     def module_states(self) -> ModuleStates: ...
     @property
     def entry_points(self) -> EntryPoints: ...
+    @property
+    def warnings(self) -> Warnings: ...
 
     def forget_ended(self, before: datetime) -> int:
         """Deletes environments that ended before a moment, with all their records, and bundles that nothing refers to.

@@ -464,10 +464,11 @@ def test_a_rule_of_the_calendar_is_explained_in_the_readers_zone_and_in_utc(cli:
     assert "rule '0 19 * * * UTC', set by root" in made.err
     out = cli("env", "explain", "ruled").out.splitlines()
     assert out[0].split() == ["WHEN", "IN", "UTC", "IN", "WHAT", "WHY"]
-    assert "19:00 UTC" in out[1]
-    assert "is destroyed" in out[1]
-    assert "rule '0 19 * * * UTC', set by root" in out[1]
-    assert len(out) == 2
+    assert "its owner is warned" in out[1]
+    assert "19:00 UTC" in out[2]
+    assert "is destroyed" in out[2]
+    assert "rule '0 19 * * * UTC', set by root" in out[2]
+    assert len(out) == 3
     plan = cli("env", "create", "planned", "-t", "web", "--destroy-at", rule, "--plan", "-o", "json").json["id"]
     assert cli("plan", "apply", plan, "--no-wait").status == 0
     assert cli("env", "show", "planned", "-o", "json").json["rules"][0]["rule"] == rule

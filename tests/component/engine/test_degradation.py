@@ -17,7 +17,6 @@ from environments.domain.lifecycle import ResourceStatus, State
 from environments.engine import cluster_follower, degradation, environment_troubles
 from environments.engine.cluster_follower import ClusterFollower
 from environments.engine.degradation import DegradationDetector
-from environments.engine.scheduler import Retention, Scheduler
 from environments.providers.consul.feed import CHECK_KIND
 from environments.providers.consul.ports import Instance
 from environments.providers.nomad.ports import Job
@@ -378,10 +377,7 @@ def test_another_process_takes_over(cluster: Cluster) -> None:
 @pytest.mark.parametrize("cluster", DATABASES, indirect=True)
 def test_the_process_that_is_the_clock_leads(cluster: Cluster) -> None:
     setting = cluster.setting
-    schedulers = [
-        Scheduler(setting.database, setting.requests, setting.clock, Retention(), setting.database.leadership())
-        for _ in range(2)
-    ]
+    schedulers = [setting.make_scheduler(setting.database.leadership()) for _ in range(2)]
     shared = setting.database.shared
     try:
         schedulers[0].start()

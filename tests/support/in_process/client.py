@@ -35,7 +35,7 @@ _READS = frozenset(
             "history",
             "events",
         ),
-        *("saved_plan", "drift", "why", "workers", "templates", "template", "bundle", "validate"),
+        *("saved_plan", "drift", "why", "workers", "warning_channels", "templates", "template", "bundle", "validate"),
         *("images", "image", "image_history", "tokens", "ca", "info", "readiness"),
     )
 )

@@ -31,6 +31,8 @@ FOR_ADMINS = (
     Action.TEMPLATE_DELETE,
     Action.IMAGE_PUBLISH,
     Action.IMAGE_WITHDRAW,
+    Action.WARNING_CHANNELS,
+    Action.WARNING_TEST,
 )
 
 

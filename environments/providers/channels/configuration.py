@@ -1,0 +1,170 @@
+"""The channels of warnings as an operator configures them: a file in TOML, read again when it changes."""
+
+import re
+import tomllib
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from environments.domain.errors import InvalidInput
+from environments.domain.reasons import reason
+from environments.providers.channels.signing import signing_key
+
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}")
+_LONGEST_ADDRESS = 254
+_LARGEST = 256 * 1024
+"""Bytes of the file."""
+
+_MOST_RECIPIENTS = 5
+
+
+def is_address(text: str) -> bool:
+    """Whether it is a plain address of e-mail: ASCII, without a name, quotes or comments."""
+    return len(text) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(text) is not None
+
+
+def _address(text: str) -> str:
+    if not is_address(text):
+        raise ValueError("an address of e-mail looks like ada@example.net")
+    return text
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None:
+        raise ValueError("a webhook has an address that begins with https://")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise ValueError("a webhook beyond this machine needs https")
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Recipients = Annotated[tuple[Address, ...], BeforeValidator(_several), Field(max_length=_MOST_RECIPIENTS)]
+
+
+def _secret_web_address(value: SecretStr) -> SecretStr:
+    _web_address(value.get_secret_value())
+    return value
+
+
+WebAddress = Annotated[SecretStr, AfterValidator(_secret_web_address)]
+"""An address that may hold a secret, as Slack's do: it is never shown."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EmailSettings(_Part):
+    """The mail server, and who is mailed.
+
+    Someone is mailed at the addresses that `owners` has for the owner of the environment; else at the owner's own name,
+    if that is an address in one of `domains`; else at `to`. Nobody else can be mailed.
+    """
+
+    host: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:-]+$")]
+    port: int = Field(587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    sender: Address = Field(alias="from")
+    to: Recipients = ()
+    owners: dict[str, Recipients] = Field(default_factory=dict, max_length=10_000)
+    domains: tuple[str, ...] = Field((), max_length=100)
+    user: str = Field("", max_length=200)
+    password: SecretStr = SecretStr("")
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.security == "none" and (self.user or not _is_loopback(self.host)):
+            raise ValueError("mail without TLS goes to a server on this machine alone, and without a password")
+        if not (self.to or self.owners or self.domains):
+            raise ValueError("nobody is mailed: give to, owners or domains")
+        return self
+
+    def recipients(self, owner: str) -> tuple[str, ...]:
+        """Who is mailed of an owner's environments."""
+        if owner in self.owners:
+            return self.owners[owner]
+        own = is_address(owner) and owner.rpartition("@")[2].lower() in {domain.lower() for domain in self.domains}
+        return (owner,) if own else self.to
+
+
+class WebhookSettings(_Part):
+    """Where signed warnings go. `secret` is `whsec_` and 24 to 64 bytes in base64."""
+
+    url: WebAddress
+    secret: SecretStr
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        signing_key(self.secret.get_secret_value())
+        return self
+
+
+class SlackSettings(_Part):
+    """An incoming webhook of Slack, or of what takes the same."""
+
+    url: WebAddress
+    ca_file: Path | None = None
+
+
+class ChannelSettings(_Part):
+    """The whole file."""
+
+    email: EmailSettings | None = None
+    webhook: WebhookSettings | None = None
+    slack: SlackSettings | None = None
+
+
+def read_channels(path: Path) -> ChannelSettings:
+    """The channels of a file. Raises `InvalidInput`, with no value of the file: some are secrets."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise _wrong(path, f"it can't be read: {error.strerror or type(error).__name__}") from None
+    if len(text) > _LARGEST:
+        raise _wrong(path, f"it is larger than {_LARGEST // 1024} KiB")
+    try:
+        return ChannelSettings.model_validate(tomllib.loads(text.decode()))
+    except UnicodeDecodeError:
+        raise _wrong(path, "it isn't UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"at line \d+, column \d+", str(error))
+        raise _wrong(path, f"it isn't TOML{f', {place.group()}' if place else ''}") from None
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {reason(fault).rstrip('.')}"
+            for fault in error.errors(include_url=False, include_input=False)
+        )
+        raise _wrong(path, faults) from None
+
+
+def _wrong(path: Path, why: str) -> InvalidInput:
+    return InvalidInput(
+        f"The channels of warnings in {path} can't be used: {why}.", hint="See docs/how-to/warnings.md."
+    )
