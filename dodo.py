@@ -182,6 +182,8 @@ def task_deploy():
                 "acme_account": "file with the id and the key of an account that exists there (EAB)",
                 "entry_domain": "domain of environments' entry points at the edge, such as apps.example.org, or none; "
                 "default: as it was, at first apps.localhost beside a name below localhost",
+                "warnings": "file with the channels that deliver warnings (TOML), kept in OpenBao, or none; "
+                "default: as it was, at first none",
             }.items()
         ],
     }

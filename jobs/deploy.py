@@ -32,6 +32,7 @@ from jobs.following import follow
 from jobs.local_service import exclusive, local_service
 from jobs.meta_template import meta_bundle
 from jobs.places import Places, manager, person
+from jobs.warnings import warning_parameters
 
 META = "meta"
 BUILD = Path(__file__).parent / "build"
@@ -64,7 +65,7 @@ class DeployRequest:
     `image` names the service's image by its content, `infra_image` the one that holds the networks of jobs. `images`
     has, by name, the images to publish in the deployed service for environments; one of them is PostgreSQL's. `ports`
     has the agents' ports that differ from the vendors' defaults, `port` the service's port if it isn't 8400.
-    `entry_domain`: see `jobs.entry_domain`.
+    `entry_domain`: see `jobs.entry_domain`; `warnings`: see `jobs.warnings`.
     """
 
     image: str
@@ -77,6 +78,7 @@ class DeployRequest:
     database: Choice = field(default_factory=Choice)
     edge: EdgeChoice = field(default_factory=EdgeChoice)
     entry_domain: str = ""
+    warnings: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,11 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
         with local_service(where) as local:
             before = _find_meta(local)
             edge = _edge(wish, before)
-            parameters = _parameters(wish, token) | _database(wish, before) | edge
+            warnings = warning_parameters(wish.warnings, edge, None if before is None else before.parameters)
+            parameters = _parameters(wish, token) | _database(wish, before) | edge | warnings
             parameters["reserved_ports"] = [edge["edge_port"]] if edge else []
-            local.push(meta_bundle(edge=bool(edge), source=Source(edge.get("edge_source", Source.AUTHORITY))))
+            source = Source(edge.get("edge_source", Source.AUTHORITY))
+            local.push(meta_bundle(edge=bool(edge), source=source, warnings=warnings["warnings"]))
             meta = _create_or_repair(local, before, parameters, tell)
             tell("Handing over to the deployed service.")
             address = str(meta.outputs["address"].value)

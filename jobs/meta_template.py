@@ -1,4 +1,4 @@
-"""The template `meta`, with the edge or without it."""
+"""The template `meta`, with the edge and channels of warnings or without them."""
 
 from pathlib import Path
 
@@ -15,14 +15,20 @@ SOURCES = {source: f"edge-{source.value}.toml" for source in Source}
 
 EDGE_JOB = "edge.nomad.hcl"
 
+WARNINGS = "warnings.toml"
+"""What channels of warnings add to the template."""
 
-def meta_bundle(*, edge: bool = False, source: Source = Source.AUTHORITY) -> Bundle:
+
+def meta_bundle(*, edge: bool = False, source: Source = Source.AUTHORITY, warnings: bool = False) -> Bundle:
     """The files of `meta`. Without the edge nothing in them speaks of it. Raises `InvalidTemplate`."""
     files = dict(read_bundle(FOLDER).files)
     sources = {known: files.pop(name) for known, name in SOURCES.items()}
     added = files.pop(EDGE)
+    channels = files.pop(WARNINGS)
     if edge:
         files[TEMPLATE_FILE] = b"\n".join([files[TEMPLATE_FILE], sources[source], added])
     else:
         del files[EDGE_JOB]
+    if warnings:
+        files[TEMPLATE_FILE] = b"\n".join([files[TEMPLATE_FILE], channels])
     return make_bundle(files)

@@ -41,6 +41,7 @@ def deploy(
     acme_ca: str = "",
     acme_account: str = "",
     entry_domain: str = "",
+    warnings: str = "",
     **existing: str,
 ) -> None:
     """Create or repair the meta environment, publish the images, and say what to do next.
@@ -50,7 +51,8 @@ def deploy(
     are the vendors' defaults, or those of a block that begins at `first_port`. `listen` and `address` switch the edge
     on: where it listens, and the host name that it answers for; it stays on until `no_edge`. Its certificate comes from
     OpenBao (`local_authority`), from files (`edge_…`) or by ACME (`acme_…`); what is not given stays as it was.
-    Environments have entry points below `entry_domain`; `none`: they have none.
+    Environments have entry points below `entry_domain`; `none`: they have none. `warnings` is the file of channels that
+    deliver warnings, or `none`.
     `existing` has `consul`, `consul_token_file`, `consul_ca_file` and so on for parts that are running already.
     """
     report = console()
@@ -95,6 +97,7 @@ def deploy(
             )
         ),
         entry_domain=entry_domain,
+        warnings=warnings,
     )
     if not existing["nomad"] and (seen := neighbours(where.state)):
         report(f"Warning: {seen.sentence()} {ADVICE}")

@@ -15,6 +15,11 @@ edge = true
 entry_domain = "apps.example.net"
 entry_port   = 8443
 
+# Links in warnings begin with the address of the edge. With channels that deliver warnings: warnings = true, and their file
+# as the field `file` of the secret secret/environments/meta/warning-channels.
+external_address = "https://calvinverse.example.org:8443"
+warnings         = false
+
 consul_address  = "CONSUL_HTTP_ADDR"
 consul_ca       = "CONSUL_CACERT"
 openbao_address = "BAO_ADDR"

@@ -61,6 +61,18 @@ variable "entry_port" {
   default = 443
 }
 
+variable "external_address" {
+  type        = string
+  default     = ""
+  description = "Address by which people reach the service: links in warnings begin with it; empty: they have no links"
+}
+
+variable "warnings" {
+  type        = bool
+  default     = false
+  description = "Whether channels deliver warnings: their file is the field `file` of the secret `warning-channels`"
+}
+
 variable "consul_address" {
   type    = string
   default = "http://127.0.0.1:8500"
@@ -159,7 +171,9 @@ locals {
   shared = merge(local.certificate, var.database == "" ? {} : {
     database-password = "{{ with secret \"secret/data/environments/${var.environment}/database-password\" }}{{ .Data.data.password }}{{ end }}"
     sealing-key       = "{{ with secret \"secret/data/environments/${var.environment}/sealing-key\" }}{{ .Data.data.key }}={{ end }}"
-  })
+    }, var.warnings ? {
+    "warning-channels.toml" = "{{ with secret \"secret/data/environments/${var.environment}/warning-channels\" }}{{ .Data.data.file }}{{ end }}"
+  } : {})
 
   # What the service alone shares with the edge.
   of_service = merge(local.shared, var.edge ? {
@@ -184,6 +198,8 @@ locals {
     CALVINVERSE_WORKER_HOST            = "$${node.unique.name}/$${NOMAD_SHORT_ALLOC_ID}"
     CALVINVERSE_ENTRY_DOMAIN           = var.entry_domain
     CALVINVERSE_ENTRY_PORT             = var.entry_port
+    CALVINVERSE_EXTERNAL_ADDRESS       = var.external_address
+    CALVINVERSE_WARNING_CHANNELS       = var.warnings ? "$${NOMAD_SECRETS_DIR}/warning-channels.toml" : ""
     CALVINVERSE_TLS_CERTIFICATE        = "$${NOMAD_SECRETS_DIR}/certificate.pem"
     CALVINVERSE_TLS_KEY                = "$${NOMAD_SECRETS_DIR}/certificate.pem"
     CALVINVERSE_DATABASE               = var.database

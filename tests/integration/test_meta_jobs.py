@@ -131,6 +131,18 @@ def test_service_and_workers_serve_with_certificates_of_their_own_names(read: An
         assert check["TLSSkipVerify"] is not verified
 
 
+def test_every_process_reads_the_channels_of_warnings_out_of_openbao(read: Any) -> None:
+    found = groups(read("provisioning.nomad.hcl", **SERVICE, database=URL, workers=1, warnings=True))
+    for group in found.values():
+        (task,) = group["Tasks"]
+        assert "warning-channels.toml" in files(group)
+        assert task["Env"]["CALVINVERSE_WARNING_CHANNELS"] == "${NOMAD_SECRETS_DIR}/warning-channels.toml"
+    without = read("provisioning.nomad.hcl", **SERVICE, external_address="https://calvinverse.example.org:8443")
+    (task,) = groups(without)["provisioning"]["Tasks"]
+    assert task["Env"]["CALVINVERSE_WARNING_CHANNELS"] == ""
+    assert task["Env"]["CALVINVERSE_EXTERNAL_ADDRESS"] == "https://calvinverse.example.org:8443"
+
+
 @pytest.mark.parametrize("workers", [0, 3])
 def test_with_postgresql_all_processes_share_database_key_and_identities(read: Any, workers: int) -> None:
     found = groups(read("provisioning.nomad.hcl", **SERVICE, database=URL, workers=workers))

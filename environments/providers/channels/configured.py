@@ -6,9 +6,9 @@ from pathlib import Path
 
 import structlog
 
+from environments.channel_settings import ChannelSettings, read_channels
 from environments.domain.environment import Environment
 from environments.domain.errors import InvalidInput
-from environments.providers.channels.configuration import ChannelSettings, read_channels
 from environments.providers.channels.mail import send_mail
 from environments.providers.channels.webhooks import send_slack, send_webhook
 from environments.service.channels import Channel, NotDelivered, Target, WarningMessage

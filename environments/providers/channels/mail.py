@@ -8,8 +8,8 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Any
 
+from environments.channel_settings import EmailSettings
 from environments.providers.backend.bounded import Exchange, Paced, PacedTls, current_exchange, trusting
-from environments.providers.channels.configuration import EmailSettings
 from environments.providers.channels.texts import plain, subject
 from environments.service.channels import NotDelivered, WarningMessage
 from environments.words import clean

@@ -5,24 +5,10 @@ of the attempt, so a receiver refuses old ones, and what it has seen already.
 """
 
 import base64
-import binascii
 import hmac
 from hashlib import sha256
 
-_PREFIX = "whsec_"
-_SHORTEST, _LONGEST = 24, 64
-"""Bytes of a key."""
-
-
-def signing_key(secret: str) -> bytes:
-    """The key of a secret. Raises `ValueError`."""
-    try:
-        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not secret.startswith(_PREFIX) or not _SHORTEST <= len(key) <= _LONGEST:
-        raise ValueError(f"a secret is {_PREFIX} and {_SHORTEST} to {_LONGEST} random bytes in base64")
-    return key
+from environments.channel_settings import signing_key
 
 
 def signature_headers(secret: str, id: str, timestamp: int, body: bytes) -> dict[str, str]:

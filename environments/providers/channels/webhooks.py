@@ -6,8 +6,8 @@ from pathlib import Path
 
 import requests
 
+from environments.channel_settings import SlackSettings, WebhookSettings
 from environments.providers.backend.bounded import bounded_session, trusting
-from environments.providers.channels.configuration import SlackSettings, WebhookSettings
 from environments.providers.channels.signing import signature_headers
 from environments.providers.channels.texts import document, slack
 from environments.service.channels import NotDelivered, WarningMessage

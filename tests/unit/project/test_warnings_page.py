@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from environments.channel_settings import read_channels
 from environments.domain.template_parts import Lifetime
-from environments.providers.channels.configuration import read_channels
 from environments.providers.channels.signing import signature_headers
 from tests.support.docs_reference import CHECKOUT
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from environments.channel_settings import EmailSettings, is_address, read_channels, signing_key
 from environments.domain.errors import InvalidInput
-from environments.providers.channels.configuration import EmailSettings, is_address, read_channels
-from environments.providers.channels.signing import signature_headers, signing_key
+from environments.providers.channels.signing import signature_headers
 
 BASE = {"host": "mail.example.net", "from": "calvinverse@example.net"}
 

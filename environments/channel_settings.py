@@ -1,5 +1,7 @@
 """The channels of warnings as an operator configures them: a file in TOML, read again when it changes."""
 
+import base64
+import binascii
 import re
 import tomllib
 from ipaddress import ip_address
@@ -20,7 +22,6 @@ from pydantic import (
 
 from environments.domain.errors import InvalidInput
 from environments.domain.reasons import reason
-from environments.providers.channels.signing import signing_key
 
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}")
 _LONGEST_ADDRESS = 254
@@ -28,6 +29,21 @@ _LARGEST = 256 * 1024
 """Bytes of the file."""
 
 _MOST_RECIPIENTS = 5
+
+_KEY_PREFIX = "whsec_"
+_SHORTEST_KEY, _LONGEST_KEY = 24, 64
+"""Bytes of the key that signs webhooks."""
+
+
+def signing_key(secret: str) -> bytes:
+    """The key of a secret that signs webhooks. Raises `ValueError`."""
+    try:
+        key = base64.b64decode(secret.removeprefix(_KEY_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not secret.startswith(_KEY_PREFIX) or not _SHORTEST_KEY <= len(key) <= _LONGEST_KEY:
+        raise ValueError(f"a secret is {_KEY_PREFIX} and {_SHORTEST_KEY} to {_LONGEST_KEY} random bytes in base64")
+    return key
 
 
 def is_address(text: str) -> bool:
