@@ -44,6 +44,9 @@ STATES: dict[State, Sign] = {
     State.READY: Sign("●", "ready", "good", "can be used"),
     State.FAILED: Sign("✗", "failed", "bad", "a step or a check failed; retry, update or destroy it"),
     State.UPDATING: Sign("◒", "updating", "busy", "a change is being applied"),
+    State.STOPPING: Sign("◓", "stopping", "busy", "its jobs are being stopped; its data is kept"),
+    State.STOPPED: Sign("◻", "stopped", "plain", "its jobs don't run; its data is kept; start it"),
+    State.STARTING: Sign("◔", "starting", "busy", "its jobs are being started again"),
     State.DESTROYING: Sign("▼", "destroying", "busy", "everything that belongs to it is being removed"),
     State.DESTROYED: Sign("○", "destroyed", "gone", "nothing of it is left"),
     State.DESTROY_FAILED: Sign("⊗", "destroy failed", "bad", "something is left; retried automatically, or retry it"),
@@ -117,7 +120,12 @@ def flags(view: "EnvironmentView") -> Iterator[Sign]:
 
 
 def address_of(view: "EnvironmentView") -> str | None:
-    """The address where people find an environment: its first entry point, else the first output that is an address."""
+    """The address where people find an environment: its first entry point, else the first output that is an address.
+
+    None while it is stopped: another one may have the address by then.
+    """
+    if view.state is State.STOPPED:
+        return None
     for entry in view.entry_points:
         return entry.url
     for output in view.outputs.values():

@@ -1,10 +1,12 @@
 """What the screens share: the keys of the registry, and actions on the selected environment."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from environments.actions.action import Action, Place, Risk
 from environments.actions.refusal import refusal
 from environments.actions.registry import action
+from environments.client import Client
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import DeploymentKind
 from environments.wire.environments import Accepted, EnvironmentView
@@ -15,6 +17,7 @@ from tui.explain_dialog import ExplainDialog
 from tui.plan_dialog import PlanDialog
 from tui.recovery_dialogs import AbandonDialog, CancelDialog
 from tui.screen import AppScreen
+from tui.switch_dialog import StopDialog
 
 
 class ActingScreen(AppScreen):
@@ -109,21 +112,39 @@ class ActingScreen(AppScreen):
         if view is not None:
             self.shell.push_screen(AbandonDialog(view))
 
+    def action_environment_stop(self) -> None:
+        """Asks for confirmation: somebody may be using it."""
+        view = self.target(action("environment.stop"))
+        if view is not None:
+            self.shell.push_screen(StopDialog(view, self.shell.clock))
+
+    def action_environment_start(self) -> None:
+        """Sends the request without asking: a start loses nothing."""
+        view = self.target(action("environment.start"))
+        if view is not None:
+            self._send(
+                lambda client: client.start(view.id), f"{view.name} will be started.", f"{view.name} can't start"
+            )
+
     def action_environment_retry(self) -> None:
         """Sends the request without asking: a retry loses nothing."""
         view = self.target(action("environment.retry"))
-        if view is None:
-            return
+        if view is not None:
+            said, refused = f"{view.name} will be tried again.", f"{view.name} can't be retried"
+            self._send(lambda client: client.retry(view.id), said, refused)
+
+    def _send(self, call: Callable[[Client], Accepted], said: str, refused: str) -> None:
+        """Sends a request; says `said`, or `refused` with the error."""
 
         def done(answer: Accepted) -> None:
             self.shell.learn(answer.environment)
-            self.shell.say(f"{view.name} will be tried again.")
+            self.shell.say(said)
 
         def failed(error: CalvinverseError) -> None:
-            self.shell.complain(f"{view.name} can't be retried", error)
+            self.shell.complain(refused, error)
 
         client = self.shell.client
-        self.ask(lambda: client().retry(view.id), done, failed)
+        self.ask(lambda: call(client()), done, failed)
 
     def action_view_reload(self) -> None:
         """Fetches everything from the service again."""

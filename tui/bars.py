@@ -46,6 +46,7 @@ class TopBar(Widget):
         groups = (
             (STATES[State.READY].glyph, "ready", {State.READY}),
             (STATES[State.DEPLOYING].glyph, "busy", set(BUSY)),
+            (STATES[State.STOPPED].glyph, "stopped", {State.STOPPED}),
             (STATES[State.FAILED].glyph, "failed", {State.FAILED, State.DESTROY_FAILED}),
         )
         for glyph, word, states in groups:

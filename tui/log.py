@@ -20,7 +20,14 @@ LONGEST = 10_000
 """Entries that are kept; older ones are in the service."""
 _QUIET = frozenset({EventType.RESOURCE_STATUS})
 """Events that the log omits: the list of resources shows them."""
-_ALARMING = frozenset({EventType.ENVIRONMENT_WARNING, EventType.ENVIRONMENT_INCIDENT, EventType.ENVIRONMENT_DEGRADED})
+_ALARMING = frozenset(
+    {
+        EventType.ENVIRONMENT_WARNING,
+        EventType.ENVIRONMENT_INCIDENT,
+        EventType.ENVIRONMENT_NOT_SWITCHED,
+        EventType.ENVIRONMENT_DEGRADED,
+    }
+)
 _TAG = 10
 
 

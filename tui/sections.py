@@ -1,6 +1,6 @@
 """The parts of the detail screen as styled text, without widgets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -68,6 +68,7 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool, newer: str | Non
             (coarse(now - view.created_at), ""),
         ],
         deadline(view, clock),
+        *switch(view, clock),
     ]
     if view.managed_by is not None:
         lines.append(
@@ -117,6 +118,8 @@ def _ways_on(view: EnvironmentView) -> list[tuple[str, str]]:
     if view.state is State.FAILED:
         back = [("b", "rolls back")] if view.last_good is not None else []
         return [("r", "retries"), ("R", "repairs"), *back, ("D", "destroys")]
+    if view.state is State.STOPPED:
+        return [("t", "starts it"), ("D", "destroys")]
     if view.state is State.READY and view.awaiting_promotion:
         return [("p", "promotes"), ("b", "rolls back")]
     if view.state is State.READY and view.drifted:
@@ -145,6 +148,15 @@ def deadline(view: EnvironmentView, clock: Clock) -> Line:
     failing = dict.fromkeys(one.channel for one in view.warnings if one.fault and one.next_try is not None)
     untold = (f"  warning by {' and '.join(failing)} not delivered" if failing else "", "$warning")
     return [("expires ", "$faint"), mark, (clock.moment(view.deadline), "bold"), (when, ""), untold]
+
+
+def switch(view: EnvironmentView, clock: Clock) -> Iterator[Line]:
+    """When the calendar stops or starts it next, as one line; none without a rule for that."""
+    if view.switch_at is None or view.switch_action is None or view.state in ENDED or view.state is State.DESTROYING:
+        return
+    left = view.switch_at - clock.now()
+    when = f", in {countdown(left)}" if left.total_seconds() > 0 else ", due now"
+    yield [(f"next {view.switch_action.value} ", "$faint"), (clock.moment(view.switch_at), ""), (when, "")]
 
 
 def outputs(

@@ -3,10 +3,13 @@
 from typing import TYPE_CHECKING
 
 from environments.actions.action import PROGRAM, Action, Risk
-from environments.domain.lifecycle import BUSY, ENDED_DEPLOYMENTS, State
+from environments.domain.lifecycle import BUSY, ENDED_DEPLOYMENTS, SWITCHES, State
 
 if TYPE_CHECKING:  # the command line reads the registry to say `--help`, and shouldn't have to wait for pydantic
     from environments.wire.environments import EnvironmentView
+
+
+_SWITCHES = ("environment.stop", "environment.start")
 
 
 def refusal(action: Action, environment: "EnvironmentView") -> str | None:
@@ -20,9 +23,17 @@ def refusal(action: Action, environment: "EnvironmentView") -> str | None:
         return f"{environment.name} is {state}: {action.title.lower()} isn't possible now."
     if action.id == "environment.promote" and not environment.awaiting_promotion:
         return f"Nothing of {environment.name} awaits promotion."
+    if action.id in _SWITCHES and environment.state is State.FAILED:
+        newest = environment.deployment
+        return None if newest is not None and newest.kind in SWITCHES else _not_switched(action, environment)
     if action.id == "environment.rollback":
         return _no_way_back(environment)
     return _nothing_runs(environment) if action.id == "environment.cancel" else None
+
+
+def _not_switched(action: Action, environment: "EnvironmentView") -> str:
+    verb = action.title.lower()
+    return f"{environment.name} has failed, and not in a stop or a start: {verb} isn't possible now."
 
 
 def _nothing_runs(environment: "EnvironmentView") -> str | None:

@@ -29,6 +29,7 @@ from environments.api.routes.images import image_routes
 from environments.api.routes.module_states import module_state_routes
 from environments.api.routes.plans import plan_routes
 from environments.api.routes.recovery import recovery_routes
+from environments.api.routes.switching import switching_routes
 from environments.api.routes.system import system_routes
 from environments.api.routes.templates import template_routes
 from environments.api.routes.tokens import token_routes
@@ -84,6 +85,7 @@ def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
         environment_routes(service, backend_calls),
         plan_routes(service, backend_calls),
         recovery_routes(service),
+        switching_routes(service),
         drift_routes(service, backend_calls),
         deployment_routes(service),
         event_routes(service, hub),

@@ -15,6 +15,7 @@ from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.sources import Sources
+from environments.service.switching import Switching
 from environments.service.warnings import Warnings
 from environments.steps.entry_points import RouteSource
 
@@ -48,6 +49,8 @@ class Service(Protocol):
     def warnings(self) -> Warnings: ...
     @property
     def extend_links(self) -> ExtendLinks: ...
+    @property
+    def switching(self) -> Switching: ...
     @property
     def feed(self) -> Feed: ...
     @property

@@ -51,6 +51,7 @@ from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.sources import Sources
+from environments.service.switching import Switching
 from environments.service.warnings import Warnings
 from environments.settings import Settings
 from environments.steps.registry import why_not_again
@@ -82,6 +83,7 @@ class Service:
     queueing: Queueing
     warnings: Warnings
     extend_links: ExtendLinks
+    switching: Switching
     module_states: ModuleStates
     state_server: StateServer
     checks: CheckPool
@@ -160,7 +162,8 @@ def build(settings: Settings) -> Service:
     link_key = partial(sealer.derive, KEY_LABEL)
     extend_links = ExtendLinks(database, link_key, now, settings.external_address, settings.warning_grace)
     warnings = Warnings(database, now, new_id, channels, extend_links.make, settings.warning_grace)
-    scheduler = Scheduler(database, requests, warnings, now, retention, database.leadership())
+    switching = Switching(database, now, new_id)
+    scheduler = Scheduler(database, requests, warnings, now, retention, database.leadership(), switching)
     cluster_follower = ClusterFollower(NomadFeed(connections), ConsulFeed(connections), scheduler.leads)
     degradation = DegradationDetector(database, JOB_KIND, shared.words, now, cluster_follower.want)
     cluster_follower.subscribe(degradation)
@@ -194,6 +197,7 @@ def build(settings: Settings) -> Service:
         queueing=Queueing(database, now),
         warnings=warnings,
         extend_links=extend_links,
+        switching=switching,
         module_states=module_states,
         state_server=state_server,
         checks=checks,

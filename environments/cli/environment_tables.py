@@ -108,6 +108,9 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
             facts.append(("maximum", moment(view.maximum_deadline, zone)))
         if view.warn_at is not None and not short:
             facts.append(("next warning", moment(view.warn_at, zone)))
+    if view.switch_at is not None and view.switch_action is not None and view.destroyed_at is None:
+        when = f"in {until(view.switch_at, now)}" if view.switch_at > now else "due now"
+        facts.append((f"next {view.switch_action.value}", f"{moment(view.switch_at, zone)}, {when}"))
     if view.destroy_again_at is not None:
         facts.append(("tried again at", moment(view.destroy_again_at, zone)))
     if view.deployment is not None and is_being_cancelled(view.deployment):
@@ -189,6 +192,8 @@ def next_step(view: EnvironmentView) -> str:
             return f"{waiting} Next: `calvinverse env promote {view.name}`."
         opened = f" It answers at {clean(address)}." if address else ""
         return f"{view.name} is ready.{opened} Next: `calvinverse env outputs {view.name}`."
+    if view.state is State.STOPPED:
+        return f"{view.name} is stopped, and its data is kept. Next: `calvinverse env start {view.name}` starts it."
     if view.state is State.ABANDONED:
         return f"{view.name} was abandoned. Next: `calvinverse env show {view.id} --resources` lists what may be left."
     if view.state in ENDED:

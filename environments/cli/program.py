@@ -16,7 +16,8 @@ from typer.exceptions import TyperException
 import environments.cli.drift
 import environments.cli.environments
 import environments.cli.explaining
-import environments.cli.recovery  # noqa: F401 - these three add commands to `env`
+import environments.cli.recovery
+import environments.cli.switching  # noqa: F401 - these add commands to `env`
 from environments.actions import registry
 from environments.cli.contexts import app as context_commands
 from environments.cli.environments_reading import app as environment_commands

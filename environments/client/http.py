@@ -22,6 +22,7 @@ from environments.wire.environments import (
     OutputView,
     ResourceView,
     RollbackRequest,
+    SwitchRequest,
     UpdateRequest,
 )
 from environments.wire.images import ImageView, PublishImageRequest
@@ -94,6 +95,16 @@ class Client(Connection):
         """Destroys now; if it is being destroyed already, gives the running deployment."""
         path = f"/v1/environments/{_part(name)}/destroy"
         return self._read(self._send("POST", path, DestroyRequest(reason=reason)), Accepted)
+
+    def stop(self, name: str, reason: str = "") -> Accepted:
+        """Stops what it runs and keeps its data."""
+        path = f"/v1/environments/{_part(name)}/stop"
+        return self._read(self._send("POST", path, SwitchRequest(reason=reason)), Accepted)
+
+    def start(self, name: str, reason: str = "") -> Accepted:
+        """Starts what a stop ended."""
+        path = f"/v1/environments/{_part(name)}/start"
+        return self._read(self._send("POST", path, SwitchRequest(reason=reason)), Accepted)
 
     def plan(self, name: str, request: PlanRequest) -> PlanView:
         """Saves a plan of a change, to be applied as shown; changes nothing."""

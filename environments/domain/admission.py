@@ -23,7 +23,7 @@ class Lane(StrEnum):
 
 
 KINDS: dict[Lane, tuple[DeploymentKind, ...]] = {
-    Lane.DEPLOY: (DeploymentKind.CREATE, DeploymentKind.UPDATE, DeploymentKind.REPAIR, DeploymentKind.PROMOTE),
+    Lane.DEPLOY: tuple(kind for kind in DeploymentKind if kind is not DeploymentKind.DESTROY),
     Lane.DESTROY: (DeploymentKind.DESTROY,),
 }
 """What runs in which lane."""

@@ -14,7 +14,7 @@ from environments.domain.lifecycle import (
     StepState,
 )
 from environments.domain.plan import StepPlan
-from environments.domain.timing import Because, OwnRule
+from environments.domain.timing import Because, OwnRule, TimedAction
 
 
 class _Record(BaseModel):
@@ -113,6 +113,11 @@ class Environment(_Record):
     """Rules count from here: None, from its creation; else from the deadline that somebody last set."""
     template_rules_from: datetime | None = None
     """Rules of its template's version count from here; None: from its creation."""
+    switch_at: datetime | None = None
+    """When the calendar stops or starts it next; in the past while that waits for a deployment to end."""
+    switch_action: TimedAction | None = None
+    switches_from: datetime | None = None
+    """Stops and starts by the calendar up to here are done with; None: those before its creation."""
     maximum_deadline: datetime | None = None
     warned: bool = False
     """Whether its owner was warned of this deadline."""
@@ -178,6 +183,8 @@ class Deployment(_Record):
     cancel_requested_by: str | None = None
     cancel_forced: bool = False
     """Whether the grace of a cancel was cut short."""
+    because: Because | None = None
+    """The rule of the calendar that asked for it; None: a person or something else did."""
 
 
 class StepRecord(_Record):
@@ -230,6 +237,7 @@ class EventType(StrEnum):
     ENVIRONMENT_STATE = "environment.state"
     ENVIRONMENT_EXTENDED = "environment.extended"
     ENVIRONMENT_DEADLINE = "environment.deadline"
+    ENVIRONMENT_NOT_SWITCHED = "environment.not_switched"
     ENVIRONMENT_WARNING = "environment.warning"
     ENVIRONMENT_WARNING_DELIVERED = "environment.warning_delivered"
     ENVIRONMENT_WARNING_FAILED = "environment.warning_failed"

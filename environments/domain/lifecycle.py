@@ -14,6 +14,9 @@ class State(StrEnum):
     READY = "ready"
     FAILED = "failed"
     UPDATING = "updating"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    STARTING = "starting"
     DESTROYING = "destroying"
     DESTROYED = "destroyed"
     DESTROY_FAILED = "destroy_failed"
@@ -28,6 +31,8 @@ class DeploymentKind(StrEnum):
     DESTROY = "destroy"
     REPAIR = "repair"
     PROMOTE = "promote"
+    STOP = "stop"
+    START = "start"
 
 
 class DeploymentState(StrEnum):
@@ -65,15 +70,18 @@ MOVES: dict[State, frozenset[State]] = {
     State.REQUESTED: frozenset({State.DEPLOYING, State.FAILED, State.DESTROYING}),
     State.DEPLOYING: frozenset({State.VALIDATING, State.READY, State.FAILED, State.DESTROYING}),
     State.VALIDATING: frozenset({State.READY, State.FAILED, State.DESTROYING}),
-    State.READY: frozenset({State.UPDATING, State.DESTROYING}),
-    State.FAILED: frozenset({State.DEPLOYING, State.UPDATING, State.DESTROYING}),
+    State.READY: frozenset({State.UPDATING, State.STOPPING, State.DESTROYING}),
+    State.FAILED: frozenset({State.DEPLOYING, State.UPDATING, State.STOPPING, State.STARTING, State.DESTROYING}),
     State.UPDATING: frozenset({State.VALIDATING, State.READY, State.FAILED, State.DESTROYING}),
+    State.STOPPING: frozenset({State.STOPPED, State.FAILED, State.DESTROYING}),
+    State.STOPPED: frozenset({State.STARTING, State.DESTROYING}),
+    State.STARTING: frozenset({State.VALIDATING, State.READY, State.FAILED, State.DESTROYING}),
     State.DESTROYING: frozenset({State.DESTROYED, State.DESTROY_FAILED}),
     State.DESTROY_FAILED: frozenset({State.DESTROYING, State.ABANDONED}),
     State.DESTROYED: frozenset(),
     State.ABANDONED: frozenset(),
 }
-"""Everything that may follow a state. A template without checks goes from deploying (or updating) straight to ready."""
+"""Everything that may follow a state. Without checks, deploying, updating and starting go straight to ready."""
 
 ENDED = frozenset({State.DESTROYED, State.ABANDONED})
 """States that nothing leaves. The name of an abandoned one is free once nothing of it is found."""
@@ -84,6 +92,8 @@ BUSY = frozenset(
         State.DEPLOYING,
         State.VALIDATING,
         State.UPDATING,
+        State.STOPPING,
+        State.STARTING,
         State.DESTROYING,
     }
 )
@@ -96,9 +106,17 @@ STARTS_FROM: dict[DeploymentKind, frozenset[State]] = {
     DeploymentKind.UPDATE: frozenset({State.READY, State.FAILED}),
     DeploymentKind.REPAIR: frozenset({State.READY, State.FAILED}),
     DeploymentKind.PROMOTE: frozenset({State.READY}),
+    DeploymentKind.STOP: frozenset({State.READY, State.FAILED}),
+    DeploymentKind.START: frozenset({State.STOPPED, State.FAILED}),
     DeploymentKind.DESTROY: frozenset(State) - ENDED - {State.DESTROYING},
 }
-"""From which states a person may ask for a deployment of an existing environment (create: to try again)."""
+"""From which states a person may ask for a deployment of an existing environment (create: to try again).
+
+A failed environment is stopped or started only if a stop or a start of it failed (`check_switch`).
+"""
+
+SWITCHES = frozenset({DeploymentKind.STOP, DeploymentKind.START})
+"""Kinds of deployments that change only whether an environment runs."""
 
 
 def check_move(environment: str, now: State, then: State) -> State:
@@ -118,10 +136,25 @@ def check_request(environment: str, now: State, kind: DeploymentKind) -> None:
             DeploymentKind.UPDATE: "updated",
             DeploymentKind.REPAIR: "repaired",
             DeploymentKind.PROMOTE: "promoted",
+            DeploymentKind.STOP: "stopped",
+            DeploymentKind.START: "started",
             DeploymentKind.DESTROY: "destroyed",
         }[kind]
         raise NotAllowedNow(
             f"Environment {environment!r} is {now.value} and can't be {verb} now.", hint=way_on(environment, now)
+        )
+
+
+def check_switch(environment: str, now: State, kind: DeploymentKind, newest: DeploymentKind | None) -> None:
+    """Raises `NotAllowedNow` unless an environment may be stopped or started. `newest`: its last deployment's kind.
+
+    A failed one may if that was a stop or a start: other failures leave nothing that could be stopped as a whole.
+    """
+    check_request(environment, now, kind)
+    if now is State.FAILED and newest not in SWITCHES:
+        verb = "stopped" if kind is DeploymentKind.STOP else "started"
+        raise NotAllowedNow(
+            f"Environment {environment!r} is failed and can't be {verb} now.", hint=way_on(environment, now)
         )
 
 
@@ -141,6 +174,8 @@ def way_on(environment: str, now: State) -> str:
             f"{command}watch {environment}` follows what runs, {command}cancel {environment}` stops it, and "
             f"{command}destroy {environment}` is always possible."
         )
+    if now is State.STOPPED:
+        return f"{command}start {environment}` starts it, {command}destroy {environment}` removes it with its data."
     if now is State.READY:
         return (
             f"Nothing has to be tried again: {command}update {environment}` applies changes, {command}repair "
@@ -156,5 +191,7 @@ def state_when_running(kind: DeploymentKind) -> State:
         DeploymentKind.UPDATE: State.UPDATING,
         DeploymentKind.REPAIR: State.UPDATING,
         DeploymentKind.PROMOTE: State.UPDATING,
+        DeploymentKind.STOP: State.STOPPING,
+        DeploymentKind.START: State.STARTING,
         DeploymentKind.DESTROY: State.DESTROYING,
     }[kind]

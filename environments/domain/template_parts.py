@@ -58,7 +58,8 @@ class _Part(BaseModel):
 class Lifetime(_Part):
     """How long environments of a template live; all empty: until somebody destroys them.
 
-    `destroy` are rules of the calendar: an environment is destroyed at the first moment of any of them. `warn`: how
+    `destroy` are rules of the calendar: an environment is destroyed at the first moment of any of them. It is stopped
+    at each moment of a rule of `stop`, and started at each of `start`. `warn`: how
     long before its deadline its owner is warned; None: once, see `warn_at`; empty: never. `extend`: how much longer it
     lives when somebody uses the link in a warning; None: as long as `default`, at most a day.
     """
@@ -66,6 +67,8 @@ class Lifetime(_Part):
     default: Duration | None = None
     maximum: Duration | None = None
     destroy: tuple[Rule, ...] = Field(default=(), max_length=MOST_RULES)
+    stop: tuple[Rule, ...] = Field(default=(), max_length=MOST_RULES)
+    start: tuple[Rule, ...] = Field(default=(), max_length=MOST_RULES)
     warn: tuple[Duration, ...] | None = Field(default=None, max_length=MOST_WARNINGS)
     extend: Duration | None = None
 

@@ -24,7 +24,7 @@ _HEAD = ("name", "version", "description", "host_volumes", "network", "limit")
 _TABLES = ("template", "lifetime", "drift", "parameters", "steps", "outputs")
 _KEYS: dict[str, tuple[str, ...]] = {
     "template": _HEAD,
-    "lifetime": ("default", "maximum", "destroy"),
+    "lifetime": ("default", "maximum", "destroy", "stop", "start", "warn", "extend"),
     "drift": ("schedule", "zone"),
     "steps": ("name", "uses", "needs", "with", "timeout", "on_failure", "retries"),
     "outputs": ("value", "description", "secret"),

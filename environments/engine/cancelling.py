@@ -2,13 +2,13 @@
 
 from environments.domain.environment import Failure
 from environments.domain.errors import Cancelled
-from environments.domain.lifecycle import DeploymentState, State, StepState
+from environments.domain.lifecycle import BUSY, DeploymentState, State, StepState
 from environments.engine.recorder import Recorder
 from environments.service.cancellation import cancellation_failure, reverted_columns
 from environments.service.deadlines import tell_moved
 from environments.service.storage.transaction import Transaction
 
-_BEGUN = frozenset({State.REQUESTED, State.DEPLOYING, State.VALIDATING, State.UPDATING})
+_BEGUN = BUSY - {State.DESTROYING}
 """An environment in one of these states fails. In any other, the deployment has not begun, and the state stays."""
 
 

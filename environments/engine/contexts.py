@@ -49,8 +49,10 @@ class Contexts:
         run_again: Mapping[str, str] | None = None,
         *,
         promotes: bool = False,
+        starts: bool = False,
+        stopped: bool = False,
     ) -> None:
-        """`run_again`: steps that a person has requested to run again; see `StepContext`.
+        """`run_again`: steps that a person has requested to run again; see `StepContext`, also for the other ones.
 
         `promotes`: the steps are to promote what awaits promotion.
         """
@@ -63,6 +65,8 @@ class Contexts:
         self._images = images
         self._secrets = secrets
         self._promotes = promotes
+        self._starts = starts
+        self._stopped = stopped
         self._history = history
         self._run_again = run_again or {}
         self._needs = self.template.dependencies()
@@ -113,6 +117,8 @@ class Contexts:
             host_volumes=frozenset(self.template.host_volumes),
             host_network=self._environment.network_by(self._bundle.digest, self.template.network) == "host",
             promotes=self._promotes,
+            starts=self._starts,
+            stopped=self._stopped,
             inputs=inputs,
             finished=self._history.finished,
             before=before if inputs_before == inputs else None,

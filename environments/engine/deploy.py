@@ -1,4 +1,4 @@
-"""Carries out a create, an update or a repair: the steps of the template, in dependency order, under a lease."""
+"""Carries out everything but a stop and a destroy: the steps of the template, in dependency order, under a lease."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -102,15 +102,22 @@ class Deploy:
             assert plan is not None or not deployment.plan_id, "plans in use are never deleted"
             plan_guard = None if plan is None else PlanGuard(plan)
             history = read_history(tx, environment.id, besides=deployment.id)
-            promotes, again = deployment.kind is DeploymentKind.PROMOTE, deployment.run_again
             self._contexts = Contexts(
-                self._registry, environment, bundle, references(tx), secrets, history, again, promotes=promotes
+                self._registry,
+                environment,
+                bundle,
+                references(tx),
+                secrets,
+                history,
+                deployment.run_again,
+                promotes=deployment.kind is DeploymentKind.PROMOTE,
+                starts=deployment.kind is DeploymentKind.START,
             )
             self._pruning = Pruning(self._recorder, self._logs, self._registry, self._contexts, history, plan_guard)
             rows = [(step.name, step.uses, step.needs) for step in self._template.steps]
             tx.journal.lay_out(deployment.id, [*rows, *self._pruning.rows()])
             steps = tx.journal.steps(deployment.id)
-            if self._recorder.state not in (State.DEPLOYING, State.UPDATING, State.VALIDATING):
+            if self._recorder.state not in (State.DEPLOYING, State.UPDATING, State.STARTING, State.VALIDATING):
                 self._recorder.move(tx, state_when_running(deployment.kind), failure=None)
             self._recorder.begin(tx)
         done = {step.name for step in steps if step.state is StepState.DONE}

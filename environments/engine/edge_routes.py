@@ -169,6 +169,9 @@ class EdgeRoutes:
             for one in found:
                 id = route_id(environment_id, one.service)
                 healthy = self._known.get(id) if answer is None else answer.get(one.service, Healthy())
+                if one.stopped:
+                    # Another job may have its address by the time that somebody asks for it.
+                    healthy = Healthy()
                 if healthy is not None:
                     known[id] = healthy
                 routes.append(self._route(id, one, healthy))

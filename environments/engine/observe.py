@@ -1,4 +1,4 @@
-"""Observes a ready environment: what a repair would change, and things in its places that no step made."""
+"""Observes an environment that is ready or stopped: what differs from that, and things that no step made."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import structlog
 
 from environments.domain.environment import Drift, Environment, Incident, ResourceRef, Unexpected
 from environments.domain.errors import CalvinverseError
-from environments.domain.lifecycle import DeploymentKind, ResourceStatus
+from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.engine.plan import LONGEST_PLAN
 from environments.service.planner import Planner, Target
 from environments.service.storage.transaction import Storage
@@ -50,7 +50,8 @@ class BackendObserver:
         assert bundle is not None, "bundles in use are never deleted"
         try:
             # Secret parameters are in OpenBao already, so a repair brings none.
-            target = Target(DeploymentKind.REPAIR, environment, bundle, {})
+            kind = DeploymentKind.STOP if environment.state is State.STOPPED else DeploymentKind.REPAIR
+            target = Target(kind, environment, bundle, {})
             steps = tuple(step for step in self._planner.plan(target, troubles) if step.changes)
             names = frozenset(step.name for step in bundle.template().steps)
         except CalvinverseError as error:

@@ -51,6 +51,7 @@ class BackendPlanner:
             history,
             target.run_again,
             promotes=target.kind is DeploymentKind.PROMOTE,
+            stopped=target.kind is DeploymentKind.STOP,
         )
         return PlanDraft(self._registry, contexts, history, shared, troubles, budget).steps()
 

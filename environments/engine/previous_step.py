@@ -25,7 +25,7 @@ def previous_steps(tx: Transaction, environment_id: str, besides: str | None = N
     found: dict[str, PreviousStep] = {}
     gone: set[str] = set()
     for deployment in tx.deployments.of(environment_id):
-        if deployment.id == besides or deployment.kind is DeploymentKind.DESTROY:
+        if deployment.id == besides or deployment.kind in (DeploymentKind.DESTROY, DeploymentKind.STOP):
             continue
         rows, needs = tx.journal.steps(deployment.id), tx.journal.needs(deployment.id)
         names = _names(tx, deployment.bundle) or {row.name for row in rows}

@@ -1,4 +1,4 @@
-"""The scheduler: warns of deadlines, destroys what is due, retries failed destroys, and deletes what has expired."""
+"""The scheduler: warns of deadlines, destroys, stops and starts what is due, and deletes what has expired."""
 
 import threading
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from environments.domain.errors import CalvinverseError
 from environments.service.leadership import Leadership
 from environments.service.requests import Requests
 from environments.service.storage.transaction import Storage
+from environments.service.switching import Switching
 from environments.service.warnings import Warnings
 
 _LONGEST_SLEEP = 1.0
@@ -44,13 +45,16 @@ class Scheduler:
         clock: Callable[[], datetime],
         retention: Retention,
         leadership: Leadership | None = None,
+        switching: Switching | None = None,
     ) -> None:
+        """Without `switching` nothing is stopped or started by the calendar."""
         self._storage = storage
         self._requests = requests
         self._warnings = warnings
         self._clock = clock
         self._retention = retention
         self._leadership = leadership
+        self._switching = switching
         self._pruned_at: datetime | None = None
         self._leads = leadership is None
         self._stopping = threading.Event()
@@ -79,11 +83,14 @@ class Scheduler:
             log.info("scheduler.warns", environment=name)
         for name in destroyed:
             log.info("scheduler.destroys", environment=name)
+        switched = self._switching.switch_due() if self._switching is not None else []
+        for name in switched:
+            log.info("scheduler.switches", environment=name)
         now = self._clock()
         if self._pruned_at is None or now - self._pruned_at >= _PRUNED_EVERY:
             self._pruned_at = now
             self._prune(now)
-        return bool(warned or destroyed)
+        return bool(warned or destroyed or switched)
 
     def _warn(self) -> list[str]:
         try:

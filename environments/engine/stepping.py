@@ -54,8 +54,13 @@ class Steps:
         with self._recorder.failing(self._logs, step.name, lambda: begun):
             prepared = self._contexts.prepare(step, self.outputs)
             intended = prepared.executor.resources(prepared.context)
-            outputs, kept = None, False
-            if self._plans_first(step, prepared):
+            outputs = self._left_alone(step, prepared)
+            kept = outputs is not None
+            if kept:
+                with self._lease.write(going_on=True) as tx:
+                    self._recorder.step(tx, step.name, StepState.RUNNING)
+                begun = True
+            elif self._plans_first(step, prepared):
                 with self._lease.write(going_on=True) as tx:
                     self._recorder.step(tx, step.name, StepState.RUNNING)
                 begun = True
@@ -77,6 +82,19 @@ class Steps:
             self._recorder.step(tx, step.name, StepState.DONE, unchanged=kept, outputs=outputs, inputs=prepared.inputs)
         self._contexts.hold(refs)
         self.outputs[step.name] = outputs
+
+    def _left_alone(self, step: Step, prepared: Prepared) -> dict[str, Any] | None:
+        """A start leaves alone what no stop has touched: the step's last outputs, None if it has to be applied.
+
+        A step whose inputs have changed is applied, such as one with the address of a service whose port has changed.
+        """
+        if self._lease.deployment.kind is not DeploymentKind.START:
+            return None
+        earlier = self._earlier.get(step.name)
+        if stops(prepared.executor) or only_checks(prepared.executor) or earlier is None:
+            return None
+        done = earlier.state is StepState.DONE and earlier.inputs == prepared.inputs
+        return earlier.outputs if done else None
 
     def _plans_first(self, step: Step, prepared: Prepared) -> bool:
         if only_checks(prepared.executor):
@@ -161,6 +179,11 @@ class Steps:
 def only_checks(executor: Executor) -> bool:
     """Whether the executor makes nothing and always runs (`only_checks = True`)."""
     return bool(getattr(executor, "only_checks", False))
+
+
+def stops(executor: Executor) -> bool:
+    """Whether a stop of the environment ends what the step runs (`stops = True`)."""
+    return bool(getattr(executor, "stops", False))
 
 
 def plans_itself(executor: Executor) -> bool:

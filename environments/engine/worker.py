@@ -27,6 +27,7 @@ from environments.engine.heartbeat import Heartbeat
 from environments.engine.lease import SECONDS, Lease
 from environments.engine.logs import LogWriter
 from environments.engine.recorder import Recorder
+from environments.engine.stop import Stop
 from environments.service import transitions
 from environments.service.feed import Feed
 from environments.service.requests import Sealer
@@ -215,6 +216,8 @@ class Worker:
         try:
             if lease.deployment.kind is DeploymentKind.DESTROY:
                 Destroy(recorder, self._registry, self._logs).run()
+            elif lease.deployment.kind is DeploymentKind.STOP:
+                Stop(recorder, self._registry, self._logs).run()
             else:
                 Deploy(recorder, self._registry, self._sealer, self._logs).run()
         except InvalidTemplate as error:

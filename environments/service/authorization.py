@@ -12,7 +12,7 @@ from typing import Literal
 
 from environments.domain.environment import Environment
 from environments.domain.errors import Forbidden, ManagedOutside, UnknownEnvironment
-from environments.domain.lifecycle import DeploymentKind
+from environments.domain.lifecycle import SWITCHES, DeploymentKind
 from environments.domain.names import BY_ID, BY_NAME, META, is_id
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, suggestion
 from environments.domain.template import Bundle
@@ -40,7 +40,7 @@ ENGINE = Principal("calvinverse", "admin", "engine")
 """Requests the rollback when a deployment fails and its template asks for one."""
 
 CLOCK = Principal("clock", "admin", "clock")
-"""Requests the destroy of environments whose deadline has passed."""
+"""Requests what the calendar does: destroys of environments whose deadline has passed, stops and starts."""
 
 LINK = Principal("extend link", "admin", "link")
 """Extends environments for those who were sent a link."""
@@ -57,6 +57,8 @@ class Action(StrEnum):
     ENVIRONMENT_ROLL_BACK = "environment:roll_back"
     ENVIRONMENT_REPAIR = "environment:repair"
     ENVIRONMENT_PROMOTE = "environment:promote"
+    ENVIRONMENT_STOP = "environment:stop"
+    ENVIRONMENT_START = "environment:start"
     ENVIRONMENT_RETRY = "environment:retry"
     ENVIRONMENT_DESTROY = "environment:destroy"
     ENVIRONMENT_CANCEL = "environment:cancel"
@@ -78,7 +80,9 @@ QUEUES = {
     Action.ENVIRONMENT_ROLL_BACK: frozenset({DeploymentKind.UPDATE}),
     Action.ENVIRONMENT_REPAIR: frozenset({DeploymentKind.REPAIR}),
     Action.ENVIRONMENT_PROMOTE: frozenset({DeploymentKind.PROMOTE}),
-    Action.ENVIRONMENT_RETRY: frozenset({DeploymentKind.CREATE, DeploymentKind.DESTROY}),
+    Action.ENVIRONMENT_STOP: frozenset({DeploymentKind.STOP}),
+    Action.ENVIRONMENT_START: frozenset({DeploymentKind.START}),
+    Action.ENVIRONMENT_RETRY: frozenset({DeploymentKind.CREATE, DeploymentKind.DESTROY}) | SWITCHES,
     Action.ENVIRONMENT_DESTROY: frozenset({DeploymentKind.DESTROY}),
 }
 """The kinds of deployment that each action queues. Actions that aren't named here queue none."""

@@ -1,30 +1,38 @@
-"""The deadline of an environment, of all that sets one: computed anew with every change of these."""
+"""What the calendar does to an environment, of all that decides it: computed anew with every change of these."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from environments.domain.calendar_rule import parse_rule
 from environments.domain.deadline import next_warning, warnings_before
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import InvalidLifetime, InvalidTemplate
+from environments.domain.lifecycle import State
 from environments.domain.template_parts import Template
 from environments.domain.timing import Because, OwnRule, Source, TimedAction
 from environments.service.cron import Holidays, rule_fault
 from environments.service.storage.transaction import Transaction
-from environments.service.timing import Due, TimedRule, Timing, deadline, upcoming
+from environments.service.timing import Due, TimedRule, Timing, deadline, last_switch, next_switch, upcoming
 
 _NO_HOLIDAYS: Holidays = {}
 
+_BY_RULES = (TimedAction.DESTROY, TimedAction.STOP, TimedAction.START)
+"""What rules of a template do, each named like its key in `[lifetime]`."""
+
 
 def timing_of(tx: Transaction, environment: Environment, template: Template | None) -> Timing:
-    """Everything that decides when the environment is destroyed. `template` None: it can't be read any more."""
+    """Everything that decides what happens to it and when. `template` None: it can't be read any more."""
     rules = [_timed(rule) for rule in environment.rules]
     since = environment.template_rules_from or environment.created_at
-    for number, rule in enumerate(template.lifetime.destroy if template else ()):
-        place = f"template {environment.template}, version {environment.template_version}, lifetime.destroy[{number}]"
-        because = Because(source=Source.TEMPLATE, rule=str(rule), place=place)
-        rules.append(TimedRule(TimedAction.DESTROY, rule, since, because))
+    for action in _BY_RULES if template else ():
+        assert template is not None
+        for number, rule in enumerate(getattr(template.lifetime, action.value)):
+            where = f"lifetime.{action.value}[{number}]"
+            place = f"template {environment.template}, version {environment.template_version}, {where}"
+            because = Because(source=Source.TEMPLATE, rule=str(rule), place=place)
+            rules.append(TimedRule(action, rule, since, because))
     chosen = None
     if environment.set_deadline is not None:
         because = environment.set_because or Because(source=Source.UNKNOWN)
@@ -41,14 +49,38 @@ def timing_of(tx: Transaction, environment: Environment, template: Template | No
 def timed(
     tx: Transaction, environment: Environment, template: Template | None, now: datetime, **changes: Any
 ) -> dict[str, Any]:
-    """The changes, and the deadline and warnings that follow from them, as columns of the environment.
+    """The changes, and the deadline, warnings and the next stop or start that follow from them, as columns.
 
     A deadline that moves is warned of again.
     """
-    due = deadline(timing_of(tx, environment.model_copy(update=changes), template), _NO_HOLIDAYS)
+    changed = environment.model_copy(update=changes)
+    timing = timing_of(tx, changed, template)
+    due = deadline(timing, _NO_HOLIDAYS)
     at, because = (None, None) if due is None else (due.at, due.because)
     warned = _warned(environment, template, at, now)
-    return {**changes, "deadline": at, "deadline_because": because, **warned}
+    switch = _switch_columns(timing, _switches_from(changed))
+    return {**changes, "deadline": at, "deadline_because": because, **warned, **switch}
+
+
+def switched(tx: Transaction, environment: Environment, now: datetime) -> dict[str, Any]:
+    """The columns that say that stops and starts by the calendar are done with up to now."""
+    timing = timing_of(tx, environment, read_template(tx, environment))
+    return {"switches_from": now, **_switch_columns(timing, now)}
+
+
+def switches(tx: Transaction, environment: Environment, now: datetime) -> Due | None:
+    """The stop or start that should hold now by the calendar, and isn't done with; None: none."""
+    timing = timing_of(tx, environment, read_template(tx, environment))
+    return last_switch(timing, _NO_HOLIDAYS, _switches_from(environment), now)
+
+
+def _switch_columns(timing: Timing, after: datetime) -> dict[str, Any]:
+    due = next_switch(timing, _NO_HOLIDAYS, after)
+    return {"switch_at": due and due.at, "switch_action": due and due.action}
+
+
+def _switches_from(environment: Environment) -> datetime:
+    return environment.switches_from or environment.created_at
 
 
 def warning_after(environment: Environment, template: Template | None, moment: datetime) -> datetime | None:
@@ -60,9 +92,25 @@ def warning_after(environment: Environment, template: Template | None, moment: d
 
 
 def next_moments(tx: Transaction, environment: Environment, now: datetime, count: int) -> list[Due]:
-    """The next moments at which the calendar does something to it, at most `count`, in order."""
+    """The next moments at which the calendar does something to it, at most `count`, in order.
+
+    Stops of what is stopped by then, and starts of what runs, are left out. A stop or a start that waits for the end of
+    a deployment comes first, with its moment in the past.
+    """
     timing = timing_of(tx, environment, read_template(tx, environment))
-    return list(islice(upcoming(timing, _NO_HOLIDAYS, now - timedelta(microseconds=1)), count))
+    waiting = last_switch(timing, _NO_HOLIDAYS, _switches_from(environment), now)
+    following = upcoming(timing, _NO_HOLIDAYS, now - timedelta(microseconds=1) if waiting is None else now)
+    runs = environment.state not in (State.STOPPING, State.STOPPED)
+    return list(islice(_with_effect([waiting] if waiting else [], following, runs=runs), count))
+
+
+def _with_effect(waiting: Sequence[Due], following: Iterator[Due], *, runs: bool) -> Iterator[Due]:
+    for due in chain(waiting, following):
+        if due.action is (TimedAction.START if runs else TimedAction.STOP):
+            continue
+        if due.action in (TimedAction.STOP, TimedAction.START):
+            runs = due.action is TimedAction.START
+        yield due
 
 
 def tell_moved(tx: Transaction, before: Environment, now: datetime, why: str, changes: dict[str, Any]) -> None:

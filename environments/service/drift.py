@@ -11,12 +11,14 @@ from environments.service.authorization import Action, Principal, environment_to
 from environments.service.cron import next_run
 from environments.service.storage.transaction import Storage, Transaction
 
+_OBSERVED = (State.READY, State.STOPPED)
+
 
 class Observer(Protocol):
     """Observes environments in the backends."""
 
     def observe(self, environment: Environment) -> Drift:
-        """How the backends differ from what the steps of a ready environment made; changes nothing."""
+        """How the backends differ from what the steps of a ready or stopped environment made; changes nothing."""
         ...
 
 
@@ -34,14 +36,15 @@ class Drifting:
             return environment_to_read(tx, principal, name)
 
     def observe(self, principal: Principal, name: str) -> Environment:
-        """Observes now. Raises `NotAllowedNow` unless the environment is ready before and after."""
+        """Observes now. Raises `NotAllowedNow` unless the environment is ready or stopped, before and after."""
         with self._storage.read() as tx:
             environment = environment_to_read(tx, principal, name)
             may(principal, Action.ENVIRONMENT_OBSERVE, environment)
             newest = _newest(tx, environment)
-        if environment.state is not State.READY:
+        if environment.state not in _OBSERVED:
             raise NotAllowedNow(
-                f"Environment {environment.name!r} is {environment.state.value}: only a ready one has drift.",
+                f"Environment {environment.name!r} is {environment.state.value}: only one that is ready or stopped "
+                "has drift.",
                 hint="`calvinverse env show` says what it is doing.",
             )
         if environment.managed_by is not None:
@@ -79,7 +82,7 @@ class Drifting:
         """Stores what was found; None if the environment has changed since."""
         with self._storage.write() as tx:
             now = tx.environments.get(environment.id)
-            if now is None or now.state is not State.READY or _newest(tx, now) != newest:
+            if now is None or now.state is not environment.state or _newest(tx, now) != newest:
                 return None
             waits = _still_waiting(now, drift)
             tx.environments.change(now.id, drift=drift, awaiting_promotion=waits)

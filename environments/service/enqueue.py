@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from environments.domain.environment import Deployment, Environment
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State, way_on
+from environments.domain.timing import Because
 from environments.service import transitions
 from environments.service.authorization import Allowed
 from environments.service.deadlines import tell_moved
@@ -44,6 +45,8 @@ class DeploymentRequest:
     now: datetime
     plan_id: str | None = None
     by_machine: bool = False
+    because: Because | None = None
+    """The rule of the calendar that asks for it."""
 
 
 def create(tx: Transaction, draft: Draft, sealer: Sealer, request: DeploymentRequest) -> Deployment:
@@ -64,6 +67,8 @@ _OF_A_VERSION = (
     "deadline_because",
     "warned",
     "warn_at",
+    "switch_at",
+    "switch_action",
 )
 """The columns that another version of the template, or other parameters, may change."""
 
@@ -161,6 +166,7 @@ def add(
         plan_id=request.plan_id,
         rollback_to=rollback_to,
         by_machine=request.by_machine,
+        because=request.because,
         template_limit=_limit(tx, environment, kind),
         run_again=left_to_run(tx, environment) if goes_on else dict.fromkeys(run_again, request.id),
     )

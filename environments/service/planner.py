@@ -16,7 +16,7 @@ class Target:
 
     `secrets` are the secret parameters that come with the request; earlier ones stay in OpenBao. `run_again` has the
     steps whose work is to run again, each with the id of the deployment that first requested it. Plans use only the
-    names.
+    names. The kind `stop` stands for an environment that is stopped: its plan finds what differs from that.
     """
 
     kind: DeploymentKind

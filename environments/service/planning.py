@@ -7,7 +7,7 @@ from typing import Any
 from environments.domain.commands import CreateEnvironment, MakePlan, UpdateEnvironment
 from environments.domain.environment import Deployment, Environment
 from environments.domain.errors import CalvinverseError, InvalidInput, NameTaken, PlanStale, UnknownPlan
-from environments.domain.lifecycle import DeploymentKind, check_request
+from environments.domain.lifecycle import SWITCHES, DeploymentKind, check_request
 from environments.domain.names import BY_ID
 from environments.domain.plan import Plan
 from environments.service import enqueue
@@ -261,6 +261,8 @@ def _kept(request: MakePlan, draft: Draft) -> dict[str, Any]:
 
 def _check_fields(request: MakePlan) -> None:
     """Raises `InvalidInput` for fields that this kind of plan doesn't accept, and for missing ones."""
+    if request.kind in SWITCHES:
+        raise InvalidInput(f"There is no plan of a {request.kind.value}: it changes only what runs.")
     takes = {
         DeploymentKind.CREATE: {"template", "digest", "parameters", "ttl", "until", "rules"},
         DeploymentKind.UPDATE: {"digest", "parameters", "rollback_to", "run_again"},

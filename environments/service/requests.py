@@ -11,7 +11,7 @@ from environments.domain.errors import (
     InvalidTemplate,
     NotAllowedNow,
 )
-from environments.domain.lifecycle import DeploymentKind, State, check_request
+from environments.domain.lifecycle import SWITCHES, DeploymentKind, State, check_request
 from environments.domain.names import check_environment_name
 from environments.service import enqueue, transitions
 from environments.service.authorization import (
@@ -104,7 +104,7 @@ class Requests:
             return accepted(tx, draft.environment, deployment)
 
     def retry(self, principal: Principal, name: str) -> Accepted:
-        """Retries a failed create, or a failed destroy without waiting. Raises `NotAllowedNow`."""
+        """Retries a failed create, stop or start, or a failed destroy without waiting. Raises `NotAllowedNow`."""
         now = self._clock()
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
@@ -114,7 +114,7 @@ class Requests:
                 return _destroy(tx, environment, asked, allowed)
             check_request(environment.name, environment.state, DeploymentKind.CREATE)
             asked = self._new_request(principal.owner, "tried again", now)
-            deployment = enqueue.add(tx, environment, DeploymentKind.CREATE, asked, allowed)
+            deployment = enqueue.add(tx, environment, _to_retry(tx, environment), asked, allowed)
             return accepted(tx, environment, deployment)
 
     def destroy(self, principal: Principal, name: str, reason: str = "") -> Accepted:
@@ -195,6 +195,12 @@ class Requests:
 
     def _new_request(self, by: str, reason: str, now: datetime, *, by_machine: bool = False) -> DeploymentRequest:
         return DeploymentRequest(self._new_id("dep"), by, reason, now, by_machine=by_machine)
+
+
+def _to_retry(tx: Transaction, environment: Environment) -> DeploymentKind:
+    """What a retry of a failed environment does: the stop or the start that failed, else what makes all of it."""
+    newest = next(iter(tx.deployments.of(environment.id, limit=1)), None)
+    return newest.kind if newest is not None and newest.kind in SWITCHES else DeploymentKind.CREATE
 
 
 def _destroy(tx: Transaction, environment: Environment, asked: DeploymentRequest, allowed: Allowed) -> Accepted:

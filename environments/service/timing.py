@@ -4,10 +4,11 @@ Nothing in here reads a clock. A moment of a rule counts from when the rule was 
 rules last began to count anew, not from now: so what became due while no process was running is still due.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from heapq import merge
+from itertools import takewhile
 
 from environments.domain.calendar_rule import CalendarRule
 from environments.domain.timing import Because, Source, TimedAction
@@ -88,6 +89,43 @@ def upcoming(timing: Timing, holidays: Holidays, after: datetime) -> Iterator[Du
         yield due
     if end is not None:
         yield end
+
+
+def next_switch(timing: Timing, holidays: Holidays, after: datetime) -> Due | None:
+    """The first stop or start after a moment (UTC); None: there is no rule for them that fires again."""
+    return _chosen((_first_of(rule, timing, holidays, after) for rule in timing.rules), first=True)
+
+
+def last_switch(timing: Timing, holidays: Holidays, after: datetime, until: datetime) -> Due | None:
+    """The last stop or start after a moment and not after another one (UTC), so what should hold then; None: none.
+
+    A stop and a start at the same moment: the start counts.
+    """
+    # Backwards in growing steps: a rule may have fired very often since.
+    back = timedelta(days=1)
+    while True:
+        begin = max(after, until - back)
+        found = (
+            due
+            for rule in timing.rules
+            for due in takewhile(lambda due: due.at <= until, _of(rule, timing, holidays, begin))
+        )
+        last = _chosen(found, first=False)
+        if last is not None or begin == after:
+            return last
+        back *= 8
+
+
+def _first_of(rule: TimedRule, timing: Timing, holidays: Holidays, after: datetime) -> Due | None:
+    return next(_of(rule, timing, holidays, after), None)
+
+
+def _chosen(found: Iterable[Due | None], *, first: bool) -> Due | None:
+    """The first or the last of these; of those at the same moment a start."""
+    some = [due for due in found if due is not None]
+    if first:
+        return min(some, key=lambda due: (due.at, due.action is not TimedAction.START), default=None)
+    return max(some, key=lambda due: (due.at, due.action is TimedAction.START), default=None)
 
 
 def _unpinned(timing: Timing, holidays: Holidays) -> Due | None:

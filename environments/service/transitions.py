@@ -80,7 +80,12 @@ def queue(tx: Transaction, deployment: Deployment, message: str) -> None:
         deployment.requested_at,
         deployment_id=deployment.id,
         message=message,
-        data={"kind": kind, "state": state, "rollback_to": deployment.rollback_to},
+        data={
+            "kind": kind,
+            "state": state,
+            "rollback_to": deployment.rollback_to,
+            "because": deployment.because.model_dump(mode="json") if deployment.because else None,
+        },
     )
 
 

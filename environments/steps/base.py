@@ -152,6 +152,7 @@ class StepContext:
     `secrets` are the environment's secret parameters; only kinds that take secrets get them. `host_volumes` are those
     that the template declares: jobs get no others. `host_network`: jobs may use their node's network.
     `promotes`: somebody asked for what waits to be promoted. `inputs` is a hash of the rendered options.
+    `starts`: the environment is started after a stop. `stopped`: it is stopped, which is how a plan has to find it.
 
     `finished` are the environment's resources (kind, address) with the marks that were recorded when they last ran to
     their end (`StepRun.finished`); None: made by a version that recorded none. For those `before` is the template of
@@ -168,6 +169,8 @@ class StepContext:
     host_volumes: frozenset[str] = frozenset()
     host_network: bool = False
     promotes: bool = False
+    starts: bool = False
+    stopped: bool = False
     inputs: str = ""
     finished: Mapping[tuple[str, str], tuple[str, ...] | None] = field(default_factory=dict, repr=False)
     before: Bundle | None = field(default=None, repr=False)
@@ -186,6 +189,9 @@ class Executor(Protocol):
       if the deployment has a saved plan.
     - `promotes`: a step may leave a new version waiting until somebody promotes it. Its outputs say whether one waits
       (`AWAITING_PROMOTION`), and a later run whose context `promotes` replaces the version before.
+    - `stops`: a stop of the environment ends what a step runs, by the method `stop` of its resource's handler. `apply`
+      with a context that `starts` runs it again as it ran before. A start leaves steps of other kinds alone, unless
+      their inputs have changed.
     - `only_for_meta`: only the template `meta` may use the kind.
 
     An executor whose work can be run again on request has a method `why_not_again(options, bundle)`: why a step with
@@ -244,6 +250,9 @@ class ResourceHandler(Protocol):
     record while they run: `Executor.resources` doesn't name them, which doesn't make them obsolete.
 
     A handler with a method `time_needed(address) -> timedelta` gets at least that long to remove a resource.
+
+    A handler with a method `stop(address, owner, run)` is for resources that run: it ends what runs, waits until that
+    has ended, and keeps everything that a start needs. Idempotent; does nothing if the resource is absent or foreign.
 
     A handler with `place = True` is for places to which the rights of an environment's jobs apply. As long as anything
     is there, even with another environment's mark, an environment that held the place isn't destroyed.

@@ -8,7 +8,7 @@ from environments.domain.template import Bundle
 from environments.domain.template_parts import Step
 from environments.service.inspecting import StepKind
 from environments.service.rendering import Evaluate, evaluate
-from environments.steps.base import DriftDetector, Executor, IncidentSource, Intended, Owner, ResourceHandler
+from environments.steps.base import DriftDetector, Executor, IncidentSource, Intended, Owner, ResourceHandler, StepRun
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,14 @@ class StepRegistry:
     def promotes(self, uses: str) -> bool:
         """Whether steps of this kind may leave a new version waiting for promotion."""
         return self._declares(uses, "promotes")
+
+    def stops(self, uses: str) -> bool:
+        """Whether a stop of an environment ends what steps of this kind run."""
+        return self._declares(uses, "stops")
+
+    def stop_of(self, kind: str) -> Callable[[str, Owner, StepRun], None] | None:
+        """What stops resources of this kind, by address; None for resources that don't run."""
+        return getattr(self.handlers.get(kind), "stop", None)
 
     def _declares(self, uses: str, name: str) -> bool:
         return bool(getattr(self.executors.get(uses), name, False))

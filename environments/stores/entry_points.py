@@ -4,9 +4,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
+from environments.domain.lifecycle import State
 from environments.service.storage.entry_points import EdgeReport, PublishedService
 from environments.stores.schema import edges, environments
 from environments.stores.schema import entry_points as table
+
+_STOPPED = (State.STOPPING.value, State.STOPPED.value)
 
 
 class SqlEntryPoints:
@@ -17,13 +20,14 @@ class SqlEntryPoints:
 
     def all(self, environment_id: str | None = None) -> list[PublishedService]:
         query = (
-            select(table.c.environment_id, environments.c.name, table.c.service)
+            select(table.c.environment_id, environments.c.name, table.c.service, environments.c.state)
             .join(environments, environments.c.id == table.c.environment_id)
             .order_by(table.c.environment_id, table.c.service)
         )
         if environment_id is not None:
             query = query.where(table.c.environment_id == environment_id)
-        return [PublishedService(*row) for row in self._connection.execute(query)]
+        found = self._connection.execute(query)
+        return [PublishedService(id, name, service, state in _STOPPED) for id, name, service, state in found]
 
     def add(self, environment_id: str, service: str) -> None:
         self.remove(environment_id, service)

@@ -10,20 +10,31 @@ from sqlalchemy.exc import IntegrityError
 
 from environments.domain.environment import DegradedReason, Environment
 from environments.domain.errors import NameTaken, NotFound, StorageError, UnknownEnvironment
-from environments.domain.lifecycle import ENDED, ResourceStatus, State
+from environments.domain.lifecycle import ENDED, DeploymentState, ResourceStatus, State
 from environments.service.pages import Page
 from environments.service.storage.environments import Watched
 from environments.stores.environment_rows import RECORD, UNREAD, Otherwise, environment_of, nothing, plain, stand_in
 from environments.stores.known_rows import KnownRows
 from environments.stores.locks import Locks
 from environments.stores.paging import older_than, read_page
+from environments.stores.schema import deployments, resources, warnings
 from environments.stores.schema import environments as table
-from environments.stores.schema import resources, warnings
 
 _log = structlog.get_logger()
 
 _LIVE_NAME = "uq_environments_live_name"
 _DUE = [state.value for state in State if state not in ENDED and state not in (State.DESTROYING, State.DESTROY_FAILED)]
+
+_SWITCHED = [State.READY.value, State.STOPPED.value, State.FAILED.value]
+_UNFINISHED = [DeploymentState.QUEUED.value, DeploymentState.RUNNING.value]
+_SWITCHABLE = (
+    table.c.managed_by.is_(None)
+    & table.c.state.in_(_SWITCHED)
+    & ~select(deployments.c.id)
+    .where(deployments.c.environment_id == table.c.id, deployments.c.state.in_(_UNFINISHED))
+    .exists()
+)
+"""What the calendar may stop or start now: no deployment of it is queued or running."""
 
 observed_abandoned = (table.c.state == State.ABANDONED.value) & table.c.observe_at.is_not(None)
 """Abandoned, and something of it may be left: its name stays reserved."""
@@ -168,6 +179,11 @@ class SqlEnvironments:
         due = (table.c.managed_by.is_(None), table.c.state.in_(_DUE), table.c.warn_at <= now)
         return self._each(select(*RECORD).where(*due).order_by(table.c.deadline).limit(limit), nothing)
 
+    def to_switch(self, now: datetime, limit: int) -> list[Environment]:
+        found = select(*RECORD).where(_SWITCHABLE, table.c.switch_at <= now)
+        query = found.order_by(table.c.switch_at).limit(limit)
+        return self._each(self._locks.rows(query, skip=True), nothing)
+
     def to_observe(self, now: datetime, state: State, limit: int) -> list[Environment]:
         found = select(*RECORD).where(
             table.c.managed_by.is_(None), table.c.state == state.value, table.c.observe_at <= now
@@ -209,6 +225,7 @@ class SqlEnvironments:
         queries = (
             select(func.min(table.c.deadline)).where(*living, table.c.deadline > after),
             select(func.min(table.c.warn_at)).where(*living, table.c.warn_at > after),
+            select(func.min(table.c.switch_at)).where(*living, table.c.switch_at > after),
             select(func.min(table.c.destroy_again_at)).where(failed, table.c.destroy_again_at > after),
         )
         found = [self._connection.execute(query).scalar_one_or_none() for query in queries]

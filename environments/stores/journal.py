@@ -17,6 +17,9 @@ from environments.stores.schema import deployments, resources, steps
 _STEPS = select(*(steps.c[name] for name in StepRecord.model_fields), deployments.c.environment_id).join(
     deployments, deployments.c.id == steps.c.deployment_id
 )
+_MAKE_NOTHING = [DeploymentKind.DESTROY.value, DeploymentKind.STOP.value]
+"""Deployments whose steps have no outputs."""
+
 _RESOURCE = [resources.c[name] for name in Resource.model_fields]
 
 
@@ -77,7 +80,7 @@ class SqlJournal:
     def latest(self, environment_id: str) -> dict[str, StepRecord]:
         query = _STEPS.where(
             deployments.c.environment_id == environment_id,
-            deployments.c.kind != DeploymentKind.DESTROY.value,
+            deployments.c.kind.not_in(_MAKE_NOTHING),
             steps.c.attempts > 0,
         ).order_by(deployments.c.requested_at, deployments.c.started_at)
         return {row.name: _record(row) for row in self._connection.execute(query)}

@@ -59,6 +59,9 @@ environments = Table(
     Column("rules", JSON, nullable=False, server_default="[]"),
     Column("rules_from", Moment),
     Column("template_rules_from", Moment),
+    Column("switch_at", Moment),
+    Column("switch_action", String(10)),
+    Column("switches_from", Moment),
     Index(
         "uq_environments_live_name",
         "name",
@@ -70,6 +73,7 @@ environments = Table(
     Index("ix_environments_state_observe_at", "state", "observe_at"),
     Index("ix_environments_deadline", "deadline"),
     Index("ix_environments_warn_at", "warn_at"),
+    Index("ix_environments_switch_at", "switch_at"),
     Index("ix_environments_created_at", "created_at", "id"),
     Index("ix_environments_name", "name"),
 )
@@ -107,6 +111,7 @@ deployments = Table(
     Column("cancel_requested_by", String(200)),
     Column("cancel_forced", Boolean, nullable=False, server_default=false()),
     Column("run_again", JSON, nullable=False, server_default="{}"),
+    Column("because", JSON(none_as_null=True)),
     Index("ix_deployments_environment_id", "environment_id", "requested_at"),
     Index("ix_deployments_state", "state", "kind"),
     Index(

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from environments.domain.environment import Failure
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, StepState
+from environments.domain.timing import Because
 from environments.wire.fields import DeploymentId, PlanId, Request, ShownLabel, View
 
 
@@ -36,6 +37,8 @@ class DeploymentView(View):
     failure: Failure | None = None
     worker: str | None = None
     plan_id: PlanId | None = None
+    because: Because | None = None
+    """The rule of the calendar that asked for it; None: a person did, or another deployment."""
     cancel_requested_at: datetime | None = None
     cancel_requested_by: str | None = None
     steps: tuple[StepView, ...] = ()

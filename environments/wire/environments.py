@@ -64,6 +64,10 @@ class EnvironmentView(View):
     """What set the deadline; None: nothing did, or an older version of the service, which didn't record it."""
     rules: tuple[OwnRule, ...] = ()
     """Its own rules of the calendar, beside those of its template."""
+    switch_at: datetime | None = None
+    """When the calendar stops or starts it next; in the past while that waits for a deployment to end."""
+    switch_action: TimedAction | None = None
+    """What the calendar does then: `stop` or `start`."""
     maximum_deadline: datetime | None = None
     warned: bool = False
     warn_at: datetime | None = None
@@ -181,6 +185,12 @@ class ExtendRequest(Request):
     by: Duration | None = None
     ttl: Duration | None = None
     until: Moment | None = None
+
+
+class SwitchRequest(Request):
+    """Asks to stop or to start; `reason` is kept in the history."""
+
+    reason: Text = ""
 
 
 class DestroyRequest(Request):

@@ -83,6 +83,8 @@ def test_what_is_somebody_elses_is_not_there(api: Served, admin: Client, alice: 
         lambda: alice.retry("theirs"),
         lambda: alice.repair("theirs"),
         lambda: alice.promote("theirs"),
+        lambda: alice.stop("theirs"),
+        lambda: alice.start("theirs"),
         lambda: alice.rollback("theirs", RollbackRequest()),
         lambda: alice.destroy("theirs"),
         lambda: alice.cancel("theirs", CancelRequest()),

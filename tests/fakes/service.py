@@ -44,6 +44,7 @@ from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.sources import Sources
 from environments.service.storage.transaction import Transaction
+from environments.service.switching import Switching
 from environments.service.warnings import GRACE, Warnings
 from environments.stores.database import Database, open_database
 from tests.fakes.channels import MemoryChannels
@@ -162,6 +163,7 @@ class FakeService:
     queueing: Queueing
     warnings: Warnings
     extend_links: ExtendLinks
+    switching: Switching
     module_states: ModuleStates
     feed: Feed
     entry_points: EntryPoints
@@ -311,6 +313,7 @@ def make_service(
         queueing=Queueing(database, clock),
         warnings=Warnings(database, clock, new_id, channels, links.make),
         extend_links=links,
+        switching=Switching(database, clock, new_id),
         module_states=ModuleStates(database, lambda: b"\1" * 32, clock),
         feed=feed,
         entry_points=entry_points,

@@ -23,6 +23,9 @@ from environments.steps.base import (
 )
 from environments.steps.registry import StepRegistry, step_registry
 
+SERVER = "server"
+"""The kind of things that run."""
+
 
 @dataclass
 class FakeThings:
@@ -38,6 +41,12 @@ class FakeThings:
     """What steps have written into shared things: (address, step) → what the step says."""
     waiting: dict[str, Any] = field(default_factory=dict)
     """What things are to say once somebody promotes that, by address."""
+    running: set[str] = field(default_factory=set)
+    """Addresses of servers that run."""
+    starts: dict[str, int] = field(default_factory=dict)
+    """How often each server was started."""
+    switched: list[tuple[str, str]] = field(default_factory=list)
+    """What was started and stopped, in order: verb (run, halt), address."""
     strays: list[str] = field(default_factory=list)
     made: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -72,6 +81,23 @@ class FakeThings:
                 self.notes[address, note[0]] = note[1]
         self.after("make", address)
 
+    def run(self, address: str) -> None:
+        """Starts a server."""
+        self.before("run", address)
+        with self.lock:
+            self.running.add(address)
+            self.starts[address] = self.starts.get(address, 0) + 1
+            self.switched.append(("run", address))
+        self.after("run", address)
+
+    def halt(self, address: str) -> None:
+        """Stops a server; the thing stays."""
+        self.before("halt", address)
+        with self.lock:
+            self.running.discard(address)
+            self.switched.append(("halt", address))
+        self.after("halt", address)
+
     def remove(self, address: str) -> None:
         """Takes the thing away, with the notes in it."""
         self.before("remove", address)
@@ -102,6 +128,7 @@ class FakeThings:
     def _forget(self, address: str) -> None:
         self.things.pop(address, None)
         self.said.pop(address, None)
+        self.running.discard(address)
         self.notes = {place: says for place, says in self.notes.items() if place[0] != address}
 
 
@@ -224,6 +251,32 @@ class CanaryExecutor(ThingExecutor):
         return [change.model_copy(update={"kind": self.kind}) for change in super().plan(context, run)]
 
 
+class ServerExecutor(ThingExecutor):
+    """Makes a thing that runs until it is stopped."""
+
+    kind: ClassVar[str] = "test.server"
+    plans_itself: ClassVar[bool] = True
+    stops: ClassVar[bool] = True
+
+    def resources(self, context: StepContext) -> Sequence[Intended]:
+        return [Intended(ResourceRef(kind=SERVER, address=f"{context.owner.name}/{context.step}"))]
+
+    def apply(self, context: StepContext, run: StepRun) -> dict[str, Any]:
+        outputs = super().apply(context, run)
+        address = f"{context.owner.name}/{context.step}"
+        if address not in self._world.running:
+            run.before_effect()
+            self._world.run(address)
+        return {**outputs, "runs": self._world.starts[address]}
+
+    def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
+        address = f"{context.owner.name}/{context.step}"
+        found = [change.model_copy(update={"kind": self.kind}) for change in super().plan(context, run)]
+        if not found and (address in self._world.running) == context.stopped:
+            found.append(_change(address, Action.CHANGE, "runs", "stops" if context.stopped else "runs again"))
+        return found
+
+
 class ThingHandler:
     """Takes things away."""
 
@@ -244,6 +297,18 @@ class ThingHandler:
             self._world.remove(address)
 
 
+class ServerHandler(ThingHandler):
+    """Stops what runs, and takes it away."""
+
+    kind: ClassVar[str] = SERVER
+
+    def stop(self, address: str, owner: Owner, run: StepRun) -> None:
+        run.before_effect()
+        if address in self._world.running and self.observe(address, owner).presence is Presence.OURS:
+            run.log(f"stopping {address}")
+            self._world.halt(address)
+
+
 class StrayDetector:
     """Finds the world's strays, and things of the environment's name that aren't in the inventory."""
 
@@ -258,7 +323,7 @@ class StrayDetector:
         return [
             Unexpected(kind="thing", address=address, detail="no step made it")
             for address in sorted(here)
-            if ResourceRef(kind="thing", address=address) not in known
+            if not known & {ResourceRef(kind=kind, address=address) for kind in ("thing", SERVER)}
         ]
 
 
@@ -269,8 +334,8 @@ def _is_of(address: str, owner: Owner) -> bool:
 def thing_registry(world: FakeThings) -> StepRegistry:
     """The executors, the handler and the detector of a world."""
     return step_registry(
-        [ThingExecutor(world), CanaryExecutor(world), CheckExecutor(world)],
-        [ThingHandler(world)],
+        [ThingExecutor(world), CanaryExecutor(world), CheckExecutor(world), ServerExecutor(world)],
+        [ThingHandler(world), ServerHandler(world)],
         drift_detectors=[StrayDetector(world)],
         incident_sources=[world],
     )

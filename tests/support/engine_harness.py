@@ -27,6 +27,7 @@ from environments.service.planning import Planning
 from environments.service.queueing import Queueing
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
+from environments.service.switching import Switching
 from environments.service.warnings import GRACE, Warnings
 from environments.steps.registry import StepRegistry, why_not_again
 from environments.stores.database import Database, open_database
@@ -89,11 +90,13 @@ class EngineHarness:
         self.worker = Worker(name, self.database, registry, sealer, self.feed, self.clock, faults=self._faults)
         self.links = ExtendLinks(self.database, lambda: b"\2" * 32, self.clock, EXTERNAL, GRACE)
         self.warnings = Warnings(self.database, self.clock, self.new_id, self.channels, self.links.make)
+        self.switching = Switching(self.database, self.clock, self.new_id)
         self.scheduler = self.make_scheduler()
 
     def make_scheduler(self, leadership: Leadership | None = None) -> Scheduler:
         """A scheduler of this service, which doesn't run yet."""
-        return Scheduler(self.database, self.requests, self.warnings, self.clock, Retention(), leadership)
+        parts = (self.database, self.requests, self.warnings, self.clock, Retention(), leadership)
+        return Scheduler(*parts, self.switching)
 
     def make_registry(self) -> StepRegistry:
         """The step kinds: those of the small world."""

@@ -184,6 +184,8 @@ class StepHarness:
         files: Mapping[str, str] | None = None,
         before: Bundle | None = None,
         run_again: str = "",
+        starts: bool = False,
+        stopped: bool = False,
     ) -> StepContext:
         """A step with these options, which knows what has run to its end so far."""
         read = self.registry.executors[uses].options.model_validate(options)
@@ -199,6 +201,8 @@ class StepHarness:
             finished=dict(self.finished),
             before=before,
             run_again=run_again,
+            starts=starts,
+            stopped=stopped,
         )
 
     def apply(self, uses: str, options: Mapping[str, Any], run: Run | None = None, **more: Any) -> dict[str, Any]:
@@ -223,6 +227,12 @@ class StepHarness:
     def presence(self, kind: str, address: str, owner: Owner = ALPHA) -> Presence:
         """What an independent reading of the backends finds."""
         return self.registry.handlers[kind].observe(address, owner).presence
+
+    def stop(self, kind: str, address: str, run: Run | None = None, owner: Owner = ALPHA) -> None:
+        """Stops a resource."""
+        stop = self.registry.stop_of(kind)
+        assert stop is not None
+        stop(address, owner, run or Run())
 
     def destroy(self, kind: str, address: str, run: Run | None = None, owner: Owner = ALPHA) -> None:
         """Takes a resource away."""

@@ -71,6 +71,13 @@ class Completion:
         """Whether a job of that name has run to completion before, or may have, with any inputs."""
         return self._noted is None or bool(self._noted)
 
+    def keep(self) -> None:
+        """Takes the job as done with these inputs too, if it has run to completion: a start doesn't run it again.
+
+        The addresses of services may have changed with the stop, and its inputs with them.
+        """
+        self.done = self.done or (self.applies and self.ran and not self.run_again)
+
     def begins(self, run: StepRun) -> None:
         """Call it before the job is registered: earlier runs don't count from then on."""
         if self.applies and self.ran:

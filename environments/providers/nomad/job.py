@@ -27,6 +27,7 @@ from environments.providers.nomad.registered import Outcome, Registered
 from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE, made_by, service_shapes
 from environments.providers.nomad.rollout import RolloutWatcher
 from environments.providers.nomad.rules import adopt, declared, job_label
+from environments.providers.nomad.scaling import started, what_runs
 from environments.providers.nomad.service_addresses import addresses
 from environments.providers.nomad.stopping import stop_jobs
 from environments.service.shapes import ANYTHING, TEXT, Shape, table
@@ -39,7 +40,7 @@ from environments.steps.base import (
     StepContext,
     StepRun,
 )
-from environments.steps.changes import OwnThingsOnly
+from environments.steps.changes import OwnThingsOnly, change
 from environments.steps.marks import foreign
 from environments.steps.options import faults, has_expression
 from environments.steps.secret_words import Words, no_words
@@ -70,6 +71,7 @@ class NomadJob(OwnThingsOnly):
     """True, because `apply` must run for an unchanged job too: its services may have other ports than before."""
 
     promotes: ClassVar[bool] = True
+    stops: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -156,8 +158,8 @@ class NomadJob(OwnThingsOnly):
         if not completion.done:
             # Events that exist already were reported when they happened.
             known = event_marks(self._nomad.allocations(owner.name, job["ID"])[1]) if present else frozenset()
-            registered = self._register(job, completion, owner, run)
-            new = registered.new
+            registered = self._register(job, completion, context, run)
+            job, new = registered.job, registered.new
             words = partial(self._words, owner)
             watcher = RolloutWatcher(
                 self._nomad, self._catalogue, registered, run, words, known, promotes=_promotes(context)
@@ -190,6 +192,10 @@ class NomadJob(OwnThingsOnly):
         if present is not None and context.promotes and canaried(job):
             refuse_failed(self._nomad, owner.name, job["ID"])
         again = nomad_plan.why_again(completion) if completion.ran or present is not None else None
+        if context.stopped:
+            # A start makes the job anew, whatever else somebody has changed in it.
+            lines = [] if present is None else what_runs(present)
+            return [*shared, *([change(Action.CHANGE, JOB_KIND, address, after=lines, details=lines)] if lines else [])]
         if present is None:
             return [*shared, nomad_plan.created(JOB_KIND, address, job, self._read(context)[0], again)]
         retry = self._retry(present, owner)
@@ -224,14 +230,18 @@ class NomadJob(OwnThingsOnly):
             host_network=context.host_network,
         )
         resource = ResourceRef(kind=JOB_KIND, address=f"{context.owner.name}/{label}")
-        return job, Completion(context, text, job, resource)
+        completion = Completion(context, text, job, resource)
+        if context.starts:
+            completion.keep()
+        return job, completion
 
-    def _register(self, job: Job, completion: Completion, owner: Owner, run: StepRun) -> Registered:
+    def _register(self, job: Job, completion: Completion, context: StepContext, run: StepRun) -> Registered:
         """Registers the job unless it is up to date; returns it as Nomad has it."""
-        name = job["ID"]
+        name, owner = job["ID"], context.owner
         for attempt in range(_REGISTRATIONS):
             present = self._present(name, owner)
-            wanted = _marked(job, present, self._retry(present, owner), completion.run_again)
+            scaled = started(job, present) if context.starts else job
+            wanted = _marked(scaled, present, self._retry(present, owner), completion.run_again)
             if present is not None and self._is_there(wanted, present, owner):
                 evaluation = self._nomad.newest_evaluation(owner.name, name)
                 return Registered(wanted, present.get("Version", 0), evaluation, new=False)

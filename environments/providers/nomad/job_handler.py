@@ -1,17 +1,18 @@
-"""Observes and stops jobs."""
+"""Observes, stops and removes jobs."""
 
 from datetime import timedelta
 from typing import ClassVar
 
 from environments.providers.nomad.namespace import whose_job
 from environments.providers.nomad.ports import JOB_KIND, NomadApi
+from environments.providers.nomad.scaling import stop_job
 from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
 from environments.steps.base import Observation, Owner, Presence, StepRun
 from environments.steps.marks import ABSENT
 
 
 class JobHandler:
-    """Observes and removes a job (`<namespace>/<job>`)."""
+    """Observes, stops and removes a job (`<namespace>/<job>`)."""
 
     kind: ClassVar[str] = JOB_KIND
 
@@ -33,6 +34,11 @@ class JobHandler:
             return ABSENT
         running = sum(not found.terminal for found in self._nomad.allocations(namespace, name)[1])
         return Observation(whose_job(job, namespace, owner), _running(running))
+
+    def stop(self, address: str, owner: Owner, run: StepRun) -> None:
+        """Scales the job to zero, and waits until its allocations have ended."""
+        namespace, name = address.split("/", 1)
+        stop_job(self._nomad, namespace, name, owner, run, self._patience)
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Stops the job, waits until its allocations have ended and purges it. Kills poststop tasks that don't end."""

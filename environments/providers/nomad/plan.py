@@ -10,6 +10,7 @@ from environments.providers.nomad.done import RUN, Completion
 from environments.providers.nomad.fields import DOLLAR, typed
 from environments.providers.nomad.ports import Edit, Job, JobPlan, Rollout
 from environments.providers.nomad.rules import services
+from environments.providers.nomad.scaling import COUNTS
 from environments.steps.changes import change, moved, shown
 
 RETRY = "calvinverse-retry"
@@ -137,7 +138,7 @@ def _contents(job: Job) -> Iterator[str]:
 
 def _lines(edits: Sequence[Edit]) -> Iterator[str]:
     for edit in edits:
-        if edit.field in (f"Meta[{DOLLAR}]", f"Meta[{RUN}]"):
+        if edit.field in (f"Meta[{DOLLAR}]", f"Meta[{RUN}]", f"Meta[{COUNTS}]"):
             continue
         # For a template only its place is reported, because its text may be long.
         if "Template" in edit.place:

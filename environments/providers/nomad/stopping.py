@@ -56,9 +56,19 @@ def stop_jobs(
         run.before_effect()
         nomad.deregister(namespace, job, purge=False)
     for job in jobs:
-        _Ending(nomad, namespace, job, run, patience).wait()
+        wait_until_ended(nomad, namespace, job, run, patience)
         run.before_effect()
         nomad.deregister(namespace, job, purge=True)
+
+
+def wait_until_ended(
+    nomad: NomadApi, namespace: str, job: str, run: StepRun, patience: timedelta = POSTSTOP_PATIENCE
+) -> None:
+    """Waits until all allocations of a job that was told to stop have ended; kills poststop tasks that hang.
+
+    Raises `StepTimeout`, which names the running tasks.
+    """
+    _Ending(nomad, namespace, job, run, patience).wait()
 
 
 def time_to_stop(

@@ -5,11 +5,15 @@ from typing import NamedTuple, Protocol
 
 
 class PublishedService(NamedTuple):
-    """A service of an environment that has an entry point; `environment` is the environment's name."""
+    """A service of an environment that has an entry point; `environment` is the environment's name.
+
+    `stopped`: the environment is stopped or being stopped, so whoever answers at its addresses isn't the service.
+    """
 
     environment_id: str
     environment: str
     service: str
+    stopped: bool = False
 
 
 class EdgeReport(NamedTuple):

@@ -91,6 +91,13 @@ class Environments(Protocol):
         """Live environments whose next warning is due; at most `limit`, the earliest deadline first."""
         ...
 
+    def to_switch(self, now: datetime, limit: int) -> list[Environment]:
+        """Environments without a deployment whose next stop or start by the calendar has passed.
+
+        Only ready, stopped and failed ones; at most `limit`, the longest overdue first.
+        """
+        ...
+
     def to_observe(self, now: datetime, state: State, limit: int) -> list[Environment]:
         """Environments in that state whose `observe_at` has passed; at most `limit`, the longest overdue first."""
         ...
@@ -103,7 +110,7 @@ class Environments(Protocol):
         ...
 
     def next_moment(self, after: datetime) -> datetime | None:
-        """The earliest deadline, warning or retry among live environments after a moment."""
+        """The earliest deadline, warning, retry, stop or start among live environments after a moment."""
         ...
 
     def count_by_state(self) -> dict[State, int]:

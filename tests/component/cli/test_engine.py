@@ -199,6 +199,23 @@ def test_drift_is_found_and_repaired_through_a_plan(cli: CommandLineHarness) -> 
     assert "demo is as its steps made it." in cli("env", "drift", "demo", "--observe")[1]
 
 
+def test_an_environment_is_stopped_and_started_and_says_what_comes_next(cli: CommandLineHarness) -> None:
+    cli("env", "create", "demo", "-t", "web", "-p", "replicas=2")
+    out, err = cli("env", "stop", "demo", "--reason", "not needed this week")
+    assert "◻ stopped" in out
+    assert "  ✓ app" in err
+    assert "demo is stopped, and its data is kept. Next: `calvinverse env start demo` starts it." in err
+    assert cli.world.nomad.running("demo") == {}
+    assert "not needed this week" in cli("env", "history", "demo")[0]
+    _, err = cli("env", "update", "demo", "-p", "replicas=3", status=4)
+    assert "Environment 'demo' is stopped and can't be updated now." in err
+    assert "`calvinverse env start demo` starts it" in err
+    out, err = cli("env", "start", "demo")
+    assert "● ready" in out
+    assert "settings  done, nothing to change" in err
+    assert cli.world.nomad.running("demo") == {"web": 2}
+
+
 def test_a_plan_that_the_world_has_left_behind_changes_nothing(cli: CommandLineHarness) -> None:
     cli("env", "create", "demo", "-t", "web")
     plan = cli.plan("env", "update", "demo", "-p", "replicas=2")

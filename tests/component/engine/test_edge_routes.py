@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from environments.domain.commands import CreateEnvironment
+from environments.domain.environment import EventType
 from environments.domain.errors import BackendUnavailable, NotFound
+from environments.domain.lifecycle import State
 from environments.steps.entry_points import Healthy, RouteTable
 from tests.fakes.service import FakeService, make_service
 
@@ -73,6 +75,28 @@ def test_a_change_of_health_is_told(service: FakeService) -> None:
     service.edge_routes.news.tell()
     (found,) = asked(service, version).environments
     assert found.routes[0].upstreams == ("192.0.2.7:20101",)
+
+
+@pytest.mark.parametrize("state", [State.STOPPING, State.STOPPED])
+def test_nothing_leads_to_addresses_of_an_environment_that_is_stopped(service: FakeService, state: State) -> None:
+    """Another job may have them by then."""
+    service.edge_routes.instances.places["demo", "web"] = Healthy(("192.0.2.7:20100",))
+    service.entry_points.publish(id_of(service), ["web"])
+    version = asked(service).version
+    set_state(service, state)
+    found = asked(service, version)
+    assert [route.upstreams for route in found.environments[0].routes] == [()]
+    set_state(service, State.READY)
+    found = asked(service, found.version)
+    assert [route.upstreams for route in found.environments[0].routes] == [("192.0.2.7:20100",)]
+
+
+def set_state(service: FakeService, state: State) -> None:
+    with service.database.write() as tx:
+        found = tx.environments.get(id_of(service))
+        assert found is not None
+        tx.environments.set_state(found.id, state, found.created_at)
+        tx.events.add(EventType.ENVIRONMENT_STATE, found.id, found.created_at, data={"state": state.value})
 
 
 def test_what_is_not_known_is_said_and_what_was_known_stays(service: FakeService) -> None:

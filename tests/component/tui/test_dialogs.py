@@ -6,16 +6,18 @@ import pytest
 from textual.widgets import Button, Input
 
 from environments.domain.errors import NotAllowedNow
+from environments.domain.lifecycle import State
 from environments.wire.environments import ExtendRequest
 from tests.support.tui_driver import Driver, drive
 from tests.support.tui_scenes import everything
-from tests.support.views import environment_id
+from tests.support.views import environment_id, environment_view
 from tui.deadline_dialog import DeadlineDialog
 from tui.dialogs import DestroyDialog, Dialog
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.explain_dialog import ExplainDialog
 from tui.help import HelpScreen
+from tui.switch_dialog import StopDialog
 
 
 def _go(driver: Driver) -> Button:
@@ -171,6 +173,38 @@ def test_retry_is_sent_at_once() -> None:
         await driver.until_text("◐ deploying")
 
     drive(script, everything())
+
+
+def test_a_stop_is_confirmed_and_a_start_is_sent_at_once() -> None:
+    client = everything()
+    stopped = environment_view("resting", State.STOPPED)
+    client.put(stopped)
+
+    async def script(driver: Driver) -> None:
+        await driver.press("slash")
+        await driver.write("checkout")
+        await driver.press("enter", "z")
+        await driver.until_screen(StopDialog)
+        assert "its data is kept" in driver.text()
+        await driver.press("enter")  # the cautious button has the focus
+        await driver.until_screen(ListScreen)
+        assert not _calls(driver, "stop")
+        await driver.press("z")
+        await driver.until_screen(StopDialog)
+        await driver.press("shift+tab", "enter")
+        await driver.until_screen(ListScreen)
+        assert _calls(driver, "stop") == [("stop", environment_id("checkout-fix"), "")]
+        await driver.press("escape", "slash")
+        await driver.write("resting")
+        await driver.press("enter")
+        await driver.until_text("◻ stopped")
+        await driver.press("u")
+        assert driver.said()[-1] == "resting is stopped: update isn't possible now."
+        await driver.press("t")
+        await driver.until(lambda: _calls(driver, "start"), "the call")
+        await driver.until_text("◔ starting")
+
+    drive(script, client)
 
 
 def test_help_shows_every_key_and_sign() -> None:

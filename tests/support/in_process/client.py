@@ -129,6 +129,12 @@ class InProcessClient(Scene, Client):
     def promote(self, name: str) -> Accepted:
         return self.begin(super().promote(name))
 
+    def stop(self, name: str, reason: str = "") -> Accepted:
+        return self.begin(super().stop(name, reason))
+
+    def start(self, name: str, reason: str = "") -> Accepted:
+        return self.begin(super().start(name, reason))
+
     def rollback(self, name: str, request: Any) -> Accepted:
         return self.begin(super().rollback(name, request))
 

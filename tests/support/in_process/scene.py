@@ -128,6 +128,8 @@ class Scene:
             state = {
                 DeploymentKind.CREATE: State.REQUESTED if environment.state is State.REQUESTED else State.DEPLOYING,
                 DeploymentKind.DESTROY: State.DESTROYING,
+                DeploymentKind.STOP: State.STOPPING,
+                DeploymentKind.START: State.STARTING,
             }.get(deployment.kind, State.UPDATING)
             if state is not environment.state:
                 tx.environments.set_state(environment.id, state, self.now)

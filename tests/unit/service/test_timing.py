@@ -5,7 +5,7 @@ from itertools import islice
 
 from environments.domain.calendar_rule import parse_rule
 from environments.domain.timing import Because, Source, TimedAction
-from environments.service.timing import Due, Pin, TimedRule, Timing, deadline, upcoming
+from environments.service.timing import Due, Pin, TimedRule, Timing, deadline, last_switch, next_switch, upcoming
 
 MONDAY = datetime(2027, 3, 1, 9, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -102,3 +102,48 @@ def test_a_pin_suspends_stops_too() -> None:
         MONDAY, rules=(_rule("0 18 * * *", TimedAction.STOP),), pin=Pin(MONDAY + DAY, "ada", "a demonstration")
     )
     assert next(upcoming(timing, {}, MONDAY)).at == MONDAY + 33 * HOUR
+
+
+# --- stops and starts -------------------------------------------------------------------------------------------------
+
+HOME = _rule("0 19 * * 1-5 Europe/Amsterdam", TimedAction.STOP)
+WORK = _rule("0 8 * * 1-5 Europe/Amsterdam", TimedAction.START)
+OFFICE = Timing(MONDAY, rules=(HOME, WORK))
+
+
+def _switch(due: Due | None) -> tuple[str, str] | None:
+    return None if due is None else (f"{due.at:%a %H:%M}", due.action.value)
+
+
+def test_the_next_stop_or_start_is_the_first_of_all_rules() -> None:
+    assert _switch(next_switch(OFFICE, {}, MONDAY)) == ("Mon 18:00", "stop")
+    assert _switch(next_switch(OFFICE, {}, MONDAY + 9 * HOUR)) == ("Tue 07:00", "start")
+    assert _switch(next_switch(OFFICE, {}, MONDAY + 4 * DAY + 10 * HOUR)) == ("Mon 07:00", "start")
+    assert next_switch(Timing(MONDAY, rules=(EVENING,)), {}, MONDAY) is None
+
+
+def test_of_many_moments_that_have_passed_the_last_counts() -> None:
+    assert last_switch(OFFICE, {}, MONDAY, MONDAY + HOUR) is None
+    assert _switch(last_switch(OFFICE, {}, MONDAY, MONDAY + 3 * DAY)) == ("Thu 07:00", "start")
+    assert _switch(last_switch(OFFICE, {}, MONDAY, MONDAY + 6 * DAY)) == ("Fri 18:00", "stop")
+    assert last_switch(OFFICE, {}, MONDAY + 4 * DAY + 9 * HOUR, MONDAY + 6 * DAY) is None
+
+
+def test_a_long_time_with_a_frequent_rule_is_looked_through_from_its_end() -> None:
+    often = Timing(MONDAY, rules=(_rule("* * * * *", TimedAction.STOP), WORK))
+    found = last_switch(often, {}, MONDAY, MONDAY + 4000 * DAY)
+    assert found is not None
+    assert (found.at, found.action) == (MONDAY + 4000 * DAY, TimedAction.STOP)
+
+
+def test_a_stop_and_a_start_at_the_same_moment_leave_it_running() -> None:
+    both = Timing(MONDAY, rules=(_rule("0 8 * * *", TimedAction.START), _rule("0 8 * * *", TimedAction.STOP)))
+    for found in (next_switch(both, {}, MONDAY), last_switch(both, {}, MONDAY, MONDAY + DAY)):
+        assert found is not None
+        assert found.action is TimedAction.START
+
+
+def test_a_pin_suspends_stops_and_starts_until_its_end() -> None:
+    pinned = Timing(MONDAY, rules=(HOME, WORK), pin=Pin(MONDAY + 2 * DAY, "ada", "a demo"))
+    assert _switch(next_switch(pinned, {}, MONDAY)) == ("Wed 18:00", "stop")
+    assert last_switch(pinned, {}, MONDAY, MONDAY + 2 * DAY) is None

@@ -1,0 +1,133 @@
+"""Stops and starts environments: on request, and by the calendar."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from environments.domain.environment import Deployment, Environment, EventType
+from environments.domain.errors import CalvinverseError, NotAllowedNow
+from environments.domain.lifecycle import DeploymentKind, State, check_switch
+from environments.domain.names import META
+from environments.domain.timing import Because, Source, TimedAction
+from environments.service import enqueue
+from environments.service.authorization import CLOCK, Action, Principal, environment_to_change, may
+from environments.service.deadlines import switched, switches
+from environments.service.enqueue import DeploymentRequest
+from environments.service.records import Accepted, accepted
+from environments.service.storage.transaction import Storage, Transaction
+from environments.service.timing import Due
+
+_AT_ONCE = 50
+"""Environments that the scheduler stops and starts in one transaction."""
+
+_ACTIONS = {
+    DeploymentKind.STOP: Action.ENVIRONMENT_STOP,
+    DeploymentKind.START: Action.ENVIRONMENT_START,
+}
+_KINDS = {TimedAction.STOP: DeploymentKind.STOP, TimedAction.START: DeploymentKind.START}
+_THERE = {DeploymentKind.STOP: State.STOPPED, DeploymentKind.START: State.READY}
+_DONE = {DeploymentKind.STOP: "stopped", DeploymentKind.START: "started"}
+
+
+class Switching:
+    """Queues stops and starts; the engine carries them out."""
+
+    def __init__(self, storage: Storage, clock: Callable[[], datetime], new_id: Callable[[str], str]) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._new_id = new_id
+
+    def stop(self, principal: Principal, name: str, reason: str = "") -> Accepted:
+        """Queues a stop: what runs ends, data is kept, until somebody or the calendar's next start starts it.
+
+        Raises `NotAllowedNow`, also while a new version awaits promotion.
+        """
+        return self._on_request(principal, name, DeploymentKind.STOP, reason)
+
+    def start(self, principal: Principal, name: str, reason: str = "") -> Accepted:
+        """Queues a start: what a stop ended runs again, then the checks run. Raises `NotAllowedNow`."""
+        return self._on_request(principal, name, DeploymentKind.START, reason)
+
+    def _on_request(self, principal: Principal, name: str, kind: DeploymentKind, reason: str) -> Accepted:
+        now = self._clock()
+        with self._storage.write() as tx:
+            environment = environment_to_change(tx, principal, name)
+            allowed = may(principal, _ACTIONS[kind], environment)
+            _check(tx, environment, kind)
+            why = reason or f"{_DONE[kind]} by {principal.owner}"
+            deployment = enqueue.add(
+                tx, environment, kind, DeploymentRequest(self._new_id("dep"), principal.owner, why, now), allowed
+            )
+            # What a person asks for holds until the calendar's next moment, whatever it still had to do.
+            changes = switched(tx, environment, now)
+            tx.environments.change(environment.id, **changes)
+            return accepted(tx, environment.model_copy(update=changes), deployment)
+
+    def switch_due(self) -> list[str]:
+        """Queues the stops and starts that are due by the calendar; returns the names of these environments.
+
+        Of several moments that have passed only the last counts: what should hold now. An environment with a deployment
+        is left until that has ended. Each call handles at most `_AT_ONCE`. Call it until it returns none.
+        """
+        now = self._clock()
+        with self._storage.read() as tx:
+            if not tx.environments.to_switch(now, _AT_ONCE):
+                return []
+        names = []
+        with self._storage.write() as tx:
+            for environment in tx.environments.to_switch(now, _AT_ONCE):
+                due = switches(tx, environment, now)
+                if due is not None:
+                    self._by_calendar(tx, environment, due, now)
+                tx.environments.change(environment.id, **switched(tx, environment, now))
+                names.append(environment.name)
+        return names
+
+    def _by_calendar(self, tx: Transaction, environment: Environment, due: Due, now: datetime) -> None:
+        kind = _KINDS[due.action]
+        if environment.state is _THERE[kind]:
+            return
+        try:
+            _check(tx, environment, kind)
+        except CalvinverseError as error:
+            tx.events.add(
+                EventType.ENVIRONMENT_NOT_SWITCHED,
+                environment.id,
+                now,
+                message=f"{environment.name} was not {_DONE[kind]} by the calendar: {error.message}",
+                data={
+                    "action": due.action.value,
+                    "due": due.at.isoformat(),
+                    "because": due.because.model_dump(mode="json"),
+                },
+            )
+            return
+        asked = DeploymentRequest(
+            self._new_id("dep"), CLOCK.owner, _reason(kind, due), now, by_machine=True, because=due.because
+        )
+        enqueue.add(tx, environment, kind, asked, may(CLOCK, _ACTIONS[kind], environment))
+
+
+def _check(tx: Transaction, environment: Environment, kind: DeploymentKind) -> None:
+    """Raises `NotAllowedNow` unless the environment can be stopped or started."""
+    if environment.name == META:
+        raise NotAllowedNow(
+            f"Environment {environment.name!r} runs this service, so it can't be stopped or started.",
+            hint="`doit undeploy`, on the machine that deployed it, removes it.",
+        )
+    newest: Deployment | None = next(iter(tx.deployments.of(environment.id, limit=1)), None)
+    check_switch(environment.name, environment.state, kind, None if newest is None else newest.kind)
+    if kind is DeploymentKind.STOP and environment.awaiting_promotion:
+        raise NotAllowedNow(
+            f"A new version of environment {environment.name!r} awaits promotion: a start after a stop would run it.",
+            hint=f"Promote it first, `calvinverse env promote {environment.name}`, or roll back.",
+        )
+
+
+def _reason(kind: DeploymentKind, due: Due) -> str:
+    return f"{_DONE[kind]} by the calendar, due at {due.at:%Y-%m-%d %H:%M %Z}: {_rule(due.because)}"
+
+
+def _rule(because: Because) -> str:
+    if because.source is Source.ENVIRONMENT:
+        return f"rule {because.rule!r}, set by {because.by}"
+    return f"rule {because.rule!r} of {because.place}"

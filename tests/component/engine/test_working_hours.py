@@ -1,0 +1,271 @@
+"""Stops and starts by the calendar: each moment once, by whoever leads, and never against what a person asked for."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environments.domain.commands import UpdateEnvironment
+from environments.domain.environment import Deployment, Environment, Event, EventType
+from environments.domain.errors import StepFailed
+from environments.domain.lifecycle import DeploymentKind, State
+from environments.domain.timing import Because, OwnRule, Source, TimedAction
+from environments.engine import progress
+from environments.service.deadlines import next_moments, read_template, timed
+from tests.support.engine_harness import ADMIN, DATABASES, EngineHarness, open_harness
+
+TEMPLATE = """
+[template]
+name = "things"
+version = "1"
+[lifetime]
+stop = ["0 19 * * 1-5"]
+start = ["0 8 * * 1-5"]
+[parameters.word]
+type = "string"
+default = "hello"
+[[steps]]
+name = "app"
+uses = "test.server"
+with = { says = "{{ parameters.word }}" }
+"""
+
+FIRST = datetime(2027, 3, 1, 9, tzinfo=UTC)
+"""A Monday, after the start."""
+
+
+@pytest.fixture(params=DATABASES[:1])
+def setting(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineHarness]:
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    setting = open_harness(request, tmp_path / "data")
+    setting.push(TEMPLATE)
+    setting.worker.start()
+    go(setting, 0, 9)
+    setting.create()
+    assert setting.wait_for(State.READY, State.FAILED).state is State.READY
+    yield setting
+    setting.stop()
+
+
+def go(setting: EngineHarness, day: int, hour: int, minute: int = 0) -> None:
+    """It is so many days after the first Monday, at this hour (UTC)."""
+    then = FIRST + timedelta(days=day, hours=hour - 9, minutes=minute)
+    setting.clock.ahead += then - setting.clock()
+
+
+def tick(setting: EngineHarness) -> State:
+    """The leader looks; the environment's state once nothing waits or runs."""
+    setting.scheduler.tick()
+    setting.until(lambda: not unfinished(setting))
+    return setting.environment().state
+
+
+def unfinished(setting: EngineHarness) -> list[Deployment]:
+    with setting.database.read() as tx:
+        return tx.deployments.unfinished(setting.environment().id)
+
+
+def history(setting: EngineHarness) -> list[tuple[DeploymentKind, str]]:
+    """The deployments and who asked for each, oldest first, without the create."""
+    with setting.database.read() as tx:
+        found = tx.deployments.of(setting.environment().id)
+    return [(one.kind, one.requested_by) for one in reversed(found)][1:]
+
+
+def told(setting: EngineHarness, kind: EventType) -> list[Event]:
+    with setting.database.read() as tx:
+        return [
+            event for event in tx.events.after(0, environment_id=None, owner=None, limit=10_000) if event.type is kind
+        ]
+
+
+STOP, START = (DeploymentKind.STOP, "clock"), (DeploymentKind.START, "clock")
+
+
+@pytest.mark.parametrize("setting", DATABASES, indirect=True)
+def test_each_moment_happens_once_and_says_because_of_which_rule(setting: EngineHarness) -> None:
+    found = setting.environment()
+    assert (found.switch_at, found.switch_action) == (FIRST.replace(hour=19), TimedAction.STOP)
+    go(setting, 0, 18, 59)
+    assert tick(setting) is State.READY
+    go(setting, 0, 19)
+    assert tick(setting) is State.STOPPED
+    assert tick(setting) is State.STOPPED
+    found = setting.environment()
+    assert (found.switch_at, found.switch_action) == (FIRST.replace(day=2, hour=8), TimedAction.START)
+    go(setting, 1, 8, 1)
+    assert tick(setting) is State.READY
+    assert history(setting) == [STOP, START]
+
+    with setting.database.read() as tx:
+        start, stop, _ = tx.deployments.of(setting.environment().id)
+    place = "template things, version 1, lifetime.{}[0]".format
+    assert stop.because == Because(source=Source.TEMPLATE, rule="0 19 * * 1-5 UTC", place=place("stop"))
+    assert start.because == Because(source=Source.TEMPLATE, rule="0 8 * * 1-5 UTC", place=place("start"))
+    assert stop.reason == (
+        "stopped by the calendar, due at 2027-03-01 19:00 UTC: rule '0 19 * * 1-5 UTC' of template things, version 1, "
+        "lifetime.stop[0]"
+    )
+    asked = [event for event in told(setting, EventType.DEPLOYMENT_REQUESTED) if event.deployment_id == stop.id]
+    assert [event.data["because"]["rule"] for event in asked] == ["0 19 * * 1-5 UTC"]
+
+
+@pytest.mark.parametrize("setting", DATABASES, indirect=True)
+def test_two_leaders_and_a_restart_fire_a_moment_once(setting: EngineHarness) -> None:
+    go(setting, 0, 19)
+    other = setting.make_scheduler()
+    setting.scheduler.tick()
+    other.tick()
+    assert tick(setting) is State.STOPPED
+    setting.worker.stop()
+    setting.database.close()
+    setting.open()
+    setting.worker.start()
+    assert tick(setting) is State.STOPPED
+    assert history(setting) == [STOP]
+
+
+@pytest.mark.parametrize(
+    ("day", "hour", "kinds"),
+    [(1, 7, [STOP]), (3, 12, []), (5, 12, [STOP]), (12, 12, [STOP]), (14, 9, [])],
+    ids=["a night", "till a noon", "till a Saturday", "two weeks, till a Saturday", "two weeks, till a Monday"],
+)
+def test_after_downtime_only_what_should_hold_now_is_done(
+    setting: EngineHarness, day: int, hour: int, kinds: list[tuple[DeploymentKind, str]]
+) -> None:
+    go(setting, day, hour)
+    assert tick(setting) is (State.STOPPED if kinds else State.READY)
+    assert history(setting) == kinds
+
+
+def test_a_start_at_night_does_not_upset_the_next_stop(setting: EngineHarness) -> None:
+    go(setting, 0, 19)
+    tick(setting)
+    go(setting, 1, 2)
+    setting.ended(setting.switching.start(ADMIN, "one").deployment_id)
+    assert tick(setting) is State.READY
+    go(setting, 1, 8)
+    assert tick(setting) is State.READY, "it runs already"
+    go(setting, 1, 19)
+    assert tick(setting) is State.STOPPED
+    assert history(setting) == [STOP, (DeploymentKind.START, "ada"), STOP]
+
+
+def test_a_stop_by_hand_holds_until_the_next_start(setting: EngineHarness) -> None:
+    go(setting, 0, 12)
+    setting.ended(setting.switching.stop(ADMIN, "one").deployment_id)
+    for hour in (13, 19, 23):
+        go(setting, 0, hour)
+        assert tick(setting) is State.STOPPED
+    go(setting, 1, 8)
+    assert tick(setting) is State.READY
+    assert history(setting) == [(DeploymentKind.STOP, "ada"), START]
+
+
+@pytest.mark.parametrize("setting", DATABASES, indirect=True)
+def test_a_stop_waits_for_the_end_of_a_deployment(setting: EngineHarness) -> None:
+    go(setting, 0, 18, 59)
+    setting.worker.stop()
+    setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": "bye"}))
+    go(setting, 0, 19, 5)
+    setting.scheduler.tick()
+    assert setting.environment().switch_at == FIRST.replace(hour=19)
+    with setting.database.read() as tx:
+        (due, *_) = next_moments(tx, setting.environment(), setting.clock(), 3)
+        assert tx.environments.next_moment(setting.clock()) is None, "the scheduler isn't kept awake"
+    assert (due.at, due.action) == (FIRST.replace(hour=19), TimedAction.STOP)
+    setting.database.close()
+    setting.open()
+    setting.worker.start()
+    setting.until(lambda: not unfinished(setting))
+    assert tick(setting) is State.STOPPED
+    assert history(setting) == [(DeploymentKind.UPDATE, "ada"), STOP]
+
+
+def test_a_failed_environment_is_left_as_it_is_and_that_is_told(setting: EngineHarness) -> None:
+    def before(verb: str, address: str) -> None:
+        raise StepFailed("It is glued to the floor.")
+
+    setting.world.before = before
+    setting.ended(setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": "bye"})).deployment_id)
+    setting.world.before = lambda verb, address: None
+    go(setting, 0, 19)
+    assert tick(setting) is State.FAILED
+    (event,) = told(setting, EventType.ENVIRONMENT_NOT_SWITCHED)
+    assert event.message.startswith("one was not stopped by the calendar: Environment 'one' is failed")
+    assert event.data["because"]["rule"] == "0 19 * * 1-5 UTC"
+    go(setting, 0, 22)
+    setting.ended(setting.recovery.repair(ADMIN, "one").deployment_id)
+    assert tick(setting) is State.READY, "who mends it at night can use it"
+
+
+def test_a_start_that_failed_is_stopped_at_night_and_started_again(setting: EngineHarness) -> None:
+    go(setting, 0, 19)
+    tick(setting)
+
+    def before(verb: str, address: str) -> None:
+        if verb == "run":
+            raise StepFailed("It is glued to the floor.")
+
+    setting.world.before = before
+    go(setting, 1, 8)
+    assert tick(setting) is State.FAILED
+    setting.world.before = lambda verb, address: None
+    go(setting, 1, 19)
+    assert tick(setting) is State.STOPPED
+    go(setting, 2, 8)
+    assert tick(setting) is State.READY
+
+
+def test_rules_of_the_environment_count_from_when_they_were_made(setting: EngineHarness) -> None:
+    go(setting, 0, 12)
+    own = OwnRule(action=TimedAction.STOP, rule="0 11,14 * * * UTC", since=setting.clock(), by="ada")
+    change(setting, lambda found: {"rules": (own,)})
+    assert tick(setting) is State.READY
+    go(setting, 0, 14)
+    assert tick(setting) is State.STOPPED
+    with setting.database.read() as tx:
+        newest = tx.deployments.of(setting.environment().id)[0]
+    assert newest.because == Because(source=Source.ENVIRONMENT, rule="0 11,14 * * * UTC", by="ada")
+
+
+def test_another_version_brings_its_own_hours(setting: EngineHarness) -> None:
+    setting.push(TEMPLATE.replace('version = "1"', 'version = "2"').replace("0 19", "0 21"))
+    setting.ended(setting.requests.update(ADMIN, "one", UpdateEnvironment()).deployment_id)
+    assert setting.environment().switch_at == FIRST.replace(hour=21)
+    go(setting, 0, 19)
+    assert tick(setting) is State.READY
+    go(setting, 0, 21)
+    assert tick(setting) is State.STOPPED
+
+
+def test_explain_shows_stops_and_starts_that_change_something(setting: EngineHarness) -> None:
+    def upcoming() -> list[tuple[str, str]]:
+        with setting.database.read() as tx:
+            found = next_moments(tx, setting.environment(), setting.clock(), 3)
+        return [(f"{due.at:%a %H:%M}", due.action.value) for due in found]
+
+    assert upcoming() == [("Mon 19:00", "stop"), ("Tue 08:00", "start"), ("Tue 19:00", "stop")]
+    setting.ended(setting.switching.stop(ADMIN, "one").deployment_id)
+    assert upcoming() == [("Tue 08:00", "start"), ("Tue 19:00", "stop"), ("Wed 08:00", "start")]
+
+
+def test_a_deadline_goes_on_while_it_is_stopped(setting: EngineHarness) -> None:
+    setting.requests.extend(ADMIN, "one", ttl="20h")
+    go(setting, 0, 19)
+    assert tick(setting) is State.STOPPED
+    setting.requests.extend(ADMIN, "one", by="1h")
+    go(setting, 1, 6, 1)
+    assert tick(setting) is State.DESTROYED
+    assert setting.world.things == {}
+
+
+def change(setting: EngineHarness, changes: Callable[[Environment], dict[str, Any]]) -> None:
+    """An edit of what decides about its time, as a request makes it."""
+    with setting.database.write() as tx:
+        found = setting.environment()
+        tx.environments.change(
+            found.id, **timed(tx, found, read_template(tx, found), setting.clock(), **changes(found))
+        )
