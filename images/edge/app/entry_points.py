@@ -4,8 +4,8 @@ What the service says is checked once more, since it ends in Caddy's configurati
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -23,7 +23,8 @@ class InvalidRoutes(ValueError):
 class Route:
     """Host names that lead to one service, and the addresses (`host:port`) of its instances; maybe none.
 
-    With a `server_name` the instances speak TLS, with a certificate for that name of `authority` (PEM).
+    With a `server_name` the instances speak TLS, with a certificate for that name of `authority` (PEM). `unknown`: the
+    service doesn't know the instances at this moment, and these are earlier ones.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Route:
     upstreams: tuple[str, ...]
     server_name: str = ""
     authority: str = ""
+    unknown: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,15 @@ def read_routes(document: Any, domain: str, before: Routes) -> Routes:
     return Routes(version, environments)
 
 
+def without_plain(served: Served, ids: Collection[str]) -> Served:
+    """The same, but that routes with these ids have no instances that can't prove who they are."""
+    routes = tuple(
+        replace(route, upstreams=()) if route.id in ids and not route.server_name else route
+        for route in served.environment.routes
+    )
+    return replace(served, environment=replace(served.environment, routes=routes))
+
+
 @dataclass(frozen=True)
 class _Reader:
     """Reads what is below `domain`; `known` are the routes so far."""
@@ -102,7 +113,7 @@ class _Reader:
         id, hosts = _id(found["id"]), tuple(_host(host, self.domain) for host in found["hosts"])
         if found["upstreams"] is None:
             before = self.known.get(id, Route(id, hosts, ()))
-            return replace(before, hosts=hosts)
+            return replace(before, hosts=hosts, unknown=True)
         upstreams = tuple(_upstream(one) for one in found["upstreams"])
         name = str(found["server_name"])
         if not name:

@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from .admin import LoadFailed
 from .caddy import Caddy
-from .entry_points import Environment, InvalidRoutes, Pair, Routes, Served, read_routes
+from .entry_points import Environment, InvalidRoutes, Pair, Routes, Served, read_routes, without_plain
 from .process import log
 from .service import WAIT, NoAnswer, Refused, Service
 
@@ -20,6 +20,10 @@ _REFUSED_AGAIN = 5.0
 _CERTIFICATE_AGAIN = 10.0
 """Seconds after which a certificate that wasn't signed is asked for again."""
 
+PLAIN_SECONDS = 120.0
+"""How long instances without TLS are used after the service last knew them. Nomad may give their ports to others
+meanwhile; instances with TLS are verified each time."""
+
 _AT_ONCE = 4
 """Certificates that are asked for side by side."""
 
@@ -28,17 +32,21 @@ class Follower:
     """Asks the service for the next routes, again and again, and says with each question what is served.
 
     All host names are below `domain`. `served` is what Caddy's next configuration serves; None: nobody knows yet.
+    `clock` gives seconds.
     """
 
-    def __init__(self, service: Service, domain: str) -> None:
+    def __init__(self, service: Service, domain: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._service = service
         self._domain = domain
+        self._clock = clock
         self._routes = Routes()
         self._pairs: dict[str, Pair] = {}
         self._not_before: dict[str, float] = {}
         self._told: tuple[str, ...] = ()
         """Routes that Caddy may serve, as the service is told."""
         self._away = False
+        self._known: dict[str, float] = {}
+        """When the service last knew the instances of a route, by its id."""
         self.served: Sequence[Served] | None = None
 
     def first(self, seconds: float) -> None:
@@ -82,17 +90,30 @@ class Follower:
             elif self.served is None:
                 return
             self._away = False
+            self._note_known()
         except Refused as error:
             self._say(error)
-            self.served = self.served or []
             time.sleep(_REFUSED_AGAIN)
+            self.served = self._trusted(self.served or ())
             return
         except (NoAnswer, InvalidRoutes) as error:
             self._say(error)
             time.sleep(_AGAIN)
             if self.served is None:
                 return
-        self.served = self._with_certificates()
+        self.served = self._trusted(self._with_certificates())
+
+    def _note_known(self) -> None:
+        """The service has answered: it knows the instances now that it knew in its last table."""
+        routes = [route for one in self._routes.environments for route in one.routes]
+        known = {route.id: self._clock() for route in routes if not route.unknown}
+        self._known = {route.id: self._known.get(route.id, 0.0) for route in routes} | known
+
+    def _trusted(self, served: Sequence[Served]) -> list[Served]:
+        """The same without instances that are used for too long although the service doesn't know them."""
+        since = self._clock() - PLAIN_SECONDS
+        old = {id for id, moment in self._known.items() if moment < since}
+        return [without_plain(one, old) for one in served]
 
     def _wait(self) -> float:
         """Seconds until a certificate has to be renewed or asked for again, if that is sooner than `WAIT`."""
