@@ -2,6 +2,8 @@
 
 locals {
   changes = [
+    # Its own: programs of one user may share a port, and read each other's memory.
+    "USER 10002:10002",
     "ENV PYTHONPATH=/opt/edge",
     # Caddy's admin socket is here. Whoever makes the root read-only mounts something else in its place.
     "WORKDIR /var/lib/edge",

@@ -2,8 +2,8 @@
 # their configuration folder and restart them. The host volumes belong on one client: there the meta environment runs.
 
 client {
-  # The service, PostgreSQL and the edge keep their data here. The folders belong to user 10001, and nobody else may read
-  # them.
+  # The service, PostgreSQL and the edge keep their data here. The folders belong to user 10001, that of the edge to
+  # user 10002, and nobody else may read them.
   host_volume "calvinverse-data" {
     path = "/srv/calvinverse/data"
   }

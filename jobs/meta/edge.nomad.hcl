@@ -211,7 +211,7 @@ job "edge" {
 
     task "edge" {
       driver = "docker"
-      user   = "10001"
+      user   = "10002"
 
       # It accepts connections for 5 s more, and waits 8 s for requests in progress.
       kill_timeout = "20s"

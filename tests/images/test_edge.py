@@ -136,7 +136,7 @@ def signal_line(name: str) -> str:
 
 
 def test_its_user_owns_its_folder_and_it_writes_nowhere_else(host: Host, running: Path) -> None:
-    assert host.check_output("stat -c '%U %a' /var/lib/edge") == "calvinverse 700"
+    assert host.check_output("stat -c '%U %a' /var/lib/edge") == "edge 700"
     assert host.check_output("stat -c '%F %a' /var/lib/edge/admin.sock") == "socket 600"
     own = (
         "-not -path '/proc/*' -not -path '/sys/*' -not -path '/dev/*' -not -path '/tmp/*' -not -path '/var/lib/edge/*'"

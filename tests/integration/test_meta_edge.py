@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from environments.domain.template import TEMPLATE_FILE, Bundle, make_bundle
+from environments.providers.local_cluster.agents.site import EDGE_OWNER, VOLUME_OWNER
 from environments.steps.base import Owner
 from images.edge.app.configuration import CLIENT_HEADER, SECRET_HEADER
 from jobs.meta_template import EDGE_JOB, meta_bundle
@@ -135,7 +136,9 @@ def test_requests_reach_the_service_with_their_client_and_the_secret_of_openbao(
 
 def test_it_runs_without_rights_on_a_root_that_it_can_not_change(running: Running) -> None:
     found = running.container()
-    assert found["Config"]["User"] == "10001"
+    assert found["Config"]["User"] == str(EDGE_OWNER)
+    # No other part has it, nor do the images of environments.
+    assert EDGE_OWNER != VOLUME_OWNER
     assert found["HostConfig"]["ReadonlyRootfs"] is True
     assert [name.lower() for name in found["HostConfig"]["CapDrop"]] == ["all"]
     assert not found["HostConfig"]["CapAdd"]
@@ -157,7 +160,7 @@ def test_its_admin_socket_is_in_a_folder_of_its_own_in_memory(running: Running) 
     done = subprocess.run(
         ["docker", "exec", found["Id"], "sh", "-c", look], capture_output=True, text=True, check=True, timeout=120
     )
-    assert done.stdout.split("\n")[:3] == ["calvinverse 700", "calvinverse 600", "tmpfs"]
+    assert done.stdout.split("\n")[:3] == ["edge 700", "edge 600", "tmpfs"]
 
 
 def test_its_certificate_is_renewed_without_a_restart(running: Running) -> None:

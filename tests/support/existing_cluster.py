@@ -31,6 +31,7 @@ LOOPBACK = "127.0.0.1"
 AGENT_FILE = CHECKOUT / "jobs" / "existing_cluster" / "nomad-agent.hcl"
 _NAMES = (LOOPBACK, "localhost", "server.dc1.consul", "server.global.nomad", "client.global.nomad")
 _OWNER = 10001
+_OWNERS = {"edge": 10002}
 
 
 class ExistingCluster:
@@ -205,7 +206,7 @@ class ExistingCluster:
     def _start_nomad(self) -> None:
         for name in ("data", "postgres", "edge"):
             (self.volumes / name).mkdir(parents=True)
-            os.chown(self.volumes / name, _OWNER, _OWNER)
+            os.chown(self.volumes / name, _OWNERS.get(name, _OWNER), _OWNERS.get(name, _OWNER))
         shipped = self.folder / "nomad-agent.hcl"
         # Its block for the docker plugin isn't merged with another one.
         own = f'  config {{\n    infra_image = "{images_here.reference("pause")}"\n'

@@ -60,6 +60,7 @@ class AgentHost(Protocol):
         ports: Mapping[str, Any],
         infra_image: str,
         reserved_ports: Sequence[int],
+        limited_port: int,
     ) -> RunningAgent:
         """Starts the agent and waits until it can be used. Idempotent.
 
@@ -86,7 +87,8 @@ class AgentLocalOptions(Options):
     `binaries` has the paths of `consul`, `bao` and `nomad`; those on the PATH otherwise. `ports` has those that differ
     from the makers' own. `infra_image` is the image, by its content, that holds the networks of groups of jobs;
     without it Nomad gives groups no networks of their own. `reserved_ports` are ports of the node that Nomad gives to
-    no job with a network of its own, also while nobody listens there.
+    no job with a network of its own, also while nobody listens there. `limited_port`, of Nomad: where jobs are
+    isolated, the firewall limits the connections of one client to that port; 0: to none.
     """
 
     agent: AgentName
@@ -97,6 +99,7 @@ class AgentLocalOptions(Options):
     ports: dict[str, int | str] = Field(default_factory=dict)
     infra_image: str = ""
     reserved_ports: list[int] = Field(default_factory=list)
+    limited_port: int = Field(0, ge=0, le=65535)
 
 
 class AgentLocal(OwnThingsOnly):
@@ -139,6 +142,7 @@ class AgentLocal(OwnThingsOnly):
                 options.ports,
                 options.infra_image,
                 options.reserved_ports,
+                options.limited_port,
             )
             run.log(f"{options.agent} {agent.version} runs at {agent.address}")
             if agent.warning:

@@ -517,6 +517,7 @@ class Host:
         ports: Mapping[str, Any],
         infra_image: str,
         reserved_ports: Sequence[int],
+        limited_port: int,
     ) -> RunningAgent:
         self.found = FoundAgent(owner, "process 1")
         return RunningAgent("http://127.0.0.1:1", "1.0", warning=self.warning)

@@ -45,9 +45,10 @@ class LocalCluster:
         ports: Mapping[str, Any],
         infra_image: str,
         reserved_ports: Sequence[int],
+        limited_port: int,
     ) -> RunningAgent:
         """Brings the agent up. Raises `PortTaken`, `MachineError`, `BackendError`."""
-        agents = self._agents(binaries, ports, infra_image, reserved_ports)
+        agents = self._agents(binaries, ports, infra_image, reserved_ports, limited_port)
         started = agents.agent(agent)
         started.claim(owner)
         stop_service_of_plain_agents(agents.nomad)
@@ -149,6 +150,7 @@ class LocalCluster:
         ports: Mapping[str, Any],
         infra_image: str = "",
         reserved_ports: Sequence[int] = (),
+        limited_port: int = 0,
     ) -> LocalAgents:
         paths = {name: Path(path) for name, path in binaries.items() if name in BINARIES}
         for name in BINARIES:
@@ -159,7 +161,9 @@ class LocalCluster:
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             raise InvalidInput(f"The ports don't fit: {'.'.join(map(str, fault['loc']))}: {fault['msg']}.") from error
-        return LocalAgents(self._state, paths, chosen, infra_image, reserved_ports=reserved_ports)
+        return LocalAgents(
+            self._state, paths, chosen, infra_image, reserved_ports=reserved_ports, limited_port=limited_port
+        )
 
 
 def _require_safe(part: Part, address: str) -> None:

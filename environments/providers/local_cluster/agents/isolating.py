@@ -30,13 +30,16 @@ class JobIsolation:
         self.folder = folder
         self._log = log
         self._supervisor = supervisor
+        self._unlimited = ""
         self.lacking = ""
         """Why jobs of different environments reach each other; empty if they don't, or if none has a network."""
 
     @property
     def warning(self) -> str:
         """What people should know, in whole sentences; empty: nothing."""
-        return f"{REACHED} {self.lacking}" if self.lacking else ""
+        if self.lacking:
+            return f"{REACHED} {self.lacking}"
+        return f"One client may use all connections of the edge. {self._unlimited}" if self._unlimited else ""
 
     def switch_on(self, network: Network, plugins: Path) -> None:
         """Before Nomad starts: its client runs our plugin for each group, and a program renews the rules.
@@ -50,7 +53,11 @@ class JobIsolation:
             with contextlib.suppress(MachineError):
                 self.switch_off()
         else:
-            self.lacking = ""
+            self.lacking = self._unlimited = ""
+            try:
+                keeping.limit(self.folder)
+            except NotIsolated as error:
+                self._unlimited = f"{error.message} {error.hint}"
             self._supervisor.start(KEEPER)
 
     def plugin_path(self, plugins: Path) -> str:

@@ -36,8 +36,8 @@ class LocalAgents:
     `binaries` has the paths of `consul`, `bao` and `nomad`; what is missing can't be started. `ports` counts when the
     folder is new; later, None or the same. `infra_image` is what holds the network of a group in bridge mode, by its
     content; without it no group gets one. `certificate_life`: how long a certificate of an agent is valid; it is
-    renewed when two thirds of that are over. `reserved_ports`: see `Site`. Making this object writes nothing but the
-    values chosen for a new cluster (0600).
+    renewed when two thirds of that are over. `reserved_ports` and `limited_port`: see `Site`. Making this object writes
+    nothing but the values chosen for a new cluster (0600).
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class LocalAgents:
         certificate_life: timedelta = CERTIFICATE_LIFE,
         *,
         reserved_ports: Iterable[int] = (),
+        limited_port: int = 0,
     ) -> None:
         state = state.absolute()
         private_folder(state)
@@ -59,6 +60,7 @@ class LocalAgents:
             infra_image,
             certificate_life,
             frozenset(reserved_ports),
+            limited_port,
         )
         programs: dict[str, Program] = {}
         supervisor = Supervisor(self.site.folder / "supervisor", programs, agents_environment(self.site.folder))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from environments.cni import plugin_folder
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CalvinverseError
-from environments.domain.names import SERVICE_VOLUMES
+from environments.domain.names import EDGE_VOLUME, SERVICE_VOLUMES
 from environments.private_files import private_folder, write_if_changed
 from environments.providers.backend.calls import Caller, Part
 from environments.providers.local_cluster import port_guard
@@ -19,7 +19,7 @@ from environments.providers.local_cluster.agents.consul import ConsulAgent
 from environments.providers.local_cluster.agents.isolating import ISOLATED_META, KEEPER, JobIsolation
 from environments.providers.local_cluster.agents.ports import LOOPBACK
 from environments.providers.local_cluster.agents.resolvers import resolvers
-from environments.providers.local_cluster.agents.site import DATACENTER, NODE, VOLUME_OWNER, Site
+from environments.providers.local_cluster.agents.site import DATACENTER, EDGE_OWNER, NODE, VOLUME_OWNER, Site
 from environments.providers.local_cluster.agents.supervisor import Supervisor
 from environments.providers.local_cluster.authority import SERVER_NAMES
 from environments.providers.local_cluster.isolation.model import DnsServer, Network
@@ -72,16 +72,17 @@ class NomadAgent(Agent):
 
     def configure(self) -> bool:
         private_folder(self.site.volumes)
-        for volume in (*(self.site.volumes / name for name in sorted(SERVICE_VOLUMES)), self.builds):
-            private_folder(volume)
+        for name in (*sorted(SERVICE_VOLUMES), BUILDS_VOLUME):
+            private_folder(self.site.volumes / name)
             if os.geteuid() == 0:
-                os.chown(volume, VOLUME_OWNER, VOLUME_OWNER)
+                _own(self.site.volumes / name, EDGE_OWNER if name == EDGE_VOLUME else VOLUME_OWNER)
         # Users of a build, such as apt's, need access to it.
         self.builds.chmod(0o711)
         if (plugins := self._plugins()) is not None:
             before = self._subnet_file.read_text().strip() if self._subnet_file.exists() else ""
             write_if_changed(self._subnet_file, networks.claim(self.data, before) + "\n")
-            self.isolation.switch_on(Network(self.bridge, dns=self._dns_server()), plugins)
+            network = Network(self.bridge, dns=self._dns_server(), limited_port=self.site.limited_port)
+            self.isolation.switch_on(network, plugins)
             port_guard.install(self._port_guard, plugins, self.site.reserved_ports | self.site.ports.of_parts())
         else:
             private_folder(self._no_plugins)
@@ -353,6 +354,14 @@ class NomadAgent(Agent):
         admin.call("PUT", "/v1/system/gc")
         folder = self.data / "alloc"
         self.wait_until(lambda: not folder.exists() or not any(folder.iterdir()), "clearing allocations", seconds=30)
+
+
+def _own(folder: Path, owner: int) -> None:
+    """Gives a volume to the user and group of its part, with what is in it if it was another's so far."""
+    if folder.stat().st_uid != owner:
+        for path in folder.rglob("*"):
+            os.chown(path, owner, owner, follow_symlinks=False)
+    os.chown(folder, owner, owner)
 
 
 def all_ended(nomad: Caller, path: str) -> bool:

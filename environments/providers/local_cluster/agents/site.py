@@ -24,6 +24,8 @@ CERTIFICATES = "certificates"
 """The program that renews the certificates of the agents, as supervisor knows it."""
 VOLUME_OWNER = 10001
 """User and group id of the service inside its container."""
+EDGE_OWNER = 10002
+"""Those of the edge: no other part has them."""
 
 
 def _uuid() -> str:
@@ -62,6 +64,8 @@ class Site:
     certificate_life: timedelta = CERTIFICATE_LIFE
     reserved_ports: frozenset[int] = frozenset()
     """Ports of the node that no job with a network of its own gets, besides those of the agents."""
+    limited_port: int = 0
+    """At which one client may hold and open so many connections only: that of the edge. 0: there is none."""
 
     @property
     def ports(self) -> Ports:

@@ -10,6 +10,7 @@ from environments.node_firewall import IPV6, Lack, NotIsolated, Reason, run_prog
 from environments.providers.local_cluster.isolation import ways_out
 from environments.providers.local_cluster.isolation.model import Allocation, Network
 from environments.providers.local_cluster.isolation.rules import (
+    FILTER,
     MANGLE,
     NAT,
     Ruleset,
@@ -17,6 +18,7 @@ from environments.providers.local_cluster.isolation.rules import (
     parse,
     rules,
     rules_ipv6,
+    rules_limit,
     rules_nat,
 )
 
@@ -49,6 +51,17 @@ class Firewall:
         ]
         return any(changed)
 
+    def limit(self, network: Network) -> bool:
+        """Limits the connections of one client to the network's limited port; returns whether any rule changed.
+
+        Raises `NotIsolated` where the kernel can't do it.
+        """
+        changed = [
+            self._ipv6 and self._set("ip6tables", FILTER, network, rules_limit(network, ipv6=True)),
+            self._set("iptables", FILTER, network, rules_limit(network)),
+        ]
+        return any(changed)
+
     def filter_bridge(self, network: Network) -> None:
         """Lets the rules see what the bridge carries from job to job, on this bridge alone. Raises `NotIsolated`.
 
@@ -67,9 +80,9 @@ class Firewall:
 
     def remove(self, network: Network) -> None:
         """Removes our rules and chains of this bridge, and nothing else. Raises `NotIsolated`."""
-        if self._ipv6:
-            self._set("ip6tables", MANGLE, network, None)
-        for table in (NAT, MANGLE):
+        for table in (FILTER, MANGLE) if self._ipv6 else ():
+            self._set("ip6tables", table, network, None)
+        for table in (FILTER, NAT, MANGLE):
             self._set("iptables", table, network, None)
 
     def _set(self, program: str, table: str, network: Network, wanted: Ruleset | None) -> bool:

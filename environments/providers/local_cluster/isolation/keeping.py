@@ -73,6 +73,16 @@ def renew(folder: Path, *, adopting: bool = False) -> bool:
     return changed
 
 
+def limit(folder: Path) -> bool:
+    """Puts back whatever is missing of the rules that limit connections, and removes those of another port.
+
+    Returns whether that was anything. Raises `MachineError`.
+    """
+    records = Records(folder)
+    with locked(records.lock):
+        return Firewall().limit(records.settings().network)
+
+
 def switch_off(folder: Path) -> None:
     """Removes the rules and the folder, if there are any. Nomad's client must have ended. Raises `MachineError`."""
     records = Records(folder)
@@ -91,16 +101,17 @@ def switch_off(folder: Path) -> None:
 
 def keep(folder: Path, pause: Callable[[float], None], say: Callable[[str], None]) -> None:
     """Renews the rules until the folder is gone; says what changed, and each failure once."""
-    failure = ""
+    failures = {renew: "", limit: ""}
     while settings_file(folder).exists():
-        try:
-            if renew(folder):
-                say("The rules were not as they should be; they are renewed.")
-            failure = ""
-        except (CalvinverseError, OSError) as error:
-            if str(error) != failure:
-                failure = str(error)
-                say(f"The rules can't be renewed: {failure}")
+        for do, failure in failures.items():
+            try:
+                if do(folder):
+                    say("The rules were not as they should be; they are renewed.")
+                failures[do] = ""
+            except (CalvinverseError, OSError) as error:
+                if str(error) != failure:
+                    failures[do] = str(error)
+                    say(f"The rules can't be renewed: {error}")
         pause(PERIOD)
 
 

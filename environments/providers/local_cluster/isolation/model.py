@@ -61,13 +61,15 @@ class DnsServer:
 class Network:
     """Nomad's bridge on this node. `host_ports` are those of the node that jobs may use, besides the DNS server's.
 
-    `published`: other machines reach ports that jobs publish. Without it only the node itself does.
+    `published`: other machines reach ports that jobs publish. Without it only the node itself does. `limited_port`:
+    the port of the node at which connections of one client are limited; 0: there is none.
     """
 
     bridge: str
     host_ports: tuple[Destination, ...] = ()
     published: bool = False
     dns: DnsServer | None = None
+    limited_port: int = 0
 
     def __post_init__(self) -> None:
         if not _BRIDGE.fullmatch(self.bridge):

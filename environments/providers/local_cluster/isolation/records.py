@@ -58,6 +58,7 @@ class Records:
             "host_ports": [str(port) for port in network.host_ports],
             "published": network.published,
             "firewall": str(settings.firewall),
+            "limited_port": network.limited_port,
             "dns": None if network.dns is None else dns_to_json(network.dns),
         }
         return write_if_changed(self.settings_file, json.dumps(data, indent=2) + "\n")
@@ -68,7 +69,9 @@ class Records:
             data = json.loads(self.settings_file.read_text())
             ports = tuple(parse_destination(port) for port in data["host_ports"])
             dns = dns_from_json(found) if (found := data.get("dns")) else None
-            return Settings(Network(data["bridge"], ports, bool(data["published"]), dns), Path(data["firewall"]))
+            limited = int(data.get("limited_port", 0))
+            network = Network(data["bridge"], ports, bool(data["published"]), dns, limited)
+            return Settings(network, Path(data["firewall"]))
         except (OSError, ValueError, KeyError, TypeError, InvalidInput) as error:
             raise MachineError(
                 f"{self.settings_file} can't be read: {error}.", hint="Run `doit deploy` again."

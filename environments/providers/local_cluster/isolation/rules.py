@@ -15,6 +15,9 @@ A packet whose source is not the address of a known allocation is dropped: until
 nothing. Jobs have no IPv6: all of it is dropped. It is dropped and not rejected, because only the table `filter` can
 reject, and there rules of others may come first.
 
+In the table `filter` the chain `CALV-<bridge>` refuses connections of a client that has too many to one port of the
+node: only that table can refuse at once, and a kernel without these matches still isolates jobs.
+
 In the table `nat` the chain `CALV-<bridge>` leads what jobs ask of a DNS server to the node's.
 """
 
@@ -29,7 +32,7 @@ from environments.providers.local_cluster.isolation.model import Allocation, Des
 Chains = Mapping[str, Sequence[str]]
 """Rules of each chain, as `iptables-save` prints them behind the name of the chain."""
 
-MANGLE, NAT = TABLE, "nat"
+MANGLE, NAT, FILTER = TABLE, "nat", "filter"
 _PREFIX = "CALV-"
 _ANSWERS = "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN"
 _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j RETURN"
@@ -37,6 +40,12 @@ _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j RETURN"
 
 METADATA = ("100.100.100.200/32", "168.63.129.16/32", "169.254.0.0/16", "192.0.0.192/32")
 """Where clouds tell a machine its secrets: the link-local network, and what some clouds use instead."""
+
+MOST_CONNECTIONS = 256
+"""Connections of one client to the limited port at a time."""
+
+NEW_EACH_SECOND, NEW_AT_ONCE = 100, 500
+"""Connections that one client may open there in a second, in the long run and all at once."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,21 @@ def rules_nat(network: Network) -> Ruleset:
         },
         {"PREROUTING": [f"-i {network.bridge} -j {main}"]},
     )
+
+
+def rules_limit(network: Network, *, ipv6: bool = False) -> Ruleset:
+    """The rules that limit one client's connections to a port; a client with IPv6 has a network of 64 bits."""
+    if not network.limited_port:
+        return Ruleset({}, {})
+    main, name = main_chain(network), f"calv{'6' if ipv6 else ''}-{network.limited_port}"
+    held = f"-m connlimit --connlimit-above {MOST_CONNECTIONS} --connlimit-mask {64 if ipv6 else 32} --connlimit-saddr"
+    opened = (
+        f"-m hashlimit --hashlimit-above {NEW_EACH_SECOND}/sec --hashlimit-burst {NEW_AT_ONCE} --hashlimit-mode srcip "
+        f"--hashlimit-name {name}{' --hashlimit-srcmask 64' if ipv6 else ''}"
+    )
+    refused = "-j REJECT --reject-with tcp-reset"
+    new = f"-p tcp -m tcp --dport {network.limited_port} --tcp-flags FIN,SYN,RST,ACK SYN"
+    return Ruleset({main: [f"-p tcp {limit} {refused}" for limit in (held, opened)]}, {"INPUT": [f"{new} -j {main}"]})
 
 
 def _host_ports(network: Network) -> list[Destination]:

@@ -1,5 +1,6 @@
 """What a local Nomad offers to jobs: the service's data, a folder for builds, and the engine's socket, if any."""
 
+import os
 import socket
 import stat
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 
 from environments.providers.local_cluster.agents.local import LocalAgents
 from environments.providers.local_cluster.agents.nomad import NomadAgent
+from environments.providers.local_cluster.agents.site import EDGE_OWNER, VOLUME_OWNER
 
 
 @pytest.fixture
@@ -52,3 +54,20 @@ def test_a_change_of_the_volumes_is_a_change_of_the_configuration(
     assert stat.S_IMODE(nomad.site.volumes.stat().st_mode) == 0o700
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     assert nomad.configure()
+
+
+def test_the_edges_volume_is_the_edges_own(nomad: NomadAgent) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to give folders to others")
+    nomad.configure()
+    edge, data = nomad.site.volumes / "calvinverse-edge", nomad.site.volumes / "calvinverse-data"
+    assert (edge.stat().st_uid, edge.stat().st_gid) == (EDGE_OWNER, EDGE_OWNER)
+    assert data.stat().st_uid == VOLUME_OWNER != EDGE_OWNER
+    # What an earlier version left belonged to the user of all parts. A link leads nowhere.
+    (kept := edge / "key.pem").touch(mode=0o600)
+    (edge / "link").symlink_to(nomad.config)
+    for path in (edge, kept):
+        os.chown(path, VOLUME_OWNER, VOLUME_OWNER)
+    nomad.configure()
+    assert (kept.stat().st_uid, kept.lstat().st_gid) == (EDGE_OWNER, EDGE_OWNER)
+    assert nomad.config.stat().st_uid == 0

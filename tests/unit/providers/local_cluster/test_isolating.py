@@ -46,6 +46,7 @@ def test_a_machine_that_cannot_do_it_is_told_why_and_keeps_nothing(
     isolation = JobIsolation(tmp_path / "isolation", tmp_path / "log", supervisor)
     plugins = Path("/usr/lib/cni")
     monkeypatch.setattr(keeping, "switch_on", lambda *_: isolation.folder.mkdir())
+    monkeypatch.setattr(keeping, "limit", lambda _: True)
     isolation.switch_on(Network("cv01234567"), plugins)
     assert (isolation.warning, supervisor.said) == ("", ["start isolation"])
     assert isolation.plugin_path(plugins) == f"{isolation.folder}/cni:/usr/lib/cni"
@@ -61,3 +62,18 @@ def test_a_machine_that_cannot_do_it_is_told_why_and_keeps_nothing(
     assert supervisor.said == ["start isolation", "stop isolation"]
     assert not isolation.folder.exists()
     isolation.switch_off()
+
+
+def test_a_kernel_that_can_not_limit_connections_isolates_jobs_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> bool:
+        raise NotIsolated(Lack(Reason.REFUSED, "iptables-restore failed.", "Run it."))
+
+    supervisor = _Supervisor()
+    isolation = JobIsolation(tmp_path / "isolation", tmp_path / "log", supervisor)
+    monkeypatch.setattr(keeping, "switch_on", lambda *_: None)
+    monkeypatch.setattr(keeping, "limit", fail)
+    isolation.switch_on(Network("cv01234567", limited_port=8443), Path("/usr/lib/cni"))
+    assert (isolation.lacking, supervisor.said) == ("", ["start isolation"])
+    assert isolation.warning == "One client may use all connections of the edge. iptables-restore failed. Run it."

@@ -191,6 +191,7 @@ def test_rules_are_renewed_until_they_are_switched_off_and_each_failure_is_said_
 
     outcomes += [lambda: False, fail, fail, lambda: True, fail]
     monkeypatch.setattr(keeping, "renew", lambda folder: outcomes.pop(0)())
+    monkeypatch.setattr(keeping, "limit", lambda folder: False)
     said: list[str] = []
 
     def pause(seconds: float) -> None:

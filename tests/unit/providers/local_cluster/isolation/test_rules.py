@@ -1,6 +1,8 @@
 """What the rules let through, and what they leave alone."""
 
+import json
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,7 +18,16 @@ from environments.providers.local_cluster.isolation.model import (
     parse_destination,
     parse_outgoing,
 )
-from environments.providers.local_cluster.isolation.rules import METADATA, change, parse, rules
+from environments.providers.local_cluster.isolation.records import Records, Settings
+from environments.providers.local_cluster.isolation.rules import (
+    FILTER,
+    METADATA,
+    MOST_CONNECTIONS,
+    change,
+    parse,
+    rules,
+    rules_limit,
+)
 from tests.fakes.iptables import BUILT_IN, Iptables, Packet
 
 BRIDGE = "nomad"
@@ -368,3 +379,44 @@ def test_outgoing_connections_as_they_are_written(text: str) -> None:
 def test_outgoing_connections_that_cannot_be_read_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         parse_outgoing(text)
+
+
+@pytest.mark.parametrize(("ipv6", "mask"), [(False, 32), (True, 64)])
+def test_one_client_is_refused_more_connections_to_the_limited_port_and_to_no_other(ipv6: bool, mask: int) -> None:
+    limited = Network(BRIDGE, limited_port=8443)
+    found = rules_limit(limited, ipv6=ipv6)
+    assert found.hooks == {
+        "INPUT": ["-p tcp -m tcp --dport 8443 --tcp-flags FIN,SYN,RST,ACK SYN -j CALV-nomad"],
+    }
+    held, opened = found.chains["CALV-nomad"]
+    assert f"--connlimit-above {MOST_CONNECTIONS} --connlimit-mask {mask} --connlimit-saddr" in held
+    assert "-m hashlimit" in opened
+    assert all(rule.endswith("-j REJECT --reject-with tcp-reset") for rule in (held, opened))
+
+
+def test_limits_go_with_the_port_and_leave_the_rules_of_others() -> None:
+    """Written once, changed with the port, removed without one; and nothing of them is in the table for jobs."""
+    others = {"INPUT": ["-i eth0 -j ACCEPT"], "FORWARD": ["-j DOCKER-USER"], "DOCKER-USER": ["-j RETURN"]}
+    for before, after in ((8443, 9443), (8443, 0), (0, 8443)):
+        old, new = Network(BRIDGE, limited_port=before), Network(BRIDGE, limited_port=after)
+        limits = rules_limit(old)
+        current = {**others, "INPUT": [*limits.hooks.get("INPUT", ()), *others["INPUT"]], **limits.chains}
+        text = change(new, current, rules_limit(new), FILTER)
+        assert text.startswith("*filter\n")
+        assert (f"--dport {after} " in text.replace("-D INPUT", "")) == bool(after)
+        assert (f"-D INPUT -p tcp -m tcp --dport {before}" in text) == bool(before)
+        assert "DOCKER" not in text
+        assert "eth0" not in text
+        assert change(old, current, rules_limit(old), FILTER) == ""
+    assert "connlimit" not in str(rules(Network(BRIDGE, limited_port=8443), [ONE], []).chains)
+
+
+def test_limits_are_kept_with_the_records_of_the_node(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    for limited in (Network(BRIDGE, limited_port=8443), NETWORK):
+        records.write_settings(Settings(limited, Path("/cni/firewall")))
+        assert records.settings().network == limited
+    older = json.loads(records.settings_file.read_text())
+    del older["limited_port"]
+    records.settings_file.write_text(json.dumps(older))
+    assert records.settings().network == NETWORK
