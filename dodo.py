@@ -159,7 +159,8 @@ def task_deploy():
                 "name": "listen",
                 "long": "listen",
                 "default": "",
-                "help": "switch the edge on: IP address and port for other machines, such as 0.0.0.0:8443; it stays on",
+                "help": "where the edge listens, such as 0.0.0.0:8443 for other machines; default: as it was, at first "
+                "127.0.0.1:8443",
             },
             {
                 "name": "address",
@@ -167,7 +168,7 @@ def task_deploy():
                 "default": "",
                 "help": "host name that the edge answers for; default: as it was, at first calvinverse.localhost",
             },
-            _flag("no_edge", "switch the edge off again"),
+            _flag("no_edge", "leave the edge out, or switch it off; it stays off"),
             _flag("local_authority", "let OpenBao's authority sign the edge's certificate again, as at first"),
         ]
         + [

@@ -31,6 +31,15 @@ STATE_VARIABLE = "CALVINVERSE_STATE"
 _GIVE_TOKEN = f"Give one with --token-file or {TOKEN_FILE_VARIABLE}."
 
 
+class ServiceAddress(BaseModel):
+    """Where a service listens itself. `ca_file` None: the CAs that this machine trusts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    ca_file: Path | None = None
+
+
 class Context(BaseModel):
     """A service and its token. `ca_file` None: the pinned authority, else the CAs that this machine trusts.
 
@@ -43,10 +52,20 @@ class Context(BaseModel):
     token_file: Path | None = None
     ca_file: Path | None = None
     name: str = ""
+    behind_edge: ServiceAddress | None = None
+    """Where the service itself listens on this machine, if `address` is that of an edge in front of it."""
     pinned: PinnedAuthority | None = Field(None, exclude=True)
     """The authority that must have signed the service's certificate."""
     stored_for: str = Field("", exclude=True)
     """The address that a stored token is for, when that is another one."""
+
+    def without_edge(self) -> "Context":
+        """The same service at its own address, if this machine knows it; else this context."""
+        own = self.behind_edge
+        if own is None:
+            return self
+        changes = {"address": own.address, "ca_file": own.ca_file, "pinned": None, "behind_edge": None}
+        return self.model_copy(update=changes)
 
     def read_token(self) -> str:
         """The token. Raises `Unauthenticated` when no file is named, or it can't be read."""
@@ -168,7 +187,7 @@ def _current(state: Path, name: str) -> Context:
 
 
 def _at(address: str, state: Path) -> Context:
-    """The current context or `default` if it has this address, else a context without a token."""
+    """The current context or `default` if it has this address, at its edge or behind it; else one without a token."""
     stored_for = ""
     names = [DEFAULT]
     with suppress(InvalidInput):  # which one is current doesn't matter to somebody who says where to go
@@ -176,8 +195,9 @@ def _at(address: str, state: Path) -> Context:
     for name in dict.fromkeys(names):
         with suppress(NotFound):
             known = load_context(state, name)
-            if known.address.rstrip("/") == address.rstrip("/"):
-                return known
+            for context in (known, known.without_edge()):
+                if context.address.rstrip("/") == address.rstrip("/"):
+                    return context
             stored_for = stored_for or (known.address if known.token_file else "")
     return Context(address=address, stored_for=stored_for)
 

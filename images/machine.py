@@ -28,11 +28,14 @@ from images.toolchain.versions import Version
 
 Verdict = Literal["ok", "warn", "bad"]
 
+_EDGE = "the edge"
+
 PORTS = {
     8400: "the provisioning service",
     8500: "Consul",
     8200: "OpenBao",
     4646: "Nomad",
+    8443: _EDGE,
 }
 """The ports of loopback that a deployment uses, and for what."""
 
@@ -265,13 +268,13 @@ def ports(wanted: Mapping[int, str] = PORTS, deployed: Collection[Listener] = ()
             yield _port_of(listener)
     known = {listener.purpose for listener in deployed}
     for port, purpose in wanted.items():
-        if purpose in known:
-            continue
-        if (taken := _taken(port)) is None:
+        if purpose in known or (known and purpose == _EDGE):
+            continue  # a deployment without an edge needs no port for it
+        if (reason := taken(port)) is None:
             yield Check(f"port {port}", "ok", f"Port {port}, for {purpose}, is free.")
         else:
             hint = f"`ss -ltnp 'sport = {port}'` shows its program; `doit deploy --first-port N` uses other ports."
-            yield Check(f"port {port}", "warn", f"Port {port}, for {purpose}, is taken: {taken}.", hint)
+            yield Check(f"port {port}", "warn", f"Port {port}, for {purpose}, is taken: {reason}.", hint)
 
 
 def _port_of(listener: Listener) -> Check:
@@ -279,7 +282,7 @@ def _port_of(listener: Listener) -> Check:
     if listener.ours:
         return Check(name, "ok", f"Port {listener.port} is used by {part} of this deployment.")
     assert listener.port is not None
-    if _taken(listener.port) is None:
+    if taken(listener.port) is None:
         said = f"Nothing listens on port {listener.port}, where {part} of this deployment was."
         return Check(name, "warn", said, "`doit deploy` starts it again; `doit status` shows what runs.")
     said = f"What has port {listener.port} doesn't answer as {part} of this deployment."
@@ -287,7 +290,7 @@ def _port_of(listener: Listener) -> Check:
     return Check(name, "warn", said, f"{shown}; if it is something else, end it and run `doit deploy` again.")
 
 
-def _taken(port: int) -> str | None:
+def taken(port: int) -> str | None:
     """Why a port of loopback can't be used; None if it is free."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

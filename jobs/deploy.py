@@ -26,7 +26,8 @@ from environments.wire.images import PublishImageRequest
 from environments.wire.system import Info
 from jobs.database import IMAGE, Choice, database_parameters
 from jobs.edge import IMAGE as EDGE
-from jobs.edge import EdgeChoice, Source, edge_parameters, first_unprivileged_port
+from jobs.edge import EdgeChoice, Source, check_edge_port, edge_parameters, first_unprivileged_port
+from jobs.edge_context import EXTERNAL, context_by_edge
 from jobs.entry_domain import entry_parameters
 from jobs.following import follow
 from jobs.local_service import exclusive, local_service
@@ -88,8 +89,10 @@ class Deployed:
     context: Context
     meta: EnvironmentView
     info: Info
+    edge: str | None = None
+    """The edge's URL; None if there is none."""
     edge_before: str | None = None
-    """The edge's URL until then; None if there was none."""
+    """Its URL until then; None if there was none."""
 
 
 def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
@@ -105,19 +108,19 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
             edge = _edge(wish, before)
             warnings = warning_parameters(wish.warnings, edge, None if before is None else before.parameters)
             parameters = _parameters(wish, token) | _database(wish, before) | edge | warnings
-            parameters["reserved_ports"] = [edge["edge_port"]] if edge else []
+            parameters["reserved_ports"] = [edge["edge_port"]] if edge["edge"] else []
             source = Source(edge.get("edge_source", Source.AUTHORITY))
-            local.push(meta_bundle(edge=bool(edge), source=source, warnings=warnings["warnings"]))
+            local.push(meta_bundle(edge=edge["edge"], source=source, warnings=warnings["warnings"]))
             meta = _create_or_repair(local, before, parameters, tell)
             tell("Handing over to the deployed service.")
             address = str(meta.outputs["address"].value)
             context = Context(address=address, token_file=where.token, ca_file=where.authority, name=META)
             info = _hand_over(context, meta)
             _publish(context, wish.images, tell)
+            context = context_by_edge(where, context, meta, wish.edge, tell)
         # The context is written last and atomically: until then it names the previous service.
         write_context(where.state, context)
-    external = None if before is None else before.outputs.get("external")
-    return Deployed(context, meta, info, None if external is None else str(external.value))
+    return Deployed(context, meta, info, _edge_url(meta), None if before is None else _edge_url(before))
 
 
 def _own_token(where: Places) -> str:
@@ -151,7 +154,13 @@ def _edge(wish: DeployRequest, before: EnvironmentView | None) -> dict[str, Any]
     image = None if published is None else published.reference
     parameters = None if before is None else before.parameters
     edge = edge_parameters(wish.edge, image, parameters, datetime.now(UTC), first_unprivileged_port())
+    check_edge_port(edge, parameters)
     return edge | entry_parameters(wish.entry_domain, edge, parameters)
+
+
+def _edge_url(meta: EnvironmentView) -> str | None:
+    external = meta.outputs.get(EXTERNAL)
+    return None if external is None else str(external.value)
 
 
 def _find_meta(local: Client) -> EnvironmentView | None:

@@ -1,6 +1,6 @@
 """The edge of a deployment: where it listens, what it is called, and where its certificate comes from.
 
-Once it is on, it stays until it is switched off.
+Each deployment has one, unless somebody chose to have none; that choice is stored.
 """
 
 import re
@@ -12,16 +12,20 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from environments.domain.errors import InvalidInput
+from environments.domain.errors import InvalidInput, PortTaken
 from environments.domain.names import is_host_name
 from images.errors import ImageNotBuilt
+from images.machine import taken
 from jobs.own_certificate import read_own_certificate
+from jobs.ports import SERVICE_PORT, edge_port
 
 IMAGE = "edge"
 """The image of the edge."""
 
 ADDRESS = "calvinverse.localhost"
-LISTEN = "127.0.0.1:8443"
+HOST = "127.0.0.1"
+PORT = 8443
+"""Its port at first, beside a service at 8400."""
 
 FIRST_UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 """The first port that a user without rights may listen on."""
@@ -66,16 +70,18 @@ class AcmeChoice:
 
 @dataclass(frozen=True)
 class EdgeChoice:
-    """What the user chooses; empty: as before.
+    """What the user chooses; empty: as before, and at first an edge that this machine alone reaches.
 
     `listen` is `HOST:PORT`, an IP address and a port; `address` is the host name that clients use; `certificate` says
-    where the certificate comes from; `off` switches the edge off.
+    where the certificate comes from; `off`: there is no edge, until something else of these is chosen. `port`: where it
+    listens at first; None: at `PORT`, or in the block of ports of the deployment.
     """
 
     listen: str = ""
     address: str = ""
     certificate: CertificateFiles | AcmeChoice | Source | None = None
     off: bool = False
+    port: int | None = None
 
 
 def edge_parameters(
@@ -85,21 +91,27 @@ def edge_parameters(
     now: datetime,
     first_port: int = 1024,
 ) -> dict[str, Any]:
-    """The parameters of `meta` for the edge, with a new certificate of the user and its key; empty: there is none.
+    """The parameters of `meta` for the edge, with a new certificate of the user and its key; `edge`: if there is one.
 
     `image` is what it runs from, None if there is none; `before` are the parameters so far; `first_port` is the first
     that it may listen on. Raises `InvalidInput`, `ImageNotBuilt`.
     """
     kept = before or {}
-    if choice.off:
-        if choice.listen or choice.address or choice.certificate:
-            raise InvalidInput("The edge can't be switched off and set up at once.", hint="Leave --no-edge out.")
-        return {}
-    if not (choice.listen or choice.address or choice.certificate or kept.get("edge")):
-        return {}
+    was_on = bool(kept.get("edge")) and "edge_host" in kept
+    # A version without `edge_off` left `edge` as it was when it was switched off.
+    was_off = kept.get("edge_off") or (kept.get("edge") and not was_on)
+    chosen = bool(choice.listen or choice.address or choice.certificate)
+    if choice.off and chosen:
+        raise InvalidInput("The edge can't be switched off and set up at once.", hint="Leave --no-edge out.")
+    if choice.off or (was_off and not chosen):
+        return {"edge": False, "edge_off": True, "limited_port": 0}
     if image is None:
-        raise ImageNotBuilt(f"There is no validated image {IMAGE!r}.", hint=f"Run `doit build:{IMAGE}`.")
-    listen = choice.listen or (f"{kept['edge_host']}:{kept['edge_port']}" if kept.get("edge") else LISTEN)
+        raise ImageNotBuilt(
+            f"There is no validated image {IMAGE!r}.",
+            hint=f"Run `doit build:{IMAGE}`, or leave the edge out with --no-edge.",
+        )
+    at_first = f"{HOST}:{choice.port or _port_beside(kept.get('port'))}"
+    listen = choice.listen or (f"{kept['edge_host']}:{kept['edge_port']}" if was_on else at_first)
     host, port = parse_listen(listen)
     if port < first_port:
         raise InvalidInput(
@@ -112,8 +124,12 @@ def edge_parameters(
             f"{address!r} can't be the edge's address.",
             hint="Give a host name in lower case with a dot, without a port, such as calvinverse.example.org.",
         )
-    where = {"edge": True, "edge_image": image, "edge_host": host, "edge_port": port, "edge_address": address}
-    return where | _certificate(choice.certificate, address, kept, now)
+    where = {"edge_host": host, "edge_port": port, "edge_address": address}
+    return (
+        {"edge": True, "edge_off": False, "edge_image": image, "limited_port": port}
+        | where
+        | _certificate(choice.certificate, address, kept, now)
+    )
 
 
 def _certificate(
@@ -151,6 +167,11 @@ def _acme(choice: AcmeChoice) -> dict[str, str]:
     return dict(zip(_ACME, (choice.directory, choice.email, choice.ca), strict=True))
 
 
+def _port_beside(service: int | None) -> int:
+    """Where the edge of a deployment listens that has its ports already, in its block if it has one."""
+    return PORT if service in (None, SERVICE_PORT) else edge_port(service)
+
+
 def parse_listen(text: str) -> tuple[str, int]:
     """Host (an IPv6 address in brackets) and port. Raises `InvalidInput`."""
     host, _, port = text.rpartition(":")
@@ -167,6 +188,22 @@ def parse_listen(text: str) -> tuple[str, int]:
             hint="Give an IP address and a port, such as 0.0.0.0:8443 or [::]:8443.",
         )
     return host, number
+
+
+def check_edge_port(edge: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
+    """Raises `PortTaken` if somebody else listens at the port that the edge is to have, before anything changes.
+
+    `edge` are its parameters, `before` those so far.
+    """
+    port = edge.get("edge_port")
+    if port is None or (before or {}).get("edge_port") == port:
+        return
+    if (reason := taken(port)) is not None:
+        raise PortTaken(
+            f"The edge can't have port {port}: {reason}.",
+            hint=f"`ss -ltnp 'sport = {port}'` shows its program. Choose another port with --listen {HOST}:PORT, or "
+            "leave the edge out with --no-edge.",
+        )
 
 
 def first_unprivileged_port() -> int:

@@ -1,11 +1,12 @@
 """The options of `doit deploy` for the edge, and what deploy says about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from environments import named_contexts
+from environments.addresses import is_loopback
 from environments.authorities import read_authority_file
 from environments.domain.errors import CalvinverseError, InvalidInput
 from jobs.edge import AcmeChoice, CertificateFiles, EdgeChoice, Source
@@ -30,8 +31,11 @@ class EdgeOptions(TypedDict):
     acme_account: str
 
 
-def edge_choice(options: EdgeOptions) -> EdgeChoice:
-    """What they ask for. Raises `InvalidInput` for options that don't go together, and files that can't be read."""
+def edge_choice(port: int | None, options: EdgeOptions) -> EdgeChoice:
+    """What they ask for; `port`: where the edge listens at first, None: at its usual port.
+
+    Raises `InvalidInput` for options that don't go together, and files that can't be read.
+    """
     chosen = [
         name
         for name, given in (
@@ -45,7 +49,7 @@ def edge_choice(options: EdgeOptions) -> EdgeChoice:
         raise InvalidInput(
             f"{chosen[0]} and {chosen[1]} are given, and the edge has one certificate.", hint="Leave one of them out."
         )
-    return EdgeChoice(options["listen"], options["address"], _certificate(options), options["no_edge"])
+    return EdgeChoice(options["listen"], options["address"], _certificate(options), options["no_edge"], port)
 
 
 def _asks_for_acme(options: EdgeOptions) -> bool:
@@ -82,11 +86,21 @@ def _account(path: Path) -> str:
         raise InvalidInput(f"The ACME account in {path} can't be read.", hint="Check its path.") from error
 
 
-def told_of(choice: EdgeChoice, address: str | None, before: str | None, state: Path) -> Iterator[str]:
+def told_of(
+    choice: EdgeChoice, parameters: Mapping[str, Any], address: str | None, before: str | None, state: Path
+) -> Iterator[str]:
     """What a person should know after a deployment.
 
-    `address` is the edge's URL, `before` the one that it had until then; None: there is none.
+    `parameters` are those of `meta`. `address` is the edge's URL, `before` the one that it had until then; None: there
+    is none.
     """
+    if address is not None:
+        ours = parameters["edge_source"] == Source.AUTHORITY
+        by = ", with a certificate of OpenBao's authority (mount pki)" if ours else ""
+        if is_loopback(f"https://{parameters['edge_host']}"):
+            yield f"The edge at {address} is for this machine alone: `doit deploy --listen` opens it to others."
+        else:
+            yield f"Other machines reach it at {address}{by}."
     if isinstance(choice.certificate, CertificateFiles):
         yield f"It shows the certificate of {choice.certificate.certificate} within {RENDERED_MINUTES} minutes."
         yield "Renew it in time: run the same command with the new files. The edge isn't restarted for that."

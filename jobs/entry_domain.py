@@ -15,19 +15,19 @@ NONE = "none"
 
 
 def entry_parameters(choice: str, edge: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The parameters of `meta` for entry points; empty: there are none.
+    """The parameters of `meta` for entry points; empty: as before.
 
-    `choice` is a domain, `none`, or empty: as before. `edge` are the parameters of the edge, empty without one;
-    `before` are the parameters so far. Raises `InvalidInput`.
+    `choice` is a domain, `none`, or empty: as before. `edge` are the parameters of the edge; `before` are the
+    parameters so far. Raises `InvalidInput`.
     """
-    if not edge:
+    if not edge["edge"]:
         if choice not in ("", NONE):
             raise InvalidInput(
                 "There is no edge that could serve entry points.", hint="Switch it on with --listen or --address."
             )
         return {}
     address = edge["edge_address"]
-    domain = choice or str((before or {}).get("entry_domain", "")) or _default(address)
+    domain = choice or _chosen(before or {}) or _default(address)
     if domain == NONE:
         return {"entry_domain": NONE}
     check_entry_domain(domain, address)
@@ -43,6 +43,13 @@ def entry_warning(parameters: Mapping[str, Any]) -> str:
         f"Environments below {domain} can set cookies for {parent}, which browsers send to {address} as well. "
         "Choose a domain that doesn't end like the service's address, with --entry-domain."
     )
+
+
+def _chosen(before: Mapping[str, Any]) -> str:
+    """The domain, or `none`, that was chosen; empty: nothing was, because there was never an edge."""
+    had_edge = before.get("edge") or before.get("edge_off")
+    domain = str(before.get("entry_domain", ""))
+    return "" if domain == NONE and not had_edge else domain
 
 
 def _default(address: str) -> str:

@@ -45,6 +45,11 @@ class Places:
         return self.state / AUTHORITY_FILE
 
     @property
+    def edge_authority(self) -> Path:
+        """The authority of the edge's certificate; absent where those that this machine trusts count."""
+        return self.state / "edge-ca.pem"
+
+    @property
     def lock(self) -> Path:
         """The lock of deploy and undeploy."""
         return self.state / "deploy.lock"

@@ -7,6 +7,9 @@ from environments.domain.errors import InvalidInput
 SIZE = 100
 """Ports in a block; the upper 80 are for services of environments."""
 
+SERVICE_PORT = 8400
+"""The service's port where no block was chosen."""
+
 _AGENTS = (
     "consul_http",
     "consul_dns",
@@ -22,11 +25,12 @@ _AGENTS = (
 
 @dataclass(frozen=True)
 class Block:
-    """Ports on loopback: of the agents as `agent.local` uses them, of the service, and of PostgreSQL."""
+    """Ports on loopback: of the agents as `agent.local` uses them, of the service, of PostgreSQL, and of the edge."""
 
     agents: dict[str, int | str]
     service: int
     database: int
+    edge: int
 
 
 def block(first: int) -> Block:
@@ -37,4 +41,10 @@ def block(first: int) -> Block:
         )
     agents: dict[str, int | str] = {name: first + number for number, name in enumerate(_AGENTS)}
     services = {"first_dynamic": first + SIZE - 80, "last_dynamic": first + SIZE - 1}
-    return Block({**agents, **services, "dns_address": "127.0.0.1"}, first + len(_AGENTS), first + len(_AGENTS) + 1)
+    own = first + len(_AGENTS)
+    return Block({**agents, **services, "dns_address": "127.0.0.1"}, own, own + 1, edge_port(own))
+
+
+def edge_port(service: int) -> int:
+    """The port of the edge in the block in which the service has that one."""
+    return service + 2

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from environments.addresses import is_loopback
 from environments.client import Client, connect
 from environments.context import stored_context
 from environments.domain.errors import CalvinverseError, UnknownEnvironment
@@ -23,7 +24,13 @@ TIME_LIMIT = 3.0
 """Time limit in seconds for each part to answer."""
 
 
-_PURPOSES = {"service": "the provisioning service", "consul": "Consul", "openbao": "OpenBao", "nomad": "Nomad"}
+_PURPOSES = {
+    "service": "the provisioning service",
+    "consul": "Consul",
+    "openbao": "OpenBao",
+    "nomad": "Nomad",
+    "edge": "the edge",
+}
 """Parts that listen on a port, with their names in `images.machine`."""
 
 _NO_ANSWER = ("✗ doesn't answer", "✗ can't be asked")
@@ -47,6 +54,7 @@ def status_lines(where: Places) -> list[Line]:
         lambda: [_part("openbao", known.get("vault"), where.state, _openbao)],
         lambda: [_part("nomad", known.get("nomad"), where.state, _nomad)],
         lambda: _service(where),
+        lambda: _edge(where),
     ]
     with ThreadPoolExecutor(len(asks)) as pool:
         return [line for found in [pool.submit(ask) for ask in asks] for line in found.result()]
@@ -62,13 +70,11 @@ def _listener(where: Places, line: Line) -> Listener | None:
     if purpose is None or line.health.startswith("○"):
         return None
     address = line.address
-    if line.part == "service" and not address:  # only a running service reports it
-        context = stored_context(where.state)
-        address = context.address if context is not None else ""
+    if not address and (context := stored_context(where.state)) is not None:  # only one that runs reports it
+        address = context.address if line.part == "edge" else context.without_edge().address
     ours = bool(line.address) and not line.health.startswith(_NO_ANSWER)
     parts = urlsplit(address)
-    here = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    return Listener(purpose, parts.port if here else None, ours, address)
+    return Listener(purpose, parts.port if is_loopback(address) else None, ours, address)
 
 
 def table(lines: Sequence[Line]) -> str:
@@ -164,6 +170,7 @@ def _service(where: Places) -> list[Line]:
         context = stored_context(where.state)
         if context is None:
             return [Line("service", "○ not deployed")]
+        context = context.without_edge()
         with connect(context) as client:
             info = client.info()
             problems = client.readiness().problems
@@ -176,6 +183,24 @@ def _service(where: Places) -> list[Line]:
             ]
     except CalvinverseError as error:
         return [Line("service", f"✗ {error.message}")]
+
+
+def _edge(where: Places) -> list[Line]:
+    """The edge, asked through to the service; nothing without one that this machine uses."""
+    try:
+        context = stored_context(where.state)
+    except CalvinverseError as error:
+        return [Line("edge", f"✗ {error.message}")]
+    if context is None or context.behind_edge is None:
+        return []
+    try:
+        with connect(context) as client:
+            client.info()
+    except CalvinverseError as error:
+        # Nobody but the edge itself has its certificate, and says that the service is away.
+        answered = "status" in error.details
+        return [Line("edge", f"✗ {error.message}", "", context.address if answered else "")]
+    return [Line("edge", "✓ healthy", "", context.address)]
 
 
 def _health(problems: Mapping[str, str], otherwise: str) -> str:

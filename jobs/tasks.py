@@ -12,7 +12,6 @@ from images.report import console
 from images.toolchain import require
 from jobs import deploy as deployment
 from jobs.database import POSTGRESQL, Choice
-from jobs.edge import Source
 from jobs.edge_options import EdgeOptions, edge_choice, told_of
 from jobs.entry_domain import entry_warning
 from jobs.places import places
@@ -48,8 +47,8 @@ def deploy(
 
     The images are those of `channel`, by their content. `database` (`sqlite`, `postgresql`) and `workers`, how many
     additional to the one in the service, stay as they were when they are left out, and so do the ports. At first these
-    are the vendors' defaults, or those of a block that begins at `first_port`. `listen` and `address` switch the edge
-    on: where it listens, and the host name that it answers for; it stays on until `no_edge`. Its certificate comes from
+    are the vendors' defaults, or those of a block that begins at `first_port`. `listen` and `address` are of the edge:
+    where it listens, and the host name that it answers for. `no_edge` leaves it out. Its certificate comes from
     OpenBao (`local_authority`), from files (`edge_…`) or by ACME (`acme_…`); what is not given stays as it was.
     Environments have entry points below `entry_domain`; `none`: they have none. `warnings` is the file of channels that
     deliver warnings, or `none`.
@@ -82,6 +81,7 @@ def deploy(
             port=None if ports is None or database != POSTGRESQL else ports.database,
         ),
         edge=edge_choice(
+            None if ports is None else ports.edge,
             EdgeOptions(
                 listen=listen,
                 address=address,
@@ -94,7 +94,7 @@ def deploy(
                 acme_email=acme_email,
                 acme_ca=acme_ca,
                 acme_account=acme_account,
-            )
+            ),
         ),
         entry_domain=entry_domain,
         warnings=warnings,
@@ -107,13 +107,7 @@ def deploy(
     report(f"Calvinverse {done.info.version} runs at {done.context.address}; its state is kept in {where.state}.")
     for part, address in sorted(done.info.parts.items()):
         report(f"  {part}: {address}")
-    external = done.meta.outputs.get("external")
-    if external is not None:
-        ours = done.meta.parameters.get("edge_source") == Source.AUTHORITY
-        by = ", with a certificate of OpenBao's authority (mount pki)" if ours else ""
-        report(f"Other machines reach it at {external.value}{by}.")
-    url = None if external is None else str(external.value)
-    for line in told_of(wish.edge, url, done.edge_before, where.state):
+    for line in told_of(wish.edge, done.meta.parameters, done.edge, done.edge_before, where.state):
         report(line)
     if warning := entry_warning(done.meta.parameters):
         report(f"Warning: {warning}")

@@ -44,7 +44,7 @@ def _clear(where: Places, meta: EnvironmentView, tell: Tell, destroy: bool) -> N
     if meta.state is State.FAILED and "address" not in meta.outputs:
         return  # the service never ran, so no other environment can exist
     context = stored_context(where.state) or Context(token_file=where.token)
-    with connect(context) as deployed:
+    with connect(context.without_edge()) as deployed:
         try:
             others = [found for found in deployed.environments() if found.managed_by is None]
         except ServiceUnavailable as error:
@@ -81,7 +81,7 @@ def _remove_files(where: Places) -> None:
     context = stored_context(where.state)
     if context is not None and context.token_file == where.token:
         (where.state / CONTEXT_FILE).unlink(missing_ok=True)
-    files = where.token, where.local_token, where.local_log, where.local_certificate, where.connections, where.authority
-    for file in files:
+    files = where.token, where.local_token, where.local_log, where.local_certificate, where.connections
+    for file in (*files, where.authority, where.edge_authority):
         file.unlink(missing_ok=True)
     shutil.rmtree(where.local, ignore_errors=True)

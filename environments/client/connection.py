@@ -13,9 +13,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from environments.addresses import is_loopback
 from environments.authorities import PinnedAuthority
+from environments.client.edge import answers, way_without_edge
 from environments.client.problems import ELSEWHERE, error_from, wrong_protocol
 from environments.client.stream import EventStream
 from environments.client.trust import refused_certificate, transport_to, trusted
+from environments.context import ServiceAddress
 from environments.domain.errors import CertificateRefused, InvalidInput, ServiceUnavailable, Unauthenticated
 
 CONNECT_SECONDS = 3.0
@@ -32,7 +34,10 @@ V = TypeVar("V", bound=BaseModel)
 
 
 class Connection:
-    """What every call needs, whatever it asks for. `transport` replaces the network in tests."""
+    """What every call needs, whatever it asks for. `transport` replaces the network in tests.
+
+    `behind_edge`: where the service itself listens, for messages when the edge at `address` fails.
+    """
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class Connection:
         *,
         ca_file: Path | None = None,
         pinned: PinnedAuthority | None = None,
+        behind_edge: ServiceAddress | None = None,
         timeout: float = ANSWER_SECONDS,
         make_key: Callable[[], str] = lambda: str(uuid.uuid4()),
         transport: httpx2.BaseTransport | None = None,
@@ -48,6 +54,7 @@ class Connection:
         self._address = address.rstrip("/")
         self._pinned = None if ca_file is not None else pinned
         self._ca_file = ca_file
+        self._behind_edge = behind_edge
         self._make_key = make_key
         self._streams: weakref.WeakSet[EventStream] = weakref.WeakSet()
         self._lock = threading.Lock()
@@ -214,8 +221,15 @@ class Connection:
 
     def _unreachable(self, error: Exception) -> ServiceUnavailable:
         details = {"address": self._address, "cause": str(error)}
+        own = self._behind_edge
         if (refusal := refused_certificate(self._address, error, self._pinned, self._ca_file)) is not None:
-            return CertificateRefused(refusal[0], hint=refusal[1], details=details)
+            way = "" if own is None else f" {way_without_edge(own)}"
+            return CertificateRefused(refusal[0], hint=f"{refusal[1]}{way}", details=details)
+        if own is not None and isinstance(error, httpx2.ConnectTimeout | httpx2.ConnectError) and answers(own):
+            said = f"The edge at {self._address} can't be reached. The service behind it answers."
+            return ServiceUnavailable(
+                said, hint=f"Repair it with `doit deploy`. {way_without_edge(own)}", details=details
+            )
         if (other := wrong_protocol(self._address, error)) is not None:
             return ServiceUnavailable(other[0], hint=other[1], details=details)
         if isinstance(error, httpx2.ConnectTimeout | httpx2.ConnectError):

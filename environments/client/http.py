@@ -35,7 +35,13 @@ from environments.wire.warnings import ChannelsView, TestDeliveryView
 
 def connect(context: Context) -> "Client":
     """A client for the service that `context` names. Raises `Unauthenticated` when the token file can't be read."""
-    return Client(context.address, context.read_token(), ca_file=context.ca_file, pinned=context.pinned)
+    return Client(
+        context.address,
+        context.read_token(),
+        ca_file=context.ca_file,
+        pinned=context.pinned,
+        behind_edge=context.behind_edge,
+    )
 
 
 class Client(Connection):

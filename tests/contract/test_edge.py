@@ -121,7 +121,14 @@ def test_a_service_that_stays_away_is_a_problem_that_names_nothing(tmp_path: Pat
     head, _, body = answer.partition(b"\r\n\r\n")
     assert status(answer) == 502
     assert b"application/problem+json" in head
-    assert json.loads(body) == {"type": "about:blank", "title": "Bad Gateway", "status": 502}
+    assert json.loads(body) == {
+        "type": "about:blank",
+        "title": "Bad Gateway",
+        "status": 502,
+        "code": "service_unavailable",
+        "detail": "The edge answers, but the service behind it doesn't.",
+        "details": {"status": 502},
+    }
 
 
 def test_its_admin_api_is_a_socket_for_its_user_alone(running: Edge) -> None:

@@ -1,8 +1,11 @@
-"""Calvinverse deployed with its edge: clients of other machines reach it there, and it stays on until it is off."""
+"""Calvinverse deployed as on a fresh machine: clients reach it at its edge, until somebody switches that off."""
 
 import json
+import os
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,31 +15,35 @@ from environments.authorities import PinnedAuthority
 from environments.client import connect
 from environments.client.bundles import read_bundle
 from environments.context import Context
-from environments.domain.errors import CalvinverseError
+from environments.domain.errors import CalvinverseError, ServiceUnavailable
 from environments.domain.lifecycle import State
+from environments.providers.local_cluster.isolation.rules import MOST_CONNECTIONS
 from environments.wire.environments import CreateRequest
 from jobs.edge import ADDRESS, EdgeChoice
 from jobs.entry_domain import DEFAULT
+from jobs.status import Line
 from tests.support.authorities import make_authority
 from tests.support.deployment import Deployment, containers, until
 from tests.support.edge_harness import read_all, request, status
-from tests.support.service_process import free_port
+
+OPEN = "0.0.0.0"  # noqa: S104 - as for other machines
+"""All addresses of the machine."""
 
 
 @pytest.fixture(scope="module")
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Deployment]:
-    """With an edge that listens on all addresses, as for other machines."""
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Nobody has chosen anything but ports."""
     deployment = Deployment(tmp_path_factory.mktemp("edge") / "state", images=("edge", "base"))
     try:
-        deployment.deploy(edge=EdgeChoice(f"0.0.0.0:{port}"))
+        deployment.deploy()
         yield deployment
     finally:
         deployment.remove()
+
+
+@pytest.fixture
+def port(deployment: Deployment) -> int:
+    return deployment.edge_port
 
 
 def authority(deployment: Deployment) -> str:
@@ -49,6 +56,24 @@ def outside(deployment: Deployment, port: int, pem: str) -> Context:
     """What a client of another machine knows."""
     pinned = PinnedAuthority(pem, "edge")
     return Context(address=f"https://{ADDRESS}:{port}", token_file=deployment.where.token, pinned=pinned)
+
+
+def test_clients_of_this_machine_use_it_and_pin_its_authority(deployment: Deployment, port: int) -> None:
+    context = deployment.context
+    assert (context.address, context.ca_file) == (f"https://{ADDRESS}:{port}", deployment.where.edge_authority)
+    assert deployment.where.edge_authority.read_text().strip() == authority(deployment).strip()
+    with deployment.client() as client:
+        assert client.info().role == "admin"
+    assert deployment.line("edge") == Line("edge", "✓ healthy", "", context.address)
+    ended = subprocess.run(
+        [sys.executable, "-m", "environments", "env", "list"],
+        env={"PATH": os.environ["PATH"], "CALVINVERSE_STATE": str(deployment.where.state)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "meta" in ended.stdout, ended.stderr
 
 
 def test_a_client_that_pins_the_authority_reaches_the_service(deployment: Deployment, port: int) -> None:
@@ -106,22 +131,64 @@ def test_an_environment_has_an_entry_point(deployment: Deployment, port: int) ->
         assert until(lambda: client.environment(id).state is State.DESTROYED, 180)
 
 
+def test_one_client_can_not_take_the_connections_of_others(deployment: Deployment, port: int) -> None:
+    """Whoever holds many, and opens more, is refused. Others, and what is open already, go on."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to isolate jobs")
+    held: list[socket.socket] = []
+
+    def take() -> None:
+        while len(held) <= 2 * MOST_CONNECTIONS:
+            held.append(socket.create_connection(("127.0.0.1", port), 60, source_address=("127.0.0.99", 0)))
+
+    try:
+        with pytest.raises(ConnectionRefusedError):
+            take()
+        assert len(held) >= MOST_CONNECTIONS
+        with deployment.client() as client:
+            assert client.readiness().problems == {}
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_when_it_is_away_people_of_this_machine_go_on(deployment: Deployment, port: int) -> None:
+    own = deployment.context.without_edge()
+    deployment.connections.caller("nomad").call("DELETE", "/v1/job/edge?namespace=meta")
+    until(lambda: not [name for name in containers(deployment.where.state) if name.startswith("edge-")])
+    with deployment.client() as client, pytest.raises(ServiceUnavailable) as away:
+        client.info()
+    assert away.value.message.startswith(f"The edge at https://{ADDRESS}:{port} can't be reached.")
+    assert own.address in away.value.hint
+    with connect(own) as client:
+        assert client.readiness().problems == {}
+    deployment.deploy()
+    with deployment.client() as client:
+        assert client.readiness().problems == {}
+
+
 def test_it_stays_on_with_what_was_chosen(deployment: Deployment, port: int) -> None:
+    deployment.deploy(edge=EdgeChoice(f"{OPEN}:{port}"))
     before = {name for name in containers(deployment.where.state) if name.startswith("edge-")}
     deployment.deploy()
     assert {name for name in containers(deployment.where.state) if name.startswith("edge-")} == before
+    with deployment.client() as client:
+        assert client.environment("meta").parameters["edge_host"] == OPEN
     with connect(outside(deployment, port, authority(deployment))) as client:
         assert client.readiness().problems == {}
 
 
 def test_it_is_switched_off_again_and_the_service_stays(deployment: Deployment, port: int) -> None:
     deployment.deploy(edge=EdgeChoice(off=True))
+    deployment.deploy(edge=EdgeChoice())
     assert not [name for name in containers(deployment.where.state) if name.startswith("edge-")]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=10)
     with deployment.client() as client:
         assert client.readiness().problems == {}
         assert "external" not in client.environment("meta").outputs
+    assert deployment.context.behind_edge is None
+    assert not deployment.where.edge_authority.exists()
     # Nothing of it is left for a later deployment, which leaves it off.
     vault = deployment.connections.caller("vault")
     assert "edge-secret" not in vault.call("GET", "/v1/secret/metadata/environments/meta?list=true")["data"]["keys"]

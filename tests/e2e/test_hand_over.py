@@ -37,10 +37,12 @@ from pathlib import Path
 from environments.wire.images import PublishImageRequest
 from images.toolchain import require
 from jobs.deploy import Existing, DeployRequest, deploy
+from jobs.edge import EdgeChoice
 from jobs.places import Places
 wish = json.loads(sys.argv[1])
 wish["existing"] = [Existing(*part) for part in wish["existing"]]
 wish["images"] = {name: PublishImageRequest(**image) for name, image in wish["images"].items()}
+wish["edge"] = EdgeChoice(port=wish["edge"])
 deploy(Places(Path(wish.pop("state"))), DeployRequest(binaries=require("consul", "bao", "nomad"), **wish), print)
 """
 
@@ -54,7 +56,7 @@ class Machine:
         self.where = Places(state)
         ports, self._claim = claim_ports()
         image = images_here.reference("provisioning")
-        images = {"web": {"reference": images_here.reference("web"), "channel": "qa"}}
+        images = {name: {"reference": images_here.reference(name), "channel": "qa"} for name in ("web", "edge")}
         self._wish = json.dumps(
             {
                 "state": str(state),
@@ -63,6 +65,7 @@ class Machine:
                 "images": images,
                 "ports": ports.model_dump(mode="json"),
                 "port": free_port(),
+                "edge": free_port(),
                 "existing": [astuple(part) for part in existing],
             }
         )
@@ -175,7 +178,8 @@ def test_deploy_makes_environments_and_undeploy_leaves_nothing(machine: Machine)
     machine.deployed()
     context = stored_context(machine.where.state)
     assert context is not None
-    assert [line.health[0] for line in status_lines(machine.where)] == ["✓"] * 7
+    assert context.behind_edge is not None
+    assert [line.health[0] for line in status_lines(machine.where)] == ["✓"] * 8
     modes = {path.stat().st_mode & 0o077 for path in machine.where.state.iterdir() if path.suffix == ".json"}
     assert modes == {0}
     assert machine.where.state.stat().st_mode & 0o077 == 0

@@ -16,7 +16,7 @@ from environments.client import connect
 from environments.moments import local_zone
 from environments.providers.backend.connections import Connections
 from environments.providers.local_cluster.trust.names import PART_NAMES
-from jobs.edge import ADDRESS, EdgeChoice
+from jobs.edge import ADDRESS
 from tests.support.deployment import Deployment, containers, docker, until
 from tests.support.edge_harness import read_all, request
 from tests.support.service_process import free_port
@@ -38,21 +38,16 @@ BY = [
 
 
 @pytest.fixture(scope="module")
-def edge_port() -> int:
-    return free_port()
-
-
-@pytest.fixture(scope="module")
 def database_port() -> int:
     return free_port()
 
 
 @pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory, edge_port: int, database_port: int) -> Iterator[Deployment]:
+def deployment(tmp_path_factory: pytest.TempPathFactory, database_port: int) -> Iterator[Deployment]:
     state = tmp_path_factory.mktemp("taken") / "state"
     deployment = Deployment(state, images=("edge", "postgres"), database_port=database_port)
     try:
-        deployment.deploy("postgresql", edge=EdgeChoice(f"127.0.0.1:{edge_port}"))
+        deployment.deploy("postgresql")
         yield deployment
     finally:
         deployment.remove()
@@ -86,11 +81,11 @@ def back(deployment: Deployment) -> None:
     until(answers, limit=300)
 
 
-def command(deployment: Deployment, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def command(deployment: Deployment, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     """The command line, with the context that deploy wrote."""
     return subprocess.run(
         [sys.executable, "-m", "environments", *arguments],
-        env={"PATH": os.environ["PATH"], "CALVINVERSE_STATE": str(deployment.where.state)},
+        env={"PATH": os.environ["PATH"], "CALVINVERSE_STATE": str(deployment.where.state), **variables},
         capture_output=True,
         text=True,
         timeout=120,
@@ -103,7 +98,7 @@ def tui(deployment: Deployment, taker: Thief) -> None:
 
     async def run() -> None:
         app = CalvinverseApp(
-            lambda: connect(deployment.context),
+            lambda: connect(deployment.context.without_edge()),
             clock=Clock(now=utc_now, zone=local_zone()),
             make_key=lambda: "one-key",
             animate=False,
@@ -115,13 +110,13 @@ def tui(deployment: Deployment, taker: Thief) -> None:
     asyncio.run(run())
 
 
-def through_the_edge(deployment: Deployment, port: int) -> bytes:
+def through_the_edge(deployment: Deployment) -> bytes:
     """A request with the token to the edge; its answer."""
     found = deployment.connections.caller("vault").call("GET", "/v1/pki/issuer/default/json")
     context = ssl.create_default_context(cadata=str(found["data"]["certificate"]))
     token = deployment.where.token.read_text().strip()
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
+        socket.create_connection(("127.0.0.1", deployment.edge_port), timeout=60) as plain,
         context.wrap_socket(plain, server_hostname=ADDRESS) as connection,
     ):
         connection.sendall(request("/v1/environments", f"Authorization: Bearer {token}", host=ADDRESS))
@@ -129,22 +124,24 @@ def through_the_edge(deployment: Deployment, port: int) -> bytes:
 
 
 @pytest.mark.parametrize("steal", BY)
-def test_nobody_who_takes_the_port_of_the_service_gets_a_token(
-    deployment: Deployment, edge_port: int, steal: Steal
-) -> None:
-    port = int(deployment.context.address.rpartition(":")[2])
-    with thief(deployment, steal, port, "provisioning") as taker:
+def test_nobody_who_takes_the_port_of_the_service_gets_a_token(deployment: Deployment, steal: Steal) -> None:
+    """Clients that go round the edge, and those of the edge, which asks for them."""
+    own = deployment.context.without_edge().address
+    with thief(deployment, steal, int(own.rpartition(":")[2]), "provisioning") as taker:
         take_down(deployment, "provisioning")
         taker.wait_for("bound")
         for arguments in (("env", "list"), ("template", "list"), ("token", "list")):
-            ended = command(deployment, *arguments)
+            ended = command(deployment, *arguments, CALVINVERSE_ADDRESS=own)
             assert ended.returncode == 7, ended.stderr
             assert "isn't signed by the authority in" in ended.stderr
             assert "The token was not sent." in ended.stderr
-        assert "isn't signed by" in command(deployment, "doctor").stdout
+            passed_on = command(deployment, *arguments)
+            assert passed_on.returncode == 7, passed_on.stderr
+            assert "The edge answers, but the service behind it doesn't." in passed_on.stderr
+        assert "isn't signed by" in command(deployment, "doctor", CALVINVERSE_ADDRESS=own).stdout
         assert deployment.line("service").health.startswith("✗ The certificate of the service")
         tui(deployment, taker)
-        assert b" 502 " in through_the_edge(deployment, edge_port).partition(b"\r\n")[0]
+        assert b" 502 " in through_the_edge(deployment).partition(b"\r\n")[0]
         assert len(taker.events("refused")) >= 7
         assert told(taker) == []
         taker.stop()

@@ -41,7 +41,10 @@ class Deployment:
         port: int | None = None,
         database_port: int | None = None,
     ) -> None:
-        """`port` and `database_port`: of the service and of PostgreSQL; None: any that is free."""
+        """`port` and `database_port`: of the service and of PostgreSQL; None: any that is free.
+
+        With the image `edge` it has an edge, at `edge_port` of loopback.
+        """
         self.where = Places(state)
         self.said: list[str] = []
         state.mkdir(mode=0o700)
@@ -58,11 +61,13 @@ class Deployment:
             "existing": existing,
         }
         self._database_port = database_port or free_port()
+        self.edge_port = free_port()
+        self._edge = EdgeChoice(port=self.edge_port) if "edge" in images else EdgeChoice(off=True)
 
     def deploy(self, kind: str | None = None, workers: int | None = None, edge: EdgeChoice | None = None) -> None:
         """Deploys to the end."""
         port = self._database_port if kind == "postgresql" else None
-        chosen: dict[str, Any] = {**self._wish, "database": Choice(kind, workers, port), "edge": edge or EdgeChoice()}
+        chosen: dict[str, Any] = {**self._wish, "database": Choice(kind, workers, port), "edge": edge or self._edge}
         deploy(self.where, DeployRequest(**chosen), self.said.append)
 
     @property

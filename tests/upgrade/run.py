@@ -5,14 +5,19 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from doit.exceptions import TaskFailed
 
+from environments.client import connect
+from environments.context import stored_context
 from environments.domain.errors import CalvinverseError
 from environments.providers.local_cluster.agents.ports import free_ports
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.places import state_folder
+from jobs.edge import ADDRESS
+from jobs.ports import edge_port
 from tests.suite import say
 from tests.upgrade import scenario
 from tests.upgrade.old import IMAGES, OldCheckout, undeploy, upgrade
@@ -67,7 +72,7 @@ def _on(kind: str, old: OldCheckout, records: Path, state: Path) -> list[str]:
         shutil.copytree(state_folder() / "images", state / "images")
         upgrade(state, tell)
         made.reach(state)
-        faults = scenario.compare(made)
+        faults = scenario.compare(made) + _edge(state)
         tell("Updating each of them.")
         faults += scenario.update(state, made)
         tell("Destroying each of them.")
@@ -94,6 +99,18 @@ def _deploy(kind: str, old: OldCheckout, state: Path, tell: scenario.Tell) -> No
             undeploy(state, tell, "--force")
         else:
             return
+
+
+def _edge(state: Path) -> list[str]:
+    """What is wrong with the edge, which a deployment that never chose gets in its own block of ports."""
+    context = stored_context(state)
+    if context is None or context.behind_edge is None:
+        return ["the context doesn't lead through an edge"]
+    service = urlsplit(context.behind_edge.address).port or 0
+    wanted = f"https://{ADDRESS}:{edge_port(service)}"
+    with connect(context) as client:
+        client.info()
+    return [] if context.address == wanted else [f"the edge is at {context.address}, and not at {wanted}"]
 
 
 def _images() -> set[str]:

@@ -66,8 +66,9 @@ def people(state: Path) -> tuple[Person, Person, Person]:
 
 
 def service(state: Path) -> tuple[str, Path | None]:
-    """Where the deployed service is, and the file with the authority of its certificate, if it has one."""
+    """Where the deployed service itself is, and the file with the authority of its certificate, if it has one."""
     context = json.loads((state / "context.json").read_text())
+    context = context.get("behind_edge") or context
     return str(context["address"]), Path(context["ca_file"]) if context.get("ca_file") else None
 
 

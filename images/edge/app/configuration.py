@@ -142,7 +142,6 @@ def _server(settings: Settings, limits: Limits, listen: list[str], served: Seque
     entry_points = entry_point_routes.routes(served or (), _transport(limits), _retry(limits), FORGED)
     own = [_not_ready(known)] if served is None else []
     to_the_service = {"match": known, "handle": _to_the_service(settings, limits), "terminal": True}
-    problem = {"match": known, "handle": _problem(), "terminal": True}
     return {
         "listen": listen,
         "protocols": ["h1", "h2"],
@@ -159,7 +158,7 @@ def _server(settings: Settings, limits: Limits, listen: list[str], served: Seque
         "write_idle_timeout": _seconds(limits.stalled),
         "idle_timeout": _seconds(limits.idle),
         "routes": [*own, to_the_service, *entry_points, _nothing()],
-        "errors": {"routes": [problem, *entry_point_routes.errors(served or ()), _nothing()]},
+        "errors": {"routes": [*_problems(known), *entry_point_routes.errors(served or ()), _nothing()]},
         "logs": {"default_logger_name": "requests"},
     }
 
@@ -228,18 +227,31 @@ def _to_the_service(settings: Settings, limits: Limits) -> list[Json]:
     ]
 
 
-def _problem() -> list[Json]:
-    """What a client of the known name gets when the edge itself refuses or fails."""
-    body = '{"type":"about:blank","title":"{http.error.status_text}","status":{http.error.status_code}}'
+def _problems(known: list[Json]) -> list[Json]:
+    """What a client of the known name gets when the edge itself refuses or fails (RFC 9457).
+
+    `code` and `detail` are those of the service's own problems.
+    """
+    away = [{**match, "expression": "{http.error.status_code} in [502, 503, 504]"} for match in known]
+    large = [{**match, "expression": "{http.error.status_code} == 413"} for match in known]
     return [
-        {"handler": "headers", "response": {"delete": ["Server"]}},
-        {
-            "handler": "static_response",
-            "status_code": "{http.error.status_code}",
-            "headers": {"Content-Type": ["application/problem+json"], "Cache-Control": ["no-store"]},
-            "body": body,
-        },
+        _problem(away, "service_unavailable", "The edge answers, but the service behind it doesn't."),
+        _problem(large, "request_too_large", "The body of the request is larger than the edge allows."),
+        _problem(known),
     ]
+
+
+def _problem(match: list[Json], code: str = "", detail: str = "") -> Json:
+    status = "{http.error.status_code}"
+    more = f',"code":"{code}","detail":"{detail}","details":{{"status":{status}}}' if code else ""
+    body = f'{{"type":"about:blank","title":"{{http.error.status_text}}","status":{status}{more}}}'
+    headers = {"Content-Type": ["application/problem+json"], "Cache-Control": ["no-store"]}
+    answer = {"handler": "static_response", "status_code": "{http.error.status_code}", "headers": headers, "body": body}
+    return {
+        "match": match,
+        "handle": [{"handler": "headers", "response": {"delete": ["Server"]}}, answer],
+        "terminal": True,
+    }
 
 
 def _last_answers() -> Json:

@@ -139,9 +139,11 @@ class TestConfiguration:
     def test_every_route_is_for_its_name_or_ends_the_connection(self) -> None:
         found = server(EDGE_ADDRESS="calvinverse.example.org")
         for routes in (found["routes"], found["errors"]["routes"]):
-            known, *rest = routes
-            assert known["match"] == [{"host": ["calvinverse.example.org"]}]
-            assert rest == [{"handle": [{"handler": "static_response", "abort": True}]}]
+            *known, rest = routes
+            assert [one["match"][0]["host"] for one in known] == [["calvinverse.example.org"]] * len(known)
+            assert [one for one in known[:-1] if set(one["match"][0]) != {"host", "expression"}] == []
+            assert known[-1]["match"] == [{"host": ["calvinverse.example.org"]}]
+            assert rest == {"handle": [{"handler": "static_response", "abort": True}]}
         assert found["tls_connection_policies"][0]["match"] == {"sni": ["calvinverse.example.org"]}
 
     def test_headers_of_proxies_are_dropped_before_its_own_are_set(self) -> None:

@@ -139,7 +139,7 @@ class TestConfiguration:
 
     def test_without_entry_points_nothing_speaks_of_them(self) -> None:
         found = json.dumps(configuration(read_settings(VARIABLES)))
-        assert "503" not in found
+        assert '"503"' not in found
         assert DOMAIN not in found
 
 

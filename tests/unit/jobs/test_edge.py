@@ -1,4 +1,4 @@
-"""The edge is off until somebody switches it on: then the template has its job, its secret and its certificate."""
+"""A deployment has an edge unless somebody chose to have none: its job, its secret and its certificate."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from images.errors import ImageNotBuilt
 from jobs.edge import AcmeChoice, CertificateFiles, EdgeChoice, Source, edge_parameters
 from jobs.edge_options import EdgeOptions, edge_choice, told_of
 from jobs.meta_template import meta_bundle
+from jobs.ports import block
 from tests.support.authorities import make_authority
 
 IMAGE = "sha256:" + "a" * 64
@@ -104,27 +105,50 @@ def chosen(
     return edge_parameters(choice, image, before, NOW, first_port)
 
 
-@pytest.mark.parametrize("before", [None, {}, {"edge": False}])
-def test_it_is_off_until_somebody_chooses(before: dict[str, Any] | None) -> None:
-    assert chosen(EdgeChoice(), IMAGE, before) == {}
-    assert chosen(EdgeChoice(), None, before) == {}
+HERE = {
+    "edge": True,
+    "edge_off": False,
+    "edge_image": IMAGE,
+    "limited_port": 8443,
+    "edge_host": "127.0.0.1",
+    "edge_port": 8443,
+    "edge_address": "calvinverse.localhost",
+    "edge_source": "authority",
+}
+"""On a machine where nobody has chosen anything."""
+
+
+@pytest.mark.parametrize("before", [None, {}, {"edge": False}, {"edge": False, "port": 8400}])
+def test_a_deployment_that_never_chose_gets_it_on_this_machine_alone(before: dict[str, Any] | None) -> None:
+    assert chosen(EdgeChoice(), IMAGE, before) == HERE
+
+
+@pytest.mark.parametrize(
+    ("choice", "before", "port"),
+    [
+        (EdgeChoice(port=block(12000).edge), None, 12011),
+        # It was made with a block of ports before there were edges.
+        (EdgeChoice(), {"edge": False, "port": block(12000).service}, 12011),
+        (EdgeChoice("127.0.0.1:9000", port=12011), None, 9000),
+        (EdgeChoice(port=12011), BEFORE, 9443),
+    ],
+)
+def test_its_port_is_in_the_block_of_the_deployment(
+    choice: EdgeChoice, before: dict[str, Any] | None, port: int
+) -> None:
+    assert chosen(choice, IMAGE, before)["edge_port"] == port
 
 
 def test_what_is_not_chosen_is_as_before_or_on_this_machine() -> None:
-    on = {"edge": True, "edge_image": IMAGE}
-    here = on | {
-        "edge_host": "127.0.0.1",
-        "edge_port": 8443,
-        "edge_address": "calvinverse.localhost",
-        "edge_source": "authority",
-    }
-    assert chosen(EdgeChoice(address="calvinverse.localhost")) == here
-    assert chosen(EdgeChoice(), IMAGE, BEFORE) == BEFORE | {"edge_image": IMAGE}
+    on = {"edge": True, "edge_off": False, "edge_image": IMAGE, "limited_port": 9443}
+    assert chosen(EdgeChoice(address="calvinverse.localhost")) == HERE
+    assert chosen(EdgeChoice(), IMAGE, BEFORE) == BEFORE | on
     assert chosen(EdgeChoice("127.0.0.1:9000"), IMAGE, BEFORE) == {
         **BEFORE,
-        "edge_image": IMAGE,
+        **on,
         "edge_host": "127.0.0.1",
         "edge_port": 9000,
+        "limited_port": 9000,
     }
 
 
@@ -164,15 +188,31 @@ def test_a_port_that_needs_rights_is_refused_with_a_way_out() -> None:
 
 def test_without_its_image_it_is_refused() -> None:
     with pytest.raises(ImageNotBuilt) as refused:
-        chosen(EdgeChoice("127.0.0.1:8443"), None)
+        chosen(EdgeChoice(), None)
     assert "doit build:edge" in refused.value.hint
+    assert "--no-edge" in refused.value.hint
 
 
 def test_it_is_switched_off_when_somebody_says_so() -> None:
-    assert chosen(EdgeChoice(off=True), IMAGE, BEFORE) == {}
-    assert chosen(EdgeChoice(off=True), None, None) == {}
+    off = {"edge": False, "edge_off": True, "limited_port": 0}
+    assert chosen(EdgeChoice(off=True), IMAGE, BEFORE) == off
+    assert chosen(EdgeChoice(off=True), None, None) == off
     with pytest.raises(InvalidInput, match="at once"):
         chosen(EdgeChoice("127.0.0.1:8443", off=True))
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"edge": False, "edge_off": True},
+        # A version without `edge_off` left it so.
+        {"edge": True},
+    ],
+)
+def test_it_stays_off_until_somebody_chooses_it_again(before: dict[str, Any]) -> None:
+    assert chosen(EdgeChoice(), None, before)["edge"] is False
+    assert chosen(EdgeChoice("127.0.0.1:8443"), IMAGE, before) == HERE
+    assert chosen(EdgeChoice(certificate=Source.AUTHORITY), IMAGE, before) == HERE
 
 
 def own(folder: Path, name: str) -> CertificateFiles:
@@ -210,7 +250,9 @@ def test_acme_is_chosen_once_and_then_kept() -> None:
     assert first["edge_acme_account"] == "id " + "k" * 16
     del first["edge_acme_account"]
     assert first == BEFORE | {
+        "edge_off": False,
         "edge_image": IMAGE,
+        "limited_port": 9443,
         "edge_source": "acme",
         "edge_acme_directory": "https://ca.example.org/directory",
         "edge_acme_email": "ada@example.org",
@@ -242,15 +284,16 @@ def options(**given: Any) -> EdgeOptions:
 
 
 def test_options_become_a_choice(tmp_path: Path) -> None:
-    assert edge_choice(options()) == EdgeChoice()
-    assert edge_choice(options(no_edge=True)).off
-    assert edge_choice(options(local_authority=True)).certificate is Source.AUTHORITY
-    files = edge_choice(options(edge_certificate="a.pem", edge_key="a.key")).certificate
+    assert edge_choice(None, options()) == EdgeChoice()
+    assert edge_choice(12011, options()) == EdgeChoice(port=12011)
+    assert edge_choice(None, options(no_edge=True)).off
+    assert edge_choice(None, options(local_authority=True)).certificate is Source.AUTHORITY
+    files = edge_choice(None, options(edge_certificate="a.pem", edge_key="a.key")).certificate
     assert files == CertificateFiles(Path("a.pem"), Path("a.key"))
     (tmp_path / "account").write_text("an-id\t" + "k" * 16 + "\n")
     (tmp_path / "ca.pem").write_text((ca := make_authority()).pem)
     acme = {"acme_directory": "https://ca.example", "acme_ca": str(tmp_path / "ca.pem")}
-    made = edge_choice(options(**acme, acme_account=str(tmp_path / "account"))).certificate
+    made = edge_choice(None, options(**acme, acme_account=str(tmp_path / "account"))).certificate
     assert made == AcmeChoice("https://ca.example", "", ca.pem, "an-id " + "k" * 16)
 
 
@@ -269,7 +312,7 @@ def test_options_become_a_choice(tmp_path: Path) -> None:
 )
 def test_options_that_do_not_go_together_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput) as refused:
-        edge_choice(options(**given))
+        edge_choice(None, options(**given))
     assert refused.value.hint
 
 
@@ -277,8 +320,11 @@ def test_contexts_that_lose_their_edge_are_named(tmp_path: Path) -> None:
     url = "https://one.example.org:8443"
     named_contexts.store(tmp_path, "work", named_contexts.NamedContext(address=url), "a token")
     named_contexts.store(tmp_path, "other", named_contexts.NamedContext(address="https://other.example.org"), "a token")
-    off = " ".join(told_of(EdgeChoice(off=True), None, url, tmp_path))
+    off = " ".join(told_of(EdgeChoice(off=True), {}, None, url, tmp_path))
     assert f"The edge is switched off: contexts with {url} reach nothing any more, here work." in off
-    assert list(told_of(EdgeChoice(), url, url, tmp_path)) == []
-    moved = " ".join(told_of(EdgeChoice(), "https://two.example.org:8443", url, tmp_path))
+    others = {"edge_host": "192.0.2.1", "edge_source": "files"}
+    assert list(told_of(EdgeChoice(), others, url, url, tmp_path)) == [f"Other machines reach it at {url}."]
+    (alone,) = told_of(EdgeChoice(), HERE, url, url, tmp_path)
+    assert "this machine alone" in alone
+    moved = " ".join(told_of(EdgeChoice(), others, "https://two.example.org:8443", url, tmp_path))
     assert "another address" in moved

@@ -12,10 +12,10 @@ LOCAL = {**EDGE, "edge_address": "calvinverse.localhost"}
 
 
 def test_without_an_edge_there_is_none() -> None:
-    assert entry_parameters("", {}, None) == {}
-    assert entry_parameters("none", {}, None) == {}
+    assert entry_parameters("", {"edge": False}, None) == {}
+    assert entry_parameters("none", {"edge": False}, None) == {}
     with pytest.raises(InvalidInput, match="no edge"):
-        entry_parameters("apps.example.org", {}, None)
+        entry_parameters("apps.example.org", {"edge": False}, None)
 
 
 def test_a_fresh_machine_has_one_below_localhost() -> None:
@@ -29,7 +29,13 @@ def test_elsewhere_there_is_none_until_somebody_chooses_it() -> None:
 
 @pytest.mark.parametrize("before", ["apps.example.net", "none"])
 def test_what_was_chosen_stays(before: str) -> None:
-    assert entry_parameters("", LOCAL, {"entry_domain": before})["entry_domain"] == before
+    for had in ({"edge": True}, {"edge": False, "edge_off": True}):
+        assert entry_parameters("", LOCAL, {"entry_domain": before, **had})["entry_domain"] == before
+
+
+def test_a_deployment_that_never_had_an_edge_has_chosen_none() -> None:
+    before = {"edge": False, "entry_domain": "none"}
+    assert entry_parameters("", LOCAL, before)["entry_domain"] == "apps.localhost"
 
 
 def test_what_was_chosen_is_checked_against_a_new_address() -> None:
