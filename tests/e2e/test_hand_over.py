@@ -239,4 +239,11 @@ def test_existing_clusters_are_used_as_they_are(cluster: Cluster, taker: Taker, 
     left = taker.take().since(before)
     left.pop("consul tokens", None)  # the manager's own login ends with its hour
     left.pop("openbao tokens", None)
+    # So does its entity stay, which belongs to no environment: the service has logged in for the edge's authority.
+    vault = cluster.connections.caller("vault")
+    aliases = [
+        vault.call("GET", f"/v1/identity/entity-alias/id/{alias}")["data"] for alias in left.pop("openbao aliases", [])
+    ]
+    assert left.pop("openbao entities", []) == [alias["canonical_id"] for alias in aliases]
+    assert [alias for alias in aliases if not alias["name"].startswith("global:meta:provisioning:")] == []
     assert left == {}, describe(left)
