@@ -56,9 +56,13 @@ class Allocation:
         self.last_byte_at = asyncio.get_running_loop().time()
         """When its last bytes arrived, by the loop's clock."""
         self.receiving: asyncio.Timeout | None = None
+        self._ended = False
 
     def grow(self, size: int) -> None:
-        """Sets the size of the body so far, in bytes. Raises `TooManyRequests`."""
+        """Sets the size of the body so far, in bytes. Raises `TooManyRequests`, and `TimeoutError` if it was ended."""
+        if self._ended:
+            # Bytes that came just before its end: another body has the memory.
+            raise TimeoutError
         self.last_byte_at = asyncio.get_running_loop().time()
         if size <= max(self.size, self._budget.free):
             return
@@ -72,6 +76,7 @@ class Allocation:
         if self.receiving is None or now - self.last_byte_at < idle:
             return False
         ending, self.receiving, self.size = self.receiving, None, 0
+        self._ended = True
         if not ending.expired():
             ending.reschedule(now)
         return True
