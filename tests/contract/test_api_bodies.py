@@ -13,12 +13,12 @@ from typing import Any, Literal
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from environments.api import bodies, connections
+from environments.api import bodies
 from environments.api.bodies import LARGEST_BODY, LARGEST_PUSH, Limited
 from environments.domain.errors import TooManyRequests
 from environments.service.authorization import Principal
 from environments.service.module_access import StateCaller
-from tests.contract.test_api_limits import connect, ends, http
+from tests.contract.test_api_limits import connect, ends, http, read_rests_briefly
 from tests.fakes.service import Served, served
 
 PATHS = ("/v1/templates", "/v1/templates/validate")
@@ -53,7 +53,7 @@ def bundle(size: int) -> dict[str, Any]:
 def test_large_bodies_of_who_may_not_push_are_not_waited_for(
     api: Served, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr(connections.Patient, "head_seconds", 0.5)
+    read_rests_briefly(monkeypatch)
     with connect(api) as mallory:
         mallory.sendall(head(path, token(api, "mallory", "user"), LARGEST_PUSH) + b"{")
         said = ends(mallory)
@@ -96,7 +96,7 @@ def test_a_share_of_the_room_is_left_for_others(tmp_path: Path, monkeypatch: pyt
 
 def test_a_large_body_that_does_not_come_on_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = {"longest": 60, "most_at_once": 6 << 20, "idle": 0.0}
-    monkeypatch.setattr(connections.Patient, "head_seconds", 0.5)
+    read_rests_briefly(monkeypatch)
     monkeypatch.setattr(bodies.Limited.__init__, "__kwdefaults__", defaults)
     with served(tmp_path) as api, connect(api) as first:
         first.sendall(head("/v1/templates", api.token, 5 << 19) + b" " * (2 << 20))
