@@ -1,6 +1,7 @@
 """Connections to PostgreSQL with a time limit for every call, and the driver's errors as Calvinverse's."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,11 @@ ANSWER_TIMEOUT = 20.0
 
 MIGRATION_TIMEOUT = 600.0
 """Seconds for each statement of a migration."""
+
+_STARTING = ("is starting up", "not yet accepting connections", "in recovery mode")
+"""What a server says that starts, or recovers what a crash has left."""
+
+_STARTING_PAUSE = 0.2
 
 _FULL = ("too many clients", "too many connections", "remaining connection slots")
 
@@ -103,7 +109,10 @@ class ConnectionMaker:
         """For people: the name of the database and its server."""
 
     def connect(self) -> LimitedConnection:
-        """A new connection. Raises the driver's errors, and `DatabaseDenied` if the password can't be read."""
+        """A new connection; waits for a server that is just starting as long as for one that doesn't answer.
+
+        Raises the driver's errors, and `DatabaseDenied` if the password can't be read.
+        """
         limits = {
             "statement_timeout": STATEMENT_TIMEOUT,
             "lock_timeout": LOCK_TIMEOUT,
@@ -123,7 +132,14 @@ class ConnectionMaker:
         }
         if self._password_file is not None:
             arguments["password"] = self._password()
-        return LimitedConnection.connect(**arguments)
+        end = time.monotonic() + CONNECT_TIMEOUT
+        while True:
+            try:
+                return LimitedConnection.connect(**arguments)
+            except OperationalError as error:
+                if time.monotonic() >= end or not any(words in str(error) for words in _STARTING):
+                    raise
+            time.sleep(_STARTING_PAUSE)
 
     def connect_alone(self) -> LimitedConnection:
         """An unpooled connection, for locks that last as long as the session; each statement is its own transaction."""
