@@ -1,5 +1,6 @@
 """Migrates a database to the version of this program, with Alembic."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -14,10 +15,21 @@ from environments.domain.errors import DatabaseFromFuture
 
 def alembic_config(connection: Connection) -> Config:
     """Alembic's configuration for an open connection."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config = _config()
     config.attributes["connection"] = connection
     return config
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    """The migrations; reading them takes a while."""
+    return ScriptDirectory.from_config(_config())
 
 
 def missing(connection: Connection, where: str) -> tuple[str | None, str | None]:
@@ -25,7 +37,7 @@ def missing(connection: Connection, where: str) -> tuple[str | None, str | None]
 
     Raises `DatabaseFromFuture`.
     """
-    scripts = ScriptDirectory.from_config(alembic_config(connection))
+    scripts = _scripts()
     now = MigrationContext.configure(connection).get_current_revision()
     head = scripts.get_current_head()
     if now is not None:

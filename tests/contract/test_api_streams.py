@@ -15,11 +15,12 @@ from environments.client import Client, Connected, Disconnected
 from environments.domain.environment import EventType
 from environments.domain.errors import InvalidInput, Unauthenticated, UnknownEnvironment
 from environments.domain.lifecycle import State
-from environments.stores.database import Database, open_database
+from environments.stores.database import Database
 from environments.wire.environments import CreateRequest
 from environments.wire.tokens import TokenRequest
 from tests.fakes.listener import Listener, connected
 from tests.fakes.service import FakeService, Served, listening, make_service, served
+from tests.support.migrated import open_migrated
 from tests.support.postgres import Postgres
 
 
@@ -154,9 +155,9 @@ def test_a_quiet_stream_shows_that_it_is_alive_while_others_are_busy(
 ) -> None:
     def opened(folder: Path) -> Database:
         if kind == "sqlite":
-            return open_database(folder)
+            return open_migrated(folder)
         postgres: Postgres = request.getfixturevalue("postgres")
-        return open_database(folder, postgres.new_database(), postgres.password_file)
+        return open_migrated(folder, postgres.new_database(), postgres.password_file)
 
     monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.5)
     with served(tmp_path, opened=opened) as api, api.client() as client:

@@ -46,10 +46,11 @@ from environments.service.sources import Sources
 from environments.service.storage.transaction import Transaction
 from environments.service.switching import Switching
 from environments.service.warnings import GRACE, Warnings
-from environments.stores.database import Database, open_database
+from environments.stores.database import Database
 from tests.fakes.channels import MemoryChannels
 from tests.fakes.entry_points import FakeEdgeRoutes
 from tests.fakes.kinds import AnyKind
+from tests.support.migrated import open_migrated
 
 WEB = """
 [template]
@@ -269,7 +270,7 @@ EXTERNAL = "https://calvinverse.example.net"
 def make_service(
     folder: Path,
     checks: Checks | None = None,
-    opened: Callable[[Path], Database] = open_database,
+    opened: Callable[[Path], Database] = open_migrated,
     *,
     clock: Callable[[], datetime] = _now,
     new_id: Callable[[str], str] | None = None,
@@ -341,7 +342,7 @@ class Served:
 def served(
     folder: Path,
     checks: Checks | None = None,
-    opened: Callable[[Path], Database] = open_database,
+    opened: Callable[[Path], Database] = open_migrated,
     *,
     clock: Callable[[], datetime] = _now,
     channels: Channels | None = None,

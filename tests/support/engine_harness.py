@@ -30,11 +30,12 @@ from environments.service.requests import Requests
 from environments.service.switching import Switching
 from environments.service.warnings import GRACE, Warnings
 from environments.steps.registry import StepRegistry, why_not_again
-from environments.stores.database import Database, open_database
+from environments.stores.database import Database
 from environments.stores.sealing import KeyFileSealer
 from tests.fakes.channels import MemoryChannels
 from tests.fakes.things import FakeThings, thing_registry
 from tests.support.crashes import CrashInjection
+from tests.support.migrated import open_migrated
 from tests.support.postgres import Postgres
 
 EXTERNAL = "https://calvinverse.example.net"
@@ -71,7 +72,7 @@ class EngineHarness:
 
     def open(self) -> None:
         """Opens the database and puts the parts together; the worker doesn't run yet."""
-        self.database: Database = open_database(*self._place)
+        self.database: Database = open_migrated(*self._place)
         self.feed = Feed()
         self.database.follow(self.feed.publish)
         registry = self.make_registry()

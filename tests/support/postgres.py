@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 
+from environments.stores.postgres import open_postgres
 from images.postgres_server import ensure_postgres
 from tests.support.service_process import free_port
 
@@ -40,6 +41,7 @@ SETTINGS = {
     "shared_buffers": "32MB",
     "max_connections": "200",
     "log_min_messages": "warning",
+    "autovacuum": "off",  # it would connect to databases that are being copied
 }
 
 
@@ -63,6 +65,7 @@ class Postgres:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
+        self._migrated: str | None = None
         secret = f"--pwfile={self.password_file}"
         made = self._run("initdb", "-D", "data", "-U", SUPERUSER, secret, "-A", "scram-sha-256", "-N", "-E", "UTF8")
         assert made.wait(timeout=300) == 0, self.log.read_text()[-3000:]
@@ -80,12 +83,17 @@ class Postgres:
         end = time.monotonic() + 120
         while True:
             try:
-                self.connect("postgres").close()
+                with self.connect("postgres") as connection:
+                    self._make_user(connection)
                 return self
             except psycopg.OperationalError:
                 assert self._process.poll() is None, self.log.read_text()[-3000:]
                 assert time.monotonic() < end, f"PostgreSQL doesn't answer:\n{self.log.read_text()[-3000:]}"
                 time.sleep(0.02)
+
+    def _make_user(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [USER]).fetchone() is None:
+            connection.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{self.password}'")
 
     def connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
         """A plain connection of its superuser."""
@@ -95,13 +103,35 @@ class Postgres:
         )  # fmt: skip
 
     def new_database(self) -> str:
-        """The address of an empty database, without its password."""
+        """The address, without its password, of a database with every table, and nothing in them.
+
+        It is a copy of one that the migrations have made: that takes longer than many a short test.
+        """
+        if self._migrated is None:
+            address = self.empty_database()
+            open_postgres(address, self.password_file).close()
+            self._migrated = address.rpartition("/")[2]
+            self._wait_until_nobody_uses(self._migrated)
+        return self._create(f"TEMPLATE {self._migrated}")
+
+    def empty_database(self) -> str:
+        """The address of a database in which there is nothing, without its password."""
+        return self._create("")
+
+    def _wait_until_nobody_uses(self, name: str) -> None:
+        end = time.monotonic() + 120
+        with self.connect("postgres") as connection:
+            while (
+                connection.execute("SELECT 1 FROM pg_stat_activity WHERE datname = %s", [name]).fetchone() is not None
+            ):
+                assert time.monotonic() < end, f"somebody uses the database {name}"
+                time.sleep(0.02)
+
+    def _create(self, source: str) -> str:
         self._databases += 1
         name = f"test{self._databases}"
         with self.connect("postgres") as connection:
-            if self._databases == 1:
-                connection.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{self.password}'")
-            connection.execute(f"CREATE DATABASE {name} OWNER {USER}")
+            connection.execute(f"CREATE DATABASE {name} OWNER {USER} {source}")
         return self.address(name)
 
     def address(self, name: str) -> str:

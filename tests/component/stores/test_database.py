@@ -33,7 +33,7 @@ TOKEN = TokenRecord("tok-1", "cv_abcd", "0" * 64, "ada", "admin", "", NOW, None,
 
 @pytest.fixture
 def address(postgres: Postgres) -> str:
-    return postgres.new_database()
+    return postgres.empty_database()
 
 
 def differences(url: str) -> list[object]:

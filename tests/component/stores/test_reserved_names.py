@@ -27,7 +27,7 @@ class Place:
 
     def __init__(self, folder: Path, postgres: Postgres | None) -> None:
         self._folder = folder
-        self._address = None if postgres is None else postgres.new_database()
+        self._address = None if postgres is None else postgres.empty_database()
         self._password = None if postgres is None else postgres.password_file
         self.url = f"sqlite:///{folder / FILE}"
         if postgres is not None and self._address is not None:

@@ -5,30 +5,14 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 
 from environments.api.app import create_app
-from environments.stores.database import Database, open_database
-from environments.stores.sqlite import FILE
 from tests.fakes.service import FakeService, make_service
 from tests.support.asgi import AsgiTransport, Loop
 from tests.support.views import WEB, environment_id
 
 KINDS = ("consul.kv", "nomad.job", "vault.secret", "vault.certificate", "check.http", "opentofu.module")
-
-
-@cache
-def _migrated() -> bytes:
-    """An empty database: migrating takes longer than all else that starts a service."""
-    with tempfile.TemporaryDirectory() as folder:
-        open_database(Path(folder)).close()
-        return (Path(folder) / FILE).read_bytes()
-
-
-def _open_migrated(folder: Path) -> Database:
-    (folder / FILE).write_bytes(_migrated())
-    return open_database(folder)
 
 
 def _numbered_ids() -> Callable[[str], str]:
@@ -46,9 +30,7 @@ def _numbered_ids() -> Callable[[str], str]:
 def start_service(clock: Callable[[], datetime], ending: ExitStack) -> FakeService:
     """A service with the template `web` on a database of its own, which `ending` removes."""
     folder = Path(ending.enter_context(tempfile.TemporaryDirectory()))
-    service = make_service(
-        folder, opened=_open_migrated, clock=clock, new_id=_numbered_ids(), kinds=KINDS, template=WEB
-    )
+    service = make_service(folder, clock=clock, new_id=_numbered_ids(), kinds=KINDS, template=WEB)
     ending.callback(service.database.close)
     return service
 
