@@ -15,6 +15,7 @@ import httpx2
 from environments.addresses import is_loopback
 from environments.client import Client, connect
 from environments.context import stored_context
+from environments.domain.counting import counted
 from environments.domain.errors import CalvinverseError, UnknownEnvironment
 from environments.domain.names import META
 from images.machine import Listener
@@ -177,7 +178,7 @@ def _service(where: Places) -> list[Line]:
             count = len(client.environments())
             # The database works, otherwise the service would not have answered.
             return [
-                Line("service", _health(problems, f"{count} environments"), info.version, context.address),
+                Line("service", _health(problems, counted(count, "environment")), info.version, context.address),
                 Line("database", "✓ healthy", "", info.parts.get("database", "")),
                 _workers(client),
             ]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from environments.domain.counting import counted
 from environments.domain.deadline import observe_again_after
 from environments.domain.environment import Environment
 from environments.domain.errors import NotAllowedNow
@@ -98,8 +99,8 @@ class Recovery:
                 environment,
                 State.ABANDONED,
                 now,
-                message=f"{principal.owner} abandoned {environment.name} with {len(left)} resources that may be left: "
-                f"{reason}. Its name stays reserved until nothing of it is found",
+                message=f"{principal.owner} abandoned {environment.name} with {counted(len(left), 'resource')} that "
+                f"may be left: {reason}. Its name stays reserved until nothing of it is found",
                 data={
                     "reason": reason,
                     "left": [f"{resource.kind} {resource.address}" for resource in left],

@@ -13,6 +13,7 @@ Failures before the environment last became ready were part of its deployment, a
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from environments.domain.counting import counted
 from environments.steps.cluster_events import SeenInstance, SeenJob, SeenTask
 
 SETTLED = 20.0
@@ -94,7 +95,7 @@ def _of_service(job: SeenJob, kind: str, address: str, instances: Sequence[SeenI
     running = sum(map(_runs, instances))
     if running >= job.count:
         return None
-    said = f"{running} of {job.count} instances run"
+    said = f"{running} of {counted(job.count, 'instance')} {'runs' if job.count == 1 else 'run'}"
     why, quote, for_good = _why(instances, since)
     return Trouble(kind, address, f"{said}{why}", quote, _AT_ONCE if for_good else GRACE)
 
@@ -107,7 +108,7 @@ def _of_system(kind: str, address: str, instances: Sequence[SeenInstance], since
         return None
     why, quote, for_good = _why(lacking, since)
     nodes = len({found.node for found in lacking})
-    said = f"It doesn't run on {nodes} node{'s' * (nodes != 1)} where it should"
+    said = f"It doesn't run on {counted(nodes, 'node')} where it should"
     return Trouble(kind, address, f"{said}{why}", quote, _AT_ONCE if for_good else GRACE)
 
 

@@ -19,11 +19,6 @@ _ID = re.compile(r"env-\S+")
 _NAMED = 5
 
 
-def counted(count: int, noun: str, *, more: bool = False) -> str:
-    """`1 key`, `2 keys`; with `more`, `100 or more keys`."""
-    return f"{count}{' or more' if more else ''} {noun}{'' if count == 1 and not more else 's'}"
-
-
 def mark(owner: Owner) -> dict[str, str]:
     """The mark as metadata."""
     return {MARK: owner.id}

@@ -7,6 +7,7 @@ list is an input, so the image then has another key. Commit the new list, so tha
 import os
 from pathlib import Path
 
+from environments.domain.counting import counted
 from images.errors import ImageBuildFailed
 from images.pipeline.progress import Progress
 from images.pipeline.recipe import Recipe
@@ -49,7 +50,7 @@ def check_packages(recipe: Recipe, work: Path, progress: Progress) -> None:
 
 def _what_moved(known: list[str] | None, found: list[str]) -> str:
     if known is None:
-        return f"{len(found)} packages were chosen for the first time"
+        return f"{counted(len(found), 'package')} chosen for the first time"
     before, after = (dict(line.split("\t")[:2] for line in lines if "\t" in line) for lines in (known, found))
     moved = [
         f"{name} {before.get(name, '(none)')} → {after.get(name, '(none)')}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from environments.domain.counting import counted
 from images.catalogue.packages import Package, list_packages
 from images.catalogue.records import VALIDATION_LOG, Validation
 from images.commands import run
@@ -105,7 +106,7 @@ def validate(
             f"The container of {recipe.name} ended early with status {state['ExitCode']}: {last}", hint=_where(log)
         )
     if failures or ended.status != 0 or not names:
-        what = failures[0] if failures else f"pytest ended with status {ended.status} and {len(names)} tests"
+        what = failures[0] if failures else f"pytest ended with status {ended.status} and {counted(len(names), 'test')}"
         raise ImageValidationFailed(f"The image {recipe.name} failed its tests: {what}.", hint=_where(log))
     found = Validation(
         tests=digest_of_tests(recipe, checkout),

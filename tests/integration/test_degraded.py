@@ -216,7 +216,7 @@ def test_an_environment_is_degraded_and_recovers_without_anybody_asking(
     view = until(service, lambda view: any(one.kind == "nomad.job" for one in view.degraded))
     reason = next(one for one in view.degraded if one.kind == "nomad.job")
     assert (reason.address, reason.step) == (f"{NAME}/web", "app")
-    assert reason.reason.startswith("0 of 1 instances run; Nomad won't retry it; task 'web' failed: ")
+    assert reason.reason.startswith("0 of 1 instance runs; Nomad won't retry it; task 'web' failed: ")
 
     # A repair starts it again; the flag goes with the change.
     service.client.repair(NAME)

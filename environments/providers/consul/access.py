@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from environments.domain.counting import counted
 from environments.domain.environment import ResourceRef
 from environments.domain.names import kv_prefix, service_prefix
 from environments.domain.plan import Action, Change
 from environments.providers.consul.ports import AccessControl, Policy, Rules
 from environments.steps.base import Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
-from environments.steps.marks import ABSENT, MENDS_MARK, counted, foreign, policy_description, whose_policy
+from environments.steps.marks import ABSENT, MENDS_MARK, foreign, policy_description, whose_policy
 
 POLICY_KIND = "consul.policy"
 TOKENS_KIND = "consul.tokens"

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import ClassVar
 
+from environments.domain.counting import counted
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
 from environments.domain.names import kv_prefix
@@ -20,7 +21,7 @@ from environments.providers.consul.ports import (
 )
 from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
-from environments.steps.marks import ABSENT, MENDS_MARK, counted, foreign, whose_id
+from environments.steps.marks import ABSENT, MENDS_MARK, foreign, whose_id
 
 PREFIX_KIND = "consul.kv"
 MARKER = ".owner"

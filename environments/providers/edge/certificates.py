@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from environments.domain.counting import counted
 from environments.providers.vault.pki import valid_of
 from environments.providers.vault.ports import Certificate, CertificateAuthority
 from environments.steps.base import Clock, Observation, Owner, Presence, StepRun
-from environments.steps.marks import ABSENT, counted, foreign
+from environments.steps.marks import ABSENT, foreign
 
 CERTIFICATE_KIND = "edge.certificate"
 SIGN = "pki/sign/"

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from environments.domain.counting import counted
 from environments.domain.dependencies import ancestors
 from environments.domain.entry_points import EntryAccess, entry_hosts
 from environments.domain.environment import ResourceRef
@@ -30,7 +31,7 @@ from environments.service.shapes import TEXT, Shape, table
 from environments.steps.base import Intended, Observation, Options, Owner, Presence, StepContext, StepRun
 from environments.steps.changes import OwnThingsOnly, change
 from environments.steps.entry_points import Healthy, Instances
-from environments.steps.marks import ABSENT, counted, whose
+from environments.steps.marks import ABSENT, whose
 from environments.steps.options import faults, has_expression
 
 ROUTE_KIND = "edge.route"

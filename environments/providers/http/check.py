@@ -167,7 +167,8 @@ class CheckHttp(OwnThingsOnly):
         passing = [found for found in instances if found.passing]
         if not instances:
             return ()
-        problem = f"none of its {len(instances)} instances passes its checks"
+        many = len(instances) > 1
+        problem = f"none of its {len(instances)} instances passes its checks" if many else "it doesn't pass its checks"
         if passing:
             answered, _ = self._ask(passing, options, run, self._ca(context.owner), limit=_QUICK)
             if answered is None:

@@ -3,12 +3,13 @@
 import json
 from typing import ClassVar
 
+from environments.domain.counting import counted
 from environments.domain.environment import ResourceRef
 from environments.domain.plan import Action, Change
 from environments.providers.nomad.access_ports import NomadAccess, NomadPolicy
 from environments.steps.base import Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
-from environments.steps.marks import ABSENT, MENDS_MARK, counted, foreign, policy_description, whose_policy
+from environments.steps.marks import ABSENT, MENDS_MARK, foreign, policy_description, whose_policy
 
 NOMAD_POLICY_KIND = "nomad.policy"
 NOMAD_TOKENS_KIND = "nomad.tokens"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from environments.domain.counting import counted
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
 from environments.domain.plan import Action, Change
@@ -11,7 +12,7 @@ from environments.providers.nomad.ports import NomadApi
 from environments.providers.nomad.stopping import POSTSTOP_PATIENCE, stop_jobs, time_to_stop
 from environments.steps.base import Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
-from environments.steps.marks import ABSENT, MARK, MENDS_MARK, counted, foreign, mark, whose
+from environments.steps.marks import ABSENT, MARK, MENDS_MARK, foreign, mark, whose
 
 NAMESPACE_KIND = "nomad.namespace"
 PAUSE = 0.05

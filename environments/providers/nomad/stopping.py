@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from environments.domain.counting import counted
 from environments.domain.deadline import format_duration
 from environments.domain.errors import BackendError, StepTimeout
 from environments.providers.nomad.lifecycle import POSTSTOP, Duties, Duty, duties, seconds
@@ -125,7 +126,8 @@ class _Ending:
             try:
                 self._run.before_effect()
             except StepTimeout as error:
-                why = "; ".join(self._waits_for(running)) or f"{len(running)} allocations of it haven't ended"
+                still = counted(len(running), "allocation")
+                why = "; ".join(self._waits_for(running)) or f"Nomad hasn't ended {still} of it"
                 raise StepTimeout(f"{error.message.rstrip('.')}: {why}.", hint=error.hint) from error
             self._tell(tuple(self._waits_for(running)))
             self._kill_what_hangs(running)

@@ -5,12 +5,13 @@ Nomad 1.10 never revokes the tokens of workloads, and OpenBao never deletes enti
 
 from typing import ClassVar
 
+from environments.domain.counting import counted
 from environments.domain.environment import ResourceRef
 from environments.providers.nomad.access_ports import Identities, Identity
 from environments.providers.nomad.namespace import whose_namespace
 from environments.providers.nomad.ports import NomadApi
 from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
-from environments.steps.marks import ABSENT, counted
+from environments.steps.marks import ABSENT
 
 IDENTITY_KIND = "vault.identity"
 TOKEN_PATH = "token"

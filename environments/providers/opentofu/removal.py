@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar, NamedTuple
 
+from environments.domain.counting import counted
 from environments.domain.errors import CalvinverseError, Interrupted, StepFailed
 from environments.providers.opentofu.ports import (
     RESOURCE_KIND,
@@ -243,7 +244,7 @@ class ModuleStateHandler:
         seen = self._modules.observe(owner, address.split("/")[1])
         if not seen.exists and not seen.in_flight:
             return ABSENT
-        told = [f"{len(seen.recorded)} resources"] if seen.exists else []
+        told = [counted(len(seen.recorded), "resource")] if seen.exists else []
         told += [f"{len(seen.in_flight)} may have been made by a run that was killed"] if seen.in_flight else []
         return Observation(Presence.OURS, ", ".join(told))
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
+from environments.domain.counting import counted
 from environments.domain.deadline import format_duration
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import InvalidTemplate
@@ -167,7 +168,9 @@ class CertificatesHandler:
         leases = [] if self._role_is_foreign(name, owner) else self._authority.leases(name)
         if not certificates and not leases:
             return ABSENT
-        return Observation(Presence.OURS, f"{len(leases)} leases, {len(certificates)} certificates not revoked")
+        return Observation(
+            Presence.OURS, f"{counted(len(leases), 'lease')}, {counted(len(certificates), 'certificate')} not revoked"
+        )
 
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Revokes all of them."""

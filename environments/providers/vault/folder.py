@@ -8,6 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import ClassVar
 
+from environments.domain.counting import counted
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import BackendError
 from environments.domain.names import kv_prefix
@@ -15,7 +16,7 @@ from environments.domain.plan import Action, Change
 from environments.providers.vault.ports import MOUNT, SecretHead, SecretStore
 from environments.steps.base import Intended, Observation, Owner, Presence, StepRun
 from environments.steps.changes import change
-from environments.steps.marks import ABSENT, MARK, counted, foreign, mark, whose
+from environments.steps.marks import ABSENT, MARK, foreign, mark, whose
 
 FOLDER_KIND = "vault.folder"
 

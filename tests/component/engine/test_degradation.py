@@ -150,13 +150,13 @@ def test_a_job_that_fails_degrades_its_environment_until_it_runs_again(cluster: 
     cluster.nomad.give_up("one", "app")
     (reason,) = cluster.until("one/app")
     assert (reason.step, reason.kind) == ("top", KIND)
-    assert reason.reason == "0 of 1 instances run."
+    assert reason.reason == "0 of 1 instance runs."
     view = presenting.environment(cluster.setting.environment())
     assert view.state is State.READY
     assert view.degraded == (reason,)
     (told,) = cluster.events()
     assert told.type is EventType.ENVIRONMENT_DEGRADED
-    assert told.message == "one is degraded: top: 0 of 1 instances run"
+    assert told.message == "one is degraded: top: 0 of 1 instance runs"
     assert told.data["reasons"][0]["address"] == "one/app"
 
     present = cluster.nomad.job("one", "app")
