@@ -157,7 +157,8 @@ def test_a_taken_port_is_named_with_who_has_it(tmp_path: Path) -> None:
         agents.consul.start()
     assert str(ports.consul_http) in caught.value.message
     assert f"({os.getpid()})" in caught.value.message
-    assert "consul_http" in caught.value.hint
+    assert caught.value.details["setting"] == "consul_http"
+    assert "--first-port" in caught.value.hint
     agents.remove()
     assert list(tmp_path.iterdir()) == []
 

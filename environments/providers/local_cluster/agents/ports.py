@@ -108,7 +108,7 @@ def require_free(title: str, setting: str, address: str, port: int) -> None:
     whose = f" by {holder}" if holder else ""
     raise PortTaken(
         f"{title} needs port {port} on {address}, which is taken{whose}.",
-        hint=f"Stop that process, or choose another port for {setting}.",
+        hint="Stop that process, or deploy with another block of ports: `doit deploy --first-port PORT`.",
         details={"port": port, "address": address, "setting": setting, "holder": holder},
     )
 
