@@ -1,12 +1,15 @@
 """`calvinverse image`: the images that were built in this checkout."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from environments.cli.session import Session, command
 from images.cli.lookup import newest, open_catalogue, standing
+
+if TYPE_CHECKING:
+    from environments.client import Client
 
 app = typer.Typer()
 """Its commands are added to the group `image` of the command line."""
@@ -237,7 +240,8 @@ def sign(session: Session, name: Name, build: Build = "qa") -> None:
     "prune",
     more="""
         Keeps the newest validated ones, those in qa and production and the target of an undo, those of containers,
-        those that the service has published, and the parents of all these. Records are kept.
+        those that the service has published, those that Calvinverse itself runs from, and the parents of all these.
+        Records are kept.
     """,
     examples="""
         calvinverse image prune --dry-run
@@ -270,11 +274,23 @@ def prune(
 
 
 def _published(session: Session) -> list[str]:
-    """The images that the service deploys; none if there is no service, because then there are no deployments."""
+    """The images that the service deploys and runs from; none without a service, because then nothing is deployed."""
     from environments.domain.errors import ServiceUnavailable, Unauthenticated
 
     try:
-        return [view.reference for view in session.client.images()]
+        return [*(view.reference for view in session.client.images()), *_of_meta(session.client)]
     except (ServiceUnavailable, Unauthenticated) as error:
         session.say(f"The service wasn't asked what it deploys: {error.message}")
         return []
+
+
+def _of_meta(client: "Client") -> list[str]:
+    """The images of the meta environment: Nomad may use its own one, for the networks of jobs, in no container now."""
+    from environments.domain.errors import UnknownEnvironment
+    from environments.domain.names import META
+
+    try:
+        parameters = client.environment(META).parameters
+    except UnknownEnvironment:
+        return []
+    return [value for name, value in parameters.items() if name.endswith("image") and isinstance(value, str) and value]
