@@ -19,6 +19,14 @@ KINDS = ("unit", "component", "contract", "integration", "images", "snapshots", 
 """The folders of tests, the quick ones first."""
 
 LANES: dict[str, tuple[str, ...]] = {
+    "renewals": (
+        "integration/test_certificates.py",
+        "integration/test_degraded.py",
+        "integration/test_meta_edge.py",
+        "integration/test_meta_edge_sources.py",
+        "integration/test_neighbours.py",
+        "integration/test_port_thieves.py",
+    ),
     "e2e": ("e2e",),
     "parts": ("integration",),
     "rules": ("unit", "component", "snapshots"),
@@ -55,12 +63,14 @@ LANES: dict[str, tuple[str, ...]] = {
 """Folders and files that run in one process and share its cluster and its PostgreSQL.
 
 Lanes start in this order: a long one that starts late would run alone at the end. A lane with a folder leaves out what
-other lanes have of it. `programs` are the integration tests that don't use the shared cluster, `deploys` those that
+other lanes have of it. `renewals` are the integration tests that wait most of their time, for certificates that end or
+for what Nomad does every few minutes; `programs` are those that don't use the shared cluster, `deploys` the tests that
 deploy Calvinverse several times.
 """
 
-AT_ONCE = 3
-"""How many lanes run side by side: more of them would only make each other wait on a machine with two cores."""
+AT_ONCE = 4
+"""How many lanes run side by side, one of which waits at first: more of them would only make each other wait on a
+machine with two cores."""
 
 QUICK = ("unit", "component")
 """Kinds without real parts, beside `snapshots`. Their files are spread over all cores."""
