@@ -234,12 +234,23 @@ def test_postgresql_runs_there_keeps_what_it_has_and_leaves_nothing(
             "hostaddr": "127.0.0.1",
             "port": parameters["database_port"],
             "sslmode": mode,
-            "connect_timeout": 5,
+            "connect_timeout": 60,
         }
         if mode == "verify-full":
             address["sslrootcert"] = str(authority)
         return psycopg.connect(user="calvinverse", dbname="calvinverse", password=password, **address)
 
+    def accepts() -> bool:
+        # Its check passes as soon as it listens, when it may still be starting.
+        try:
+            connect().close()
+        except psycopg.OperationalError as error:
+            if "starting up" not in str(error):
+                raise
+            return False
+        return True
+
+    until(accepts, seconds=120)
     with connect() as connection:
         connection.execute("CREATE TABLE kept AS SELECT 'here' AS word")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
