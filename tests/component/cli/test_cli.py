@@ -359,7 +359,7 @@ def test_list_shows_state_and_time_left(cli: CommandLine) -> None:
     assert head.split() == ["NAME", "STATE", "TEMPLATE", "OWNER", "AGE", "LEFT"]
     row = next(line for line in rows if line.startswith("listed "))
     assert row.split()[1:5] == ["◌", "requested", "web", "root"]
-    assert row.endswith("3h00m")
+    assert row.endswith(("3h00m", "2h59m"))  # on a busy machine half a minute has passed
     assert "listed" in {view["name"] for view in cli("env", "list", "-o", "json").json}
     assert all("outputs" not in view for view in cli("env", "list", "-o", "json").json)
     assert all("outputs" in view for view in cli("env", "list", "--outputs", "-o", "json").json)
@@ -452,7 +452,9 @@ def test_watch_ends_with_the_deployment(cli: CommandLine) -> None:
 
 def test_extend_shows_the_new_deadline(cli: CommandLine) -> None:
     cli("env", "create", "longer", "-t", "web", "--ttl", "1h", "--no-wait")
-    assert "in 3h00m: root set this deadline." in cli("env", "extend", "longer", "2h").out
+    said = cli("env", "extend", "longer", "2h").out
+    # On a busy machine half a minute has passed.
+    assert "in 3h00m: root set this deadline." in said or "in 2h59m: root set this deadline." in said
     assert "in 30m: root set this deadline." in cli("env", "extend", "longer", "--ttl", "30m").out
     for arguments in ([], ["1h", "--ttl", "1h"], ["20d"], ["soon"]):
         assert cli("env", "extend", "longer", *arguments).status == 2
