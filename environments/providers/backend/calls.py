@@ -2,6 +2,7 @@
 
 import json
 import re
+import ssl
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -47,9 +48,17 @@ def part_session(
 ) -> requests.Session:
     """A session for one part: its calls take at most `seconds`, and it keeps at most `keep` idle connections.
 
-    `server_name`: the name that the part's certificate must have; empty: the host of the address.
+    `server_name`: the name that the part's certificate must have; empty: the host of the address. Raises
+    `BackendUnavailable` for a CA file that can't be used.
     """
-    context = trusting(str(ca_file) if ca_file else None) if address.startswith("https:") else None
+    try:
+        context = trusting(str(ca_file) if ca_file else None) if address.startswith("https:") else None
+    except OSError as error:
+        why = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror or str(error)
+        raise BackendUnavailable(
+            f"The CA file {ca_file} can't be used: {why}.",
+            hint="Restore it, or run `doit deploy`, which writes what is missing.",
+        ) from error
     return bounded_session(
         context=context, seconds=seconds, largest=LARGEST_ANSWER, scatter=True, keep=keep, server_name=server_name
     )

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from environments.domain.errors import BackendUnavailable
 from environments.providers.backend.calls import TITLES, Caller, Part
 from environments.providers.backend.connections import Connections, Endpoint, caller_at
 
@@ -44,10 +45,13 @@ class BackendHealth:
 
     def _trouble(self, part: Part) -> str | None:
         endpoint = self._connections().endpoint(part)
-        with self._guard:
-            if endpoint not in self._callers:
-                self._callers[endpoint] = caller_at(endpoint, part, timeout=_TIME_LIMIT)
-            caller = self._callers[endpoint]
+        try:
+            with self._guard:
+                if endpoint not in self._callers:
+                    self._callers[endpoint] = caller_at(endpoint, part, timeout=_TIME_LIMIT)
+                caller = self._callers[endpoint]
+        except BackendUnavailable as error:
+            return error.message
         status = caller.status(_HEALTH[part])
         if status is None:
             return f"{TITLES[part]} at {endpoint.address} can't be reached."

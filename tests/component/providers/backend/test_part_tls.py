@@ -158,3 +158,19 @@ def test_a_port_that_is_closed_for_a_moment_is_tried_again(
     with hostile(answer, tls=file, port=port):
         calling.join(30)
     assert done == [[]]
+
+
+@pytest.mark.parametrize("text", [None, "", "garbage"])
+def test_a_ca_file_that_can_not_be_used_is_told(
+    text: str | None, connections_to: Callable[[str], Connections], tmp_path: Path
+) -> None:
+    file = tmp_path / "ca.pem"
+    if text is not None:
+        file.write_text(text)
+    given = connections_to("https://127.0.0.1:1")
+    endpoints = {part: given.endpoint(part).model_copy(update={"ca_file": file}) for part in AGENTS}
+    for part, ways in calls(Connections(**endpoints)).items():
+        for call in ways:
+            with pytest.raises(BackendUnavailable, match=f"The CA file {file} can't be used: "):
+                call()
+        assert part in BackendHealth(lambda: Connections(**endpoints), "").troubles()
