@@ -26,6 +26,11 @@ variable "host_network" {
   description = "Name of the client's network that its port is on: one with loopback"
 }
 
+variable "parts_ca" {
+  type        = string
+  description = "Certificate (PEM) of the authority that signs for the parts of this environment: a new one needs a new allocation, as clients accept no certificate of the old one"
+}
+
 variable "certificate_ttl" {
   type    = string
   default = "720h"
@@ -123,6 +128,7 @@ job "postgres" {
         DATABASE_TLS_FOLDER       = "${NOMAD_SECRETS_DIR}/tls"
         CERTIFICATE_NAME          = "postgres.calvinverse.internal"
         CERTIFICATE_TTL           = var.certificate_ttl
+        PARTS_CA                  = var.parts_ca
       }
 
       vault {

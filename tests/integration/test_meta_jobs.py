@@ -29,7 +29,7 @@ SERVICE = {
     "deployer_token": "a:b",
     "parts_ca": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
 }
-DATABASE = {"environment": "meta", "image": "sha256:" + "b" * 64}
+DATABASE = {"environment": "meta", "image": "sha256:" + "b" * 64, "parts_ca": SERVICE["parts_ca"]}
 URL = "postgresql://calvinverse@postgres.calvinverse.internal:8432/calvinverse?hostaddr=127.0.0.1&sslmode=verify-full"
 MANAGERS = {"nomad-manager", "consul-manager", "openbao-manager"}
 
@@ -178,7 +178,7 @@ def test_postgresql_is_told_its_password_in_a_file_alone(read: Any) -> None:
 
 
 def test_without_an_instance_nobody_waits_for_its_service(read: Any) -> None:
-    (group,) = groups(read("postgres.nomad.hcl", environment="meta", image="", instances=0)).values()
+    (group,) = groups(read("postgres.nomad.hcl", environment="meta", image="", instances=0, parts_ca="x")).values()
     assert (group["Count"], group["Services"] or []) == (0, [])
 
 

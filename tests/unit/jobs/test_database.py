@@ -109,7 +109,12 @@ def test_with_sqlite_no_database_runs_and_the_service_hears_of_none(template: Te
 
 def test_with_postgresql_the_service_is_told_where_but_not_the_password(template: Template) -> None:
     parameters = {"database": "postgresql", "workers": 2, "database_port": 9001, "postgres_image": IMAGE}
-    assert variables(template, "postgres", parameters) == {"image": IMAGE, "instances": 1, "port": 9001}
+    assert variables(template, "postgres", parameters) == {
+        "image": IMAGE,
+        "instances": 1,
+        "port": 9001,
+        "parts_ca": AUTHORITY,
+    }
     found = variables(template, "provisioning", parameters)
     assert found["database"] == (
         "postgresql://calvinverse@postgres.calvinverse.internal:9001/calvinverse?hostaddr=127.0.0.1&sslmode=verify-full"
