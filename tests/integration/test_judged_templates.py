@@ -51,7 +51,7 @@ FAULTS = {
     job('constraint {\nattribute = "${attr.x}"\noperator = "=~"\nvalue = "x"\n}'): 'Unknown constraint type "=~"',
     job('artifact {\nsource = "https://x/y"\nmode = "tar"\n}'): 'invalid artifact mode "tar"',
     job("resources {\ncpu = 20\n}\nresources {\ncpu = 30\n}"): "Duplicate resources block",
-    job(group="count = -1"): "count can't be negative",
+    job(group=f"count = -1\n{NETWORK}"): "count can't be negative",
     job("env {\nA = upper([1])\n}"): "Invalid function argument",
     job("env {\nA = upper()\n}"): "Not enough function arguments",
     job('env {\nA = ["x"]\n}'): "string required, but have tuple",
