@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
+from .settings import HOST_NAME
+
 _ID = re.compile(r"[A-Za-z0-9_./-]{1,120}")
 _UPSTREAM = re.compile(r"(?P<host>[0-9.]{7,15}|\[[0-9a-f:.]{2,45}\]):(?P<port>[0-9]{1,5})")
 
@@ -118,7 +118,7 @@ class _Reader:
         name = str(found["server_name"])
         if not name:
             return Route(id, hosts, upstreams)
-        if not _HOST.fullmatch(name) or not self.authority:
+        if not HOST_NAME.fullmatch(name) or not self.authority:
             raise ValueError(f"{name[:80]!r} can't be verified")
         return Route(id, hosts, upstreams, name, self.authority)
 
@@ -131,7 +131,7 @@ def _id(text: str) -> str:
 
 def _host(text: str, domain: str, *, wildcard: bool = False) -> str:
     name = text.removeprefix("*.") if wildcard else text
-    if len(text) > 253 or not _HOST.fullmatch(name) or not name.endswith(f".{domain}"):
+    if len(text) > 253 or not HOST_NAME.fullmatch(name) or not name.endswith(f".{domain}"):
         raise ValueError(f"{text[:80]!r} is no host name below {domain}")
     return text
 

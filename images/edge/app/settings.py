@@ -13,7 +13,9 @@ FOLDER = "/var/lib/edge"
 
 _LISTEN = re.compile(r"(?P<host>[0-9.]{7,15}|\[[0-9A-Fa-f:.]{2,45}\]):(?P<port>[0-9]{1,5})")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
+HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
+"""A host name in lower case, with a dot; how long it is isn't part of it."""
+
 _UPSTREAM = re.compile(r"(?P<scheme>https?://)?(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})/?")
 _FILE = re.compile(r"/[A-Za-z0-9._/-]+")
 # Over plain HTTP only where nobody else listens; never with braces, which Caddy would fill in.
@@ -92,7 +94,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     listen = _fitting(_LISTEN, environment, "EDGE_LISTEN", LISTEN, "an IP address and a port, such as 0.0.0.0:8443")
     upstream = _fitting(_UPSTREAM, environment, "EDGE_UPSTREAM", UPSTREAM, "an address such as 127.0.0.1:8400")
     address = _fitting(
-        _NAME,
+        HOST_NAME,
         environment,
         "EDGE_ADDRESS",
         ADDRESS,
@@ -108,7 +110,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             "EDGE_UPSTREAM_CA_FILE goes with an EDGE_UPSTREAM that begins with https://, and only so."
         )
     name = environment.get("EDGE_UPSTREAM_NAME", "")
-    if name and not (authority and _NAME.fullmatch(name)):
+    if name and not (authority and HOST_NAME.fullmatch(name)):
         raise InvalidSettings(
             f"EDGE_UPSTREAM_NAME is {name!r}; it is a host name, and goes with an EDGE_UPSTREAM_CA_FILE."
         )
@@ -183,7 +185,7 @@ def _fitting(
 def _entry_domain(environment: Mapping[str, str], address: str) -> str:
     domain = environment.get("EDGE_ENTRY_DOMAIN", "")
     near = f".{domain}.".endswith(f".{address}.") or f".{address}.".endswith(f".{domain}.")
-    if domain and (near or len(domain) > 253 or not _NAME.fullmatch(domain)):
+    if domain and (near or len(domain) > 253 or not HOST_NAME.fullmatch(domain)):
         raise InvalidSettings(f"EDGE_ENTRY_DOMAIN is {domain!r}, and not a domain in lower case beside {address}.")
     return domain
 
