@@ -118,9 +118,7 @@ class Follower:
     def _wait(self) -> float:
         """Seconds until a certificate has to be renewed or asked for again, if that is sooner than `WAIT`."""
         now = time.time()
-        moments = [pair.renew_at for pair in self._pairs.values()]
-        moments += list(self._not_before.values())
-        return min([WAIT, *(max(moment - now, 0.5) for moment in moments)])
+        return min([WAIT, *(max(self._due(one) - now, 0.5) for one in self._routes.environments)])
 
     def _with_certificates(self) -> list[Served]:
         """The environments with a certificate; asks for those that lack one or whose ends soon.
@@ -130,18 +128,18 @@ class Follower:
         ids = {one.id for one in self._routes.environments}
         self._pairs = {id: pair for id, pair in self._pairs.items() if id in ids}
         self._not_before = {id: moment for id, moment in self._not_before.items() if id in ids}
-        needy = [one for one in self._routes.environments if self._needs_certificate(one)]
+        now = time.time()
+        needy = [one for one in self._routes.environments if self._due(one) <= now]
         if needy:
             with ThreadPoolExecutor(min(len(needy), _AT_ONCE)) as pool:
                 list(pool.map(self._renew, needy))
         return [Served(one, self._pairs[one.id]) for one in self._routes.environments if one.id in self._pairs]
 
-    def _needs_certificate(self, one: Environment) -> bool:
-        now = time.time()
+    def _due(self, one: Environment) -> float:
+        """When its next certificate is to be asked for, in seconds since 1970."""
         pair = self._pairs.get(one.id)
-        if pair is not None and pair.names == one.names and pair.renew_at > now:
-            return False
-        return self._not_before.get(one.id, 0.0) <= now
+        ends = pair.renew_at if pair is not None and pair.names == one.names else 0.0
+        return max(ends, self._not_before.get(one.id, 0.0))
 
     def _renew(self, one: Environment) -> None:
         try:
