@@ -94,10 +94,16 @@ def test_a_connection_that_has_said_nothing_yet_is_answered_after_a_change(tmp_p
             listeners.close()
 
 
-def test_a_configuration_that_caddy_refuses_changes_nothing(tmp_path: Path) -> None:
+def unreadable(*_given: object) -> dict[str, object]:
+    """Fails as a configuration does of which a file is gone."""
+    return {"file": Path("/nonexistent/file").read_text()}
+
+
+def test_a_configuration_that_can_not_be_made_or_that_caddy_refuses_changes_nothing(tmp_path: Path) -> None:
     settings = files(tmp_path)
     listeners = Listeners(places(settings))
-    made = iter([configuration, lambda *given: configuration(*given) | {"apps": {"http": "none"}}, configuration])
+    refused = [unreadable, lambda *given: configuration(*given) | {"apps": {"http": "none"}}]
+    made = iter([configuration, *refused, configuration])
     program = str(require("caddy")["caddy"])
     with Upstream().running() as service:
         settings = replace(settings, upstream=f"127.0.0.1:{service.port}")
@@ -107,10 +113,11 @@ def test_a_configuration_that_caddy_refuses_changes_nothing(tmp_path: Path) -> N
             caddy.start(log)
         try:
             until(lambda: accepts(settings.folder / "up-0.sock"), "it runs")
-            with pytest.raises(LoadFailed, match="refuses the configuration"):
-                caddy.switch()
-            with connected(settings) as connection:
-                assert status(ask(connection)) == 200
+            for why in ("No such file or directory", "refuses the configuration"):
+                with pytest.raises(LoadFailed, match=why):
+                    caddy.switch()
+                with connected(settings) as connection:
+                    assert status(ask(connection)) == 200
             caddy.switch()
             with connected(settings) as connection:
                 assert status(ask(connection)) == 200

@@ -6,7 +6,8 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -57,7 +58,7 @@ class Caddy:
         `draining` seconds (`settle`). Waits until an earlier move has settled. Raises `LoadFailed` if the configuration
         stays.
         """
-        with self._switching:
+        with self._switching, _as_load_failed():
             self._finish()
             number = self._number + 1
             generation = self._generation(number)
@@ -77,7 +78,7 @@ class Caddy:
     def settle(self) -> None:
         """Waits until the configuration before has been left: then no connection gets it any more. Raises
         `LoadFailed`."""
-        with self._switching:
+        with self._switching, _as_load_failed():
             self._finish()
 
     def _finish(self) -> None:
@@ -108,6 +109,15 @@ class Caddy:
 
     def _generation(self, number: int) -> Generation:
         return Generation(self._listeners.names(number % SETS), self._folder / f"up-{number}.sock")
+
+
+@contextmanager
+def _as_load_failed() -> Iterator[None]:
+    """What the system refuses, such as one more socket, is a move that failed: the edge goes on with what it has."""
+    try:
+        yield
+    except OSError as error:
+        raise LoadFailed(f"{error.strerror or error}.") from error
 
 
 class _Loading(threading.Thread):

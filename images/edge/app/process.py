@@ -39,8 +39,6 @@ class Switcher:
                 log("The certificate is read again.")
             except LoadFailed as error:
                 log(f"The certificate isn't read again: {error}")
-            except OSError as error:
-                log(f"The certificate isn't read again: {error.strerror or error}.")
 
 
 def follow(caddy: Caddy, signals: Signals) -> int:
