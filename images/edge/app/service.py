@@ -1,5 +1,6 @@
 """Asks the service for routes, and for certificates to keys that are made here and never leave the edge's memory."""
 
+import contextlib
 import hmac
 import http.client
 import json
@@ -60,24 +61,22 @@ class Service:
         return Pair(names, chain, key, time.time() + seconds * 2 / 3)
 
     def _ask(self, path: str, body: Any, wait: float) -> Any:
-        connection = self._connect(ANSWER + wait)
         try:
-            secret = self._settings.secret_file.read_bytes().strip()
-            credential = hmac.new(secret, LABEL, sha256).hexdigest()
-            headers = {"Authorization": f"Edge {credential}", "Content-Type": "application/json"}
-            connection.request("POST", path, json.dumps(body), headers)
-            answer = connection.getresponse()
-            if answer.status == 204:
-                return None
-            if answer.status in _REFUSALS:
-                raise Refused(f"The service answers {answer.status} to {path}.")
-            if answer.status != 200:
-                raise NoAnswer(f"The service answers {answer.status} to {path}.")
-            return json.loads(answer.read())
+            with contextlib.closing(self._connect(ANSWER + wait)) as connection:
+                secret = self._settings.secret_file.read_bytes().strip()
+                credential = hmac.new(secret, LABEL, sha256).hexdigest()
+                headers = {"Authorization": f"Edge {credential}", "Content-Type": "application/json"}
+                connection.request("POST", path, json.dumps(body), headers)
+                answer = connection.getresponse()
+                if answer.status == 204:
+                    return None
+                if answer.status in _REFUSALS:
+                    raise Refused(f"The service answers {answer.status} to {path}.")
+                if answer.status != 200:
+                    raise NoAnswer(f"The service answers {answer.status} to {path}.")
+                return json.loads(answer.read())
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise NoAnswer(f"The service doesn't answer: {error}.") from error
-        finally:
-            connection.close()
 
     def _connect(self, seconds: float) -> http.client.HTTPConnection:
         host, _, port = self._settings.upstream.rpartition(":")
