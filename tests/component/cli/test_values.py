@@ -13,6 +13,7 @@ import pytest
 from environments.domain.commands import CreateEnvironment
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
+from tests.fakes.service import Served
 from tests.support.command_line import CommandLine
 
 EXACT = "a\tb\u00a0c👩‍👩‍👧 \x1b[31mred\x1b[0m\r\n\u2028é\u0301"
@@ -32,6 +33,12 @@ default = 0.5
 name = "a"
 uses = "fake"
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _typed(api: Served) -> None:
+    """The template that tests create environments from."""
+    api.service.catalogue.push(api.service.admin, make_bundle({"template.toml": TEMPLATE.encode()}))
 
 
 def printed(*arguments: str) -> bytes:
@@ -62,7 +69,6 @@ def test_an_output_is_printed_as_it_is(cli: CommandLine) -> None:
 
 
 def test_what_is_typed_for_a_parameter_arrives_with_its_type(cli: CommandLine) -> None:
-    cli.service.catalogue.push(cli.service.admin, make_bundle({"template.toml": TEMPLATE.encode()}))
     made = cli("env", "create", "typed-one", "--template", "typed", "--no-wait", "--pin", "42", "--either", "1.10")
     assert made.status == 0, made.err
     assert "1.10" in cli("env", "show", "typed-one", "-o", "json").out
@@ -86,7 +92,6 @@ def test_what_is_typed_for_a_parameter_arrives_with_its_type(cli: CommandLine) -
     ids=["1e999", "nan", "secret", "flag", "digits", "bytes", "bytes alone"],
 )
 def test_a_value_that_cannot_be_sent_is_refused_in_words(cli: CommandLine, arguments: list[str], said: str) -> None:
-    cli.service.catalogue.push(cli.service.admin, make_bundle({"template.toml": TEMPLATE.encode()}))
     refused = cli("env", "create", "typed-two", "--template", "typed", *arguments)
     assert refused.status == 2
     assert said in refused.err
