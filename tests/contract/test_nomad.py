@@ -253,7 +253,7 @@ def test_a_registered_job_is_planned_by_what_differs(nomad: NomadApi, namespace:
     job = _parsed(nomad, namespace)
     nomad.register(namespace, job, 0)
     _until(nomad, namespace, "app", lambda found: any(item.healthy for item in found))
-    before = nomad.job(namespace, "app")
+    before = _stable(nomad, namespace)
     assert nomad.plan(namespace, job) == JobPlan()
 
     counted = nomad.plan(namespace, _parsed(nomad, namespace, count=2))
@@ -379,6 +379,15 @@ def _until(nomad: NomadApi, namespace: str, job: str, enough: Callable[[list[All
     while not enough(found):
         assert time.monotonic() < end, found
         index, found = nomad.allocations(namespace, job, index=index, wait=1.0)
+    return found
+
+
+def _stable(nomad: NomadApi, namespace: str) -> Job:
+    """The job once Nomad calls its version stable, which changes it after its allocations are healthy."""
+    end = time.monotonic() + 120
+    while (found := nomad.job(namespace, "app")) is None or not found.get("Stable", True):
+        assert time.monotonic() < end, found
+        time.sleep(0.1)
     return found
 
 
