@@ -66,7 +66,7 @@ class Settings(BaseModel):
         "",
         pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+/?)?$",
         description="Address by which people reach the service, such as `https://calvinverse.example.net`: links in "
-        "warnings begin with it; default: warnings have no links",
+        "warnings begin with it, and no environment gets a certificate for its name; default: warnings have no links",
     )
     warning_channels: Path | None = Field(
         None,

@@ -33,11 +33,14 @@ from environments.providers.git.source import GitRepositories
 from environments.providers.nomad.feed import NomadFeed
 from environments.providers.nomad.ports import JOB_KIND
 from environments.providers.nomad.validation import NomadJudge
+from environments.providers.vault.certificate import VaultCertificate
+from environments.providers.vault.edge_names import EdgeNames, EdgeNamesJudge
 from environments.providers.vault.revealing import Revealing
 from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.channels import NoChannels
+from environments.service.checking import judged_by
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
 from environments.service.extend_links import KEY_LABEL, ExtendLinks
@@ -156,7 +159,8 @@ def build(settings: Settings) -> Service:
     drifting = Drifting(database, BackendObserver(database, tools, planner, now), now)
     again = partial(why_not_again, tools.executors)
     requests = Requests(database, sealer, now, new_id, checks, again)
-    catalogue = Catalogue(database, checks, now, NomadJudge(shared.nomad))
+    judge = judged_by(EdgeNamesJudge(EdgeNames.of(settings), VaultCertificate.kind), NomadJudge(shared.nomad))
+    catalogue = Catalogue(database, checks, now, judge)
     retention = Retention(settings.keep_logs, settings.keep_events, settings.keep_ended)
     channels = NoChannels() if settings.warning_channels is None else ConfiguredChannels(settings.warning_channels)
     link_key = partial(sealer.derive, KEY_LABEL)

@@ -66,6 +66,15 @@ def unjudged(bundle: Bundle, found: Sequence[Fault], images: Mapping[str, str]) 
     return []
 
 
+def judged_by(*judges: Judge) -> Judge:
+    """A judge that finds what all of them find."""
+
+    def judge(bundle: Bundle, found: Sequence[Fault], images: Mapping[str, str]) -> list[Fault]:
+        return [fault for one in judges for fault in one(bundle, found, images)]
+
+    return judge
+
+
 class DirectChecks:
     """Checks in this process, without limits."""
 

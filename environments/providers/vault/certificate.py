@@ -16,11 +16,12 @@ from environments.domain.deadline import format_duration
 from environments.domain.environment import ResourceRef
 from environments.domain.errors import InvalidTemplate
 from environments.domain.faults import Fault
-from environments.domain.names import service_name, service_prefix
+from environments.domain.names import META, service_name, service_prefix
 from environments.domain.plan import Action, Change
 from environments.domain.template import TEMPLATE_FILE, Bundle
 from environments.domain.template_parts import Duration
 from environments.providers.vault.certificate_names import certificate_faults
+from environments.providers.vault.edge_names import NO_NAMES, REMEDY, EdgeNames
 from environments.providers.vault.pki import differing, valid_of
 from environments.providers.vault.ports import Certificate, CertificateAuthority
 from environments.service.shapes import TEXT, Shape, table
@@ -34,9 +35,14 @@ CERTIFICATES_KIND = "vault.certificates"
 ROLES = "pki/roles/"
 ISSUE = "pki/issue/"
 
+_REMEDY = f"{REMEDY[0].upper()}{REMEDY[1:]}."
+
 
 class VaultCertificateOptions(Options):
-    """`service`: the service that the certificate names; `names`: more DNS names; `ttl`: how long it is valid."""
+    """`service`: the service that the certificate names; `names`: more DNS names, none of them the edge's.
+
+    `ttl`: how long it is valid.
+    """
 
     service: str | None = None
     names: list[str] = Field(default_factory=list)
@@ -59,8 +65,10 @@ class VaultCertificate(OwnThingsOnly):
     time_limit: ClassVar[timedelta] = timedelta(seconds=30)
     description: ClassVar[str] = "Lets the environment's jobs have certificates from OpenBao; they are revoked with it."
 
-    def __init__(self, authority: CertificateAuthority) -> None:
+    def __init__(self, authority: CertificateAuthority, edge_names: EdgeNames = NO_NAMES) -> None:
+        """`edge_names` are refused to all environments but `meta`, which the edge is a part of."""
         self._authority = authority
+        self._edge_names = edge_names
 
     @classmethod
     def check(cls, options: Mapping[str, Any], bundle: Bundle) -> list[Fault]:
@@ -88,12 +96,12 @@ class VaultCertificate(OwnThingsOnly):
         """Returns `path` (for `pkiCert`), `common_name`, `alt_names` and `ttl`."""
         options: VaultCertificateOptions = context.options
         name = context.owner.name
-        present, fields = self._present(context.owner), _fields(context)
+        present, fields = self._present(context.owner), self._fields(context)
         if differing(present, fields):
             run.before_effect()
             self._authority.write_role(name, fields)
         run.hold(context.owner.unheld(ResourceRef(kind=ROLE_KIND, address=ROLES + name)))
-        names = _names(context)
+        names = self._names(context)
         return {
             "path": ISSUE + name,
             "common_name": names[0],
@@ -105,9 +113,9 @@ class VaultCertificate(OwnThingsOnly):
         """The creation of the role, or the fields of it that would change. Issued certificates stay valid."""
         options: VaultCertificateOptions = context.options
         address = ROLES + context.owner.name
-        present, fields = self._present(context.owner), _fields(context)
+        present, fields = self._present(context.owner), self._fields(context)
         if present is None:
-            lines = [f"names: {', '.join(_names(context))}", f"ttl: {format_duration(options.ttl)}"]
+            lines = [f"names: {', '.join(self._names(context))}", f"ttl: {format_duration(options.ttl)}"]
             return [change(Action.CREATE, ROLE_KIND, address, after=fields, details=lines)]
         changed = differing(present, fields)
         if not changed:
@@ -118,6 +126,21 @@ class VaultCertificate(OwnThingsOnly):
 
     def _present(self, owner: Owner) -> dict[str, Any] | None:
         return check_role(self._authority, owner)
+
+    def _fields(self, context: StepContext) -> dict[str, Any]:
+        return _role(context.owner, self._names(context), context.options.ttl)
+
+    def _names(self, context: StepContext) -> list[str]:
+        options: VaultCertificateOptions = context.options
+        service = options.service
+        own = [] if service is None else [f"{service_name(context.owner.name, service)}.service.consul"]
+        for name in options.names:
+            # In OpenBao an asterisk matches any text: the template's author may write one, a value must not hold one.
+            if "*" in name and name not in context.bundle.text(TEMPLATE_FILE):
+                raise InvalidTemplate(f"The name {name!r} of a certificate holds an asterisk that came from a value.")
+            if context.owner.name != META and (why := self._edge_names.reason(name)):
+                raise InvalidTemplate(f"No environment gets a certificate for this name: {why}.", hint=_REMEDY)
+        return [*own, *options.names]
 
 
 def check_role(authority: CertificateAuthority, owner: Owner) -> dict[str, Any] | None:
@@ -188,21 +211,6 @@ class CertificatesHandler:
     def _role_is_foreign(self, name: str, owner: Owner) -> bool:
         role = self._authority.role(name)
         return role is not None and _whose(role, owner) is Presence.FOREIGN
-
-
-def _names(context: StepContext) -> list[str]:
-    options: VaultCertificateOptions = context.options
-    service = options.service
-    own = [] if service is None else [f"{service_name(context.owner.name, service)}.service.consul"]
-    for name in options.names:
-        # In OpenBao an asterisk matches any text: the template's author may write one, a value must not contain one.
-        if "*" in name and name not in context.bundle.text(TEMPLATE_FILE):
-            raise InvalidTemplate(f"The name {name!r} of a certificate holds an asterisk that came from a value.")
-    return [*own, *options.names]
-
-
-def _fields(context: StepContext) -> dict[str, Any]:
-    return _role(context.owner, _names(context), context.options.ttl)
 
 
 def _moved(key: str, before: Any, after: Any) -> str:

@@ -7,6 +7,7 @@ from environments.providers.local_cluster.agent_step import AGENT_KIND
 from environments.providers.parts import Parts
 from environments.providers.vault.certificate import CertificatesHandler, RoleHandler, VaultCertificate
 from environments.providers.vault.drift import OpenBaoDriftDetector
+from environments.providers.vault.edge_names import EdgeNames
 from environments.providers.vault.folder import FolderHandler
 from environments.providers.vault.ports import VaultApi
 from environments.providers.vault.secret import SecretHandler, VaultSecret
@@ -36,7 +37,7 @@ def provide(parts: Parts) -> Provided:
         CertificatesHandler(pki, parts.clock),
     ]
     return Provided(
-        executors=[VaultSecret(secrets), VaultCertificate(pki)],
+        executors=[VaultSecret(secrets), VaultCertificate(pki, EdgeNames.of(parts.settings))],
         handlers=handlers,
         drift_detectors=[OpenBaoDriftDetector(secrets, pki)],
         hosted_by={handler.kind: (AGENT_KIND, "openbao") for handler in handlers},
