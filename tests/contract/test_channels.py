@@ -200,6 +200,14 @@ def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
         email(tmp_path, port=9).send(MAIL, message())
 
 
+@pytest.mark.parametrize("host", ["mail..example.net", f"{'a' * 64}.example.net"])
+def test_a_name_that_no_server_can_have_is_told(tmp_path: Path, host: str) -> None:
+    file = tmp_path / "channels.toml"
+    file.write_text(f"[email]\nhost = '{host}'\nfrom = 'a@example.net'\nto = 'b@example.net'\n")
+    with pytest.raises(NotDelivered, match="can't be the name of a mail server"):
+        ConfiguredChannels(file).send(Target(Channel.EMAIL, "b@example.net"), message())
+
+
 def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
     with hook_server() as hook, hook_server() as other:
         hook.status, hook.headers = 307, {"Location": f"{other.address}/elsewhere"}

@@ -43,6 +43,8 @@ def send_mail(settings: EmailSettings, recipient: str, message: WarningMessage) 
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise NotDelivered(f"there is no connection to the mail server {settings.host}: {why}") from None
+    except UnicodeError:  # a name with an empty or too long part
+        raise NotDelivered(f"{settings.host} can't be the name of a mail server") from None
     finally:
         current_exchange.reset(token)
 
