@@ -31,8 +31,8 @@ _OWN = _words(
 """Options of Docker, `exec` and `java` that concern the container alone, or that other rules check."""
 
 _CHECKED_DRIVERS = frozenset({"docker", "exec", "java"})
-_NODE_DRIVERS = frozenset({"raw_exec"})
-"""Drivers that run a task on its node, in no container."""
+_NODE_DRIVERS = frozenset({"raw_exec", "qemu"})
+"""Drivers that run a task on its node, in no container. QEMU opens every file of the node that its arguments name."""
 
 _CAPABILITIES = _words(
     "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE SETFCAP SETGID SETPCAP SETUID SYS_CHROOT"

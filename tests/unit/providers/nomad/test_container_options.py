@@ -97,6 +97,7 @@ def test_sidecars_and_other_drivers_are_asked_too() -> None:
         (sidecar, "the sidecar of service 'alpha--web' asks for devices"),
         (job("exec", cap_add=["net_admin"]), "task 'web' asks for cap_add 'net_admin'"),
         (job("raw_exec"), "task 'web' runs on its node, in no container"),
+        (job("qemu", args=["-drive", "file=/etc/shadow"]), "task 'web' runs on its node, in no container"),
     ):
         with pytest.raises(InvalidJob) as caught:
             adopt(asking, "web", ALPHA)
