@@ -13,6 +13,7 @@ from cronsim import CronSim, CronSimError
 
 from environments.domain.calendar_rule import CalendarRule
 from environments.domain.deadline import LONGEST
+from environments.domain.errors import InvalidLifetime
 from environments.domain.template_parts import DriftSchedule
 
 _LONGEST = 200
@@ -68,8 +69,14 @@ def next_run(rule: DriftSchedule, after: datetime) -> datetime | None:
 def moments(rule: CalendarRule, after: datetime, holidays: Holidays) -> Iterator[datetime]:
     """The moments (UTC) of a rule after one (UTC), in order, for `LONGEST`.
 
-    A moment counts for the local day on which it falls. A calendar that isn't in `holidays` has no days.
+    A moment counts for the local day on which it falls. A calendar that isn't in `holidays` has no days. Raises
+    `InvalidLifetime` for a zone that this machine doesn't have any more.
     """
+    if (wrong := zone_fault(rule.zone)) is not None:
+        raise InvalidLifetime(
+            f"The rule '{rule}' can't be read: {wrong} on the machine of the service.",
+            hint="Install its database of time zones; Debian has old names in the package tzdata-legacy.",
+        )
     zone = ZoneInfo(rule.zone)
     left_out = frozenset[date]().union(*(holidays.get(name, frozenset()) for name in rule.without))
     end = after + LONGEST

@@ -1,7 +1,7 @@
 """Stops and starts environments: on request, and by the calendar."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from environments.domain.environment import Deployment, Environment, EventType
 from environments.domain.errors import CalvinverseError, NotAllowedNow
@@ -18,6 +18,9 @@ from environments.service.timing import Due
 
 _AT_ONCE = 50
 """Environments that the scheduler stops and starts in one transaction."""
+
+_AGAIN = timedelta(hours=1)
+"""How long an environment is left whose rules can't be computed on this machine."""
 
 _ACTIONS = {
     DeploymentKind.STOP: Action.ENVIRONMENT_STOP,
@@ -75,12 +78,27 @@ class Switching:
         names = []
         with self._storage.write() as tx:
             for environment in tx.environments.to_switch(now, _AT_ONCE):
-                due = switches(tx, environment, now)
+                try:
+                    due, done = switches(tx, environment, now), switched(tx, environment, now)
+                except CalvinverseError as error:  # of one environment, so others go on
+                    self._postpone(tx, environment, error, now)
+                    continue
                 if due is not None:
                     self._by_calendar(tx, environment, due, now)
-                tx.environments.change(environment.id, **switched(tx, environment, now))
+                tx.environments.change(environment.id, **done)
                 names.append(environment.name)
         return names
+
+    def _postpone(self, tx: Transaction, environment: Environment, error: CalvinverseError, now: datetime) -> None:
+        action = "" if environment.switch_action is None else environment.switch_action.value
+        tx.environments.change(environment.id, switch_at=now + _AGAIN)
+        tx.events.add(
+            EventType.ENVIRONMENT_NOT_SWITCHED,
+            environment.id,
+            now,
+            message=f"{environment.name} can't follow the calendar: {error.message}",
+            data={"action": action},
+        )
 
     def _by_calendar(self, tx: Transaction, environment: Environment, due: Due, now: datetime) -> None:
         kind = _KINDS[due.action]

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
 
-from environments.domain.commands import UpdateEnvironment
+from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.environment import Deployment, Environment, Event, EventType
 from environments.domain.errors import StepFailed
 from environments.domain.lifecycle import DeploymentKind, State
@@ -229,6 +230,29 @@ def test_rules_of_the_environment_count_from_when_they_were_made(setting: Engine
     with setting.database.read() as tx:
         newest = tx.deployments.of(setting.environment().id)[0]
     assert newest.because == Because(source=Source.ENVIRONMENT, rule="0 11,14 * * * UTC", by="ada")
+
+
+def test_a_zone_that_is_gone_keeps_no_other_environment_from_its_hours(
+    setting: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting.push(TEMPLATE.replace('name = "things"', 'name = "far"').replace("1-5", "1-5 Europe/Amsterdam"))
+    setting.ended(setting.requests.create(ADMIN, CreateEnvironment(template="far", name="two")).deployment_id)
+
+    def without(name: str) -> ZoneInfo:
+        if name == "Europe/Amsterdam":
+            raise ZoneInfoNotFoundError(name)
+        return ZoneInfo(name)
+
+    monkeypatch.setattr("environments.service.cron.ZoneInfo", without)
+    go(setting, 0, 19)
+    assert tick(setting) is State.STOPPED
+    (event,) = told(setting, EventType.ENVIRONMENT_NOT_SWITCHED)
+    assert event.message.startswith("two can't follow the calendar: The rule '0 19 * * 1-5 Europe/Amsterdam'")
+    assert "there is no time zone 'Europe/Amsterdam'" in event.message
+    monkeypatch.undo()
+    go(setting, 0, 20, 1)
+    setting.scheduler.tick()
+    setting.until(lambda: setting.environment("two").state is State.STOPPED)
 
 
 def test_another_version_brings_its_own_hours(setting: EngineHarness) -> None:
