@@ -1,6 +1,5 @@
 """What the calendar does to an environment, of all that decides it: computed anew with every change of these."""
 
-from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import Any
@@ -99,18 +98,12 @@ def next_moments(tx: Transaction, environment: Environment, now: datetime, count
     """
     timing = timing_of(tx, environment, read_template(tx, environment))
     waiting = last_switch(timing, _NO_HOLIDAYS, _switches_from(environment), now)
-    following = upcoming(timing, _NO_HOLIDAYS, now - timedelta(microseconds=1) if waiting is None else now)
     runs = environment.state not in (State.STOPPING, State.STOPPED)
-    return list(islice(_with_effect([waiting] if waiting else [], following, runs=runs), count))
-
-
-def _with_effect(waiting: Sequence[Due], following: Iterator[Due], *, runs: bool) -> Iterator[Due]:
-    for due in chain(waiting, following):
-        if due.action is (TimedAction.START if runs else TimedAction.STOP):
-            continue
-        if due.action in (TimedAction.STOP, TimedAction.START):
-            runs = due.action is TimedAction.START
-        yield due
+    first = []
+    if waiting is not None and waiting.action is (TimedAction.STOP if runs else TimedAction.START):
+        first, runs = [waiting], not runs
+    after = now - timedelta(microseconds=1) if waiting is None else now
+    return list(islice(chain(first, upcoming(timing, _NO_HOLIDAYS, after, runs=runs)), count))
 
 
 def tell_moved(tx: Transaction, before: Environment, now: datetime, why: str, changes: dict[str, Any]) -> None:

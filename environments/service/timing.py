@@ -75,20 +75,34 @@ def deadline(timing: Timing, holidays: Holidays) -> Due | None:
     return due
 
 
-def upcoming(timing: Timing, holidays: Holidays, after: datetime) -> Iterator[Due]:
-    """All that will happen after a moment (UTC), in order, until it is destroyed.
+def upcoming(timing: Timing, holidays: Holidays, after: datetime, *, runs: bool) -> Iterator[Due]:
+    """All that will happen after a moment (UTC), in order, until it is destroyed. `runs`: it does then.
 
-    Stops and starts that a pin suspends are left out. What comes at the same moment as the deadline comes before it.
+    Stops and starts that a pin suspends are left out, and so are stops of what is stopped by then and starts of what
+    runs. What comes at the same moment as the deadline comes before it.
     """
     end = deadline(timing, holidays)
     warnings = [due for due in timing.warnings if due.at > after]
-    found = (_of(rule, timing, holidays, after) for rule in timing.rules)
-    for due in merge(warnings, *found, key=lambda due: due.at):
+    for due in merge(warnings, _switches(timing, holidays, after, runs=runs), key=lambda due: due.at):
         if end is not None and due.at > end.at:
             break
         yield due
     if end is not None:
         yield end
+
+
+def _switches(timing: Timing, holidays: Holidays, after: datetime, *, runs: bool) -> Iterator[Due]:
+    """Stops and starts by turns. The moments between them are never made: a rule may have millions without effect."""
+    while True:
+        wanted = TimedAction.STOP if runs else TimedAction.START
+        rules = [rule for rule in timing.rules if rule.action is wanted]
+        due = _chosen((_first_of(rule, timing, holidays, after) for rule in rules), first=True)
+        if due is None:
+            return
+        yield due
+        # A start at the moment of a stop comes after it.
+        after = due.at - timedelta(microseconds=1) if runs else due.at
+        runs = not runs
 
 
 def next_switch(timing: Timing, holidays: Holidays, after: datetime) -> Due | None:
@@ -101,8 +115,8 @@ def last_switch(timing: Timing, holidays: Holidays, after: datetime, until: date
 
     A stop and a start at the same moment: the start counts.
     """
-    # Backwards in growing steps: a rule may have fired very often since.
-    back = timedelta(days=1)
+    # Backwards in growing steps: a rule may have fired very often since, at most once in the first.
+    back = timedelta(minutes=1)
     while True:
         begin = max(after, until - back)
         found = (

@@ -1,10 +1,16 @@
 """What the calendar does to an environment, and why: the earliest wins, and nothing that became due is forgotten."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Any
+
+import pytest
 
 from environments.domain.calendar_rule import parse_rule
 from environments.domain.timing import Because, Source, TimedAction
+from environments.service import timing as timing_module
+from environments.service.cron import moments
 from environments.service.timing import Due, Pin, TimedRule, Timing, deadline, last_switch, next_switch, upcoming
 
 MONDAY = datetime(2027, 3, 1, 9, tzinfo=UTC)
@@ -82,7 +88,7 @@ def test_a_pin_never_passes_the_maximum_unless_an_admin_said_so() -> None:
 def test_what_is_to_come_is_told_in_order_until_the_end() -> None:
     rules = (_rule("0 18 * * *", TimedAction.STOP), _rule("0 8 * * *", TimedAction.START))
     timing = Timing(MONDAY, _set(MONDAY + 2 * DAY), rules=rules)
-    told = [(due.action, due.at - MONDAY) for due in upcoming(timing, {}, MONDAY)]
+    told = [(due.action, due.at - MONDAY) for due in upcoming(timing, {}, MONDAY, runs=True)]
     assert told == [
         (TimedAction.STOP, 9 * HOUR),
         (TimedAction.START, 23 * HOUR),
@@ -93,15 +99,52 @@ def test_what_is_to_come_is_told_in_order_until_the_end() -> None:
 
 
 def test_without_an_end_it_goes_on() -> None:
-    timing = Timing(MONDAY, rules=(_rule("0 18 * * *", TimedAction.STOP),))
-    assert len(list(islice(upcoming(timing, {}, MONDAY), 100))) == 100
+    timing = Timing(MONDAY, rules=(_rule("0 18 * * *", TimedAction.STOP), _rule("0 8 * * *", TimedAction.START)))
+    assert len(list(islice(upcoming(timing, {}, MONDAY, runs=True), 100))) == 100
+
+
+def test_moments_without_effect_are_never_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = _counted(monkeypatch)
+    timing = Timing(MONDAY, rules=(_rule("* * * * *", TimedAction.STOP), _rule("0 0 1 1 *", TimedAction.START)))
+    told = [_switch(due) for due in islice(upcoming(timing, {}, MONDAY, runs=True), 3)]
+    assert told == [("Mon 09:01", "stop"), ("Sat 00:00", "start"), ("Sat 00:01", "stop")]
+    assert len(list(upcoming(Timing(MONDAY, rules=timing.rules[:1]), {}, MONDAY, runs=True))) == 1
+    assert list(upcoming(Timing(MONDAY, rules=timing.rules[:1]), {}, MONDAY, runs=False)) == []
+    assert len(made) < 10
+
+
+def test_a_start_at_the_moment_of_a_stop_comes_after_it() -> None:
+    timing = Timing(MONDAY, rules=(_rule("0 18 * * *", TimedAction.START), _rule("0 18 * * *", TimedAction.STOP)))
+    told = [(due.action, due.at - MONDAY) for due in islice(upcoming(timing, {}, MONDAY, runs=True), 3)]
+    assert told == [(TimedAction.STOP, 9 * HOUR), (TimedAction.START, 9 * HOUR), (TimedAction.STOP, 33 * HOUR)]
+
+
+def test_of_rules_that_fire_often_few_moments_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = _counted(monkeypatch)
+    timing = Timing(MONDAY, rules=(_rule("* * * * *", TimedAction.STOP), _rule("* * * * *", TimedAction.START)))
+    last = last_switch(timing, {}, MONDAY, MONDAY + 300 * DAY)
+    assert _switch(last) == ("Sun 09:00", "start")
+    assert len(made) < 10
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
+    """The moments of rules that are made from here on."""
+    made: list[datetime] = []
+
+    def counting(*arguments: Any) -> Iterator[datetime]:
+        for moment in moments(*arguments):
+            made.append(moment)
+            yield moment
+
+    monkeypatch.setattr(timing_module, "moments", counting)
+    return made
 
 
 def test_a_pin_suspends_stops_too() -> None:
     timing = Timing(
         MONDAY, rules=(_rule("0 18 * * *", TimedAction.STOP),), pin=Pin(MONDAY + DAY, "ada", "a demonstration")
     )
-    assert next(upcoming(timing, {}, MONDAY)).at == MONDAY + 33 * HOUR
+    assert next(upcoming(timing, {}, MONDAY, runs=True)).at == MONDAY + 33 * HOUR
 
 
 # --- stops and starts -------------------------------------------------------------------------------------------------
