@@ -60,8 +60,11 @@ def cron_fault(schedule: str, zone: str) -> str | None:
 
 
 def next_run(rule: DriftSchedule, after: datetime) -> datetime | None:
-    """When the schedule fires next after a moment (both UTC); None: there is no schedule, or it never fires again."""
-    if rule.schedule is None:
+    """When the schedule fires next after a moment (both UTC).
+
+    None: there is no schedule, it never fires again, or this machine doesn't have its zone any more.
+    """
+    if rule.schedule is None or zone_fault(rule.zone) is not None:
         return None
     return next(_fires(rule.schedule, rule.zone, after), None)
 

@@ -17,6 +17,14 @@ def test_a_rule_is_read_in_its_zone_also_when_clocks_change() -> None:
     assert next_run(DriftSchedule(), before) is None
 
 
+def test_a_zone_that_the_machine_does_not_have_any_more_ends_the_schedule() -> None:
+    # Raised while a deployment ends, it would let that begin again for ever.
+    assert (
+        next_run(DriftSchedule(schedule="0 2 * * *", zone="Europe/Atlantis"), datetime(2026, 10, 24, tzinfo=UTC))
+        is None
+    )
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
