@@ -57,7 +57,10 @@ _RUNTIMES = frozenset({"runc"})
 _MOUNT_KEYS = _words("type target readonly tmpfs_options")
 _NOTHING: tuple[Any, ...] = (None, "", False, "false", [], {})
 
-_REMEDY = 'only jobs of templates with network = "host" or host_volumes may, which admins alone make environments of'
+REMEDY = 'only jobs of templates with network = "host" or host_volumes may, which admins alone make environments of'
+
+CSI_PLUGIN = "to which Nomad gives the devices of its node"
+"""What a task gets with a block `csi_plugin`: the node's /dev, writable."""
 
 
 def option_problems(driver: str, config: Mapping[str, Any], where: str) -> Iterator[str]:
@@ -66,7 +69,7 @@ def option_problems(driver: str, config: Mapping[str, Any], where: str) -> Itera
     Options of drivers that aren't part of Nomad aren't known here.
     """
     if driver in _NODE_DRIVERS:
-        yield f"{where} runs on its node, in no container (driver {driver!r}); {_REMEDY}"
+        yield f"{where} runs on its node, in no container (driver {driver!r}); {REMEDY}"
     if driver not in _CHECKED_DRIVERS:
         return
     for name, value in sorted(config.items()):
@@ -74,7 +77,7 @@ def option_problems(driver: str, config: Mapping[str, Any], where: str) -> Itera
             continue
         refused = _CHECKS[name](value) if name in _CHECKS else [""]
         for said in refused:
-            yield f"{where} asks for {_written(name, said)}; {_REMEDY}"
+            yield f"{where} asks for {_written(name, said)}; {REMEDY}"
 
 
 def option_faults(source: Source) -> Iterator[Fault]:
@@ -90,6 +93,9 @@ def option_faults(source: Source) -> Iterator[Fault]:
                         f"a task can't have {_written(name, said)}: it reaches its node",
                         f"leave it out, {declared}",
                     )
+        elif block.kind == "csi_plugin":
+            message = f"a task can't have a csi_plugin, {CSI_PLUGIN}"
+            yield source.fault(block.at, message, f"leave it out, {declared}")
         elif block.kind == "task":
             driver = block.body.attribute("driver")
             if driver is not None and driver.text in _NODE_DRIVERS:

@@ -6,7 +6,7 @@ from typing import Any
 
 from environments.domain.errors import CalvinverseError, InvalidJob
 from environments.domain.names import LONGEST_LABEL, SERVICE_VOLUMES, check_label, service_prefix
-from environments.providers.nomad.container_options import OWN_SPACES, option_problems
+from environments.providers.nomad.container_options import CSI_PLUGIN, OWN_SPACES, REMEDY, option_problems
 from environments.providers.nomad.group_networks import outgoing_problems
 from environments.providers.nomad.ports import Job
 from environments.steps.base import Owner
@@ -139,6 +139,9 @@ def _option_problems(job: Job) -> Iterator[str]:
     for group in job.get("TaskGroups") or []:
         for driver, where, config in _containers(group):
             yield from option_problems(driver, config, where)
+        for task in group.get("Tasks") or []:
+            if task.get("CSIPluginConfig"):
+                yield f"task {task['Name']!r} has a csi_plugin, {CSI_PLUGIN}; {REMEDY}"
 
 
 def _network_problems(job: Job) -> Iterator[str]:

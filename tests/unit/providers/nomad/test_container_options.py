@@ -104,6 +104,17 @@ def test_sidecars_and_other_drivers_are_asked_too() -> None:
         assert said in caught.value.message
 
 
+def test_no_task_becomes_a_plugin_that_gets_the_devices_of_its_node() -> None:
+    asking = job()
+    asking["TaskGroups"][0]["Tasks"][0]["CSIPluginConfig"] = {"ID": "disks", "Type": "node", "MountDir": "/csi"}
+    with pytest.raises(InvalidJob, match="task 'web' has a csi_plugin, to which Nomad gives the devices of its node"):
+        adopt(asking, "web", ALPHA)
+    assert adopt(asking, "web", ALPHA, volumes={"builds"})
+    text = FILE.replace("config {", 'csi_plugin {\nid = "disks"\n}\nconfig {') % ""
+    (fault,) = option_faults(Source("app.hcl", parse(text)))
+    assert (fault.line, "a task can't have a csi_plugin" in fault.message) == (5, True)
+
+
 def test_every_option_of_docker_is_decided_on() -> None:
     """Which ones reach further whatever their value is; a new one is refused until somebody has decided."""
     strange = {"a": [{"strange": "strange"}]}
