@@ -32,6 +32,9 @@ Without a mode Docker puts the tasks into its default network, where containers 
 each other and the node; other drivers use the node's network.
 """
 
+_HIGHEST_OF_SYSTEM_JOBS = 59
+"""Where room or a port lacks for a system job, Nomad ends jobs whose priority is lower by 10 or more; most have 50."""
+
 _UNDECLARED_HOST = (
     'and its template doesn\'t declare network = "host"; write network { mode = "bridge" } in the group, and no '
     "network_mode in its tasks"
@@ -136,6 +139,8 @@ def _space_problems(config: Mapping[str, Any] | None, where: str) -> Iterator[st
 
 
 def _option_problems(job: Job) -> Iterator[str]:
+    if job.get("Type") == "system" and (priority := job.get("Priority") or 0) > _HIGHEST_OF_SYSTEM_JOBS:
+        yield f"it is a system job with the priority {priority}, for which Nomad ends jobs of others; {REMEDY}"
     for group in job.get("TaskGroups") or []:
         for driver, where, config in _containers(group):
             yield from option_problems(driver, config, where)

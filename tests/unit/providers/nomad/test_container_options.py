@@ -115,6 +115,18 @@ def test_no_task_becomes_a_plugin_that_gets_the_devices_of_its_node() -> None:
     assert (fault.line, "a task can't have a csi_plugin" in fault.message) == (5, True)
 
 
+def test_no_system_job_has_jobs_of_others_ended_for_it() -> None:
+    for priority in (None, 59):
+        assert adopt({**job(), "Type": "system", "Priority": priority}, "web", ALPHA)
+    assert adopt({**job(), "Type": "service", "Priority": 100}, "web", ALPHA), "Nomad ends nothing for these"
+    asking = {**job(), "Type": "system", "Priority": 60}
+    with pytest.raises(
+        InvalidJob, match="it is a system job with the priority 60, for which Nomad ends jobs of others"
+    ):
+        adopt(asking, "web", ALPHA)
+    assert adopt(asking, "web", ALPHA, host_network=True)
+
+
 def test_every_option_of_docker_is_decided_on() -> None:
     """Which ones reach further whatever their value is; a new one is refused until somebody has decided."""
     strange = {"a": [{"strange": "strange"}]}
