@@ -28,6 +28,8 @@ ROUTES = {
     ("POST", "/v1/environments/{name}/extend"),
     ("POST", "/v1/environments/{name}/destroy"),
     ("POST", "/v1/environments/{name}/cancel"),
+    ("POST", "/v1/environments/{name}/stop"),
+    ("POST", "/v1/environments/{name}/start"),
     ("POST", "/v1/environments/{name}/plan"),
     ("POST", "/v1/environments/{name}/promote"),
     ("POST", "/v1/environments/{name}/repair"),

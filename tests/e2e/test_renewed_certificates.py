@@ -16,7 +16,6 @@ from environments.domain.environment import Event
 from environments.domain.template import Bundle, make_bundle
 from environments.providers.local_cluster.trust.names import PART_NAMES
 from jobs import deploy as deploying
-from jobs.edge import Source
 from jobs.meta_template import meta_bundle
 from tests.fakes.listener import Listener, connected
 from tests.support.deployment import Deployment, containers
@@ -26,9 +25,9 @@ LIMIT = 400.0
 """Seconds in which each certificate is renewed, on a busy machine too."""
 
 
-def short_lived(*, edge: bool = False, source: Source = Source.AUTHORITY) -> Bundle:
-    """The template `meta` with certificates of our parts that live for two minutes."""
-    files = dict(meta_bundle(edge=edge, source=source).files)
+def short_lived(**chosen: Any) -> Bundle:
+    """The template `meta`, of what deploy chooses, with certificates of our parts that live for two minutes."""
+    files = dict(meta_bundle(**chosen).files)
     for name in ("provisioning.nomad.hcl", "postgres.nomad.hcl"):
         before = files[name]
         files[name] = before.replace(b'default = "720h"', f'default = "{LIFE}"'.encode())
