@@ -14,6 +14,7 @@ from environments.wire.plans import PlanRequest
 from tui.deadline_dialog import DeadlineDialog
 from tui.dialogs import DestroyDialog
 from tui.explain_dialog import ExplainDialog
+from tui.pin_dialog import PinDialog
 from tui.plan_dialog import PlanDialog
 from tui.recovery_dialogs import AbandonDialog, CancelDialog
 from tui.screen import AppScreen
@@ -70,6 +71,28 @@ class ActingScreen(AppScreen):
         view = self.target(action("environment.explain"))
         if view is not None:
             self.shell.push_screen(ExplainDialog(view, self.shell.clock))
+
+    def action_environment_pin(self) -> None:
+        """Asks for a duration and a reason."""
+        view = self.target(action("environment.pin"))
+        if view is not None:
+            self.shell.push_screen(PinDialog(view, self.shell.clock))
+
+    def action_environment_unpin(self) -> None:
+        """Sends the request without asking: nothing ends within an hour."""
+        view = self.target(action("environment.unpin"))
+        if view is None:
+            return
+
+        def done(answer: EnvironmentView) -> None:
+            self.shell.learn(answer)
+            self.shell.say(f"{view.name} isn't pinned any more.")
+
+        def failed(error: CalvinverseError) -> None:
+            self.shell.complain(f"{view.name} can't be unpinned", error)
+
+        client = self.shell.client
+        self.ask(lambda: client().unpin(view.id), done, failed)
 
     def action_environment_destroy(self) -> None:
         """Asks for the environment's name."""

@@ -8,7 +8,7 @@ from textual.widgets import Button, Static
 
 from environments.domain.timing import TimedAction
 from environments.moments import countdown
-from environments.timing_words import WHAT, reason
+from environments.timing_words import WHAT, reason, why_not
 from environments.wire.environments import EnvironmentView, ExplanationView
 from environments.words import clean
 from tui.clock import Clock
@@ -46,23 +46,35 @@ class ExplainDialog(Dialog):
             self.query_one("#moments", Static).update(moments(found, self._clock))
 
         client, id_of = self.shell.client, self._view.id
-        self.ask(lambda: client().explain(id_of, MOST), done, self.complain)
+        self.ask(lambda: client().explain(id_of, MOST, why_not=True), done, self.complain)
 
 
 def moments(found: ExplanationView, clock: Clock) -> Content:
-    """Two lines for each moment: what happens when, and why."""
-    if not found.moments:
-        return Content("Nothing: it lives until somebody destroys it.")
+    """Two lines for each moment: what happens when, and why; then what doesn't happen, and why not."""
     lines = []
+    if found.pin is not None:
+        pin = found.pin
+        lines.append(Content(clean(f"{pin.by} pinned it until {clock.moment(pin.end)}: {pin.reason}")))
+    if not found.moments:
+        lines.append(Content("Nothing: it lives until somebody destroys it."))
     for due in found.moments:
-        left = due.at - clock.now()
-        when = f", in {countdown(left)}" if left.total_seconds() > 0 else ", due now"
+        remains = due.at - clock.now()
+        when = f", in {countdown(remains)}" if remains.total_seconds() > 0 else ", due now"
         lines.append(
             Content.assemble(
                 (clock.moment(due.at), "bold"),
                 (f" ({due.at.astimezone(UTC):%d %b %H:%M} UTC{when})  ", "$faint"),
-                (f"it {WHAT[due.action]}", "$warning" if due.action is TimedAction.DESTROY else ""),
+                (_what(due.action), "$warning" if due.action is TimedAction.DESTROY else ""),
             )
         )
         lines.append(Content.assemble(("  because ", "$faint"), clean(reason(due.because))))
+    if found.left_out:
+        lines.append(Content("\nWhat does not happen:"))
+    for left in found.left_out:
+        lines.append(Content.assemble((clock.moment(left.at), "bold"), f"  {_what(left.action)}"))
+        lines.append(Content.assemble(("  not, because ", "$faint"), clean(why_not(left.prevented, clock.moment))))
     return Content("\n").join(lines)
+
+
+def _what(action: TimedAction) -> str:
+    return WHAT[action] if action is TimedAction.WARN else f"it {WHAT[action]}"

@@ -32,6 +32,7 @@ from environments.api.routes.recovery import recovery_routes
 from environments.api.routes.switching import switching_routes
 from environments.api.routes.system import system_routes
 from environments.api.routes.templates import template_routes
+from environments.api.routes.timing import timing_routes
 from environments.api.routes.tokens import token_routes
 from environments.api.routes.warnings import warning_routes
 from environments.api.routes.workers import worker_routes
@@ -91,6 +92,7 @@ def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
         event_routes(service, hub),
         template_routes(service, backend_calls),
         image_routes(service),
+        timing_routes(service),
         token_routes(service),
         worker_routes(service),
         warning_routes(service, backend_calls),

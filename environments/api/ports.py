@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from environments.service.access import Access
+from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.drift import Drifting
 from environments.service.extend_links import ExtendLinks
@@ -10,12 +11,14 @@ from environments.service.feed import Feed
 from environments.service.images import Images
 from environments.service.module_states import ModuleStates
 from environments.service.planning import Planning
+from environments.service.policies import Policies
 from environments.service.queueing import Queueing
 from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.sources import Sources
 from environments.service.switching import Switching
+from environments.service.time_edits import TimeEdits
 from environments.service.warnings import Warnings
 from environments.steps.entry_points import RouteSource
 
@@ -31,6 +34,12 @@ class Service(Protocol):
     def sources(self) -> Sources: ...
     @property
     def images(self) -> Images: ...
+    @property
+    def time_edits(self) -> TimeEdits: ...
+    @property
+    def policies(self) -> Policies: ...
+    @property
+    def calendars(self) -> Calendars: ...
     @property
     def requests(self) -> Requests: ...
     @property

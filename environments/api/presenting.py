@@ -13,6 +13,7 @@ from environments.service.records import (
     Accepted,
     CataloguedTemplate,
     EnvironmentDetails,
+    Explanation,
     Journaled,
     NewToken,
     Output,
@@ -24,7 +25,6 @@ from environments.service.records import (
 from environments.service.storage.templates import PublishedImage
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.warnings import QueuedWarning
-from environments.service.timing import Due
 from environments.service.warnings import ChannelStatus, TestDelivery
 from environments.wire import deployments, environments, images, plans, system, templates, tokens, warnings
 
@@ -49,10 +49,15 @@ class EnvironmentViews:
         return [view for _, view in made.values()]
 
 
-def explanation(record: Environment, found: Sequence[Due]) -> environments.ExplanationView:
-    """What will happen to an environment."""
-    moments = tuple(environments.MomentView(at=due.at, action=due.action, because=due.because) for due in found)
-    return environments.ExplanationView(environment=record.name, moments=moments)
+def explanation(found: Explanation) -> environments.ExplanationView:
+    """What will happen to an environment, and what won't."""
+    return environments.ExplanationView(
+        environment=found.environment.name,
+        moments=tuple(environments.MomentView(**vars(due)) for due in found.moments),
+        left_out=tuple(environments.LeftOutView(**vars(one)) for one in found.left_out),
+        pin=found.pin,
+        zone_database=found.zone_database,
+    )
 
 
 def environment(

@@ -9,7 +9,12 @@ _OF_PATHS: dict[str, shapes.Shape] = {
     "plan_id": shapes.PLAN_ID,
     "token_id": shapes.TOKEN_ID,
 }
-_NAMES: dict[str, shapes.Shape] = {"environments": shapes.ENVIRONMENT, "mirror": shapes.ENVIRONMENT_NAME}
+_NAMES: dict[str, shapes.Shape] = {
+    "environments": shapes.ENVIRONMENT,
+    "mirror": shapes.ENVIRONMENT_NAME,
+    "{scope}": shapes.GOVERNED,
+    "calendars": shapes.CALENDAR,
+}
 """What `name` is, by the noun before it; a label elsewhere."""
 
 _OF_QUERIES: dict[str, shapes.Shape] = {
@@ -22,6 +27,7 @@ _BEFORE: dict[str, shapes.Shape] = {
     "environments": shapes.ENVIRONMENT_ID,
     "deployments": shapes.DEPLOYMENT_ID,
     "tokens": shapes.TOKEN_ID,
+    "calendars": shapes.CALENDAR,
 }
 """What a page goes on from, by the noun that is listed; a label elsewhere."""
 

@@ -38,6 +38,7 @@ from environments.providers.vault.edge_names import EdgeNames, EdgeNamesJudge
 from environments.providers.vault.revealing import Revealing
 from environments.service.access import Access
 from environments.service.authorization import Principal
+from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.channels import NoChannels
 from environments.service.checking import judged_by
@@ -49,13 +50,17 @@ from environments.service.images import Images
 from environments.service.module_access import SECRET_LABEL
 from environments.service.module_states import ModuleStates
 from environments.service.planning import Planning
+from environments.service.policies import Policies
 from environments.service.queueing import Queueing
 from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
+from environments.service.retiming import Retiming
 from environments.service.sources import Sources
 from environments.service.switching import Switching
+from environments.service.time_edits import TimeEdits
 from environments.service.warnings import Warnings
+from environments.service.zone_database import zone_database
 from environments.settings import Settings
 from environments.steps.registry import why_not_again
 from environments.stores.database import Database, open_database
@@ -78,6 +83,9 @@ class Service:
     catalogue: Catalogue
     sources: Sources
     images: Images
+    time_edits: TimeEdits
+    policies: Policies
+    calendars: Calendars
     requests: Requests
     reading: Reading
     planning: Planning
@@ -167,7 +175,8 @@ def build(settings: Settings) -> Service:
     extend_links = ExtendLinks(database, link_key, now, settings.external_address, settings.warning_grace)
     warnings = Warnings(database, now, new_id, channels, extend_links.make, settings.warning_grace)
     switching = Switching(database, now, new_id)
-    scheduler = Scheduler(database, requests, warnings, now, retention, database.leadership(), switching)
+    retiming = Retiming(database, now, zone_database)
+    scheduler = Scheduler(database, requests, warnings, now, retention, database.leadership(), switching, retiming)
     cluster_follower = ClusterFollower(NomadFeed(connections), ConsulFeed(connections), scheduler.leads)
     degradation = DegradationDetector(database, JOB_KIND, shared.words, now, cluster_follower.want)
     cluster_follower.subscribe(degradation)
@@ -184,6 +193,9 @@ def build(settings: Settings) -> Service:
         catalogue=catalogue,
         sources=Sources(catalogue, GitRepositories(settings.git_protocols.split(","), settings.git_credentials)),
         images=Images(database, now),
+        time_edits=TimeEdits(database, now),
+        policies=Policies(database, now, retiming),
+        calendars=Calendars(database, now, retiming),
         requests=requests,
         reading=Reading(
             database,

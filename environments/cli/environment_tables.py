@@ -8,7 +8,7 @@ from environments.cli.warning_tables import warning_lines
 from environments.domain.environment import DegradedReason, Event, EventType, Failure
 from environments.domain.lifecycle import BUSY, ENDED, ENDED_DEPLOYMENTS, State
 from environments.moments import coarse, moment, taken, time_of_day
-from environments.timing_words import reason
+from environments.timing_words import WHAT, reason
 from environments.wire.deployments import DeploymentView
 from environments.wire.environments import EntryPointView, EnvironmentView, OutputView, ResourceView
 from environments.words import (
@@ -77,6 +77,14 @@ def deadline_line(view: EnvironmentView, zone: tzinfo, now: datetime) -> str:
     return (
         f"{view.name} will be destroyed at {moment(view.deadline, zone)}{named}, in {until(view.deadline, now)}{why}."
     )
+
+
+def timing_lines(view: EnvironmentView, zone: tzinfo, now: datetime) -> Iterator[str]:
+    """When it will be destroyed, and what the calendar does to it before, as sentences in the reader's zone."""
+    yield deadline_line(view, zone, now)
+    if view.switch_at is not None and view.switch_action is not None:
+        when = f"at {moment(view.switch_at, zone)}, in {until(view.switch_at, now)}" if view.switch_at > now else "now"
+        yield f"Next it {WHAT[view.switch_action]} {when}."
 
 
 def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool = False) -> Iterator[str]:

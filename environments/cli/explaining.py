@@ -20,16 +20,20 @@ from environments.cli.session import Session, command
     examples="""
         calvinverse env explain demo
         calvinverse env explain demo --moments 3
+        calvinverse env explain demo --why-not
     """,
 )
 def explain(
     session: Session,
     name: Name,
     moments: Annotated[int, typer.Option("--moments", min=1, max=100, help="Show at most so many.")] = 10,
+    why_not: Annotated[
+        bool, typer.Option("--why-not", help="Also what won't happen, though a rule names it, and why not.")
+    ] = False,
 ) -> None:
     from environments.cli.explanation_tables import explanation_lines
 
-    found = session.client.explain(name, moments)
+    found = session.client.explain(name, moments, why_not=why_not)
     session.show(found, lambda: explanation_lines(found, session.zone, session.now()))
     if found.moments:
         session.say(f"Next: `calvinverse env extend {found.environment} 2h` moves the deadline.")

@@ -5,16 +5,27 @@ from datetime import UTC, datetime, tzinfo
 
 from environments.cli.tables import table
 from environments.moments import coarse, moment
-from environments.timing_words import WHAT, reason
+from environments.timing_words import WHAT, reason, why_not
 from environments.wire.environments import ExplanationView
 
 
 def explanation_lines(view: ExplanationView, zone: tzinfo, now: datetime) -> Iterator[str]:
     """A line for each moment, soonest first."""
+    if view.pin is not None:
+        yield f"{view.pin.by} pinned it until {moment(view.pin.end, zone)}: {view.pin.reason}"
     if not view.moments:
         yield f"The calendar does nothing to {view.environment}: it lives until somebody destroys it."
-        return
-    rows = [
+    else:
+        yield from table(("WHEN", "IN UTC", "IN", "WHAT", "WHY"), _moments(view, zone, now))
+    if view.left_out:
+        yield ""
+        yield "What does not happen:"
+        yield from table(("WHEN", "IN UTC", "WHAT", "BY", "WHY NOT"), _left_out(view, zone))
+    yield f"Zone database: {view.zone_database}"
+
+
+def _moments(view: ExplanationView, zone: tzinfo, now: datetime) -> list[tuple[str, ...]]:
+    return [
         (
             moment(due.at, zone),
             f"{due.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
@@ -24,4 +35,16 @@ def explanation_lines(view: ExplanationView, zone: tzinfo, now: datetime) -> Ite
         )
         for due in view.moments
     ]
-    yield from table(("WHEN", "IN UTC", "IN", "WHAT", "WHY"), rows)
+
+
+def _left_out(view: ExplanationView, zone: tzinfo) -> list[tuple[str, ...]]:
+    return [
+        (
+            moment(left.at, zone),
+            f"{left.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+            WHAT[left.action],
+            reason(left.because),
+            why_not(left.prevented, lambda at: moment(at, zone)),
+        )
+        for left in view.left_out
+    ]

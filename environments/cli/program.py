@@ -17,8 +17,10 @@ import environments.cli.drift
 import environments.cli.environments
 import environments.cli.explaining
 import environments.cli.recovery
+import environments.cli.rules
 import environments.cli.switching  # noqa: F401 - these add commands to `env`
 from environments.actions import registry
+from environments.cli.calendars import app as calendar_commands
 from environments.cli.contexts import app as context_commands
 from environments.cli.environments_reading import app as environment_commands
 from environments.cli.extensions import TUI, extend
@@ -32,6 +34,7 @@ from environments.cli.failures import (
 )
 from environments.cli.images import image_commands
 from environments.cli.plans import app as plan_commands
+from environments.cli.policies import app as policy_commands
 from environments.cli.serve import add_serve
 from environments.cli.session import Output, Session
 from environments.cli.streams import open_closed
@@ -111,6 +114,8 @@ def build() -> typer.Typer:
 
     app.add_typer(environment_commands, name="env")
     app.add_typer(plan_commands, name="plan")
+    app.add_typer(policy_commands, name="policy")
+    app.add_typer(calendar_commands, name="calendar")
     app.add_typer(template_commands, name="template")
     app.add_typer(image_commands(), name="image")
     app.add_typer(token_commands, name="token")

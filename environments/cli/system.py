@@ -92,6 +92,8 @@ def _service(session: Session) -> Iterator[Finding]:
         return
     yield Finding("service", "ok", f"The service at {context.address} answers to {info.owner} ({info.role}).")
     own = version("calvinverse")
+    if info.zone_database:
+        yield _zones(info.zone_database)
     if _minor(info.version) != _minor(own):
         hint = "Update the older of the two."
         yield Finding("version", "warn", f"The service is of version {info.version}, this command of {own}.", hint)
@@ -132,3 +134,10 @@ def _report(findings: list[Finding]) -> Iterator[str]:
         yield line
         if finding.verdict != "ok" and finding.hint:
             yield f"           → {finding.hint}"
+
+
+def _zones(database: str) -> Finding:
+    if database == "none":
+        hint = "Install the package tzdata where the service runs."
+        return Finding("zones", "bad", "The service has no database of time zones.", hint)
+    return Finding("zones", "ok", f"The service reads time zones from the zone database {database}.")

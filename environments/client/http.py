@@ -1,13 +1,13 @@
 """The client over HTTP: a method for each call of the API."""
 
 import base64
-from urllib.parse import quote
 
-from environments.client.connection import OBSERVE_SECONDS, Connection, Query
+from environments.client.connection import OBSERVE_SECONDS, Query
+from environments.client.names import name_part as _part
 from environments.client.stream import EventStream
+from environments.client.timing import TimingCalls
 from environments.context import Context
 from environments.domain.environment import Event
-from environments.domain.errors import InvalidInput
 from environments.domain.template import Bundle, make_bundle
 from environments.wire.deployments import CancelRequest, DeploymentView, PendingView, WorkerView
 from environments.wire.environments import (
@@ -44,7 +44,7 @@ def connect(context: Context) -> "Client":
     )
 
 
-class Client(Connection):
+class Client(TimingCalls):
     """Every method may be called from any thread.
 
     Every method raises `ServiceUnavailable` when the service can't be reached or doesn't answer in time, and otherwise
@@ -92,10 +92,10 @@ class Client(Connection):
         path = f"/v1/environments/{_part(name)}/extend"
         return self._read(self._send("POST", path, request, again=request.by is None), EnvironmentView)
 
-    def explain(self, name: str, moments: int) -> ExplanationView:
-        """What the calendar will do to it next, and why."""
-        path = f"/v1/environments/{_part(name)}/explain?moments={moments}"
-        return self._read(self._send("GET", path), ExplanationView)
+    def explain(self, name: str, moments: int, *, why_not: bool = False) -> ExplanationView:
+        """What the calendar will do to it next, and why; with `why_not` also what it won't do."""
+        query: Query = {"moments": moments, "why_not": why_not or None}
+        return self._read(self._get(f"/v1/environments/{_part(name)}/explain", query), ExplanationView)
 
     def destroy(self, name: str, reason: str = "") -> Accepted:
         """Destroys now; if it is being destroyed already, gives the running deployment."""
@@ -289,14 +289,6 @@ class Client(Connection):
     def readiness(self) -> Readiness:
         """Whether the service is ready, and what is wrong if not; needs no token."""
         return self._read(self._request("GET", "/self/readiness", again=True, expected=frozenset({503})), Readiness)
-
-
-def _part(name: str) -> str:
-    """A name as one segment of a path, whatever it contains."""
-    quoted = quote(name, safe="")
-    if quoted in ("", ".", ".."):
-        raise InvalidInput(f"{name!r} can't be a name.")
-    return quoted
 
 
 def _files(bundle: Bundle) -> PushRequest:

@@ -10,7 +10,7 @@ LONGEST_RULE = 300
 """Characters of a rule."""
 
 _FIELDS = 5
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+CALENDAR_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _HINT = (
     "Write minute, hour, day of the month, month and day of the week, then a time zone, such as "
     "'0 19 * * 1-5 Europe/Amsterdam'; 'except NAME' leaves out the days of a holiday calendar."
@@ -53,6 +53,6 @@ def parse_rule(text: str) -> CalendarRule:
             raise InvalidLifetime(f"{shown!r} is not a calendar rule.", hint=_HINT)
         without = tuple(name for name in "".join(rest[1:]).split(",") if name)
         for name in without:
-            if not _NAME.fullmatch(name):
+            if not CALENDAR_NAME.fullmatch(name):
                 raise InvalidLifetime(f"{name[:60]!r} can't be the name of a holiday calendar.", hint=_HINT)
     return CalendarRule(schedule=schedule, zone=zone, without=without)

@@ -14,7 +14,7 @@ from environments.domain.lifecycle import (
     StepState,
 )
 from environments.domain.plan import StepPlan
-from environments.domain.timing import Because, OwnRule, TimedAction
+from environments.domain.timing import Because, OwnRule, Pin, TimedAction
 
 
 class _Record(BaseModel):
@@ -88,8 +88,8 @@ class Environment(_Record):
     """One instance of a template. Times are UTC; `deadline` None means that no clock destroys it.
 
     `deadline` is computed of everything that sets one (`environments.service.timing`), and `deadline_because` says what
-    it was. `maximum_deadline` is the latest deadline that its template allows. `managed_by` is None for environments of
-    this service; otherwise it says who owns it, and it is read-only here.
+    it was. `maximum_deadline` is the latest deadline that its template and policies allow. `managed_by` is None for
+    environments of this service; otherwise it says who owns it, and it is read-only here.
     """
 
     id: str
@@ -119,6 +119,10 @@ class Environment(_Record):
     switches_from: datetime | None = None
     """Stops and starts by the calendar up to here are done with; None: those before its creation."""
     maximum_deadline: datetime | None = None
+    template_maximum: datetime | None = None
+    """The latest deadline that its template allows, without policies."""
+    pin: Pin | None = None
+    """The last pin; it has no effect after its end."""
     warned: bool = False
     """Whether its owner was warned of this deadline."""
     warn_at: datetime | None = None
@@ -238,6 +242,9 @@ class EventType(StrEnum):
     ENVIRONMENT_EXTENDED = "environment.extended"
     ENVIRONMENT_DEADLINE = "environment.deadline"
     ENVIRONMENT_NOT_SWITCHED = "environment.not_switched"
+    ENVIRONMENT_RULES = "environment.rules"
+    ENVIRONMENT_PINNED = "environment.pinned"
+    ENVIRONMENT_UNPINNED = "environment.unpinned"
     ENVIRONMENT_WARNING = "environment.warning"
     ENVIRONMENT_WARNING_DELIVERED = "environment.warning_delivered"
     ENVIRONMENT_WARNING_FAILED = "environment.warning_failed"

@@ -40,6 +40,12 @@ REFERENCE = _text(f"([^@]+@)?{_DIGEST}", 400)
 """An image by its content."""
 
 OWNER = _text(".*[^ ].*", 1000)
+GOVERNED = _text(".*[^ ].*", 200)
+"""The owner or the template that a policy is for."""
+
+CALENDAR = _text("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""The name of a holiday calendar."""
+
 BASE64 = _text("[A-Za-z0-9+/]*={0,2}", contentEncoding="base64")
 CODE = _text("[a-z][a-z0-9_]*")
 EVENT_ID = _text("[0-9]{1,19}")

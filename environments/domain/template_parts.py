@@ -1,5 +1,6 @@
 """What a template is made of, as models: a template, its steps, outputs, lifetime and drift schedule."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -9,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from environments.domain.calendar_rule import CalendarRule, parse_rule
 from environments.domain.deadline import format_duration, parse_duration
 from environments.domain.errors import CalvinverseError
+from environments.domain.timing import TimedAction
 
 
 def _read_duration(value: Any) -> Any:
@@ -71,6 +73,16 @@ class Lifetime(_Part):
     start: tuple[Rule, ...] = Field(default=(), max_length=MOST_RULES)
     warn: tuple[Duration, ...] | None = Field(default=None, max_length=MOST_WARNINGS)
     extend: Duration | None = None
+
+    def rules(self) -> Iterator[tuple[TimedAction, int, CalendarRule]]:
+        """Its rules of the calendar, each with what it does and its place, from 0, among those that do the same."""
+        for action, rules in (
+            (TimedAction.DESTROY, self.destroy),
+            (TimedAction.STOP, self.stop),
+            (TimedAction.START, self.start),
+        ):
+            for number, rule in enumerate(rules):
+                yield action, number, rule
 
     @property
     def extension(self) -> timedelta:

@@ -10,6 +10,7 @@ import structlog
 from environments.domain.errors import CalvinverseError
 from environments.service.leadership import Leadership
 from environments.service.requests import Requests
+from environments.service.retiming import Retiming
 from environments.service.storage.transaction import Storage
 from environments.service.switching import Switching
 from environments.service.warnings import Warnings
@@ -46,6 +47,7 @@ class Scheduler:
         retention: Retention,
         leadership: Leadership | None = None,
         switching: Switching | None = None,
+        retiming: Retiming | None = None,
     ) -> None:
         """Without `switching` nothing is stopped or started by the calendar."""
         self._storage = storage
@@ -55,6 +57,7 @@ class Scheduler:
         self._retention = retention
         self._leadership = leadership
         self._switching = switching
+        self._retiming = retiming
         self._pruned_at: datetime | None = None
         self._leads = leadership is None
         self._stopping = threading.Event()
@@ -76,7 +79,9 @@ class Scheduler:
         return self._leads
 
     def tick(self) -> bool:
-        """Handles what is due now; whether there may be more."""
+        """Handles what is due now, by deadlines that are computed; whether there may be more."""
+        if self._retiming is not None:
+            self._retiming.settle(lambda: not self._stopping.is_set())
         warned = self._warn()
         destroyed = self._requests.destroy_due(self._warnings.grace)
         for name in warned:

@@ -63,6 +63,9 @@ class Action(StrEnum):
     ENVIRONMENT_DESTROY = "environment:destroy"
     ENVIRONMENT_CANCEL = "environment:cancel"
     ENVIRONMENT_EXTEND = "environment:extend"
+    ENVIRONMENT_RULES = "environment:rules"
+    ENVIRONMENT_PIN = "environment:pin"
+    ENVIRONMENT_PIN_PAST_MAXIMUM = "environment:pin_past_maximum"
     ENVIRONMENT_ABANDON = "environment:abandon"
     ENVIRONMENT_MIRROR = "environment:mirror"
     TEMPLATE_PUSH = "template:push"
@@ -72,6 +75,8 @@ class Action(StrEnum):
     IMAGE_WITHDRAW = "image:withdraw"
     WARNING_CHANNELS = "warning:channels"
     WARNING_TEST = "warning:test"
+    POLICY_SET = "policy:set"
+    CALENDAR_SET = "calendar:set"
 
 
 QUEUES = {
@@ -92,6 +97,9 @@ _APPLIES = frozenset({Action.ENVIRONMENT_CREATE, Action.ENVIRONMENT_UPDATE, Acti
 
 _FOR_ADMINS = {
     Action.ENVIRONMENT_MIRROR: "Only an admin can show environments that another service manages.",
+    Action.ENVIRONMENT_PIN_PAST_MAXIMUM: "Only an admin can pin an environment past its maximum.",
+    Action.POLICY_SET: "Only an admin can set and remove policies, because they destroy environments of others.",
+    Action.CALENDAR_SET: "Only an admin can set and remove holiday calendars, because everybody's rules use them.",
     Action.TEMPLATE_PUSH: "Only admins may push templates: everybody creates environments from them.",
     Action.TEMPLATE_VALIDATE: "Only an admin can validate templates, because only an admin can push them.",
     Action.TEMPLATE_DELETE: "Only admins may delete templates: everybody creates environments from them.",

@@ -10,6 +10,7 @@ from environments.domain.faults import Fault
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.template import Bundle, invalid_template
 from environments.service.authorization import Action, Principal, may, sees
+from environments.service.calendar_faults import unknown_calendars
 from environments.service.checking import Checks, Judge, unjudged
 from environments.service.images import references
 from environments.service.inspecting import in_order
@@ -42,7 +43,8 @@ class Catalogue:
         may(principal, Action.TEMPLATE_VALIDATE)
         with self._storage.read() as tx:
             images = references(tx)
-        found = self._checks.template(principal.owner, bundle, images.keys())
+            unknown = unknown_calendars(tx, bundle)
+        found = [*self._checks.template(principal.owner, bundle, images.keys()), *unknown]
         judged = self._judge(bundle, found, images)
         return in_order([*found, *judged]) if judged else found
 
@@ -60,6 +62,7 @@ class Catalogue:
         found = self._checks.template(principal.owner, bundle)
         with self._storage.read() as tx:
             images = references(tx)
+            found = [*found, *unknown_calendars(tx, bundle)]
         faults = [fault for fault in in_order([*found, *judge(bundle, found, images)]) if not fault.warning]
         if faults:
             raise invalid_template(faults)

@@ -1,84 +1,115 @@
 """What the calendar does to an environment, of all that decides it: computed anew with every change of these."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from itertools import chain, islice
 from typing import Any
 
-from environments.domain.calendar_rule import parse_rule
+from environments.domain.calendar_rule import CalendarRule, parse_rule
 from environments.domain.deadline import next_warning, warnings_before
 from environments.domain.environment import Environment, EventType
-from environments.domain.errors import InvalidLifetime, InvalidTemplate
-from environments.domain.lifecycle import State
+from environments.domain.errors import InvalidLifetime
+from environments.domain.suggesting import MOST_SUGGESTED_FROM, suggestion
 from environments.domain.template_parts import Template
-from environments.domain.timing import Because, OwnRule, Source, TimedAction
+from environments.domain.timing import Because, OwnRule, Pin, Policy, Scope, Source, TimedAction
 from environments.service.cron import Holidays, rule_fault
 from environments.service.storage.transaction import Transaction
-from environments.service.timing import Due, TimedRule, Timing, deadline, last_switch, next_switch, upcoming
+from environments.service.timing import Due, TimedRule, Timing, deadline, last_switch, next_switch
+from environments.service.timing_facts import Facts
+from environments.service.timing_facts import read_template as read_template  # exported from here
 
-_NO_HOLIDAYS: Holidays = {}
-
-_BY_RULES = (TimedAction.DESTROY, TimedAction.STOP, TimedAction.START)
-"""What rules of a template do, each named like its key in `[lifetime]`."""
+_SOURCES = {Scope.OWNER: Source.OWNER_POLICY, Scope.TEMPLATE: Source.TEMPLATE_POLICY}
 
 
-def timing_of(tx: Transaction, environment: Environment, template: Template | None) -> Timing:
-    """Everything that decides what happens to it and when. `template` None: it can't be read any more."""
+def timing_of(facts: Facts, environment: Environment, template: Template | None) -> Timing:
+    """Everything that decides what the calendar does to it. `template` None: it can't be read any more."""
     rules = [_timed(rule) for rule in environment.rules]
     since = environment.template_rules_from or environment.created_at
-    for action in _BY_RULES if template else ():
-        assert template is not None
-        for number, rule in enumerate(getattr(template.lifetime, action.value)):
-            where = f"lifetime.{action.value}[{number}]"
-            place = f"template {environment.template}, version {environment.template_version}, {where}"
-            because = Because(source=Source.TEMPLATE, rule=str(rule), place=place)
-            rules.append(TimedRule(action, rule, since, because))
+    for action, number, rule in template.lifetime.rules() if template else ():
+        where = f"lifetime.{action.value}[{number}]"
+        place = f"template {environment.template}, version {environment.template_version}, {where}"
+        because = Because(source=Source.TEMPLATE, rule=str(rule), place=place)
+        rules.append(TimedRule(action, rule, since, because))
+    policies = facts.policies(environment)
+    for policy in policies:
+        rules.extend(_of_policy(policy, environment.created_at))
     chosen = None
     if environment.set_deadline is not None:
         because = environment.set_because or Because(source=Source.UNKNOWN)
         chosen = Due(environment.set_deadline, TimedAction.DESTROY, because)
-    return Timing(
-        environment.rules_from or environment.created_at,
-        chosen,
-        environment.maximum_deadline,
-        rules,
-        warnings=_warnings(environment, template),
-    )
+    counts_from = environment.rules_from or environment.created_at
+    warnings = _warnings(environment, template)
+    return Timing(counts_from, chosen, _maximum(environment, policies), rules, environment.pin, warnings)
+
+
+def holidays_of(facts: Facts, timing: Timing) -> Holidays:
+    """The holiday calendars that its rules name."""
+    return facts.holidays({name for rule in timing.rules for name in rule.rule.without})
 
 
 def timed(
-    tx: Transaction, environment: Environment, template: Template | None, now: datetime, **changes: Any
+    tx: Transaction | Facts, environment: Environment, template: Template | None, now: datetime, **changes: Any
 ) -> dict[str, Any]:
     """The changes, and the deadline, warnings and the next stop or start that follow from them, as columns.
 
     A deadline that moves is warned of again.
     """
+    facts = tx if isinstance(tx, Facts) else Facts(tx)
     changed = environment.model_copy(update=changes)
-    timing = timing_of(tx, changed, template)
-    due = deadline(timing, _NO_HOLIDAYS)
+    timing = timing_of(facts, changed, template)
+    holidays = holidays_of(facts, timing)
+    due = deadline(timing, holidays)
     at, because = (None, None) if due is None else (due.at, due.because)
-    warned = _warned(environment, template, at, now)
-    switch = _switch_columns(timing, _switches_from(changed))
-    return {**changes, "deadline": at, "deadline_because": because, **warned, **switch}
+    latest = None if timing.maximum is None else timing.maximum.at
+    return {
+        **changes,
+        "deadline": at,
+        "deadline_because": because,
+        "maximum_deadline": latest,
+        **_warned(environment, template, at, now),
+        **_switch_columns(timing, holidays, switches_from(changed)),
+    }
+
+
+def retimed(
+    tx: Transaction | Facts, environment: Environment, template: Template | None, now: datetime, **changes: Any
+) -> dict[str, Any]:
+    """Likewise, for an edit at that moment. No edit moves a deadline, a stop or a start into the past.
+
+    Rules count from now on instead.
+    """
+    columns = timed(tx, environment, template, now, **changes)
+    at = columns["deadline"]
+    if at is not None and at < now and not (environment.deadline is not None and environment.deadline <= at):
+        begins = changes.get("rules_from") or environment.rules_from or now
+        changes = {**changes, "rules_from": max(begins, now)}
+        columns = timed(tx, environment, template, now, **changes)
+    at = columns["switch_at"]
+    if at is not None and at < now and not (environment.switch_at is not None and environment.switch_at <= at):
+        columns = timed(tx, environment, template, now, **{**changes, "switches_from": now})
+    return columns
 
 
 def switched(tx: Transaction, environment: Environment, now: datetime) -> dict[str, Any]:
     """The columns that say that stops and starts by the calendar are done with up to now."""
-    timing = timing_of(tx, environment, read_template(tx, environment))
-    return {"switches_from": now, **_switch_columns(timing, now)}
+    facts = Facts(tx)
+    timing = timing_of(facts, environment, read_template(tx, environment))
+    return {"switches_from": now, **_switch_columns(timing, holidays_of(facts, timing), now)}
 
 
 def switches(tx: Transaction, environment: Environment, now: datetime) -> Due | None:
     """The stop or start that should hold now by the calendar, and isn't done with; None: none."""
-    timing = timing_of(tx, environment, read_template(tx, environment))
-    return last_switch(timing, _NO_HOLIDAYS, _switches_from(environment), now)
+    facts = Facts(tx)
+    timing = timing_of(facts, environment, read_template(tx, environment))
+    return last_switch(timing, holidays_of(facts, timing), switches_from(environment), now)
 
 
-def _switch_columns(timing: Timing, after: datetime) -> dict[str, Any]:
-    due = next_switch(timing, _NO_HOLIDAYS, after)
+def _switch_columns(timing: Timing, holidays: Holidays, after: datetime) -> dict[str, Any]:
+    due = next_switch(timing, holidays, after)
     return {"switch_at": due and due.at, "switch_action": due and due.action}
 
 
-def _switches_from(environment: Environment) -> datetime:
+def switches_from(environment: Environment) -> datetime:
+    """Stops and starts by the calendar up to that moment (UTC) are done with."""
     return environment.switches_from or environment.created_at
 
 
@@ -88,22 +119,6 @@ def warning_after(environment: Environment, template: Template | None, moment: d
         return None
     planned = warnings_before(environment.deadline, environment.created_at, _notices(template))
     return next((at for at in planned if at > moment), None)
-
-
-def next_moments(tx: Transaction, environment: Environment, now: datetime, count: int) -> list[Due]:
-    """The next moments at which the calendar does something to it, at most `count`, in order.
-
-    Stops of what is stopped by then, and starts of what runs, are left out. A stop or a start that waits for the end of
-    a deployment comes first, with its moment in the past.
-    """
-    timing = timing_of(tx, environment, read_template(tx, environment))
-    waiting = last_switch(timing, _NO_HOLIDAYS, _switches_from(environment), now)
-    runs = environment.state not in (State.STOPPING, State.STOPPED)
-    first = []
-    if waiting is not None and waiting.action is (TimedAction.STOP if runs else TimedAction.START):
-        first, runs = [waiting], not runs
-    after = now - timedelta(microseconds=1) if waiting is None else now
-    return list(islice(chain(first, upcoming(timing, _NO_HOLIDAYS, after, runs=runs)), count))
 
 
 def tell_moved(tx: Transaction, before: Environment, now: datetime, why: str, changes: dict[str, Any]) -> None:
@@ -129,21 +144,27 @@ def _told(moment: datetime | None) -> str:
     return "never" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S %Z}"
 
 
-def read_template(tx: Transaction, environment: Environment) -> Template | None:
-    """The template of the environment's version; None if it is gone, or this version of the service can't read it."""
-    bundle = tx.templates.bundle(environment.bundle)
-    try:
-        return None if bundle is None else bundle.template()
-    except InvalidTemplate:
-        return None
-
-
 def new_rule(action: TimedAction, text: str, now: datetime, by: str) -> OwnRule:
-    """A rule that somebody gives an environment now. Raises `InvalidLifetime` for what is no rule that ever fires."""
+    """A rule that somebody sets now. Raises `InvalidLifetime` for what is no rule that ever fires."""
     rule = parse_rule(text)
     if (wrong := rule_fault(rule)) is not None:
         raise InvalidLifetime(f"The rule {text[:60]!r} can't be used: {wrong}.")
     return OwnRule(action=action, rule=str(rule), since=now, by=by)
+
+
+def check_calendars(tx: Transaction, rules: Iterable[CalendarRule | OwnRule]) -> None:
+    """Raises `InvalidLifetime` for a rule that names a holiday calendar which isn't there."""
+    for rule in rules:
+        parsed = parse_rule(rule.rule) if isinstance(rule, OwnRule) else rule
+        for name in parsed.without:
+            if tx.calendars.get(name) is None:
+                known = [calendar.name for calendar in tx.calendars.all(limit=MOST_SUGGESTED_FROM)]
+                meant = suggestion(name, known)
+                raise InvalidLifetime(
+                    f"The rule {str(parsed)[:60]!r} names the holiday calendar {name!r}, which isn't there."
+                    f"{' ' + meant if meant else ''}",
+                    hint="See the calendars with `calvinverse calendar list`; an admin sets one.",
+                )
 
 
 def _notices(template: Template | None) -> tuple[timedelta, ...] | None:
@@ -185,3 +206,34 @@ def _warnings(environment: Environment, template: Template | None) -> list[Due]:
 def _timed(own: OwnRule) -> TimedRule:
     because = Because(source=Source.ENVIRONMENT, rule=own.rule, by=own.by)
     return TimedRule(own.action, parse_rule(own.rule), own.since, because)
+
+
+def _of_policy(policy: Policy, created: datetime) -> Iterable[TimedRule]:
+    place = f"{policy.scope.value} {policy.name}"
+    for own in policy.rules:
+        because = Because(source=_SOURCES[policy.scope], rule=own.rule, place=place, by=own.by)
+        yield TimedRule(own.action, parse_rule(own.rule), max(own.since, created), because)
+
+
+def _maximum(environment: Environment, policies: Iterable[Policy]) -> Due | None:
+    found = []
+    if environment.template_maximum is not None:
+        found.append(Due(environment.template_maximum, TimedAction.DESTROY, Because(source=Source.MAXIMUM)))
+    for policy in policies:
+        if (latest := policy.latest(environment.created_at)) is not None:
+            place = f"{policy.scope.value} {policy.name}"
+            because = Because(source=_SOURCES[policy.scope], place=place, by=policy.set_by)
+            found.append(Due(latest, TimedAction.DESTROY, because))
+    return min(found, key=lambda due: due.at, default=None)
+
+
+def longest(tx: Transaction, environment: Environment, maximum: timedelta | None) -> timedelta | None:
+    """How long a new environment may live at most: by its template (`maximum`), and by policies."""
+    latest = [policy.latest(environment.created_at) for policy in Facts(tx).policies(environment)]
+    found = [moment - environment.created_at for moment in latest if moment is not None]
+    return min([*found, *([maximum] if maximum is not None else [])], default=None)
+
+
+def active_pin(environment: Environment, now: datetime) -> Pin | None:
+    """The pin that has an effect at that moment."""
+    return environment.pin if environment.pin is not None and environment.pin.end > now else None

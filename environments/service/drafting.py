@@ -17,7 +17,7 @@ from environments.domain.timing import Because, Source, TimedAction
 from environments.service.authorization import Action, Allowed, Principal, check_template_name, may
 from environments.service.catalogue import unknown_template
 from environments.service.checking import Verdicts
-from environments.service.deadlines import new_rule, timed
+from environments.service.deadlines import check_calendars, longest, new_rule, timed
 from environments.service.parameters import split_secrets
 from environments.service.running_again import WhyNot, any_step, check_steps
 from environments.service.storage.transaction import Transaction
@@ -56,6 +56,7 @@ def new_environment(
     """
     check_template_name(principal, request.template)
     name = check_environment_name(request.name, reserved_allowed=request.template == META == request.name)
+    tx.policies.share()
     tx.templates.hold(request.template)
     bundle = catalogued(tx, request.template, request.digest)
     template = bundle.template()
@@ -77,10 +78,12 @@ def new_environment(
         service_name(name, service)
     lifetime = template.lifetime
     asked = request.ttl is not None or request.until is not None
+    rules = tuple(new_rule(TimedAction.DESTROY, text, now, principal.owner) for text in request.rules)
+    check_calendars(tx, rules)
     chosen = first_deadline(
         now,
         default=lifetime.default,
-        maximum=lifetime.maximum,
+        maximum=longest(tx, environment, lifetime.maximum) if asked else lifetime.maximum,
         ttl=None if request.ttl is None else parse_duration(request.ttl),
         until=request.until,
     )
@@ -90,9 +93,9 @@ def new_environment(
         template,
         now,
         parameters=opened,
-        maximum_deadline=now + lifetime.maximum if lifetime.maximum else None,
+        template_maximum=now + lifetime.maximum if lifetime.maximum else None,
         **_chosen(chosen if asked or lifetime.default else None, principal.owner if asked else ""),
-        rules=tuple(new_rule(TimedAction.DESTROY, text, now, principal.owner) for text in request.rules),
+        rules=rules,
     )
     check_name_free(tx, principal, name)
     return Draft(environment.model_copy(update=changes), bundle, secrets, allowed)

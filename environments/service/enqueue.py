@@ -65,6 +65,7 @@ _OF_A_VERSION = (
     "template_rules_from",
     "deadline",
     "deadline_because",
+    "maximum_deadline",
     "warned",
     "warn_at",
     "switch_at",

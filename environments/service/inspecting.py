@@ -121,10 +121,10 @@ def _content_faults(
     note("drift.schedule")
     if (schedule := schedule_fault(template.drift)) is not None:
         yield Fault(path=("drift", "schedule"), message=schedule)
-    note("lifetime.destroy")
-    for number, rule in enumerate(template.lifetime.destroy):
+    for action, number, rule in template.lifetime.rules():
+        note(f"lifetime.{action.value}")
         if (wrong := rule_fault(rule)) is not None:
-            yield Fault(path=("lifetime", "destroy", number), message=f"lifetime.destroy: {wrong}")
+            yield Fault(path=("lifetime", action.value, number), message=f"lifetime.{action.value}: {wrong}")
     yield from _step_faults(template, bundle, kinds, names, note)
     for name, output in template.outputs.items():
         note(f"output {name!r}")

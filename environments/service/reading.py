@@ -10,14 +10,16 @@ from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State
 from environments.domain.references import MASK, SecretReference, references_in
 from environments.service.authorization import Action, Principal, environment_to_read, may, sees
-from environments.service.deadlines import next_moments
+from environments.service.deadlines import active_pin
 from environments.service.entry_points import EntryPoints
+from environments.service.explaining import next_left_out, next_moments, next_of_each
 from environments.service.pages import Page, ended_in_time
-from environments.service.records import EnvironmentDetails, Journaled, Output, ServiceInfo, with_journal
+from environments.service.records import EnvironmentDetails, Explanation, Journaled, Output, ServiceInfo, with_journal
 from environments.service.secret_outputs import secret_of
 from environments.service.storage.events import OwnedEvent
 from environments.service.storage.transaction import Storage
-from environments.service.timing import Due
+from environments.service.timing import TimedRule
+from environments.service.zone_database import zone_database
 
 _NOT_SHOWN = {"parameters", "outputs", "inputs", "run_again"}
 """Fields of deployments and steps that lists don't show."""
@@ -106,13 +108,29 @@ class Reading:
             latest = with_journal(tx, newest[0]) if newest else None
             return EnvironmentDetails(environment, latest, addresses, tuple(warned))
 
-    def moments(self, principal: Principal, name: str, count: int) -> tuple[Environment, list[Due]]:
-        """What the calendar will do to it next, at most `count` times. Raises `UnknownEnvironment`."""
+    def explain(self, principal: Principal, name: str, count: int, *, why_not: bool = False) -> Explanation:
+        """What the calendar will do to it next, at most `count` times; with `why_not` also what it won't do, likewise.
+
+        Raises `UnknownEnvironment`.
+        """
+        now = self._clock()
         with self._storage.read() as tx:
             environment = environment_to_read(tx, principal, name)
             if environment.state in ENDED or environment.managed_by is not None:
-                return environment, []
-            return environment, next_moments(tx, environment, self._clock(), count)
+                return Explanation(environment, zone_database())
+            return Explanation(
+                environment,
+                zone_database(),
+                tuple(next_moments(tx, environment, now, count)),
+                tuple(next_left_out(tx, environment, now, count)) if why_not else (),
+                active_pin(environment, now),
+            )
+
+    def rules(self, principal: Principal, name: str) -> list[tuple[TimedRule, datetime | None]]:
+        """The rules that apply to it, each with its next moment (UTC) by itself. Raises `UnknownEnvironment`."""
+        with self._storage.read() as tx:
+            environment = environment_to_read(tx, principal, name)
+            return next_of_each(tx, environment, self._clock())
 
     def outputs(self, principal: Principal, name: str, *, reveal: bool = False) -> dict[str, Output]:
         """The outputs. With `reveal`, secret ones are read from OpenBao, which records that in its audit log."""
@@ -191,6 +209,7 @@ class Reading:
             role=principal.role,
             step_kinds=tuple(sorted(self._step_kinds)),
             parts=self._parts.addresses(),
+            zone_database=zone_database(),
         )
 
     def ready(self) -> dict[str, str]:

@@ -8,13 +8,16 @@ from typing import Any, NamedTuple
 from environments.domain.environment import Deployment, Environment, StepRecord
 from environments.domain.lifecycle import DeploymentState
 from environments.domain.template_parts import Template
+from environments.domain.timing import Pin
 from environments.service.authorization import Role
 from environments.service.entry_points import EntryPointAddress
+from environments.service.left_out import LeftOut
 from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.templates import PushedTemplate
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Transaction
 from environments.service.storage.warnings import QueuedWarning
+from environments.service.timing import Due
 
 
 class Accepted(NamedTuple):
@@ -49,6 +52,17 @@ class EnvironmentDetails(NamedTuple):
     entry_points: tuple[EntryPointAddress, ...] = ()
     warnings: tuple[QueuedWarning, ...] = ()
     """Those of its present deadline."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the calendar will do to an environment next, what it won't do, and its pin, if that has an effect."""
+
+    environment: Environment
+    zone_database: str
+    moments: tuple[Due, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    pin: Pin | None = None
 
 
 class CataloguedTemplate(NamedTuple):
@@ -129,7 +143,7 @@ class Output:
 
 @dataclass(frozen=True)
 class ServiceInfo:
-    """The version, the caller, and the addresses of the backends (backend → address; empty if not known yet)."""
+    """The version, the caller, the zone database, and backend → address (empty if not known yet)."""
 
     version: str
     started_at: datetime
@@ -138,6 +152,7 @@ class ServiceInfo:
     role: Role
     step_kinds: tuple[str, ...]
     parts: dict[str, str] = field(default_factory=dict)
+    zone_database: str = ""
 
 
 def accepted(tx: Transaction, environment: Environment, deployment: Deployment) -> Accepted:

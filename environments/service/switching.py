@@ -146,6 +146,10 @@ def _reason(kind: DeploymentKind, due: Due) -> str:
 
 
 def _rule(because: Because) -> str:
-    if because.source is Source.ENVIRONMENT:
-        return f"rule {because.rule!r}, set by {because.by}"
-    return f"rule {because.rule!r} of {because.place}"
+    match because.source:
+        case Source.ENVIRONMENT:
+            return f"rule {because.rule!r}, set by {because.by}"
+        case Source.OWNER_POLICY | Source.TEMPLATE_POLICY:
+            return f"rule {because.rule!r} of the policy for {because.place}, set by {because.by}"
+        case _:
+            return f"rule {because.rule!r} of {because.place}"

@@ -11,7 +11,7 @@ from heapq import merge
 from itertools import takewhile
 
 from environments.domain.calendar_rule import CalendarRule
-from environments.domain.timing import Because, Source, TimedAction
+from environments.domain.timing import Because, Pin, Source, TimedAction
 from environments.service.cron import Holidays, moments
 
 
@@ -35,16 +35,6 @@ class TimedRule:
 
 
 @dataclass(frozen=True)
-class Pin:
-    """Keeps an environment until `end` (UTC), whatever rules say, and never past its maximum unless `past_maximum`."""
-
-    end: datetime
-    by: str
-    reason: str
-    past_maximum: bool = False
-
-
-@dataclass(frozen=True)
 class Timing:
     """Everything that decides what the calendar does to an environment. All moments are UTC.
 
@@ -54,7 +44,7 @@ class Timing:
 
     counts_from: datetime
     set_deadline: Due | None = None
-    maximum: datetime | None = None
+    maximum: Due | None = None
     rules: Sequence[TimedRule] = ()
     pin: Pin | None = None
     warnings: Sequence[Due] = ()
@@ -68,10 +58,14 @@ def deadline(timing: Timing, holidays: Holidays) -> Due | None:
     """
     due = _unpinned(timing, holidays)
     pin, latest = timing.pin, timing.maximum
-    if pin is not None and due is not None and due.at < pin.end:
-        due = Due(pin.end, TimedAction.DESTROY, Because(source=Source.PIN, by=pin.by))
-    if latest is not None and (due is None or due.at > latest) and not (pin is not None and pin.past_maximum):
-        due = Due(latest, TimedAction.DESTROY, Because(source=Source.MAXIMUM))
+    if pin is not None:
+        ends = Due(pin.end, TimedAction.DESTROY, Because(source=Source.PIN, by=pin.by))
+        if due is not None and due.at < pin.end:
+            due = ends
+        if latest is not None and pin.past_maximum and latest.at < pin.end:
+            latest = ends
+    if latest is not None and (due is None or due.at > latest.at):
+        due = latest
     return due
 
 
@@ -156,10 +150,16 @@ def _first(rule: TimedRule, timing: Timing, holidays: Holidays) -> Due | None:
     return None if at is None else Due(at, rule.action, rule.because)
 
 
+def moments_of(rule: TimedRule, timing: Timing, holidays: Holidays, after: datetime) -> Iterator[datetime]:
+    """The moments of one rule after a moment (both UTC), as far as they count."""
+    begin = max(after, timing.counts_from) if rule.action is TimedAction.DESTROY else after
+    return moments(rule.rule, _begin(rule, timing, begin), holidays)
+
+
 def _of(rule: TimedRule, timing: Timing, holidays: Holidays, after: datetime) -> Iterator[Due]:
     if rule.action is TimedAction.DESTROY:
         return
-    for at in moments(rule.rule, _begin(rule, timing, after), holidays):
+    for at in moments_of(rule, timing, holidays, after):
         yield Due(at, rule.action, rule.because)
 
 

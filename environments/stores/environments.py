@@ -39,6 +39,9 @@ _SWITCHABLE = (
 observed_abandoned = (table.c.state == State.ABANDONED.value) & table.c.observe_at.is_not(None)
 """Abandoned, and something of it may be left: its name stays reserved."""
 
+_LONGEST_WHY = 300
+"""Characters of why a deadline is computed again."""
+
 _AT_ONCE = 500
 """How many ids one query has."""
 
@@ -167,20 +170,49 @@ class SqlEnvironments:
         query = select(table.c.sealed).where(table.c.id == environment_id)
         return self._connection.execute(query).scalar_one_or_none()
 
+    def mark_to_retime(self, why: str, *, owner: str | None = None, template: str | None = None) -> None:
+        living = _living(owner, template)
+        self._connection.execute(table.update().where(*living).values(retime_because=why[:_LONGEST_WHY]))
+
+    def to_retime(self, limit: int) -> list[tuple[Environment, str]]:
+        marked = table.c.retime_because.is_not(None)
+        query = select(table.c.id, table.c.retime_because).where(marked).order_by(table.c.id).limit(limit)
+        whys = {row.id: row.retime_because for row in self._connection.execute(self._locks.rows(query, skip=True))}
+        found = self._each(select(*RECORD).where(table.c.id.in_(list(whys))), nothing) if whys else []
+        readable = {environment.id for environment in found}
+        for unreadable in whys.keys() - readable:  # else it would be asked for again and again
+            self.retimed(unreadable)
+        return [(environment, whys[environment.id]) for environment in found]
+
+    def retimed(self, environment_id: str) -> None:
+        self._connection.execute(table.update().where(table.c.id == environment_id).values(retime_because=None))
+
+    def living(
+        self, *, owner: str | None = None, template: str | None = None, after: str = "", limit: int
+    ) -> list[Environment]:
+        query = select(*RECORD).where(*_living(owner, template), table.c.id > after)
+        return self._each(query.order_by(table.c.id).limit(limit), nothing)
+
+    def count_living(self, *, owner: str | None = None, template: str | None = None) -> int:
+        query = select(func.count()).select_from(table).where(*_living(owner, template))
+        return int(self._connection.execute(query).scalar_one())
+
     def due(self, now: datetime, limit: int, *, awaited_until: datetime | None = None) -> list[Environment]:
         passed = table.c.state.in_(_DUE) & (table.c.deadline <= now) & _warned(awaited_until)
         again = (table.c.state == State.DESTROY_FAILED.value) & (table.c.destroy_again_at <= now)
-        found = select(*RECORD).where(table.c.managed_by.is_(None), passed | again)
+        # What has to be computed again may not be due any more.
+        found = select(*RECORD).where(table.c.managed_by.is_(None), table.c.retime_because.is_(None), passed | again)
         query = found.order_by(table.c.deadline).limit(limit)
         # Rows that another transaction changes are skipped: the scheduler asks again within a second.
         return self._each(self._locks.rows(query, skip=True), nothing)
 
     def to_warn(self, now: datetime, limit: int) -> list[Environment]:
-        due = (table.c.managed_by.is_(None), table.c.state.in_(_DUE), table.c.warn_at <= now)
+        computed = table.c.managed_by.is_(None) & table.c.retime_because.is_(None)
+        due = (computed, table.c.state.in_(_DUE), table.c.warn_at <= now)
         return self._each(select(*RECORD).where(*due).order_by(table.c.deadline).limit(limit), nothing)
 
     def to_switch(self, now: datetime, limit: int) -> list[Environment]:
-        found = select(*RECORD).where(_SWITCHABLE, table.c.switch_at <= now)
+        found = select(*RECORD).where(_SWITCHABLE, table.c.retime_because.is_(None), table.c.switch_at <= now)
         query = found.order_by(table.c.switch_at).limit(limit)
         return self._each(self._locks.rows(query, skip=True), nothing)
 
@@ -248,6 +280,19 @@ def _warned(awaited_until: datetime | None) -> ColumnElement[bool]:
         waiting &= warnings.c.awaited_since.is_(None) | (warnings.c.awaited_since > awaited_until)
         queued |= table.c.warn_at <= awaited_until
     return queued & ~exists().where(waiting)
+
+
+def _living(owner: str | None, template: str | None) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [
+        table.c.destroyed_at.is_(None),
+        table.c.managed_by.is_(None),
+        table.c.state.in_(_DUE),
+    ]
+    if owner is not None:
+        found.append(table.c.owner == owner)
+    if template is not None:
+        found.append(table.c.template == template)
+    return found
 
 
 def _taken(name: str) -> NameTaken:

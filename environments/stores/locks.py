@@ -14,7 +14,7 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 _FAMILY = 0x0CA1
 """First half of the keys of Calvinverse's advisory locks. The second half is one of these, or the hash of a text."""
-MIGRATION, EVENTS, LEADER, CLAIMS = 1, 2, 3, 4
+MIGRATION, EVENTS, LEADER, CLAIMS, CALENDAR = 1, 2, 3, 4, 5
 _TEXTS = 0x0CA2
 
 
@@ -24,6 +24,7 @@ def advisory_key(which: int) -> tuple[int, int]:
 
 
 _HOLD = select(func.pg_advisory_xact_lock(literal(_FAMILY, Integer), bindparam("which", type_=Integer)))
+_SHARE = select(func.pg_advisory_xact_lock_shared(literal(_FAMILY, Integer), bindparam("which", type_=Integer)))
 _HOLD_TEXT = select(
     func.pg_advisory_xact_lock(literal(_TEXTS, Integer), func.hashtext(bindparam("text"), type_=Integer))
 )
@@ -54,6 +55,11 @@ class Locks:
         """Held from the first event's id to the commit, so that ids become visible in order."""
         if self.needed:
             self._connection.execute(_HOLD, {"which": EVENTS})
+
+    def calendar(self, *, alone: bool) -> None:
+        """Of policies and holiday calendars: one transaction edits them, while none that shares them goes on."""
+        if self.needed:
+            self._connection.execute(_HOLD if alone else _SHARE, {"which": CALENDAR})
 
     def text(self, text: str) -> None:
         """Allows one transaction at a time for the same text."""

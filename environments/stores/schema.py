@@ -62,6 +62,9 @@ environments = Table(
     Column("switch_at", Moment),
     Column("switch_action", String(10)),
     Column("switches_from", Moment),
+    Column("template_maximum", Moment),
+    Column("pin", JSON(none_as_null=True)),
+    Column("retime_because", String(300)),
     Index(
         "uq_environments_live_name",
         "name",
@@ -74,6 +77,12 @@ environments = Table(
     Index("ix_environments_deadline", "deadline"),
     Index("ix_environments_warn_at", "warn_at"),
     Index("ix_environments_switch_at", "switch_at"),
+    Index(
+        "ix_environments_retime",
+        "id",
+        sqlite_where=text("retime_because IS NOT NULL"),
+        postgresql_where=text("retime_because IS NOT NULL"),
+    ),
     Index("ix_environments_created_at", "created_at", "id"),
     Index("ix_environments_name", "name"),
 )

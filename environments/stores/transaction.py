@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, not_, select
 
 from environments.service.leadership import Leadership
+from environments.stores.calendar import SqlCalendars, SqlPolicies
 from environments.stores.catalogue import SqlImages, SqlRequests, SqlTemplates, SqlTokens
 from environments.stores.catalogue_schema import bundles, idempotency, templates
 from environments.stores.deployments import SqlDeployments
@@ -44,6 +45,8 @@ class SqlTransaction:
         self.module_states = SqlModuleStates(connection)
         self.entry_points = SqlEntryPoints(connection)
         self.warnings = SqlWarnings(connection)
+        self.policies = SqlPolicies(connection, locks)
+        self.calendars = SqlCalendars(connection)
 
     def forget_ended(self, before: datetime) -> int:
         """See `Transaction.forget_ended`; what belongs to an environment goes with it (ON DELETE CASCADE)."""

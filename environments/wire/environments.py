@@ -9,7 +9,7 @@ from environments.domain import shapes
 from environments.domain.environment import DegradedReason, Drift, Failure
 from environments.domain.lifecycle import ResourceStatus, State
 from environments.domain.template_parts import MOST_RULES
-from environments.domain.timing import Because, OwnRule, TimedAction
+from environments.domain.timing import Because, OwnRule, Pin, Prevented, TimedAction
 from environments.wire.deployments import DeploymentView
 from environments.wire.fields import (
     DeploymentId,
@@ -63,11 +63,13 @@ class EnvironmentView(View):
     deadline_because: Because | None = None
     """What set the deadline; None: nothing did, or an older version of the service, which didn't record it."""
     rules: tuple[OwnRule, ...] = ()
-    """Its own rules of the calendar, beside those of its template."""
+    """Its own rules of the calendar, beside those of its template and of policies."""
     switch_at: datetime | None = None
     """When the calendar stops or starts it next; in the past while that waits for a deployment to end."""
     switch_action: TimedAction | None = None
     """What the calendar does then: `stop` or `start`."""
+    pin: Pin | None = None
+    """Its last pin; it has no effect after its end."""
     maximum_deadline: datetime | None = None
     warned: bool = False
     warn_at: datetime | None = None
@@ -103,11 +105,26 @@ class MomentView(View):
     because: Because
 
 
+class LeftOutView(View):
+    """Something that a rule or a person says, and that won't happen at that moment (UTC), with what prevents it."""
+
+    at: datetime
+    action: TimedAction
+    because: Because
+    prevented: Prevented
+
+
 class ExplanationView(View):
-    """What the calendar will do to an environment next, in order; nothing follows a destroy."""
+    """What the calendar will do to an environment next, in order; nothing follows a destroy.
+
+    `left_out` is what it doesn't do, since a week ago, if that was asked for. `zone_database` is the one in use.
+    """
 
     environment: str
     moments: tuple[MomentView, ...]
+    left_out: tuple[LeftOutView, ...] = ()
+    pin: Pin | None = None
+    zone_database: str = ""
 
 
 class ResourceView(View):

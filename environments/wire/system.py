@@ -20,6 +20,8 @@ class Info(View):
     step_kinds: tuple[str, ...]
     parts: dict[str, str]
     """Part (consul, nomad, openbao, database) → address; empty when it isn't known yet."""
+    zone_database: str = ""
+    """The version of the database of time zones in use, and where it comes from."""
 
 
 class Problem(View):

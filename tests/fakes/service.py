@@ -27,6 +27,7 @@ from environments.domain.template import make_bundle
 from environments.providers.git.source import GitRepositories
 from environments.service.access import Access
 from environments.service.authorization import Principal
+from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.channels import Channels
 from environments.service.checking import Checks, DirectChecks
@@ -38,13 +39,16 @@ from environments.service.images import Images
 from environments.service.module_states import ModuleStates
 from environments.service.planner import Target
 from environments.service.planning import Planning
+from environments.service.policies import Policies
 from environments.service.queueing import Queueing
 from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
+from environments.service.retiming import Retiming
 from environments.service.sources import Sources
 from environments.service.storage.transaction import Transaction
 from environments.service.switching import Switching
+from environments.service.time_edits import TimeEdits
 from environments.service.warnings import GRACE, Warnings
 from environments.stores.database import Database
 from tests.fakes.channels import MemoryChannels
@@ -156,6 +160,10 @@ class FakeService:
     catalogue: Catalogue
     sources: Sources
     images: Images
+    time_edits: TimeEdits
+    policies: Policies
+    calendars: Calendars
+    retiming: Retiming
     requests: Requests
     reading: Reading
     planning: Planning
@@ -299,6 +307,7 @@ def make_service(
     catalogue = Catalogue(database, checks, clock)
     links = ExtendLinks(database, lambda: b"\2" * 32, clock, EXTERNAL, GRACE)
     channels = MemoryChannels() if channels is None else channels
+    retiming = Retiming(database, clock, lambda: "2026a (test)")
     service = FakeService(
         database=database,
         world=world,
@@ -306,6 +315,10 @@ def make_service(
         catalogue=catalogue,
         sources=Sources(catalogue, GitRepositories(("file", "http"))),
         images=Images(database, clock),
+        time_edits=TimeEdits(database, clock),
+        policies=Policies(database, clock, retiming),
+        calendars=Calendars(database, clock, retiming),
+        retiming=retiming,
         requests=Requests(database, world, clock, new_id, checks),
         reading=Reading(database, world, world, world, step_kinds, clock, "0.1.0", entry_points),
         planning=Planning(database, world, world, clock, new_id, checks),

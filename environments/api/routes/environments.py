@@ -158,10 +158,17 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
 
     @router.get("/environments/{name}/explain", responses=_ONE)
     def explain_environment(
-        caller: Caller, name: str, moments: Annotated[int, Query(ge=1, le=100, description="At most so many.")] = 10
+        caller: Caller,
+        name: str,
+        moments: Annotated[int, Query(ge=1, le=100, description="At most so many.")] = 10,
+        why_not: Annotated[bool, Query(description="Also what won't happen, and what prevents it.")] = False,
     ) -> ExplanationView:
-        """Shows what the calendar will do to an environment next, when, and because of which rule."""
-        return presenting.explanation(*reading.moments(caller, name, moments))
+        """Shows what the calendar will do to an environment next, when, and because of which rule.
+
+        With `why_not` also the moments since a week ago at which it does nothing although a rule or a person
+        names them.
+        """
+        return presenting.explanation(reading.explain(caller, name, moments, why_not=why_not))
 
     @router.post("/environments/{name}/destroy", status_code=status.HTTP_202_ACCEPTED, responses=_CHANGED)
     def destroy_environment(caller: Caller, name: str, request: DestroyRequest | None = None) -> Accepted:

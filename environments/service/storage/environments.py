@@ -79,6 +79,32 @@ class Environments(Protocol):
         """The encrypted secret parameters that haven't been written to OpenBao yet."""
         ...
 
+    def mark_to_retime(self, why: str, *, owner: str | None = None, template: str | None = None) -> None:
+        """Deadlines of living environments have to be computed again, because of `why` (a sentence without a stop).
+
+        All of them, or only those of the owner, or those made from the template. Until that is done `due` and
+        `to_warn` leave them out.
+        """
+        ...
+
+    def to_retime(self, limit: int) -> list[tuple[Environment, str]]:
+        """Environments that were marked, with why, at most `limit`. Those that somebody changes now are left out."""
+        ...
+
+    def retimed(self, environment_id: str) -> None:
+        """Takes the mark away."""
+        ...
+
+    def living(
+        self, *, owner: str | None = None, template: str | None = None, after: str = "", limit: int
+    ) -> list[Environment]:
+        """Living environments that this service manages, by id, behind the id `after`: at most `limit`."""
+        ...
+
+    def count_living(self, *, owner: str | None = None, template: str | None = None) -> int:
+        """How many there are."""
+        ...
+
     def due(self, now: datetime, limit: int, *, awaited_until: datetime | None = None) -> list[Environment]:
         """Environments to destroy: those whose deadline has passed, and those whose failed destroy is due for a retry.
 

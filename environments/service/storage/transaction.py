@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from environments.service.storage.calendar import Calendars, Policies
 from environments.service.storage.deployments import Deployments, Inventory, Journal, Workers
 from environments.service.storage.entry_points import EntryPoints
 from environments.service.storage.environments import Environments
@@ -50,6 +51,10 @@ class Transaction(Protocol):
     def entry_points(self) -> EntryPoints: ...
     @property
     def warnings(self) -> Warnings: ...
+    @property
+    def policies(self) -> Policies: ...
+    @property
+    def calendars(self) -> Calendars: ...
 
     def forget_ended(self, before: datetime) -> int:
         """Deletes environments that ended before a moment, with all their records, and bundles that nothing refers to.

@@ -12,9 +12,14 @@ from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.environment import Deployment, Environment, Event, EventType
 from environments.domain.errors import StepFailed
 from environments.domain.lifecycle import DeploymentKind, State
-from environments.domain.timing import Because, OwnRule, Source, TimedAction
+from environments.domain.timing import Because, Holiday, OwnRule, Scope, Source, TimedAction
 from environments.engine import progress
-from environments.service.deadlines import next_moments, read_template, timed
+from environments.service.calendars import Calendars
+from environments.service.deadlines import read_template, timed
+from environments.service.explaining import next_moments
+from environments.service.policies import Policies
+from environments.service.retiming import Retiming
+from environments.service.time_edits import TimeEdits
 from tests.support.engine_harness import ADMIN, DATABASES, EngineHarness, open_harness
 
 TEMPLATE = """
@@ -293,3 +298,47 @@ def change(setting: EngineHarness, changes: Callable[[Environment], dict[str, An
         tx.environments.change(
             found.id, **timed(tx, found, read_template(tx, found), setting.clock(), **changes(found))
         )
+
+
+@pytest.mark.parametrize("setting", DATABASES, indirect=True)
+def test_rules_of_its_own_and_of_a_policy_stop_and_start_it(setting: EngineHarness) -> None:
+    edits = TimeEdits(setting.database, setting.clock)
+    policies = Policies(setting.database, setting.clock, Retiming(setting.database, setting.clock, lambda: "2027a"))
+    edits.add_rule(ADMIN, "one", TimedAction.STOP, "0 12 * * *")
+    policies.set(ADMIN, Scope.OWNER, ADMIN.owner, [(TimedAction.START, "0 14 * * *")], None)
+    assert setting.environment().switch_at == FIRST.replace(hour=12)
+    go(setting, 0, 12)
+    assert tick(setting) is State.STOPPED
+    go(setting, 0, 14)
+    assert tick(setting) is State.READY
+    assert history(setting) == [STOP, START]
+    with setting.database.read() as tx:
+        start, stop, _ = tx.deployments.of(setting.environment().id)
+    assert stop.reason.endswith(f"rule '0 12 * * * UTC', set by {ADMIN.owner}")
+    owner = ADMIN.owner
+    assert start.reason.endswith(f"rule '0 14 * * * UTC' of the policy for owner {owner}, set by {owner}")
+
+
+@pytest.mark.parametrize("setting", DATABASES, indirect=True)
+def test_a_holiday_leaves_out_a_stop_and_no_edit_makes_one_up(setting: EngineHarness) -> None:
+    retiming = Retiming(setting.database, setting.clock, lambda: "2027a")
+    calendars = Calendars(setting.database, setting.clock, retiming)
+    edits = TimeEdits(setting.database, setting.clock)
+    calendars.set(ADMIN, "nl", [Holiday(day=FIRST.date())])
+    edits.add_rule(ADMIN, "one", TimedAction.STOP, "0 12 * * * except nl")
+    go(setting, 0, 13)
+    assert tick(setting) is State.READY
+    calendars.set(ADMIN, "nl", [Holiday(day=FIRST.date() + timedelta(days=300))])
+    assert setting.environment().switch_at == FIRST.replace(hour=19)
+    assert tick(setting) is State.READY
+    assert history(setting) == []
+
+
+@pytest.mark.parametrize("setting", DATABASES, indirect=True)
+def test_what_has_to_be_computed_again_is_not_stopped(setting: EngineHarness) -> None:
+    go(setting, 0, 19)
+    with setting.database.write() as tx:
+        tx.environments.mark_to_retime("a test")
+        assert tx.environments.to_switch(setting.clock(), 10) == []
+        tx.environments.retimed(setting.environment().id)
+        assert [found.name for found in tx.environments.to_switch(setting.clock(), 10)] == ["one"]

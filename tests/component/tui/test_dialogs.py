@@ -8,6 +8,7 @@ from textual.widgets import Button, Input
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import State
 from environments.wire.environments import ExtendRequest
+from environments.wire.timing import PinRequest
 from tests.support.tui_driver import Driver, drive
 from tests.support.tui_scenes import everything
 from tests.support.views import environment_id, environment_view
@@ -17,6 +18,7 @@ from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.explain_dialog import ExplainDialog
 from tui.help import HelpScreen
+from tui.pin_dialog import PinDialog
 from tui.switch_dialog import StopDialog
 
 
@@ -135,6 +137,30 @@ def test_why_and_when_it_is_destroyed_is_shown_and_nothing_changes() -> None:
         await driver.press("escape")
         await driver.until_screen(ListScreen)
         assert _calls(driver, "extend") == _calls(driver, "destroy") == []
+
+    drive(script, everything())
+
+
+def test_a_pin_needs_a_duration_and_a_reason() -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("down", "K")
+        await driver.until_screen(PinDialog)
+        assert _go(driver).disabled
+        driver.screen.query_one("#when", Input).value = "tomorrow"
+        await driver.until(lambda: "not a duration" in driver.static("#problem"), "the complaint")
+        driver.screen.query_one("#when", Input).value = "3d"
+        await driver.until(lambda: not driver.screen.query_one("#problem").display, "no complaint")
+        assert _go(driver).disabled
+        driver.screen.query_one("#reason", Input).value = "a demonstration"
+        await driver.until(lambda: not _go(driver).disabled, "the button")
+        driver.screen.query_one("#reason", Input).focus()
+        await driver.press("enter")
+        await driver.until_screen(ListScreen)
+        wanted = PinRequest(reason="a demonstration", ttl="3d")
+        assert _calls(driver, "pin") == [("pin", environment_id("checkout-fix"), wanted)]
+        await driver.press("w")
+        await driver.until_screen(ExplainDialog)
+        await driver.until(lambda: "pinned it until" in driver.static("#moments"), "the pin")
 
     drive(script, everything())
 

@@ -37,6 +37,7 @@ _READS = frozenset(
         ),
         *("saved_plan", "drift", "why", "workers", "warning_channels", "templates", "template", "bundle", "validate"),
         *("images", "image", "image_history", "tokens", "ca", "info", "readiness"),
+        *("rules", "policies", "calendars", "calendar"),
     )
 )
 """Calls that change nothing."""

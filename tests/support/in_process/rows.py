@@ -23,6 +23,7 @@ def put_environment(tx: SqlTransaction, view: EnvironmentView, now: datetime) ->
         for name, output in view.outputs.items()
     }
     values["set_deadline"] = view.deadline  # else the next change of its rules would leave it without one
+    values["template_maximum"] = view.maximum_deadline
     known = tx.environments.get(view.id)
     drift = known.drift if known is not None else None
     if view.drifted and drift is None:

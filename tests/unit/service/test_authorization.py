@@ -26,6 +26,9 @@ MOUNTS = make_bundle({"template.toml": WEB.replace("[lifetime]", 'host_volumes =
 APPLIES = (Action.ENVIRONMENT_CREATE, Action.ENVIRONMENT_UPDATE, Action.ENVIRONMENT_ROLL_BACK)
 FOR_ADMINS = (
     Action.ENVIRONMENT_MIRROR,
+    Action.ENVIRONMENT_PIN_PAST_MAXIMUM,
+    Action.POLICY_SET,
+    Action.CALENDAR_SET,
     Action.TEMPLATE_PUSH,
     Action.TEMPLATE_VALIDATE,
     Action.TEMPLATE_DELETE,

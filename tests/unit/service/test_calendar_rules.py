@@ -1,8 +1,8 @@
 """Rules of the calendar: read from text, and fired at the right moments in every zone, beside an oracle."""
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice, pairwise, takewhile
-from zoneinfo import ZoneInfo, available_timezones
+from itertools import islice, takewhile
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import assume, given, settings
@@ -12,8 +12,7 @@ from environments.domain.calendar_rule import CalendarRule, parse_rule
 from environments.domain.errors import InvalidLifetime
 from environments.service.cron import moments, rule_fault
 from tests.support.cron_oracle import Schedule, fires
-
-ZONES = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc", "right", "posix")))
+from tests.support.cron_schedules import ZONES, changes, schedules
 
 
 @pytest.mark.parametrize(
@@ -58,52 +57,13 @@ def test_a_rule_whose_days_are_all_left_out_ends() -> None:
     assert list(moments(rule, datetime(2027, 1, 2, tzinfo=UTC), holidays)) == []
 
 
-def _field(low: int, high: int) -> st.SearchStrategy[tuple[str, frozenset[int]]]:
-    every = frozenset(range(low, high + 1))
-    some = st.frozensets(st.sampled_from(sorted(every)), min_size=1, max_size=4)
-    steps = st.integers(2, max(2, (high - low) // 2))
-    return st.one_of(
-        st.just(("*", every)),
-        some.map(lambda values: (",".join(map(str, sorted(values))), values)),
-        steps.map(lambda step: (f"*/{step}", frozenset(sorted(every)[::step]))),
-        some.map(lambda values: (f"{min(values)}-{max(values)}", frozenset(range(min(values), max(values) + 1)))),
-    )
-
-
-@st.composite
-def _schedules(draw: st.DrawFn) -> Schedule:
-    drawn = [draw(_field(*limits)) for limits in ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))]
-    texts = [text for text, _ in drawn]
-    minutes, hours, days, months, weekdays = [found for _, found in drawn]
-    return Schedule(
-        " ".join(texts),
-        minutes,
-        hours,
-        days,
-        months,
-        weekdays,
-        fixed=not texts[0].startswith("*") and not texts[1].startswith("*"),
-        either=not texts[2].startswith("*") and not texts[4].startswith("*"),
-    )
-
-
-def _changes(zone: ZoneInfo, year: int) -> list[datetime]:
-    """The hours of a year before which the zone's offset changes."""
-    hours = [datetime(year, 1, 1, tzinfo=UTC) + timedelta(hours=count) for count in range(24 * 366)]
-    return [now for now, then in pairwise(hours) if _offset(now, zone) != _offset(then, zone)]
-
-
-def _offset(moment: datetime, zone: ZoneInfo) -> timedelta | None:
-    return moment.astimezone(zone).utcoffset()
-
-
 @settings(max_examples=60, deadline=None)
-@given(data=st.data(), schedule=_schedules(), name=st.sampled_from(ZONES), year=st.integers(2026, 2046))
+@given(data=st.data(), schedule=schedules(), name=st.sampled_from(ZONES), year=st.integers(2026, 2046))
 def test_every_rule_fires_as_often_as_its_local_times_come(
     data: st.DataObject, schedule: Schedule, name: str, year: int
 ) -> None:
     zone = ZoneInfo(name)
-    near = st.sampled_from([*_changes(zone, year), datetime(year, 6, 1, tzinfo=UTC)])
+    near = st.sampled_from([*changes(zone, year), datetime(year, 6, 1, tzinfo=UTC)])
     start = data.draw(near) - timedelta(hours=data.draw(st.integers(0, 30)), minutes=data.draw(st.integers(0, 59)))
     end = start + timedelta(days=3)
     rule = CalendarRule(schedule=schedule.text, zone=name)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from environments.domain.calendar_rule import parse_rule
-from environments.domain.timing import Because, Source, TimedAction
+from environments.domain.timing import Because, Pin, Source, TimedAction
 from environments.service import timing as timing_module
 from environments.service.cron import moments
-from environments.service.timing import Due, Pin, TimedRule, Timing, deadline, last_switch, next_switch, upcoming
+from environments.service.timing import Due, TimedRule, Timing, deadline, last_switch, next_switch, upcoming
 
 MONDAY = datetime(2027, 3, 1, 9, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -20,6 +20,14 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 def _rule(text: str, action: TimedAction = TimedAction.DESTROY, since: datetime = MONDAY) -> TimedRule:
     rule = parse_rule(text)
     return TimedRule(action, rule, since, Because(source=Source.TEMPLATE, rule=text))
+
+
+def _maximum(at: datetime) -> Due:
+    return Due(at, TimedAction.DESTROY, Because(source=Source.MAXIMUM))
+
+
+def _pin(end: datetime, by: str = "ada", *, past_maximum: bool = False) -> Pin:
+    return Pin(end=end, by=by, reason="a demonstration", since=MONDAY, past_maximum=past_maximum)
 
 
 def _set(at: datetime) -> Due:
@@ -39,14 +47,14 @@ def test_nothing_that_says_so_means_no_deadline() -> None:
 
 
 def test_the_earliest_wins_and_says_why() -> None:
-    timing = Timing(MONDAY, _set(MONDAY + 2 * DAY), MONDAY + 3 * DAY, (EVENING, _rule("0 12 * * *")))
+    timing = Timing(MONDAY, _set(MONDAY + 2 * DAY), _maximum(MONDAY + 3 * DAY), (EVENING, _rule("0 12 * * *")))
     found = deadline(timing, {})
     assert found is not None
     assert (found.at, found.because.rule) == (MONDAY + 3 * HOUR, "0 12 * * *")
 
 
 def test_a_maximum_ends_what_nothing_else_ends() -> None:
-    found = deadline(Timing(MONDAY, maximum=MONDAY + DAY), {})
+    found = deadline(Timing(MONDAY, maximum=_maximum(MONDAY + DAY)), {})
     assert found is not None
     assert (found.at, found.because.source) == (MONDAY + DAY, Source.MAXIMUM)
 
@@ -68,21 +76,28 @@ def test_a_new_rule_does_not_reach_into_the_past() -> None:
 
 
 def test_a_pin_suspends_rules_until_its_end() -> None:
-    pin = Pin(MONDAY + DAY, "ada", "a demonstration")
-    assert _at(Timing(MONDAY, rules=(EVENING,), pin=pin)) == datetime(2027, 3, 2, 18, tzinfo=UTC)
+    assert _at(Timing(MONDAY, rules=(EVENING,), pin=_pin(MONDAY + DAY))) == datetime(2027, 3, 2, 18, tzinfo=UTC)
 
 
 def test_a_lifetime_that_ends_during_a_pin_ends_with_it() -> None:
-    found = deadline(Timing(MONDAY, _set(MONDAY + HOUR), pin=Pin(MONDAY + DAY, "ada", "a demonstration")), {})
+    found = deadline(Timing(MONDAY, _set(MONDAY + HOUR), pin=_pin(MONDAY + DAY)), {})
     assert found is not None
     assert (found.at, found.because) == (MONDAY + DAY, Because(source=Source.PIN, by="ada"))
 
 
 def test_a_pin_never_passes_the_maximum_unless_an_admin_said_so() -> None:
-    pin = Pin(MONDAY + 3 * DAY, "ada", "a demonstration")
-    assert _at(Timing(MONDAY, _set(MONDAY + HOUR), MONDAY + DAY, pin=pin)) == MONDAY + DAY
-    admin = Pin(MONDAY + 3 * DAY, "root", "an audit", past_maximum=True)
-    assert _at(Timing(MONDAY, _set(MONDAY + HOUR), MONDAY + DAY, pin=admin)) == MONDAY + 3 * DAY
+    maximum = _maximum(MONDAY + DAY)
+    pin = _pin(MONDAY + 3 * DAY)
+    assert _at(Timing(MONDAY, _set(MONDAY + HOUR), maximum, pin=pin)) == MONDAY + DAY
+    admin = _pin(MONDAY + 3 * DAY, "root", past_maximum=True)
+    assert _at(Timing(MONDAY, _set(MONDAY + HOUR), maximum, pin=admin)) == MONDAY + 3 * DAY
+
+
+def test_a_maximum_that_a_pin_passed_ends_it_with_the_pin() -> None:
+    timing = Timing(MONDAY, None, _maximum(MONDAY + DAY), pin=_pin(MONDAY + 3 * DAY, "root", past_maximum=True))
+    found = deadline(timing, {})
+    assert found is not None
+    assert (found.at, found.because.source) == (MONDAY + 3 * DAY, Source.PIN)
 
 
 def test_what_is_to_come_is_told_in_order_until_the_end() -> None:
@@ -141,9 +156,7 @@ def _counted(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
 
 
 def test_a_pin_suspends_stops_too() -> None:
-    timing = Timing(
-        MONDAY, rules=(_rule("0 18 * * *", TimedAction.STOP),), pin=Pin(MONDAY + DAY, "ada", "a demonstration")
-    )
+    timing = Timing(MONDAY, rules=(_rule("0 18 * * *", TimedAction.STOP),), pin=_pin(MONDAY + DAY))
     assert next(upcoming(timing, {}, MONDAY, runs=True)).at == MONDAY + 33 * HOUR
 
 
@@ -187,6 +200,6 @@ def test_a_stop_and_a_start_at_the_same_moment_leave_it_running() -> None:
 
 
 def test_a_pin_suspends_stops_and_starts_until_its_end() -> None:
-    pinned = Timing(MONDAY, rules=(HOME, WORK), pin=Pin(MONDAY + 2 * DAY, "ada", "a demo"))
+    pinned = Timing(MONDAY, rules=(HOME, WORK), pin=_pin(MONDAY + 2 * DAY))
     assert _switch(next_switch(pinned, {}, MONDAY)) == ("Wed 18:00", "stop")
     assert last_switch(pinned, {}, MONDAY, MONDAY + 2 * DAY) is None

@@ -1,0 +1,60 @@
+"""Maps rules, policies and holiday calendars to the models of the API."""
+
+from datetime import datetime
+from typing import Any
+
+from environments.domain.timing import HolidayCalendar, Policy
+from environments.service.calendars import CalendarChange
+from environments.service.policies import PolicyChange
+from environments.service.retiming import Preview
+from environments.service.timing import TimedRule
+from environments.wire import timing
+
+
+def rule(found: TimedRule, next_moment: datetime | None) -> timing.RuleView:
+    """A rule with its next moment."""
+    return timing.RuleView(
+        action=found.action, rule=str(found.rule), because=found.because, since=found.since, next_moment=next_moment
+    )
+
+
+def policy(found: Policy) -> timing.PolicyView:
+    """A policy."""
+    return timing.PolicyView(**{name: getattr(found, name) for name in timing.PolicyView.model_fields})
+
+
+def calendar(found: HolidayCalendar) -> timing.CalendarView:
+    """A holiday calendar."""
+    return timing.CalendarView(**{name: getattr(found, name) for name in timing.CalendarView.model_fields})
+
+
+def policy_effect(change: PolicyChange) -> timing.PolicyEffectView:
+    """What a policy moves."""
+    shown = None if change.policy is None else policy(change.policy)
+    return timing.PolicyEffectView(policy=shown, **_effect(change.preview, change.applied))
+
+
+def calendar_effect(change: CalendarChange) -> timing.CalendarEffectView:
+    """What a calendar moves."""
+    return timing.CalendarEffectView(calendar=calendar(change.calendar), **_effect(change.preview, change.applied))
+
+
+def _effect(preview: Preview, applied: bool) -> dict[str, Any]:
+    moves = tuple(
+        timing.MoveView(
+            environment_id=move.environment.id,
+            environment=move.environment.name,
+            owner=move.environment.owner,
+            before=move.before,
+            deadline=move.deadline,
+            because=move.because,
+        )
+        for move in preview.moves
+    )
+    return {
+        "applied": applied,
+        "concerned": preview.concerned,
+        "computed": preview.computed,
+        "moved": preview.moved,
+        "moves": moves,
+    }

@@ -1,0 +1,140 @@
+"""Holiday calendars: days that rules can leave out."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from environments.domain.calendar_rule import CALENDAR_NAME, CalendarRule, parse_rule
+from environments.domain.errors import InvalidInput, InvalidName, NotAllowedNow, NotFound
+from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
+from environments.domain.template_parts import Template
+from environments.domain.timing import Holiday, HolidayCalendar, OwnRule
+from environments.service.authorization import Action, Principal, may
+from environments.service.pages import Page
+from environments.service.policies import MOST_SHOWN
+from environments.service.retiming import Preview, Retiming, preview
+from environments.service.storage.transaction import Storage, Transaction
+from environments.service.timing_facts import Change, Facts
+
+MOST_DAYS = 5000
+"""Days of a calendar."""
+
+MOST_CALENDARS = 1000
+
+_MOST_NAMED = 5
+"""Users of a calendar that a refusal names."""
+
+
+@dataclass(frozen=True)
+class CalendarChange:
+    """A calendar and what it moves; `applied` False: it was only previewed."""
+
+    calendar: HolidayCalendar
+    preview: Preview
+    applied: bool
+
+
+class Calendars:
+    """Sets, removes and lists holiday calendars."""
+
+    def __init__(self, storage: Storage, clock: Callable[[], datetime], retiming: Retiming) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._retiming = retiming
+
+    def calendars(self, *, after: str = "", limit: int | None = None) -> Page[HolidayCalendar]:
+        """By name, behind the one named `after`."""
+        with self._storage.read() as tx:
+            return tx.calendars.all(after=after, limit=limit)
+
+    def calendar(self, name: str) -> HolidayCalendar:
+        """One calendar. Raises `NotFound`."""
+        with self._storage.read() as tx:
+            return _found(tx, name)
+
+    def set(self, principal: Principal, name: str, days: Sequence[Holiday], *, dry_run: bool = False) -> CalendarChange:
+        """Sets a calendar in place of one with that name; with `dry_run` it only computes what that moves.
+
+        Raises `Forbidden`, `InvalidName`, and `InvalidInput` for no days or too many.
+        """
+        may(principal, Action.CALENDAR_SET)
+        if not CALENDAR_NAME.fullmatch(name):
+            raise InvalidName(
+                f"{name[:60]!r} can't be the name of a holiday calendar.",
+                hint="Use 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends.",
+            )
+        if not 0 < len(days) <= MOST_DAYS:
+            raise InvalidInput(f"A calendar has 1 to {MOST_DAYS} days; this one has {len(days)}.")
+        now = self._clock()
+        merged = {holiday.day: holiday for holiday in sorted(days, key=lambda holiday: (holiday.day, holiday.title))}
+        calendar = HolidayCalendar(name=name, days=tuple(merged.values()), set_by=principal.owner, set_at=now)
+        with self._storage.read() if dry_run else self._storage.write() as tx:
+            if not dry_run:
+                tx.policies.alone()
+            before = tx.calendars.get(name)
+            if before is None and len(tx.calendars.all(limit=MOST_CALENDARS)) == MOST_CALENDARS:
+                raise InvalidInput(f"There are {MOST_CALENDARS} calendars already.", hint="Remove one first.")
+            found = preview(tx, Change(calendar=calendar), now, MOST_SHOWN)
+            if not dry_run:
+                tx.calendars.put(calendar)
+                verb = "set" if before is None else "changed"
+                tx.environments.mark_to_retime(f"{principal.owner} {verb} the holiday calendar {name}")
+                self._retiming.page(tx)
+        return CalendarChange(calendar, found, applied=not dry_run)
+
+    def remove(self, principal: Principal, name: str) -> HolidayCalendar:
+        """Removes a calendar that nothing refers to. Raises `Forbidden`, `NotFound`, `NotAllowedNow`."""
+        may(principal, Action.CALENDAR_SET)
+        with self._storage.write() as tx:
+            tx.policies.alone()
+            calendar = _found(tx, name)
+            users = sorted(set(_users(tx, name)))
+            if users:
+                more = f" and {len(users) - _MOST_NAMED} more" if len(users) > _MOST_NAMED else ""
+                raise NotAllowedNow(
+                    f"Rules refer to the holiday calendar {name!r}: {', '.join(users[:_MOST_NAMED])}{more}.",
+                    hint="Change these rules first.",
+                    details={"users": users[:100]},
+                )
+            tx.calendars.remove(name)
+        return calendar
+
+
+def _found(tx: Transaction, name: str) -> HolidayCalendar:
+    calendar = tx.calendars.get(name)
+    if calendar is None:
+        known = [one.name for one in tx.calendars.all(limit=MOST_SUGGESTED_FROM)]
+        raise NotFound(
+            told(f"There is no holiday calendar {name!r}.", name, known),
+            hint="See the calendars with `calvinverse calendar list`.",
+        )
+    return calendar
+
+
+def _users(tx: Transaction, name: str) -> Iterator[str]:
+    """What has rules that refer to the calendar: policies, environments, and templates that are used or the newest."""
+    for policy in tx.policies.all():
+        if _names(policy.rules, name):
+            yield f"policy for {policy.scope.value} {policy.name}"
+    facts, after = Facts(tx), ""
+    while found := tx.environments.living(after=after, limit=500):
+        for environment in found:
+            template = facts.template(environment)
+            if _names(environment.rules, name):
+                yield f"environment {environment.name}"
+            if template is not None and _names(_rules(template), name):
+                yield f"template {environment.template}"
+        after = found[-1].id
+    for push in tx.templates.newest():
+        bundle = tx.templates.bundle(push.digest)
+        if bundle is not None and _names(_rules(bundle.template()), name):
+            yield f"template {push.name}"
+
+
+def _rules(template: Template) -> Sequence[CalendarRule]:
+    return [rule for _, _, rule in template.lifetime.rules()]
+
+
+def _names(rules: Iterable[OwnRule | CalendarRule], name: str) -> bool:
+    parsed = (parse_rule(rule.rule) if isinstance(rule, OwnRule) else rule for rule in rules)
+    return any(name in rule.without for rule in parsed)

@@ -1,0 +1,135 @@
+"""Computes deadlines again after an edit that concerns many environments, in pages, each in a transaction of its own.
+
+The edit marks the environments in its own transaction, so nothing is forgotten, whatever process ends when. What is
+marked isn't destroyed, stopped or started until it was computed again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from environments.domain.environment import Environment
+from environments.domain.errors import CalvinverseError
+from environments.domain.timing import Because, Scope
+from environments.service.deadlines import retimed, tell_moved
+from environments.service.storage.transaction import Storage, Transaction
+from environments.service.timing_facts import Change, Facts, Templates
+
+PAGE = 200
+"""Environments that one transaction computes."""
+
+MOST_PREVIEWED = 1000
+"""Environments that a preview computes; it says so when there are more."""
+
+_MOST_TEMPLATES = 500
+"""Templates that are kept in memory; with more, all are read again."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Move:
+    """A deadline that an edit moves: from `before` to `deadline` (UTC; None: never), because of what."""
+
+    environment: Environment
+    before: datetime | None
+    deadline: datetime | None
+    because: Because | None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an edit moves: `concerned` environments, of which `computed` were, and `moved` of these move.
+
+    `moves`, soonest first, are at most as many as asked for.
+    """
+
+    concerned: int
+    computed: int
+    moved: int
+    moves: tuple[Move, ...]
+
+
+class Retiming:
+    """Computes again what was marked."""
+
+    def __init__(self, storage: Storage, clock: Callable[[], datetime], zones: Callable[[], str]) -> None:
+        """`zones` gives the version of the zone database in use."""
+        self._storage = storage
+        self._clock = clock
+        self._zones = zones
+        self._zones_checked = False
+        self._templates: Templates = {}
+
+    def settle(self, go_on: Callable[[], bool] = lambda: True) -> int:
+        """Computes all that is marked, while `go_on`; returns how many. The first call compares the zone databases."""
+        if not self._zones_checked:
+            self._check_zones()
+            self._zones_checked = True
+        done, some = 0, PAGE
+        while some == PAGE and go_on():
+            with self._storage.read() as tx:
+                if not tx.environments.to_retime(1):
+                    break
+            with self._storage.write() as tx:
+                some = self.page(tx)
+            done += some
+        return done
+
+    def page(self, tx: Transaction) -> int:
+        """Computes a page of what is marked, in the caller's transaction; returns how many it was."""
+        if len(self._templates) > _MOST_TEMPLATES:
+            self._templates = {}
+        facts, now = Facts(tx, self._templates), self._clock()
+        found = tx.environments.to_retime(PAGE)
+        for environment, why in found:
+            changes = _computed(environment, now, facts)
+            if changes is not None:
+                tx.environments.change(environment.id, **changes)
+                tell_moved(tx, environment, now, why, changes)
+            tx.environments.retimed(environment.id)
+        return len(found)
+
+    def _check_zones(self) -> None:
+        version = self._zones()
+        with self._storage.write() as tx:
+            before = tx.calendars.zones()
+            if before == version:
+                return
+            tx.calendars.set_zones(version)
+            if before is not None:
+                log.info("zones.changed", before=before, now=version)
+                tx.environments.mark_to_retime(f"the zone database is {version} instead of {before}")
+
+
+def preview(tx: Transaction, change: Change, now: datetime, most: int) -> Preview:
+    """What a change would move. It writes nothing."""
+    owner = change.name if change.scope is Scope.OWNER else None
+    template = change.name if change.scope is Scope.TEMPLATE else None
+    facts = Facts(tx, change=change)
+    moves, computed, after = [], 0, ""
+    while computed < MOST_PREVIEWED:
+        found = tx.environments.living(owner=owner, template=template, after=after, limit=PAGE)
+        for environment in found:
+            changes = _computed(environment, now, facts)
+            if changes is not None and changes["deadline"] != environment.deadline:
+                moves.append(Move(environment, environment.deadline, changes["deadline"], changes["deadline_because"]))
+        computed += len(found)
+        if len(found) < PAGE:
+            break
+        after = found[-1].id
+    concerned = tx.environments.count_living(owner=owner, template=template)
+    moves.sort(key=lambda move: (move.deadline is None, move.deadline))
+    return Preview(concerned, computed, len(moves), tuple(moves[:most]))
+
+
+def _computed(environment: Environment, now: datetime, facts: Facts) -> dict[str, Any] | None:
+    """The columns; None if what is stored can't be computed, and the deadline therefore stays."""
+    try:
+        return retimed(facts, environment, facts.template(environment), now)
+    except (CalvinverseError, ValueError, LookupError, OverflowError, OSError) as error:
+        log.warning("deadline.kept", environment=environment.name, reason=str(error))
+        return None

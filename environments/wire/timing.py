@@ -1,0 +1,117 @@
+"""Rules, pins, policies and holiday calendars in the API."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field, PlainSerializer, WithJsonSchema
+
+from environments.domain import shapes
+from environments.domain.deadline import format_duration
+from environments.domain.template_parts import MOST_RULES
+from environments.domain.timing import Because, Holiday, OwnRule, Scope, TimedAction
+from environments.wire.fields import Duration, EnvironmentId, Moment, Request, Text, View, Word
+
+MOST_DAYS = 5000
+"""Days of a holiday calendar."""
+
+ShownDuration = Annotated[
+    timedelta,
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema(shapes.DURATION),
+]
+
+
+class RuleRequest(Request):
+    """A rule of the calendar, such as `0 19 * * 1-5 Europe/Amsterdam`, and what happens at its moments."""
+
+    action: TimedAction = TimedAction.DESTROY
+    rule: Word
+
+
+class RuleView(View):
+    """A rule that applies to an environment, where it stands, and its next moment (UTC; None: it has none)."""
+
+    action: TimedAction
+    rule: str
+    because: Because
+    since: datetime
+    next_moment: datetime | None = None
+
+
+class PinRequest(Request):
+    """Keeps an environment for `ttl` from now or until `until`, whatever rules say. `past_maximum`: admins only."""
+
+    reason: Text
+    ttl: Duration | None = None
+    until: Moment | None = None
+    past_maximum: bool = False
+
+
+class PolicyRequest(Request):
+    """Rules and a maximum lifetime, counted from creation."""
+
+    rules: tuple[RuleRequest, ...] = Field(default=(), max_length=MOST_RULES)
+    maximum: Duration | None = None
+
+
+class PolicyView(View):
+    """A policy for all environments of an owner (`name`), or for all that are made from a template."""
+
+    scope: Scope
+    name: str
+    rules: tuple[OwnRule, ...] = ()
+    maximum: ShownDuration | None = None
+    maximum_since: datetime | None = None
+    set_by: str
+    set_at: datetime
+
+
+class MoveView(View):
+    """A deadline that an edit moves: from `before` to `deadline` (UTC; None: never)."""
+
+    environment_id: EnvironmentId
+    environment: str
+    owner: str
+    before: datetime | None = None
+    deadline: datetime | None = None
+    because: Because | None = None
+
+
+class EffectView(View):
+    """What an edit moves: it concerns `concerned` environments; of the `computed` first ones `moved` deadlines move.
+
+    `moves` has the first of them, the soonest first. `applied` False: nothing was stored.
+    """
+
+    applied: bool
+    concerned: int
+    computed: int
+    moved: int
+    moves: tuple[MoveView, ...] = ()
+
+
+class PolicyEffectView(EffectView):
+    """What setting or removing a policy moves; without a policy it is removed."""
+
+    policy: PolicyView | None = None
+
+
+class CalendarRequest(Request):
+    """The days that a holiday calendar has from now on."""
+
+    days: tuple[Holiday, ...] = Field(min_length=1, max_length=MOST_DAYS)
+
+
+class CalendarView(View):
+    """A holiday calendar: rules with `except NAME` leave out its days."""
+
+    name: str
+    days: tuple[Holiday, ...]
+    set_by: str
+    set_at: datetime
+
+
+class CalendarEffectView(EffectView):
+    """What setting a holiday calendar moves."""
+
+    calendar: CalendarView
