@@ -20,6 +20,7 @@ from environments.engine.observe import BackendObserver
 from environments.engine.plan import BackendPlanner
 from environments.providers.nomad.ports import Allocation
 from tests.support import images_here
+from tests.support.authorities import make_authority
 from tests.support.cluster import Cluster
 from tests.support.engine_harness import ADMIN
 from tests.support.real_engine_harness import RealEngineHarness
@@ -112,12 +113,20 @@ job "database" {
         destination = "${meta.calvinverse_builds}"
       }
       env {
-        DATABASE_FOLDER        = "${meta.calvinverse_builds}/${NOMAD_NAMESPACE}"
-        DATABASE_PASSWORD_FILE = "${NOMAD_SECRETS_DIR}/password"
+        DATABASE_FOLDER           = "${meta.calvinverse_builds}/${NOMAD_NAMESPACE}"
+        DATABASE_PASSWORD_FILE    = "${NOMAD_SECRETS_DIR}/password"
+        DATABASE_CERTIFICATE_FILE = "${NOMAD_SECRETS_DIR}/certificate.pem"
+        DATABASE_TLS_FOLDER       = "${NOMAD_SECRETS_DIR}/tls"
       }
       template {
         destination = "${NOMAD_SECRETS_DIR}/password"
         data        = "//password"
+      }
+      template {
+        destination = "${NOMAD_SECRETS_DIR}/certificate.pem"
+        data        = <<-EOT
+//certificate
+        EOT
       }
       resources {
         cpu    = 50
@@ -169,10 +178,11 @@ def setting(cluster: Cluster, tmp_path: Path) -> Iterator[RealEngineHarness]:
 
 
 @pytest.fixture
-def name(setting: RealEngineHarness) -> Iterator[str]:
+def name(setting: RealEngineHarness, tmp_path: Path) -> Iterator[str]:
     """An environment of the template, ready; its folder on the node is removed at the end."""
     name = new_owner("s").name
-    setting.catalogue.push(ADMIN, make_bundle({path: text.encode() for path, text in _files().items()}))
+    certificate = make_authority().sign(tmp_path / "database.pem", "127.0.0.1").read_text()
+    setting.catalogue.push(ADMIN, make_bundle({path: text.encode() for path, text in _files(certificate).items()}))
     setting.requests.create(ADMIN, CreateEnvironment(name=name, template="office"))
     (node,) = setting.admin.call("GET", "/v1/nodes")
     builds = Path(setting.admin.call("GET", f"/v1/node/{node['ID']}")["Meta"]["calvinverse_builds"])
@@ -187,9 +197,10 @@ def name(setting: RealEngineHarness) -> Iterator[str]:
         subprocess.run(["rm", "-rf", str(builds / name)], check=True, timeout=60)
 
 
-def _files() -> dict[str, str]:
+def _files(certificate: str) -> dict[str, str]:
     base, postgres = images_here.reference("base"), images_here.reference("postgres")
     database = DATABASE.replace("//postgres", postgres).replace("//password", PASSWORD)
+    database = database.replace("//certificate", certificate)
     seed = f'{PSQL} -p ${{var.port}} -c \\"{SEED}\\"'
     return {
         "template.toml": TEMPLATE,
