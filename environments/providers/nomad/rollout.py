@@ -209,6 +209,7 @@ class RolloutWatcher:
             rollout = self._nomad.rollout(self._job.namespace, self._job.id)
             mine = rollout is not None and rollout.job_version == self._job.version
             if rollout and mine and rollout.status in _ENDED_BADLY:
+                self._read_allocations()  # why it has failed may be newer than what was read before
                 raise self._failed(f"Job {self._job.id!r} did not become healthy: {self._reason(rollout.description)}.")
             # A deployment that has succeeded, or that Nomad has deleted, doesn't report later failures.
             decided = decided or rollout is None or (mine and rollout.status == "successful")
@@ -222,9 +223,12 @@ class RolloutWatcher:
                 self._run.log(f"job {self._job.id}: an instance has failed; Nomad will start another one")
             self._told_of_another = True
             return False
+        self._read_allocations()
+        return failed_for_good(self._allocations)
+
+    def _read_allocations(self) -> None:
         allocations = self._nomad.allocations(self._job.namespace, self._job.id)[1]
         self._allocations = [found for found in allocations if found.job_version == self._job.version]
-        return failed_for_good(self._allocations)
 
     def _failed(self, sentence: str) -> StepFailed:
         """The error, with a hint if containers were killed from outside."""

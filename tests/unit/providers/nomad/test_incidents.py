@@ -1,5 +1,6 @@
 """A container that somebody else killed: recognised in what Nomad tells, told while a job is watched and afterwards."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from environments.domain.environment import ResourceRef
 from environments.domain.errors import StepFailed
 from environments.providers.nomad.answers import allocation
 from environments.providers.nomad.incidents import KILLED_FROM_OUTSIDE, killed_from_outside
+from environments.providers.nomad.ports import Allocation, Task, TaskEvent
 from environments.providers.nomad.registered import Registered
 from environments.providers.nomad.rollout import RolloutWatcher
 from tests.fakes.backends.nomad_instances import Fate
@@ -93,6 +95,27 @@ def test_a_step_that_fails_because_of_it_hints_at_it(world: StepHarness) -> None
         RolloutWatcher(world.nomad, world.consul, Registered(job, 0, ""), Run()).until_healthy()
     assert "dangling_containers" in caught.value.hint
     assert "env retry" in caught.value.hint
+
+
+def test_the_reason_is_what_nomad_knows_when_the_deployment_has_failed(
+    world: StepHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the deployment fails after the instances were read, and before their ends are known here."""
+    world.nomad.fate = Fate.FAILING
+    read = world.nomad.allocations
+    reads = []
+
+    def late(namespace: str, job: str, *, index: int = 0, wait: float = 0.0) -> tuple[int, list[Allocation]]:
+        index, found = read(namespace, job, index=index, wait=wait)
+        reads.append(index)
+        if len(reads) > 1:
+            return index, found
+        running = Task("task", "running", False, (TaskEvent(1, "Started", ""),))
+        return index, [replace(each, client="running", healthy=None, tasks=(running,)) for each in found]
+
+    monkeypatch.setattr(world.nomad, "allocations", late)
+    with pytest.raises(StepFailed, match="Exit Code: 1"):
+        world.apply("nomad.job", SERVICE)
 
 
 def test_it_is_reported_when_observed_also_after_nomad_has_started_another(world: StepHarness) -> None:
