@@ -112,7 +112,7 @@ def builds(service: ServiceProcess, cluster: Cluster, taker: Taker) -> Iterator[
     yield registry
     service.client.destroy("builds")
     assert service.wait_for("builds", State.DESTROYED, State.DESTROY_FAILED).state is State.DESTROYED
-    left = taker.take().since(before)
+    left = taker.left_since(before)
     assert left == {}, describe(left)
     assert left_by_builds(cluster) == []
     for reference in names_at(registry):  # what Nomad pulled is the engine's own

@@ -49,7 +49,7 @@ def test_killed_at_random_moments(service: ServiceProcess, taker: Taker) -> None
             crash_after(service, offset)
         environment = service.wait_for(name, State.DESTROYED, State.DESTROY_FAILED)
         assert environment.state is State.DESTROYED, f"{where}\n{service.story(name)}"
-        left = taker.take().since(before)
+        left = taker.left_since(before)
         assert left == {}, f"{where}\n{describe(left)}\n{service.story(name)}"
 
 

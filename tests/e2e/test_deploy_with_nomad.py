@@ -152,7 +152,7 @@ def test_what_the_page_makes_is_what_deploy_makes(
     operator.follow("Upgrade")
     assert list(differences(made, meta(cluster.connections))) == []
     operator.follow("Remove")
-    left = taker.take().since(before)
+    left = taker.left_since(before)
     found: dict[str, Any] = {"left": left} if left else {}
     for volume in cluster.volumes.iterdir():
         for path in volume.iterdir():

@@ -236,7 +236,7 @@ def test_existing_clusters_are_used_as_they_are(cluster: Cluster, taker: Taker, 
     with connect(context) as client:
         assert client.readiness().problems == {}
     machine.remove()
-    left = taker.take().since(before)
+    left = taker.left_since(before)
     left.pop("consul tokens", None)  # the manager's own login ends with its hour
     left.pop("openbao tokens", None)
     # So does its entity stay, which belongs to no environment: the service has logged in for the edge's authority.

@@ -210,7 +210,7 @@ def test_on_an_existing_cluster_a_census_finds_nothing_left(cluster: Cluster, ta
         assert deployment.line("workers").health == "✓ 2 of 2 alive"
     finally:
         deployment.remove()
-    left = taker.take().since(before)
+    left = taker.left_since(before)
     left.pop("consul tokens", None)  # the manager's own logins end with their hour
     left.pop("openbao tokens", None)
     assert left == {}, describe(left)

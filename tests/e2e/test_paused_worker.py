@@ -94,5 +94,5 @@ def test_a_worker_and_its_tofu_that_wake_up_late_change_nothing(members: list[Me
         environment = api.wait_for("paused", State.DESTROYED, State.DESTROY_FAILED, seconds=120)
         assert environment.state is State.DESTROYED, api.story("paused")
         assert things.objects() == {}
-        left = taker.take().since(before)
+        left = taker.left_since(before)
         assert left == {}, f"{describe(left)}\n{api.story('paused')}"

@@ -155,7 +155,7 @@ def test_jobs_that_are_refused(service: ServiceProcess, taker: Taker) -> None:
     assert "priority" in environment.failure.message
     service.client.destroy("refused")
     service.wait_for("refused", State.DESTROYED)
-    left = taker.take().since(before)
+    left = taker.left_since(before)
     assert left == {}, describe(left)
 
 
@@ -191,7 +191,7 @@ def test_a_part_that_dies_in_the_middle_comes_back_and_it_goes_on(
     assert taker.duplicates("shaken") == []
     service.client.destroy("shaken")
     service.wait_for("shaken", State.DESTROYED, seconds=120)
-    left = taker.take().since(before)
+    left = taker.left_since(before)
     left.pop("consul tokens", None)  # Nomad's own logins after a restart of an agent are none of the environment's
     assert left == {}, describe(left)
 

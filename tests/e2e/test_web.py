@@ -101,7 +101,7 @@ def test_by_command_line_then_gone(service: ServiceProcess, cluster: Cluster, ta
 
     gone = calvinverse(service, "env", "destroy", "by-hand", "--yes")
     assert gone.returncode == 0, gone.stderr
-    left = taker.take().since(before)
+    left = taker.left_since(before)
     assert left == {}, describe(left)
 
 
@@ -118,7 +118,7 @@ def test_deadline_of_twenty_seconds(service: ServiceProcess, taker: Taker) -> No
         begun = next(event.at for event in service.client.history("short") if "being destroyed" in event.message)
     assert 0 <= (begun - deadline).total_seconds() < 20
     service.wait_for("short", State.DESTROYED)
-    left = taker.take().since(before)
+    left = taker.left_since(before)
     assert left == {}, describe(left)
 
 
@@ -132,7 +132,7 @@ def test_deadline_that_passed_while_the_service_was_down(service: ServiceProcess
     time.sleep(max(0.0, (moved.deadline - datetime.now(UTC)).total_seconds()) + 0.5)
     service.start()
     service.wait_for("asleep", State.DESTROYED)
-    left = taker.take().since(before)
+    left = taker.left_since(before)
     assert left == {}, describe(left)
 
 
@@ -167,7 +167,7 @@ def test_by_tui(service: ServiceProcess, taker: Taker) -> None:
     assert "typed" in httpx2.get(url, verify=trusting(service.client.ca()), trust_env=False, timeout=60).text
     service.client.destroy("by-tui")
     service.wait_for("by-tui", State.DESTROYED)
-    left = taker.take().since(before)
+    left = taker.left_since(before)
     assert left == {}, describe(left)
 
 

@@ -198,7 +198,7 @@ def test_credentials_of_a_killed_module_end_and_nothing_of_them_outlives_the_env
     ended = service.wait_for("mod", State.DESTROYED, State.DESTROY_FAILED)
     assert ended.state is State.DESTROYED, service.story("mod")
     assert things.objects() == {}
-    assert taker.take().since(before) == {}
+    assert taker.left_since(before) == {}
     taker.close()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,9 @@ import httpx2
 from environments.providers.backend.calls import TITLES
 from environments.providers.backend.connections import Connections
 from tests.support.part_client import part_client
+
+UNMOUNTED_WITHIN = 60.0
+"""Seconds in which Nomad unmounts the folders of allocations whose job is gone, on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,15 @@ class Taker:
             **self._machine(),
         }
         return Census({kind: frozenset(names) for kind, names in things.items()})
+
+    def left_since(self, before: Census) -> dict[str, list[str]]:
+        """What is there and was not before. Mounts of ended allocations are given a minute; Nomad unmounts later."""
+        end = time.monotonic() + UNMOUNTED_WITHIN
+        while True:
+            left = self.take().since(before)
+            if set(left) != {"mounts"} or time.monotonic() > end:
+                return left
+            time.sleep(0.5)
 
     def duplicates(self, environment: str) -> list[str]:
         """Two live objects for one entry of the inventory, and secrets written twice; empty when all is well."""
