@@ -22,7 +22,7 @@ class TimingCalls(Connection):
 
     def rules(self, name: str) -> list[RuleView]:
         """The rules that apply to an environment."""
-        return self._read(self._get(f"/v1/environments/{_part(name)}/rules"), list[RuleView])
+        return self._pages(f"/v1/environments/{_part(name)}/rules", RuleView)
 
     def add_rule(self, name: str, request: RuleRequest) -> EnvironmentView:
         """Gives it a rule of its own; one that it has changes nothing."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ from environments.client import Client
 from environments.domain.environment import Resource
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.domain.template import make_bundle
+from environments.domain.timing import Holiday, Scope
 from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.templates import PublishedImage
 from environments.wire.environments import CreateRequest, UpdateRequest
 from environments.wire.images import PublishImageRequest
 from environments.wire.plans import PlanRequest
+from environments.wire.timing import CalendarRequest, PolicyRequest, RuleRequest
 from environments.wire.tokens import TokenRequest
 from tests.fakes.service import WEB, Served, served
 
@@ -56,6 +58,11 @@ def fill(api: Served) -> None:
             reference = f"sha256:{number:064x}"
             client.publish_image(f"image-{number}", PublishImageRequest(reference=reference, channel="qa"))
             client.publish_image("image", PublishImageRequest(reference=reference, channel="qa"))
+            rule = RuleRequest(rule=f"0 {number} * * *")
+            client.add_rule("demo", rule)
+            client.set_policy(Scope.OWNER, f"owner-{number}", PolicyRequest(rules=(rule,)))
+            day = Holiday(day=date(2030, 1, 1 + number))
+            client.set_calendar(f"calendar-{number}", CalendarRequest(days=(day,)))
     with service.database.write() as tx:
         for number in range(MANY):
             worker = WorkerRecord(f"worker-{number}", "host", number, "1", {}, NOW + timedelta(hours=number), NOW, True)
@@ -79,6 +86,9 @@ LISTS: dict[str, Callable[[Client], list[Any]]] = {
     "/v1/environments/demo/deployments": lambda client: client.deployments("demo"),
     "/v1/environments/demo/resources": lambda client: client.resources("demo"),
     "/v1/environments/demo/events": lambda client: client.history("demo"),
+    "/v1/environments/demo/rules": lambda client: client.rules("demo"),
+    "/v1/policies": lambda client: client.policies(),
+    "/v1/calendars": lambda client: client.calendars(),
     "/v1/templates": lambda client: client.templates(),
     "/v1/images": lambda client: client.images(),
     "/v1/images/image/history": lambda client: client.image_history("image"),

@@ -20,6 +20,7 @@ from environments.domain.errors import (
     UnknownEnvironment,
 )
 from environments.domain.timing import Scope, TimedAction
+from environments.service.pages import Page
 from environments.wire.environments import EnvironmentView
 from environments.wire.timing import (
     CalendarEffectView,
@@ -43,9 +44,13 @@ def timing_routes(service: Service) -> APIRouter:
     edits, policies, calendars = service.time_edits, service.policies, service.calendars
 
     @router.get("/environments/{name}/rules", responses=problems(UnknownEnvironment))
-    def list_rules(caller: Caller, name: str) -> list[RuleView]:
+    def list_rules(
+        caller: Caller, request: Request, response: Response, name: str, limit: Limit = PAGE, skip: Skip = 0
+    ) -> list[RuleView]:
         """Lists the rules that apply to an environment: its own, those of its template, and those of policies."""
-        return [presenting_timing.rule(*found) for found in service.reading.rules(caller, name)]
+        found = Page(service.reading.rules(caller, name)[skip : skip + limit])
+        link_next(request, response, found, limit, skip=skip + len(found))
+        return [presenting_timing.rule(*one) for one in found]
 
     @router.post("/environments/{name}/rules", responses=_EDITED)
     def add_rule(caller: Caller, name: str, request: RuleRequest) -> EnvironmentView:
