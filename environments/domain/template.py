@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from environments.domain.errors import InvalidTemplate
 from environments.domain.faults import TEMPLATE_FILE as TEMPLATE_FILE
 from environments.domain.faults import Fault
-from environments.domain.json_values import TOO_LARGE, is_text
+from environments.domain.json_values import DEEPEST, TOO_LARGE, deeper_than, is_text
 from environments.domain.suggesting import near
 from environments.domain.template_parts import Template
 from environments.domain.template_rules import RESERVED_STEPS as RESERVED_STEPS
@@ -42,7 +42,10 @@ def read_template(text: str) -> tuple[Template | None, list[Fault]]:
     except ValueError as error:  # also numbers of more digits than Python reads
         return None, [_no_toml(error)]
     except RecursionError:
-        return None, [Fault(message=f"{TEMPLATE_FILE} is nested too deeply")]
+        return None, [_TOO_DEEP]
+    # `tomllib` reads headers of any depth, such as [a.a.a.a].
+    if deeper_than(document, _DEEPEST):
+        return None, [_TOO_DEEP]
     places = TomlPlaces(text)
     found: list[Fault] = []
     written = "template" if "template" in document else next(iter(near("template", document, most=1)), "template")
@@ -66,6 +69,11 @@ def read_template(text: str) -> tuple[Template | None, list[Fault]]:
         return template, [fault.at(places) for fault in found]
     return None, [fault.at(places) for fault in found]
 
+
+_DEEPEST = 4 * DEEPEST
+"""Levels that can be worked with, more than those of any value: values have a limit of their own, told by name."""
+
+_TOO_DEEP = Fault(message=f"{TEMPLATE_FILE} is nested too deeply")
 
 _READINGS = 4
 """Times that a template is read, each time without what was wrong before."""

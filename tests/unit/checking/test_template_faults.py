@@ -508,6 +508,11 @@ a = "{{ steps.nope.x }}"
     ]
 
 
+@pytest.mark.parametrize("deep", [f"[{'.'.join('a' * 50_000)}]", f"x = {'[' * 5000}{']' * 5000}"])
+def test_what_is_nested_too_deeply_to_be_worked_with_is_one_fault(deep: str) -> None:
+    assert told(f"{HEAD}{deep}\n") == ["template.toml: template.toml is nested too deeply"]
+
+
 def test_a_byte_order_mark_says_nothing() -> None:
     """Editors of Windows begin files with it."""
     assert [*map(str, found(f"\ufeff{GOOD}", **{"app.nomad_hcl": f"\ufeff{JOB}"}))] == []
