@@ -4,9 +4,9 @@ import os
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -78,6 +78,9 @@ QUICK = ("unit", "component")
 SLOWEST = 20
 """How many of the slowest tests are listed."""
 
+MESSAGE = 300
+"""How many characters of a failure's message stand in the list at the end."""
+
 LIMIT = 75 * 60.0
 """Seconds that all tests together may take."""
 
@@ -99,14 +102,20 @@ CHECKS: tuple[tuple[str, ...], ...] = (
 
 @dataclass(frozen=True)
 class Count:
-    """How many tests passed, failed (errors are failures) and were skipped."""
+    """How many tests passed, failed (errors are failures) and were skipped, and which failed, a line for each."""
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    failures: tuple[str, ...] = field(default=(), compare=False)
 
     def __add__(self, other: "Count") -> "Count":
-        return Count(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+        return Count(
+            self.passed + other.passed,
+            self.failed + other.failed,
+            self.skipped + other.skipped,
+            self.failures + other.failures,
+        )
 
     def __str__(self) -> str:
         return f"{self.passed} passed, {self.failed} failed"
@@ -130,7 +139,7 @@ def everything() -> object:
         checks = beside.submit(check, partial(_say_from, "checks"))
         count = run_lanes() + checks.result()
     summary.write_text(f"{count}\n")
-    return _end(count)
+    return end(count)
 
 
 def run_lanes() -> Count:
@@ -150,7 +159,7 @@ def quick() -> object:
         count += pytest(("snapshots",), tell=partial(_say_from, "snapshots"))
         count += tests.result()
     _tell_durations(["-".join(QUICK), "snapshots"])
-    return _end(count)
+    return end(count)
 
 
 def kind(name: str, pytest_arguments: Sequence[str] = ()) -> object:
@@ -162,19 +171,19 @@ def kind(name: str, pytest_arguments: Sequence[str] = ()) -> object:
         os.environ.setdefault("CALVINVERSE_FUZZ_SECONDS", "600")
     if name == "cases":
         os.environ.setdefault("CALVINVERSE_EVERY_CASE", "1")
-    return _end(pytest((name,), pytest_arguments))
+    return end(pytest((name,), pytest_arguments))
 
 
 def crash() -> object:
     """Run the tests named after crashes with many kills, not a sample; CALVINVERSE_CRASHES says how many."""
     os.environ.setdefault("CALVINVERSE_CRASHES", "100")
-    return _end(pytest(("e2e",), ["-s", "-k", "crash"]))
+    return end(pytest(("e2e",), ["-s", "-k", "crash"]))
 
 
 def kill_matrix() -> object:
     """Run every cell of the kill matrix, not a sample; its table goes into the docs."""
     os.environ.setdefault("CALVINVERSE_KILL_CELLS", "0")
-    return _end(pytest(("e2e",), ["-s", "-k", "kill_matrix"]))
+    return end(pytest(("e2e",), ["-s", "-k", "kill_matrix"]))
 
 
 def check(tell: Callable[[str], object] | None = None) -> Count:
@@ -190,8 +199,9 @@ def check(tell: Callable[[str], object] | None = None) -> Count:
         if not good:
             for line in lines:
                 tell(line)
-        tell(f"{' '.join(command)}: {'passed' if good else ended.reason()} ({time.monotonic() - began:.1f} s)")
-        count += Count(passed=1) if good else Count(failed=1)
+        outcome = f"{' '.join(command)}: {'passed' if good else ended.reason()}"
+        tell(f"{outcome} ({time.monotonic() - began:.1f} s)")
+        count += Count(passed=1) if good else Count(failed=1, failures=(outcome,))
     return count
 
 
@@ -213,18 +223,20 @@ def pytest(
     tell = tell or say
     found = [f"tests/{place}" for place in places if _has_tests(CHECKOUT / "tests" / place)]
     if not found:
-        say(f"There are no tests in tests/{', tests/'.join(places)}.")
-        return Count(failed=1)
+        missing = f"There are no tests in tests/{', tests/'.join(places)}."
+        say(missing)
+        return Count(failed=1, failures=(missing,))
     command = [sys.executable, "-m", "pytest", "--color", "yes" if sys.stdout.isatty() else "no"]
     command += ["--junit-xml", str(file), "-o", "junit_family=xunit2", *arguments, *found]
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
     ended = run(command, limit=LIMIT, cwd=CHECKOUT, on_line=tell, env=env)
     count = read_report(file)
+    reason = f"pytest ended with status {ended.status}."
     if ended.timed_out:
-        tell(f"The tests took longer than {LIMIT / 60:.0f} minutes and were stopped.")
-    if (ended.status != 0 or ended.timed_out) and not count.failed:
-        tell(f"pytest ended with status {ended.status}.")
-        count += Count(failed=1)
+        reason = f"The tests took longer than {LIMIT / 60:.0f} minutes and were stopped."
+    if ended.timed_out or (ended.status != 0 and not count.failed):
+        tell(reason)
+        count += Count(failed=1, failures=(f"{file.stem}: {reason}",))
     return count
 
 
@@ -250,8 +262,17 @@ def read_report(report: Path) -> Count:
             int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped")
         )
         bad = failures + errors
-        count += Count(total - bad - skipped, bad, skipped)
+        count += Count(total - bad - skipped, bad, skipped, tuple(_failures(suite)))
     return count
+
+
+def _failures(suite: ET.Element) -> Iterator[str]:
+    """A line for each test that failed: its name, and the first line of what it said."""
+    for case in suite.iter("testcase"):
+        for child in case:
+            if child.tag in ("failure", "error"):
+                first = (child.get("message") or child.text or "").strip().split("\n")[0][:MESSAGE]
+                yield f"{case.get('classname')}.{case.get('name')}: {first}"
 
 
 def say(text: str) -> None:
@@ -300,9 +321,12 @@ def _tell_durations(reports: Iterable[str]) -> None:
         say(f"{seconds:6.1f} s  {name}")
 
 
-def _end(count: Count) -> object:
+def end(count: Count) -> object:
+    """Say what was skipped and what failed; the result is that of a task, its last line the count."""
     if count.skipped:
         say(f"{count.skipped} skipped")
+    for line in count.failures:
+        say(f"Failed: {line}")
     if count.failed:
         return TaskFailed(str(count))
     say(str(count))

@@ -133,7 +133,26 @@ def test_what_pytest_did_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CALVINVERSE_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they take longer to load than these tests to run
     monkeypatch.setattr(suite, "CHECKOUT", tmp_path)
-    assert suite.pytest(("unit",)) == count
+    ended = suite.pytest(("unit",))
+    assert ended == count
+    assert len(ended.failures) == ended.failed
+
+
+def test_what_failed_is_told_with_the_first_line_of_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "tests" / "unit.xml"
+    report.parent.mkdir()
+    report.write_text(
+        '<testsuite tests="2" failures="1" errors="1" skipped="0">'
+        '<testcase classname="tests.unit.test_a" name="test_b"><failure message="no&#10;more">long</failure></testcase>'
+        '<testcase classname="tests.unit.test_a" name="test_c"><error message="gone"/></testcase></testsuite>'
+    )
+    suite.end(suite.read_report(report))
+    assert capsys.readouterr().out.splitlines() == [
+        "Failed: tests.unit.test_a.test_b: no",
+        "Failed: tests.unit.test_a.test_c: gone",
+    ]
 
 
 def test_the_last_line_counts_and_a_failure_is_the_line_itself(
