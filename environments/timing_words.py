@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from environments.domain.timing import Because, Obstacle, Prevented, Source, TimedAction
+from environments.domain.timing import Because, Obstacle, PastAction, Prevented, Source, TimedAction
 
 WHAT: dict[TimedAction, str] = {
     TimedAction.DESTROY: "is destroyed",
@@ -11,6 +11,36 @@ WHAT: dict[TimedAction, str] = {
     TimedAction.START: "is started",
     TimedAction.WARN: "its owner is warned",
 }
+
+HAPPENED: dict[PastAction, str] = {
+    PastAction.CREATE: "create",
+    PastAction.UPDATE: "update",
+    PastAction.REPAIR: "repair",
+    PastAction.PROMOTE: "promote",
+    PastAction.STOP: "stop",
+    PastAction.START: "start",
+    PastAction.DESTROY: "destroy",
+    PastAction.EXTEND: "deadline set",
+    PastAction.DEADLINE: "deadline moved",
+    PastAction.RULES: "rules changed",
+    PastAction.PIN: "pinned",
+    PastAction.UNPIN: "unpinned",
+    PastAction.WARN: "owner warned",
+    PastAction.NOT_SWITCHED: "not stopped or started",
+}
+"""What happened; the first ones are deployments."""
+
+_BY_RULE = {PastAction.STOP, PastAction.START, PastAction.DESTROY}
+
+
+def happened_because(action: PastAction, because: Because | None, told: str) -> str:
+    """Why it happened: the rule of what the calendar did, and `told`, what was recorded, of anything else."""
+    return reason(because) if because is not None and action in _BY_RULE else told
+
+
+def on_behalf_of(by: str, because: Because | None) -> str:
+    """Who asked for it; of what the clock did, who set the rule or the deadline, if that was a person."""
+    return f"{by}, for {because.by}" if because is not None and because.by not in ("", by) and by else by
 
 
 def reason(because: Because) -> str:

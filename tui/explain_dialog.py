@@ -1,4 +1,4 @@
-"""The dialog that shows what the calendar will do to an environment, and why."""
+"""The dialog that shows the timeline of an environment: what happened, what the calendar will do, and why."""
 
 from datetime import UTC
 
@@ -8,23 +8,23 @@ from textual.widgets import Button, Static
 
 from environments.domain.timing import TimedAction
 from environments.moments import countdown
-from environments.timing_words import WHAT, reason, why_not
+from environments.timing_words import HAPPENED, WHAT, happened_because, on_behalf_of, reason, why_not
 from environments.wire.environments import EnvironmentView, ExplanationView
 from environments.words import clean
 from tui.clock import Clock
 from tui.dialogs import Dialog
 
 MOST = 10
-"""Moments that are shown."""
+"""Moments that are shown, and likewise of the past."""
 
 
 class ExplainDialog(Dialog):
-    """Lists the next moments, in the reader's zone and in UTC. It changes nothing."""
+    """Lists what happened and the next moments, in the reader's zone and in UTC. It changes nothing."""
 
     back = "Back (esc)"
 
     def __init__(self, view: EnvironmentView, clock: Clock) -> None:
-        super().__init__(f"What will happen to {view.name}", "Reload")
+        super().__init__(f"Timeline of {view.name}", "Reload")
         self._view = view
         self._clock = clock
 
@@ -46,12 +46,26 @@ class ExplainDialog(Dialog):
             self.query_one("#moments", Static).update(moments(found, self._clock))
 
         client, id_of = self.shell.client, self._view.id
-        self.ask(lambda: client().explain(id_of, MOST, why_not=True), done, self.complain)
+        self.ask(lambda: client().explain(id_of, MOST, why_not=True, past=MOST), done, self.complain)
 
 
 def moments(found: ExplanationView, clock: Clock) -> Content:
-    """Two lines for each moment: what happens when, and why; then what doesn't happen, and why not."""
+    """Two lines for each moment, the past first: what happens when, and why; then what doesn't happen, and why not."""
     lines = []
+    for past in reversed(found.past):
+        state = "" if past.state is None else f", {past.state.value}"
+        lines.append(
+            Content.assemble(
+                (clock.moment(past.at), "bold"),
+                (f" ({past.at.astimezone(UTC):%d %b %H:%M} UTC)  ", "$faint"),
+                f"{HAPPENED[past.action]}{state}",
+            )
+        )
+        by = on_behalf_of(past.by, past.because)
+        why = happened_because(past.action, past.because, past.reason)
+        lines.append(Content.assemble((f"  by {clean(by)}: " if by else "  ", "$faint"), clean(why)))
+    if found.past:
+        lines.append(Content.assemble((f"── {clock.moment(clock.now())}, now ──", "bold")))
     if found.pin is not None:
         pin = found.pin
         lines.append(Content(clean(f"{pin.by} pinned it until {clock.moment(pin.end)}: {pin.reason}")))

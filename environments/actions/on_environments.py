@@ -135,7 +135,7 @@ ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
     Action(
         id="environment.explain",
         title="Explain its deadline",
-        help="Show what the calendar will do to an environment, when, and because of which rule.",
+        help="Show what the calendar will do to an environment and what happened to it, when, and why.",
         risk=Risk.READ,
         command=("env", "explain"),
         keys=("w",),

@@ -50,11 +50,12 @@ class EnvironmentViews:
 
 
 def explanation(found: Explanation) -> environments.ExplanationView:
-    """What will happen to an environment, and what won't."""
+    """What will happen to an environment, what won't, and what happened."""
     return environments.ExplanationView(
         environment=found.environment.name,
         moments=tuple(environments.MomentView(**vars(due)) for due in found.moments),
         left_out=tuple(environments.LeftOutView(**vars(one)) for one in found.left_out),
+        past=tuple(environments.PastView(**vars(one)) for one in found.past),
         pin=found.pin,
         zone_database=found.zone_database,
     )

@@ -1,16 +1,16 @@
-"""What the calendar will do to an environment, as a table."""
+"""What the calendar will do to an environment, and what happened to it, as tables."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 
 from environments.cli.tables import table
 from environments.moments import coarse, moment
-from environments.timing_words import WHAT, reason, why_not
+from environments.timing_words import HAPPENED, WHAT, happened_because, on_behalf_of, reason, why_not
 from environments.wire.environments import ExplanationView
 
 
 def explanation_lines(view: ExplanationView, zone: tzinfo, now: datetime) -> Iterator[str]:
-    """A line for each moment, soonest first."""
+    """A line for each moment, soonest first; then one for each thing that happened, newest first."""
     if view.pin is not None:
         yield f"{view.pin.by} pinned it until {moment(view.pin.end, zone)}: {view.pin.reason}"
     if not view.moments:
@@ -22,6 +22,10 @@ def explanation_lines(view: ExplanationView, zone: tzinfo, now: datetime) -> Ite
         yield "What does not happen:"
         yield from table(("WHEN", "IN UTC", "WHAT", "BY", "WHY NOT"), _left_out(view, zone))
     yield f"Zone database: {view.zone_database}"
+    if view.past:
+        yield ""
+        yield "What happened, newest first:"
+        yield from table(("WHEN", "IN UTC", "WHAT", "STATE", "BY", "WHY"), _past(view, zone))
 
 
 def _moments(view: ExplanationView, zone: tzinfo, now: datetime) -> list[tuple[str, ...]]:
@@ -34,6 +38,20 @@ def _moments(view: ExplanationView, zone: tzinfo, now: datetime) -> list[tuple[s
             reason(due.because),
         )
         for due in view.moments
+    ]
+
+
+def _past(view: ExplanationView, zone: tzinfo) -> list[tuple[str, ...]]:
+    return [
+        (
+            moment(one.at, zone),
+            f"{one.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+            HAPPENED[one.action],
+            "-" if one.state is None else one.state.value,
+            on_behalf_of(one.by, one.because) or "-",
+            happened_because(one.action, one.because, one.reason),
+        )
+        for one in view.past
     ]
 
 

@@ -92,9 +92,9 @@ class Client(TimingCalls):
         path = f"/v1/environments/{_part(name)}/extend"
         return self._read(self._send("POST", path, request, again=request.by is None), EnvironmentView)
 
-    def explain(self, name: str, moments: int, *, why_not: bool = False) -> ExplanationView:
-        """What the calendar will do to it next, and why; with `why_not` also what it won't do."""
-        query: Query = {"moments": moments, "why_not": why_not or None}
+    def explain(self, name: str, moments: int, *, why_not: bool = False, past: int = 0) -> ExplanationView:
+        """What the calendar will do to it next, and why; with `why_not` what it won't do, with `past` what happened."""
+        query: Query = {"moments": moments, "why_not": why_not or None, "past": past}
         return self._read(self._get(f"/v1/environments/{_part(name)}/explain", query), ExplanationView)
 
     def destroy(self, name: str, reason: str = "") -> Accepted:

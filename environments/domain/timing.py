@@ -53,6 +53,28 @@ class Because(BaseModel):
     by: str = ""
 
 
+class PastAction(StrEnum):
+    """What happened to an environment. The first ones are deployments of the same kinds."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REPAIR = "repair"
+    PROMOTE = "promote"
+    STOP = "stop"
+    START = "start"
+    DESTROY = "destroy"
+    EXTEND = "extend"
+    """Somebody moved the deadline."""
+    DEADLINE = "deadline"
+    """Another edit moved the deadline."""
+    RULES = "rules"
+    PIN = "pin"
+    UNPIN = "unpin"
+    WARN = "warn"
+    NOT_SWITCHED = "not_switched"
+    """A stop or a start was due, and could not be done."""
+
+
 class OwnRule(BaseModel):
     """A rule of one environment, which somebody set at a moment (UTC): earlier moments of it don't count."""
 

@@ -121,8 +121,13 @@ def warning_after(environment: Environment, template: Template | None, moment: d
     return next((at for at in planned if at > moment), None)
 
 
-def tell_moved(tx: Transaction, before: Environment, now: datetime, why: str, changes: dict[str, Any]) -> None:
-    """Writes the event of a deadline that `changes` (columns of the environment) move; `why` ends its sentence."""
+def tell_moved(
+    tx: Transaction, before: Environment, now: datetime, why: str, changes: dict[str, Any], by: str = ""
+) -> None:
+    """Writes the event of a deadline that `changes` (columns of the environment) move; `why` ends its sentence.
+
+    `by` is who made the edit, if that was a person.
+    """
     after = before.model_copy(update=changes)
     if after.deadline == before.deadline:
         return
@@ -136,6 +141,7 @@ def tell_moved(tx: Transaction, before: Environment, now: datetime, why: str, ch
             "before": before.deadline.isoformat() if before.deadline else None,
             "deadline": after.deadline.isoformat() if after.deadline else None,
             "because": after.deadline_because.model_dump(mode="json") if after.deadline_because else None,
+            **({"by": by} if by else {}),
         },
     )
 

@@ -1,7 +1,7 @@
 """Queues deployments: writes the environment, its deployment and the events in the caller's transaction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -115,6 +115,9 @@ def destroy(
             f"Environment {environment.name!r} is {environment.state.value} already.",
             hint=way_on(environment.name, environment.state),
         )
+    if request.by_machine and request.because is None and environment.state is not State.DESTROY_FAILED:
+        # Another try after a failure isn't because of the deadline: a person may have asked for the first one.
+        request = replace(request, because=environment.deadline_because)
     transitions.supersede(tx, environment.id, request.now)
     environment = transitions.move(
         tx,

@@ -34,6 +34,6 @@ def move_deadline(tx: Transaction, environment: Environment, deadline: datetime,
         environment.id,
         now,
         message=f"{by} moved the deadline to {deadline:%Y-%m-%d %H:%M:%S %Z}",
-        data={"deadline": deadline.isoformat()},
+        data={"deadline": deadline.isoformat(), "by": by},
     )
     return environment.model_copy(update=changes)

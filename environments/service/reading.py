@@ -13,6 +13,7 @@ from environments.service.authorization import Action, Principal, environment_to
 from environments.service.deadlines import active_pin
 from environments.service.entry_points import EntryPoints
 from environments.service.explaining import next_left_out, next_moments, next_of_each
+from environments.service.looking_back import what_happened
 from environments.service.pages import Page, ended_in_time
 from environments.service.records import EnvironmentDetails, Explanation, Journaled, Output, ServiceInfo, with_journal
 from environments.service.secret_outputs import secret_of
@@ -108,22 +109,35 @@ class Reading:
             latest = with_journal(tx, newest[0]) if newest else None
             return EnvironmentDetails(environment, latest, addresses, tuple(warned))
 
-    def explain(self, principal: Principal, name: str, count: int, *, why_not: bool = False) -> Explanation:
+    def explain(
+        self,
+        principal: Principal,
+        name: str,
+        count: int,
+        *,
+        why_not: bool = False,
+        past: int = 0,
+        past_before: int | None = None,
+    ) -> Explanation:
         """What the calendar will do to it next, at most `count` times; with `why_not` also what it won't do, likewise.
+
+        Also the last `past` things that happened to it, newest first, before the event `past_before`.
 
         Raises `UnknownEnvironment`.
         """
         now = self._clock()
         with self._storage.read() as tx:
             environment = environment_to_read(tx, principal, name)
+            happened = what_happened(tx, environment, past, past_before)
             if environment.state in ENDED or environment.managed_by is not None:
-                return Explanation(environment, zone_database())
+                return Explanation(environment, zone_database(), past=happened)
             return Explanation(
                 environment,
                 zone_database(),
                 tuple(next_moments(tx, environment, now, count)),
                 tuple(next_left_out(tx, environment, now, count)) if why_not else (),
                 active_pin(environment, now),
+                happened,
             )
 
     def rules(self, principal: Principal, name: str) -> list[tuple[TimedRule, datetime | None]]:

@@ -12,6 +12,7 @@ from environments.domain.timing import Pin
 from environments.service.authorization import Role
 from environments.service.entry_points import EntryPointAddress
 from environments.service.left_out import LeftOut
+from environments.service.looking_back import Past
 from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.templates import PushedTemplate
 from environments.service.storage.tokens import TokenRecord
@@ -56,13 +57,14 @@ class EnvironmentDetails(NamedTuple):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the calendar will do to an environment next, what it won't do, and its pin, if that has an effect."""
+    """What the calendar will and won't do to an environment, its pin, if that has an effect, and what happened."""
 
     environment: Environment
     zone_database: str
     moments: tuple[Due, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     pin: Pin | None = None
+    past: tuple[Past, ...] = ()
 
 
 class CataloguedTemplate(NamedTuple):

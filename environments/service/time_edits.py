@@ -45,7 +45,7 @@ class TimeEdits:
                 )
             why = f"{principal.owner} added the rule {rule.rule!r} ({action.value})"
             told = EventType.ENVIRONMENT_RULES, f"{why} to {environment.name}"
-            return _edit(tx, environment, now, why, told, rules=(*environment.rules, rule))
+            return _edit(tx, environment, now, principal.owner, why, told, rules=(*environment.rules, rule))
 
     def remove_rule(self, principal: Principal, name: str, action: TimedAction, text: str) -> Environment:
         """Removes one of its own rules. Raises `NotFound`, `InvalidLifetime`, `NotAllowedNow`."""
@@ -63,7 +63,7 @@ class TimeEdits:
                 )
             why = f"{principal.owner} removed the rule {wanted!r} ({action.value})"
             told = EventType.ENVIRONMENT_RULES, f"{why} from {environment.name}"
-            return _edit(tx, environment, now, why, told, rules=left)
+            return _edit(tx, environment, now, principal.owner, why, told, rules=left)
 
     def pin(
         self,
@@ -96,7 +96,7 @@ class TimeEdits:
             pin = Pin(end=end, by=principal.owner, reason=reason.strip(), since=now, past_maximum=past_maximum)
             why = f"{principal.owner} pinned it until {end:%Y-%m-%d %H:%M:%S %Z} ({pin.reason})"
             told = EventType.ENVIRONMENT_PINNED, f"{environment.name}: {why}"
-            return _edit(tx, environment, now, why, told, pin=pin)
+            return _edit(tx, environment, now, principal.owner, why, told, pin=pin)
 
     def unpin(self, principal: Principal, name: str) -> Environment:
         """Ends its pin. It lives for at least `UNPIN_NOTICE` from now, unless the pin ends earlier.
@@ -117,7 +117,7 @@ class TimeEdits:
             left = pin.model_copy(update={"end": min(pin.end, now + UNPIN_NOTICE)}) if soon else None
             why = f"{principal.owner} removed the pin"
             told = EventType.ENVIRONMENT_UNPINNED, f"{why} of {environment.name}"
-            return _edit(tx, environment, now, why, told, pin=left, **counts)
+            return _edit(tx, environment, now, principal.owner, why, told, pin=left, **counts)
 
     def _to_edit(self, tx: Transaction, principal: Principal, name: str, action: Action) -> Environment:
         environment = environment_to_change(tx, principal, name, NO_DEADLINE)
@@ -138,10 +138,16 @@ def check_action(action: TimedAction) -> None:
 
 
 def _edit(
-    tx: Transaction, environment: Environment, now: datetime, why: str, told: tuple[EventType, str], **edit: Any
+    tx: Transaction,
+    environment: Environment,
+    now: datetime,
+    by: str,
+    why: str,
+    told: tuple[EventType, str],
+    **edit: Any,
 ) -> Environment:
     changes = retimed(tx, environment, read_template(tx, environment), now, **edit)
     tx.environments.change(environment.id, **changes)
-    tx.events.add(told[0], environment.id, now, message=told[1])
-    tell_moved(tx, environment, now, why, changes)
+    tx.events.add(told[0], environment.id, now, message=told[1], data={"by": by})
+    tell_moved(tx, environment, now, why, changes, by)
     return environment.model_copy(update=changes)

@@ -5,11 +5,11 @@ SQLite has one writer at a time. On PostgreSQL a transaction keeps its events un
 the lock on events, which gives it ids above all others', and commits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select, text
+from sqlalchemy import Connection, delete, func, literal_column, or_, select, text
 
 from environments.domain.environment import Event, EventType
 from environments.service.pages import Page
@@ -109,6 +109,23 @@ class SqlEvents:
         return read_page(self._connection, query, limit).each(
             lambda row: OwnedEvent(Event.model_validate(row._mapping), row.owner)
         )
+
+    def before(
+        self, event_id: int | None, *, environment_id: str, types: Collection[EventType], limit: int
+    ) -> Page[Event]:
+        query = (
+            select(table, environments.c.name.label("environment"))
+            .join(environments, environments.c.id == table.c.environment_id)
+            .where(
+                table.c.environment_id == environment_id,
+                table.c.type != literal_column(f"'{EventType.LOG.value}'"),  # the condition of the index
+                table.c.type.in_([type.value for type in types]),
+            )
+            .order_by(table.c.id.desc())
+        )
+        if event_id is not None:
+            query = query.where(table.c.id < event_id)
+        return read_page(self._connection, query, limit).each(lambda row: Event.model_validate(row._mapping))
 
     def newest(self) -> int:
         return self._connection.execute(select(func.max(table.c.id))).scalar_one_or_none() or 0

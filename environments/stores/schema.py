@@ -273,6 +273,14 @@ events = Table(
     Column("data", JSON, nullable=False),
     Index("ix_events_environment_id", "environment_id", "id"),
     Index("ix_events_at", "at"),
+    # Most events are log lines: what happened to an environment is found without reading them.
+    Index(
+        "ix_events_told",
+        "environment_id",
+        "id",
+        sqlite_where=text("type != 'log'"),
+        postgresql_where=text("type != 'log'"),
+    ),
     sqlite_autoincrement=True,
 )
 """Ids are never reused (autoincrement), so a reader can continue after the last one that it saw."""

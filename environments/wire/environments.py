@@ -7,9 +7,9 @@ from pydantic import Field, WithJsonSchema
 
 from environments.domain import shapes
 from environments.domain.environment import DegradedReason, Drift, Failure
-from environments.domain.lifecycle import ResourceStatus, State
+from environments.domain.lifecycle import DeploymentState, ResourceStatus, State
 from environments.domain.template_parts import MOST_RULES
-from environments.domain.timing import Because, OwnRule, Pin, Prevented, TimedAction
+from environments.domain.timing import Because, OwnRule, PastAction, Pin, Prevented, TimedAction
 from environments.wire.deployments import DeploymentView
 from environments.wire.fields import (
     DeploymentId,
@@ -114,15 +114,34 @@ class LeftOutView(View):
     prevented: Prevented
 
 
+class PastView(View):
+    """Something that happened to an environment at a moment (UTC): its event's id, who asked for it, and why.
+
+    `by` is `clock` for the calendar, and empty if it wasn't recorded. `because` is the rule or the person that decided,
+    `state` that of the deployment.
+    """
+
+    id: int
+    at: datetime
+    action: PastAction
+    by: str
+    reason: str
+    because: Because | None = None
+    deployment_id: DeploymentId | None = None
+    state: DeploymentState | None = None
+
+
 class ExplanationView(View):
     """What the calendar will do to an environment next, in order; nothing follows a destroy.
 
-    `left_out` is what it doesn't do, since a week ago, if that was asked for. `zone_database` is the one in use.
+    `left_out` is what it doesn't do, since a week ago, if that was asked for. `past` is what happened to it, newest
+    first. `zone_database` is the one in use.
     """
 
     environment: str
     moments: tuple[MomentView, ...]
     left_out: tuple[LeftOutView, ...] = ()
+    past: tuple[PastView, ...] = ()
     pin: Pin | None = None
     zone_database: str = ""
 

@@ -73,3 +73,23 @@ def test_of_an_environment_that_is_not_there_nothing_is_told(http: httpx2.Client
 @pytest.mark.parametrize("count", [0, 101])
 def test_how_many_has_bounds(http: httpx2.Client, count: int) -> None:
     assert http.get(f"/v1/environments/nobody/explain?moments={count}").status_code == 422
+
+
+def test_the_past_is_told_with_who_asked_and_in_pages(http: httpx2.Client) -> None:
+    _create(http, "lived", ttl="2h").raise_for_status()
+    http.post("/v1/environments/lived/extend", json={"ttl": "3h"}).raise_for_status()
+    http.post("/v1/environments/lived/destroy", json={"reason": "not needed"}).raise_for_status()
+    address = "/v1/environments/lived/explain"
+    past = http.get(address).raise_for_status().json()["past"]
+    assert [(one["action"], one["by"]) for one in past] == [("destroy", "root"), ("extend", "root"), ("create", "root")]
+    destroy, extend, create = past
+    assert (destroy["reason"], destroy["because"], destroy["state"]) == ("not needed", None, "queued")
+    assert extend["because"] == {"source": "person", "rule": "", "place": "", "by": "root"}
+    older = http.get(address, params={"past": 1, "past_before": extend["id"]}).raise_for_status().json()["past"]
+    assert older == [create]
+    assert http.get(address, params={"past": 0}).raise_for_status().json()["past"] == []
+
+
+@pytest.mark.parametrize("query", ["past=101", "past=-1", "past_before=0", "past_before=9223372036854775808"])
+def test_the_past_has_bounds(http: httpx2.Client, query: str) -> None:
+    assert http.get(f"/v1/environments/nobody/explain?{query}").status_code == 422

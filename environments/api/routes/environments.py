@@ -162,13 +162,21 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         name: str,
         moments: Annotated[int, Query(ge=1, le=100, description="At most so many.")] = 10,
         why_not: Annotated[bool, Query(description="Also what won't happen, and what prevents it.")] = False,
+        past: Annotated[int, Query(ge=0, le=100, description="At most so much of what happened to it.")] = 10,
+        past_before: Annotated[
+            int | None, Query(ge=1, le=LARGEST_ID, description="Only what happened before the one with this id.")
+        ] = None,
     ) -> ExplanationView:
         """Shows what the calendar will do to an environment next, when, and because of which rule.
+
+        Also what happened to it, newest first: stops, starts, other deployments, edits of its deadline and its rules,
+        by which rule and on whose behalf.
 
         With `why_not` also the moments since a week ago at which it does nothing although a rule or a person
         names them.
         """
-        return presenting.explanation(reading.explain(caller, name, moments, why_not=why_not))
+        found = reading.explain(caller, name, moments, why_not=why_not, past=past, past_before=past_before)
+        return presenting.explanation(found)
 
     @router.post("/environments/{name}/destroy", status_code=status.HTTP_202_ACCEPTED, responses=_CHANGED)
     def destroy_environment(caller: Caller, name: str, request: DestroyRequest | None = None) -> Accepted:

@@ -1,6 +1,6 @@
 """The port to the database: events."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -56,6 +56,15 @@ class Events(Protocol):
         limit: int,
     ) -> Page[OwnedEvent]:
         """The same events, each with the owner of its environment, from one query."""
+        ...
+
+    def before(
+        self, event_id: int | None, *, environment_id: str, types: Collection[EventType], limit: int
+    ) -> Page[Event]:
+        """Events of these types of one environment, newest first, older than the id; None: from the newest on.
+
+        Log lines are never among them.
+        """
         ...
 
     def newest(self) -> int:

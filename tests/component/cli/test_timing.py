@@ -48,6 +48,9 @@ def test_a_pin_is_set_explained_and_removed(cli: CommandLine) -> None:
     assert "root pinned it until" in out
     assert "What does not happen:" in out
     assert "Zone database: " in out
+    assert "What happened, newest first:" in out
+    assert "a demonstration" in out.split("What happened")[1]
+    assert "What happened" not in cli("env", "explain", "kept", "--past", "0").out
     assert cli("env", "unpin", "kept").status == 0
     assert cli("env", "unpin", "kept").status == 4
     assert cli("env", "pin", "kept", "--reason", "x").status == 2

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from textual.widgets import Button, Input
 
+from environments.domain.environment import EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import State
 from environments.wire.environments import ExtendRequest
@@ -134,11 +135,16 @@ def test_why_and_when_it_is_destroyed_is_shown_and_nothing_changes() -> None:
         shown = driver.static("#moments")
         assert "Mon 23 Nov 15:55 CET (23 Nov 14:55 UTC, in 5h55m)" in shown
         assert "because" in shown
+        assert shown.index("deadline set") < shown.index(", now ──") < shown.index("it is destroyed")
+        assert "by ada: ada moved the deadline" in shown
         await driver.press("escape")
         await driver.until_screen(ListScreen)
         assert _calls(driver, "extend") == _calls(driver, "destroy") == []
 
-    drive(script, everything())
+    client = everything()
+    data = {"by": "ada"}
+    client.tell(EventType.ENVIRONMENT_EXTENDED, "checkout-fix", "ada moved the deadline to 15:55", data=data)
+    drive(script, client)
 
 
 def test_a_pin_needs_a_duration_and_a_reason() -> None:
