@@ -48,6 +48,8 @@ def delivery(warning: WarningView, zone: tzinfo) -> str:
         return f"✓ delivered {moment(warning.delivered_at, zone)}"
     if warning.next_try is None:
         return f"■ not delivered: {clean(warning.fault)}"
+    if not warning.attempts and warning.next_try > warning.queued_at:
+        return f"… waits until {moment(warning.next_try, zone)}, because one of another deadline was sent before"
     if not warning.fault:
         return "… being delivered"
     attempts = "1 attempt" if warning.attempts == 1 else f"{warning.attempts} attempts"

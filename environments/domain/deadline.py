@@ -152,6 +152,19 @@ def send_again_after(attempts: int) -> timedelta:
     return timedelta(seconds=min(300, 10 * 2 ** min(max(attempts, 1) - 1, 10)))
 
 
+_PAUSE = timedelta(minutes=5)
+_SHORTEST_PAUSE = timedelta(minutes=1)
+
+
+def pause_between(grace: timedelta) -> timedelta:
+    """How much later than a warning of an earlier deadline the next one is delivered at the earliest.
+
+    Nobody makes a flood of warnings by moving a deadline again and again. The pause is half of the grace at most: so a
+    warning that waits for it is tried before the grace is over, unless the grace is shorter than the shortest pause.
+    """
+    return max(min(_PAUSE, grace / 2), _SHORTEST_PAUSE)
+
+
 def destroy_again_after(attempts: int) -> timedelta:
     """How long to wait before the next attempt to destroy: 10 s, then 1 minute, doubled with each failure, 30 at most.
 

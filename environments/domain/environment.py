@@ -104,6 +104,8 @@ class Environment(_Record):
     created_at: datetime
     deadline: datetime | None = None
     deadline_because: Because | None = None
+    deadline_moves: int = 0
+    """How often its deadline has moved: tells apart deadlines of the same moment that were set at different times."""
     set_deadline: datetime | None = None
     """The deadline that a lifetime or a person sets; rules of the calendar may come before it."""
     set_because: Because | None = None

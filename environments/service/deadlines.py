@@ -64,6 +64,7 @@ def timed(
         **changes,
         "deadline": at,
         "deadline_because": because,
+        "deadline_moves": environment.deadline_moves + (at != environment.deadline),
         "maximum_deadline": latest,
         **_warned(environment, template, at, now),
         **_switch_columns(timing, holidays, switches_from(changed)),

@@ -65,6 +65,7 @@ _OF_A_VERSION = (
     "template_rules_from",
     "deadline",
     "deadline_because",
+    "deadline_moves",
     "maximum_deadline",
     "warned",
     "warn_at",

@@ -1,7 +1,8 @@
 """Links in warnings that extend an environment: whoever has one needs no token.
 
-A link names one environment and one deadline, and is signed with a key of the service (HMAC-SHA256, RFC 2104). It is of
-no use once that deadline has moved, once somebody has used a link for it, or when its time is over.
+A link names one environment and one deadline as it was set at one time, and is signed with a key of the service
+(HMAC-SHA256, RFC 2104). It is of no use once that deadline has moved, also if it moves back, once somebody has used a
+link for it, or when its time is over.
 """
 
 import base64
@@ -129,7 +130,7 @@ class ExtendLinks:
             warning = tx.warnings.get(link.warning_id)
             sent = f" sent by {warning.channel}" if warning is not None else ""
             to = f" to {warning.recipient}" if warning is not None and warning.recipient else ""
-            tx.warnings.use_link(environment.id, link.deadline, now)
+            tx.warnings.use_link(environment.id, environment.deadline_moves, now)
             tx.warnings.replace(environment.id, "the deadline moved")
             after = move_deadline(tx, environment, answer.new_deadline, f"the link{sent}{to}", now)
             return LinkAnswer(Outcome.EXTENDED, environment.name, after.deadline, answer.new_deadline)
@@ -146,9 +147,11 @@ class ExtendLinks:
     ) -> tuple[Outcome, datetime | None]:
         if environment.state in ENDED or environment.state in (State.DESTROYING, State.DESTROY_FAILED):
             return Outcome.LEAVING, None
-        if any(warning.link_used_at is not None for warning in tx.warnings.of(environment.id, link.deadline)):
+        warning = tx.warnings.get(link.warning_id)
+        if warning is not None and warning.link_used_at is not None:
             return Outcome.USED, None
-        if environment.deadline is None or environment.deadline != link.deadline:
+        moved = warning is None or warning.deadline_moves != environment.deadline_moves
+        if moved or environment.deadline is None or environment.deadline != link.deadline:
             return Outcome.MOVED, None
         if link.expires <= now:
             return Outcome.EXPIRED, None

@@ -2,14 +2,15 @@
 
 A warning that is due is queued in one transaction with its event, for each recipient that the channels name. Delivery
 is at least once: an attempt is recorded before it is made, and its success after it, so a process that dies in between
-leads to another attempt with the same id.
+leads to another attempt with the same id. Whoever moves a deadline again and again makes no flood: between warnings of
+different deadlines of an environment a recipient has a pause. The later one waits for it, and is awaited as any other.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from environments.domain.deadline import format_duration, send_again_after
+from environments.domain.deadline import format_duration, pause_between, send_again_after
 from environments.domain.environment import Environment, EventType
 from environments.domain.lifecycle import ENDED, State
 from environments.service.authorization import Action, Principal, may
@@ -175,6 +176,7 @@ class Warnings:
         following = warning_after(environment, read_template(tx, environment), max(due_at, now))
         tx.environments.change(environment.id, warned=True, warn_at=following)
         targets = [Target(Channel.EVENT), *dict.fromkeys(self._channels.targets(environment))]
+        tried = tx.warnings.tried(environment.id, before=environment.deadline_moves)
         tx.warnings.add(
             [
                 QueuedWarning(
@@ -185,8 +187,9 @@ class Warnings:
                     channel=target.channel.value,
                     recipient=target.recipient,
                     queued_at=now,
-                    next_try=None if target.channel is Channel.EVENT else now,
+                    next_try=None if target.channel is Channel.EVENT else self._first_try(tried.get(target), now),
                     delivered_at=now if target.channel is Channel.EVENT else None,
+                    deadline_moves=environment.deadline_moves,
                 )
                 for target in targets
             ]
@@ -201,6 +204,11 @@ class Warnings:
             data={"deadline": deadline.isoformat()},
         )
         return True
+
+    def _first_try(self, tried: datetime | None, now: datetime) -> datetime:
+        """When to deliver what is queued now; `tried`: a warning of an earlier deadline was sent there."""
+        # At most a pause from now: the clock may have been put back since.
+        return now if tried is None else max(now, min(tried, now) + pause_between(self.grace))
 
     def _attempt(self, warning_id: str) -> int:
         now = self._clock()
@@ -275,7 +283,8 @@ def _lives(environment: Environment) -> bool:
 def _why_over(environment: Environment | None, warning: QueuedWarning) -> str:
     if environment is None or not _lives(environment):
         return "the environment was destroyed first"
-    return "" if environment.deadline == warning.deadline else "the deadline moved"
+    same = (environment.deadline, environment.deadline_moves) == (warning.deadline, warning.deadline_moves)
+    return "" if same else "the deadline moved"
 
 
 def _named(warning: QueuedWarning) -> str:

@@ -273,6 +273,7 @@ def _warned(awaited_until: datetime | None) -> ColumnElement[bool]:
     waiting: ColumnElement[bool] = (
         (warnings.c.environment_id == table.c.id)
         & (warnings.c.deadline == table.c.deadline)
+        & (warnings.c.deadline_moves == table.c.deadline_moves)
         & warnings.c.next_try.is_not(None)
     )
     queued: ColumnElement[bool] = table.c.warn_at.is_(None)

@@ -65,6 +65,7 @@ environments = Table(
     Column("template_maximum", Moment),
     Column("pin", JSON(none_as_null=True)),
     Column("retime_because", String(300)),
+    Column("deadline_moves", Integer, nullable=False, server_default="0"),
     Index(
         "uq_environments_live_name",
         "name",
@@ -301,6 +302,7 @@ warnings = Table(
     Column("fault", Text, nullable=False),
     Column("awaited_since", Moment),
     Column("link_used_at", Moment),
+    Column("deadline_moves", Integer, nullable=False, server_default="0"),
     UniqueConstraint("environment_id", "deadline", "due_at", "channel", "recipient"),
     Index("ix_warnings_next_try", "next_try"),
 )

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from environments.domain.lifecycle import ENDED, State
 from environments.service.storage.warnings import ChannelCount, QueuedWarning
+from environments.stores.column_types import Moment
 from environments.stores.schema import environments
 from environments.stores.schema import warnings as table
 
@@ -42,9 +43,18 @@ class SqlWarnings:
         waiting = (table.c.environment_id == environment_id, table.c.next_try.is_not(None))
         self._connection.execute(table.update().where(*waiting).values(next_try=None, fault=fault))
 
-    def use_link(self, environment_id: str, deadline: datetime, now: datetime) -> None:
-        which = (table.c.environment_id == environment_id, table.c.deadline == deadline)
+    def use_link(self, environment_id: str, deadline_moves: int, now: datetime) -> None:
+        which = (table.c.environment_id == environment_id, table.c.deadline_moves == deadline_moves)
         self._connection.execute(table.update().where(*which).values(link_used_at=now))
+
+    def tried(self, environment_id: str, *, before: int) -> dict[tuple[str, str], datetime]:
+        last = func.max(func.coalesce(table.c.delivered_at, table.c.queued_at), type_=Moment)
+        query = (
+            select(table.c.channel, table.c.recipient, last)
+            .where(table.c.environment_id == environment_id, table.c.deadline_moves < before, table.c.attempts > 0)
+            .group_by(table.c.channel, table.c.recipient)
+        )
+        return {(channel, recipient): moment for channel, recipient, moment in self._connection.execute(query)}
 
     def to_send(self, now: datetime, limit: int, channel: str | None = None) -> list[QueuedWarning]:
         query = select(table).where(table.c.next_try <= now)
@@ -66,6 +76,7 @@ class SqlWarnings:
                 table.c.awaited_since.is_(None),
                 environments.c.deadline <= now,
                 environments.c.deadline == table.c.deadline,
+                environments.c.deadline_moves == table.c.deadline_moves,
                 environments.c.state.in_(_LIVING),
             )
             .order_by(table.c.environment_id, table.c.id)

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple, Protocol
 class QueuedWarning:
     """A warning of one deadline by one channel to one recipient. Its `id` is the same in all attempts to deliver it.
 
-    `due_at` is the moment that the template names, `queued_at` when it was queued. `next_try` None: it was delivered,
-    or isn't delivered any more, and then `fault` says why. `awaited_since`: from then on the environment would be
-    destroyed if this warning were delivered. `link_used_at`: when somebody extended the environment by a link for this
-    deadline. All moments are UTC.
+    `deadline_moves` is that of the environment when it was queued: the warning is void once the deadline has moved,
+    also if it moves back. `due_at` is the moment that the template names, `queued_at` when it was queued. `next_try`
+    None: it was delivered, or isn't delivered any more, and then `fault` says why. `awaited_since`: from then on the
+    environment would be destroyed if this warning were delivered. `link_used_at`: when somebody extended the
+    environment by a link for this deadline. All moments are UTC.
     """
 
     id: str
@@ -29,6 +30,7 @@ class QueuedWarning:
     fault: str = ""
     awaited_since: datetime | None = None
     link_used_at: datetime | None = None
+    deadline_moves: int = 0
 
 
 class ChannelCount(NamedTuple):
@@ -61,8 +63,15 @@ class Warnings(Protocol):
         """Ends the delivery of all warnings of an environment that are still to be delivered."""
         ...
 
-    def use_link(self, environment_id: str, deadline: datetime, now: datetime) -> None:
-        """Notes for all warnings of a deadline that somebody has used a link."""
+    def use_link(self, environment_id: str, deadline_moves: int, now: datetime) -> None:
+        """Notes for all warnings of a deadline, as set at one time, that somebody has used a link."""
+        ...
+
+    def tried(self, environment_id: str, *, before: int) -> dict[tuple[str, str], datetime]:
+        """When warnings of deadlines before the move `before` were last delivered, or queued and tried.
+
+        By channel and recipient.
+        """
         ...
 
     def to_send(self, now: datetime, limit: int, channel: str | None = None) -> list[QueuedWarning]:

@@ -319,6 +319,89 @@ def test_a_fault_of_warnings_keeps_nothing_beyond_the_grace(
     assert setting.environment().state is State.DESTROYING
 
 
+def test_a_deadline_that_is_moved_again_and_again_makes_no_flood(setting: EngineHarness) -> None:
+    setting.channels = MemoryChannels(MAIL, HOOK)
+    setting.database.close()
+    setting.open()
+    setting.create(parameters=SECRET, ttl="8h")
+    began = setting.clock.ahead
+    while setting.clock.ahead - began < 20 * MINUTE:
+        setting.requests.extend(ADMIN, "one", ttl="30s")
+        tick(setting, timedelta(seconds=28))
+    told = len(events(setting, EventType.ENVIRONMENT_WARNING))
+    assert told > 40, "each is an event"
+    sent = [target for target, _ in setting.channels.delivered]
+    assert 4 <= sent.count(MAIL) <= 5
+    assert 4 <= sent.count(HOOK) <= 5
+    assert setting.channels.attempts == len(sent)
+
+
+def test_what_waits_for_the_pause_is_delivered_before_the_end(setting: EngineHarness) -> None:
+    setting.create(parameters=SECRET, ttl="8h")
+    tick(setting, 7 * HOUR)
+    assert left(setting) == [60]
+    setting.requests.extend(ADMIN, "one", ttl="30s")
+    tick(setting, timedelta(seconds=28))
+    [waiting] = outbox(setting)
+    assert (waiting.attempts, waiting.fault) == (0, "")
+    assert waiting.next_try is not None
+    tick(setting, timedelta(seconds=30))
+    assert setting.environment().state is State.REQUESTED, "its deadline has passed, its last warning waits"
+    [told] = events(setting, EventType.ENVIRONMENT_WARNING_AWAITED)
+    assert "email to grace@example.net" in told
+    tick(setting, 3 * MINUTE)
+    assert setting.environment().state is State.REQUESTED
+    tick(setting, 2 * MINUTE)
+    assert len(setting.channels.delivered) == 2
+    _, last = setting.channels.delivered[-1]
+    assert last.deadline == setting.environment().deadline
+    tick(setting)
+    assert setting.environment().state is State.DESTROYING
+
+
+def test_what_waits_for_the_pause_is_dropped_when_the_deadline_moves(setting: EngineHarness) -> None:
+    setting.create(parameters=SECRET, ttl="8h")
+    tick(setting, 7 * HOUR)
+    setting.requests.extend(ADMIN, "one", ttl="30s")
+    tick(setting, timedelta(seconds=28))
+    [waiting] = outbox(setting)
+    setting.requests.extend(ADMIN, "one", ttl="8h")
+    tick(setting, 10 * MINUTE)
+    assert left(setting) == [60]
+    with setting.database.read() as tx:
+        void = tx.warnings.get(waiting.id)
+    assert void is not None
+    assert (void.next_try, void.attempts, void.fault) == (None, 0, "the deadline moved")
+
+
+def test_warnings_of_one_deadline_have_no_pause(setting: EngineHarness) -> None:
+    """The template says when, at most five times."""
+    setting.push(WARNED.replace('["24h", "1h"]', '["3m", "2m", "1m"]').replace('version = "1"', 'version = "2"'))
+    setting.create(parameters=SECRET, ttl="8h")
+    for later in (8 * HOUR - 3 * MINUTE, MINUTE, MINUTE):
+        tick(setting, later)
+    assert left(setting) == [3, 2, 1]
+
+
+def test_a_channel_that_fails_is_not_asked_more_often_by_moving_the_deadline(setting: EngineHarness) -> None:
+    setting.channels.faults = {Channel.EMAIL: "no route"}
+    setting.create(parameters=SECRET, ttl="8h")
+    for _ in range(10):
+        setting.requests.extend(ADMIN, "one", ttl="30s")
+        tick(setting, timedelta(seconds=28))
+    assert setting.channels.attempts == 1
+
+
+def test_a_clock_that_was_put_back_makes_nobody_wait_longer(setting: EngineHarness) -> None:
+    setting.create(parameters=SECRET, ttl="8h")
+    tick(setting, 7 * HOUR)
+    setting.clock.ahead -= 6 * HOUR
+    setting.requests.extend(ADMIN, "one", ttl="30s")
+    tick(setting, timedelta(seconds=28))
+    tick(setting, 5 * MINUTE)
+    assert len(setting.channels.delivered) == 2
+
+
 def test_the_link_extends_once_and_only_once(setting: EngineHarness) -> None:
     setting.create(parameters=SECRET, ttl="8h")
     tick(setting, 7 * HOUR)
@@ -339,6 +422,31 @@ def test_the_link_extends_once_and_only_once(setting: EngineHarness) -> None:
     setting.requests.extend(ADMIN, "one", until=before.deadline)
     assert setting.links.use(link).outcome == "used", "also when the deadline is what it was"
     assert setting.environment().deadline == before.deadline
+    tick(setting, HOUR)
+    again = setting.links.read(setting.channels.delivered[-1][1].link.partition("token=")[2])
+    assert again is not None
+    assert again != link
+    assert setting.links.use(link).outcome == "used"
+    assert setting.links.use(again).outcome == "extended", "the deadline was set anew, and warned of"
+
+
+def test_a_link_stays_void_when_the_deadline_moves_back(setting: EngineHarness) -> None:
+    setting.create(parameters=SECRET, ttl="8h")
+    tick(setting, 7 * HOUR)
+    link = setting.links.read(setting.channels.delivered[0][1].link.partition("token=")[2])
+    assert link is not None
+    before = setting.environment().deadline
+    setting.requests.extend(ADMIN, "one", by="10m")
+    setting.requests.extend(ADMIN, "one", until=before)
+    assert setting.environment().deadline == before
+    assert setting.links.look(link).outcome == setting.links.use(link).outcome == "moved"
+    assert setting.environment().deadline == before
+    tick(setting, HOUR)
+    anew = setting.links.read(setting.channels.delivered[-1][1].link.partition("token=")[2])
+    assert anew is not None
+    assert setting.links.use(link).outcome == "moved", "also when the same moment is warned of again"
+    assert setting.links.use(anew).outcome == "extended"
+    assert setting.links.use(link).outcome == "moved"
 
 
 def test_a_link_is_void_once_the_deadline_has_moved(setting: EngineHarness) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from environments.domain.deadline import next_warning, send_again_after, warnings_before
+from environments.domain.deadline import next_warning, pause_between, send_again_after, warnings_before
 
 NOW = datetime(2026, 11, 27, 9, tzinfo=UTC)
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -63,3 +63,9 @@ def test_attempts_come_less_and_less_often() -> None:
     pauses = [send_again_after(number).total_seconds() for number in range(1, 8)]
     assert pauses == [10, 20, 40, 80, 160, 300, 300]
     assert send_again_after(10_000) == 5 * MINUTE
+
+
+def test_what_waits_for_the_pause_is_tried_before_the_grace_is_over() -> None:
+    assert pause_between(30 * MINUTE) == pause_between(DAY) == 5 * MINUTE
+    assert pause_between(4 * MINUTE) == 2 * MINUTE
+    assert pause_between(timedelta(0)) == MINUTE, "the grace is as short as the operator wants it"
