@@ -68,6 +68,13 @@ def reason(because: Because) -> str:
             return "set before the service recorded why"
 
 
+def reason_of_attempt(because: Because, attempt: int) -> str:
+    """Likewise; `attempt` above 1: what has failed is tried again."""
+    failed = attempt - 1
+    times = "once" if failed == 1 else f"{failed} times"
+    return reason(because) + (f"; it has failed {times} and is tried again" if failed else "")
+
+
 def why_not(prevented: Prevented, told: Callable[[datetime], str]) -> str:
     """What prevents something, as a sentence without a full stop; `told` writes a moment."""
     until = "" if prevented.until is None else told(prevented.until)

@@ -8,7 +8,14 @@ from textual.widgets import Button, Static
 
 from environments.domain.timing import TimedAction
 from environments.moments import countdown
-from environments.timing_words import HAPPENED, WHAT, happened_because, on_behalf_of, reason, why_not
+from environments.timing_words import (
+    HAPPENED,
+    WHAT,
+    happened_because,
+    on_behalf_of,
+    reason_of_attempt,
+    why_not,
+)
 from environments.wire.environments import EnvironmentView, ExplanationView
 from environments.words import clean
 from tui.clock import Clock
@@ -81,7 +88,7 @@ def moments(found: ExplanationView, clock: Clock) -> Content:
                 (_what(due.action), "$warning" if due.action is TimedAction.DESTROY else ""),
             )
         )
-        lines.append(Content.assemble(("  because ", "$faint"), clean(reason(due.because))))
+        lines.append(Content.assemble(("  because ", "$faint"), clean(reason_of_attempt(due.because, due.attempt))))
     if found.left_out:
         lines.append(Content("\nWhat does not happen:"))
     for left in found.left_out:

@@ -151,7 +151,9 @@ def deadline(view: EnvironmentView, clock: Clock) -> Line:
 
 
 def switch(view: EnvironmentView, clock: Clock) -> Iterator[Line]:
-    """When the calendar stops or starts it next, as one line; none without a rule for that."""
+    """When the calendar stops or starts it next, and when one that failed is tried again; none without a rule."""
+    if view.switch_again_at is not None and view.state is State.FAILED:
+        yield [("will be tried again ", "$faint"), (clock.moment(view.switch_again_at), "")]
     if view.switch_at is None or view.switch_action is None or view.state in ENDED or view.state is State.DESTROYING:
         return
     left = view.switch_at - clock.now()

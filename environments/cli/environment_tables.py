@@ -119,8 +119,8 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
     if view.switch_at is not None and view.switch_action is not None and view.destroyed_at is None:
         when = f"in {until(view.switch_at, now)}" if view.switch_at > now else "due now"
         facts.append((f"next {view.switch_action.value}", f"{moment(view.switch_at, zone)}, {when}"))
-    if view.destroy_again_at is not None:
-        facts.append(("tried again at", moment(view.destroy_again_at, zone)))
+    if (again := view.destroy_again_at or view.switch_again_at) is not None:
+        facts.append(("tried again at", moment(again, zone)))
     if view.deployment is not None and is_being_cancelled(view.deployment):
         facts.append(("cancel", f"requested by {view.deployment.cancel_requested_by or 'somebody'}"))
     yield from pairs(facts)

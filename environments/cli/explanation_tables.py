@@ -5,7 +5,15 @@ from datetime import UTC, datetime, tzinfo
 
 from environments.cli.tables import table
 from environments.moments import coarse, moment
-from environments.timing_words import HAPPENED, WHAT, happened_because, on_behalf_of, reason, why_not
+from environments.timing_words import (
+    HAPPENED,
+    WHAT,
+    happened_because,
+    on_behalf_of,
+    reason,
+    reason_of_attempt,
+    why_not,
+)
 from environments.wire.environments import ExplanationView
 
 
@@ -35,7 +43,7 @@ def _moments(view: ExplanationView, zone: tzinfo, now: datetime) -> list[tuple[s
             f"{due.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
             coarse(due.at - now),
             WHAT[due.action],
-            reason(due.because),
+            reason_of_attempt(due.because, due.attempt),
         )
         for due in view.moments
     ]

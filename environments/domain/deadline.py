@@ -176,6 +176,11 @@ def destroy_again_after(attempts: int) -> timedelta:
     return timedelta(minutes=min(30, 2 ** min(attempts - 2, 5)))
 
 
+def switch_again_after(attempts: int) -> timedelta:
+    """How long to wait before the next attempt to stop or to start, after so many failures: as for a destroy."""
+    return destroy_again_after(attempts)
+
+
 def observe_again_after(since: timedelta) -> timedelta:
     """How long to wait before the next observation of what was abandoned `since` ago: from 10 minutes to a day."""
     return min(max(since, timedelta(minutes=10)), timedelta(days=1))

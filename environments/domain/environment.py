@@ -120,6 +120,10 @@ class Environment(_Record):
     switch_action: TimedAction | None = None
     switches_from: datetime | None = None
     """Stops and starts by the calendar up to here are done with; None: those before its creation."""
+    switch_again_at: datetime | None = None
+    """When a stop or a start that failed is tried again, unless a deployment or another moment comes before."""
+    switch_attempts: int = 0
+    """How often the last stop or start of the calendar has failed."""
     maximum_deadline: datetime | None = None
     template_maximum: datetime | None = None
     """The latest deadline that its template allows, without policies."""

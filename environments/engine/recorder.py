@@ -7,11 +7,11 @@ from typing import Any
 
 from environments.domain.environment import EventType, Failure, Resource, ResourceRef
 from environments.domain.errors import Cancelled, Interrupted, StorageError
-from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
+from environments.domain.lifecycle import SWITCHES, DeploymentState, ResourceStatus, State, StepState
 from environments.engine.failures import PLAIN, failure_of
 from environments.engine.lease import Lease
 from environments.engine.logs import LogWriter
-from environments.service import transitions
+from environments.service import switch_retries, transitions
 from environments.service.storage.transaction import Transaction
 from environments.steps.base import Intended
 
@@ -123,8 +123,14 @@ class Recorder:
         transitions.begin(tx, self.lease.deployment, self.clock())
 
     def end(self, tx: Transaction, state: DeploymentState, failure: Failure | None, note: str = "") -> None:
-        """Records the end of the deployment. `note` is added to its state in the event."""
-        transitions.end(tx, self.lease.deployment, self.lease.holder, state, failure, self.clock(), note)
+        """Records the end of the deployment; a failed stop or start may be tried again.
+
+        `note` is added to its state in the event.
+        """
+        deployment, now = self.lease.deployment, self.clock()
+        transitions.end(tx, deployment, self.lease.holder, state, failure, now, note)
+        if state is DeploymentState.FAILED and deployment.kind in SWITCHES:
+            switch_retries.after_failure(tx, deployment, now)
 
     def _event(
         self, tx: Transaction, type: EventType, message: str, data: dict[str, Any], step: str | None = None

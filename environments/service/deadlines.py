@@ -94,7 +94,8 @@ def switched(tx: Transaction, environment: Environment, now: datetime) -> dict[s
     """The columns that say that stops and starts by the calendar are done with up to now."""
     facts = Facts(tx)
     timing = timing_of(facts, environment, read_template(tx, environment))
-    return {"switches_from": now, **_switch_columns(timing, holidays_of(facts, timing), now)}
+    next_one = _switch_columns(timing, holidays_of(facts, timing), now)
+    return {"switches_from": now, **next_one, "switch_again_at": None, "switch_attempts": 0}
 
 
 def switches(tx: Transaction, environment: Environment, now: datetime) -> Due | None:

@@ -156,6 +156,8 @@ def add(
             hint=f"`calvinverse env watch {environment.name}` follows it, `calvinverse env cancel {environment.name}` "
             "stops it.",
         )
+    if environment.switch_again_at is not None:  # this one takes the place of what would have been tried again
+        tx.environments.change(environment.id, switch_again_at=None)
     goes_on = kind in (DeploymentKind.CREATE, DeploymentKind.REPAIR)
     deployment = Deployment(
         id=request.id,

@@ -7,13 +7,14 @@ from environments.domain.environment import Deployment, Environment, EventType
 from environments.domain.errors import CalvinverseError, NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, State, check_switch
 from environments.domain.names import META
-from environments.domain.timing import Because, Source, TimedAction
+from environments.domain.timing import Because, Source
 from environments.service import enqueue
 from environments.service.authorization import CLOCK, Action, Principal, environment_to_change, may
 from environments.service.deadlines import switched, switches
 from environments.service.enqueue import DeploymentRequest
 from environments.service.records import Accepted, accepted
 from environments.service.storage.transaction import Storage, Transaction
+from environments.service.switch_retries import DONE, KINDS, retry
 from environments.service.timing import Due
 
 _AT_ONCE = 50
@@ -26,9 +27,7 @@ _ACTIONS = {
     DeploymentKind.STOP: Action.ENVIRONMENT_STOP,
     DeploymentKind.START: Action.ENVIRONMENT_START,
 }
-_KINDS = {TimedAction.STOP: DeploymentKind.STOP, TimedAction.START: DeploymentKind.START}
 _THERE = {DeploymentKind.STOP: State.STOPPED, DeploymentKind.START: State.READY}
-_DONE = {DeploymentKind.STOP: "stopped", DeploymentKind.START: "started"}
 
 
 class Switching:
@@ -56,7 +55,7 @@ class Switching:
             environment = environment_to_change(tx, principal, name)
             allowed = may(principal, _ACTIONS[kind], environment)
             _check(tx, environment, kind)
-            why = reason or f"{_DONE[kind]} by {principal.owner}"
+            why = reason or f"{DONE[kind]} by {principal.owner}"
             deployment = enqueue.add(
                 tx, environment, kind, DeploymentRequest(self._new_id("dep"), principal.owner, why, now), allowed
             )
@@ -68,12 +67,13 @@ class Switching:
     def switch_due(self) -> list[str]:
         """Queues the stops and starts that are due by the calendar; returns the names of these environments.
 
-        Of several moments that have passed only the last counts: what should hold now. An environment with a deployment
-        is left until that has ended. Each call handles at most `_AT_ONCE`. Call it until it returns none.
+        Of several moments that have passed only the last counts: what should hold now. What failed is tried again if
+        that still holds. An environment with a deployment is left until that has ended. Each call handles at most
+        `_AT_ONCE` of both. Call it until it returns none.
         """
         now = self._clock()
         with self._storage.read() as tx:
-            if not tx.environments.to_switch(now, _AT_ONCE):
+            if not tx.environments.to_switch(now, 1) and not tx.environments.to_switch_again(now, 1):
                 return []
         names = []
         with self._storage.write() as tx:
@@ -87,21 +87,42 @@ class Switching:
                     self._by_calendar(tx, environment, due, now)
                 tx.environments.change(environment.id, **done)
                 names.append(environment.name)
+            for environment in tx.environments.to_switch_again(now, _AT_ONCE):
+                self._again(tx, environment, now)
+                names.append(environment.name)
         return names
 
+    def _again(self, tx: Transaction, environment: Environment, now: datetime) -> None:
+        try:
+            found = retry(tx, environment, now)
+        except CalvinverseError as error:
+            self._tell(tx, environment, f"{environment.name} can't follow the calendar: {error.message}", now)
+        else:
+            if found is None:
+                what = "no rule asks any more for the stop or start that failed, so it isn't tried again"
+                self._tell(tx, environment, f"{environment.name} stays as it is: {what}", now)
+            else:
+                self._by_calendar(tx, environment, found.due, now, found.attempt)
+        tx.environments.change(environment.id, switch_again_at=None)
+
     def _postpone(self, tx: Transaction, environment: Environment, error: CalvinverseError, now: datetime) -> None:
-        action = "" if environment.switch_action is None else environment.switch_action.value
         tx.environments.change(environment.id, switch_at=now + _AGAIN)
+        self._tell(tx, environment, f"{environment.name} can't follow the calendar: {error.message}", now)
+
+    def _tell(self, tx: Transaction, environment: Environment, message: str, now: datetime) -> None:
+        action = "" if environment.switch_action is None else environment.switch_action.value
         tx.events.add(
             EventType.ENVIRONMENT_NOT_SWITCHED,
             environment.id,
             now,
-            message=f"{environment.name} can't follow the calendar: {error.message}",
+            message=message,
             data={"action": action},
         )
 
-    def _by_calendar(self, tx: Transaction, environment: Environment, due: Due, now: datetime) -> None:
-        kind = _KINDS[due.action]
+    def _by_calendar(
+        self, tx: Transaction, environment: Environment, due: Due, now: datetime, attempt: int = 1
+    ) -> None:
+        kind = KINDS[due.action]
         if environment.state is _THERE[kind]:
             return
         try:
@@ -111,7 +132,7 @@ class Switching:
                 EventType.ENVIRONMENT_NOT_SWITCHED,
                 environment.id,
                 now,
-                message=f"{environment.name} was not {_DONE[kind]} by the calendar: {error.message}",
+                message=f"{environment.name} was not {DONE[kind]} by the calendar: {error.message}",
                 data={
                     "action": due.action.value,
                     "due": due.at.isoformat(),
@@ -120,7 +141,7 @@ class Switching:
             )
             return
         asked = DeploymentRequest(
-            self._new_id("dep"), CLOCK.owner, _reason(kind, due), now, by_machine=True, because=due.because
+            self._new_id("dep"), CLOCK.owner, _reason(kind, due, attempt), now, by_machine=True, because=due.because
         )
         enqueue.add(tx, environment, kind, asked, may(CLOCK, _ACTIONS[kind], environment))
 
@@ -141,8 +162,9 @@ def _check(tx: Transaction, environment: Environment, kind: DeploymentKind) -> N
         )
 
 
-def _reason(kind: DeploymentKind, due: Due) -> str:
-    return f"{_DONE[kind]} by the calendar, due at {due.at:%Y-%m-%d %H:%M %Z}: {_rule(due.because)}"
+def _reason(kind: DeploymentKind, due: Due, attempt: int) -> str:
+    again = "" if attempt == 1 else f", attempt {attempt}"
+    return f"{DONE[kind]} by the calendar, due at {due.at:%Y-%m-%d %H:%M %Z}{again}: {_rule(due.because)}"
 
 
 def _rule(because: Because) -> str:

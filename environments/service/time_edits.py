@@ -111,7 +111,8 @@ class TimeEdits:
             pin = active_pin(environment, now)
             if pin is None:
                 raise NotAllowedNow(f"Environment {environment.name!r} isn't pinned.", hint="There is nothing to do.")
-            counts = {"rules_from": max(now, environment.rules_from or now), "switches_from": now}
+            counts: dict[str, Any] = {"rules_from": max(now, environment.rules_from or now), "switches_from": now}
+            counts["switch_again_at"] = None
             free = retimed(tx, environment, read_template(tx, environment), now, pin=None, **counts)
             soon = free["deadline"] is not None and free["deadline"] < now + UNPIN_NOTICE
             left = pin.model_copy(update={"end": min(pin.end, now + UNPIN_NOTICE)}) if soon else None

@@ -22,6 +22,8 @@ class Due:
     at: datetime
     action: TimedAction
     because: Because
+    attempt: int = 1
+    """Above 1: so many minus one have failed, and it is tried again then."""
 
 
 @dataclass(frozen=True)

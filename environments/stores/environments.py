@@ -216,6 +216,12 @@ class SqlEnvironments:
         query = found.order_by(table.c.switch_at).limit(limit)
         return self._each(self._locks.rows(query, skip=True), nothing)
 
+    def to_switch_again(self, now: datetime, limit: int) -> list[Environment]:
+        failed = (table.c.state == State.FAILED.value) & (table.c.switch_again_at <= now)
+        found = select(*RECORD).where(_SWITCHABLE, table.c.retime_because.is_(None), failed)
+        query = found.order_by(table.c.switch_again_at).limit(limit)
+        return self._each(self._locks.rows(query, skip=True), nothing)
+
     def to_observe(self, now: datetime, state: State, limit: int) -> list[Environment]:
         found = select(*RECORD).where(
             table.c.managed_by.is_(None), table.c.state == state.value, table.c.observe_at <= now

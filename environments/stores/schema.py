@@ -62,6 +62,8 @@ environments = Table(
     Column("switch_at", Moment),
     Column("switch_action", String(10)),
     Column("switches_from", Moment),
+    Column("switch_again_at", Moment),
+    Column("switch_attempts", Integer, nullable=False, server_default="0"),
     Column("template_maximum", Moment),
     Column("pin", JSON(none_as_null=True)),
     Column("retime_because", String(300)),
@@ -78,6 +80,7 @@ environments = Table(
     Index("ix_environments_deadline", "deadline"),
     Index("ix_environments_warn_at", "warn_at"),
     Index("ix_environments_switch_at", "switch_at"),
+    Index("ix_environments_switch_again_at", "switch_again_at"),
     Index(
         "ix_environments_retime",
         "id",

@@ -68,6 +68,8 @@ class EnvironmentView(View):
     """When the calendar stops or starts it next; in the past while that waits for a deployment to end."""
     switch_action: TimedAction | None = None
     """What the calendar does then: `stop` or `start`."""
+    switch_again_at: datetime | None = None
+    """When a stop or a start that has failed is tried again; None: not."""
     pin: Pin | None = None
     """Its last pin; it has no effect after its end."""
     maximum_deadline: datetime | None = None
@@ -98,11 +100,15 @@ class EnvironmentView(View):
 
 
 class MomentView(View):
-    """Something that will happen to an environment at a moment (UTC), and why."""
+    """Something that will happen to an environment at a moment (UTC), and why.
+
+    `attempt` above 1: a stop or a start that has failed is tried again then.
+    """
 
     at: datetime
     action: TimedAction
     because: Because
+    attempt: int = 1
 
 
 class LeftOutView(View):

@@ -124,6 +124,10 @@ class Environments(Protocol):
         """
         ...
 
+    def to_switch_again(self, now: datetime, limit: int) -> list[Environment]:
+        """Likewise: failed ones whose stop or start is to be tried again."""
+        ...
+
     def to_observe(self, now: datetime, state: State, limit: int) -> list[Environment]:
         """Environments in that state whose `observe_at` has passed; at most `limit`, the longest overdue first."""
         ...

@@ -55,9 +55,9 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     setting.stop()
 
 
-def go(setting: EngineHarness, day: int, hour: int, minute: int = 0) -> None:
+def go(setting: EngineHarness, day: int, hour: int, minute: int = 0, second: int = 0) -> None:
     """It is so many days after the first Monday, at this hour (UTC)."""
-    then = FIRST + timedelta(days=day, hours=hour - 9, minutes=minute)
+    then = FIRST + timedelta(days=day, hours=hour - 9, minutes=minute, seconds=second)
     setting.clock.ahead += then - setting.clock()
 
 
@@ -342,3 +342,174 @@ def test_what_has_to_be_computed_again_is_not_stopped(setting: EngineHarness) ->
         assert tx.environments.to_switch(setting.clock(), 10) == []
         tx.environments.retimed(setting.environment().id)
         assert [found.name for found in tx.environments.to_switch(setting.clock(), 10)] == ["one"]
+
+
+def glued(setting: EngineHarness, *verbs: str) -> None:
+    """What these verbs do to things fails from now on; without verbs nothing fails any more."""
+
+    def before(verb: str, address: str) -> None:
+        if verb in verbs:
+            raise StepFailed("It is glued to the floor.")
+
+    setting.world.before = before
+
+
+def planned(setting: EngineHarness) -> list[tuple[str, str, int]]:
+    with setting.database.read() as tx:
+        found = next_moments(tx, setting.environment(), setting.clock(), 3)
+    return [(f"{due.at:%a %H:%M}", due.action.value, due.attempt) for due in found]
+
+
+def wait_for_again(setting: EngineHarness) -> timedelta:
+    """Goes to when what failed is tried again; how long that is from now."""
+    again = setting.environment().switch_again_at
+    assert again is not None
+    pause = again - setting.clock()
+    setting.clock.ahead += pause
+    return pause
+
+
+@pytest.mark.parametrize("setting", DATABASES, indirect=True)
+def test_a_stop_that_fails_is_tried_again_until_it_works(setting: EngineHarness) -> None:
+    glued(setting, "halt")
+    go(setting, 0, 19)
+    assert tick(setting) is State.FAILED
+    assert tick(setting) is State.FAILED
+    assert history(setting) == [STOP], "not at once"
+    again = setting.environment().switch_again_at
+    assert again is not None
+    assert planned(setting) == [("Mon 19:00", "stop", 2), ("Tue 08:00", "start", 1), ("Tue 19:00", "stop", 1)]
+    (event,) = told(setting, EventType.ENVIRONMENT_NOT_SWITCHED)
+    assert event.message.startswith("the stop of one by the calendar failed and will be tried again at 2027-03-01 19:0")
+    assert event.data["because"]["rule"] == "0 19 * * 1-5 UTC"
+    assert (event.data["again_at"], event.data["attempt"]) == (again.isoformat(), 2)
+
+    pauses = []
+    for _ in range(3):
+        pauses.append(wait_for_again(setting))
+        assert tick(setting) is State.FAILED
+    assert pauses[0] < pauses[1] < pauses[2]
+    glued(setting)
+    wait_for_again(setting)
+    assert tick(setting) is State.STOPPED
+    found = setting.environment()
+    assert (found.switch_again_at, found.switch_at) == (None, FIRST.replace(day=2, hour=8))
+    assert history(setting) == [STOP] * 5
+    with setting.database.read() as tx:
+        newest = tx.deployments.of(found.id)[0]
+    assert newest.reason.startswith("stopped by the calendar, due at 2027-03-01 19:00 UTC, attempt 5: rule")
+    assert newest.because is not None
+    assert newest.by_machine
+    go(setting, 1, 8)
+    assert tick(setting) is State.READY
+    go(setting, 1, 19)
+    glued(setting, "halt")
+    assert tick(setting) is State.FAILED
+    assert setting.environment().switch_attempts == 1, "each moment begins to count"
+
+
+def test_a_start_that_fails_is_tried_again(setting: EngineHarness) -> None:
+    go(setting, 0, 19)
+    tick(setting)
+    glued(setting, "run")
+    go(setting, 1, 8)
+    assert tick(setting) is State.FAILED
+    glued(setting)
+    wait_for_again(setting)
+    assert tick(setting) is State.READY
+    assert history(setting) == [STOP, START, START]
+
+
+@pytest.mark.parametrize("what", ["start", "repair", "update"])
+def test_what_a_person_does_after_a_failed_stop_is_not_undone(setting: EngineHarness, what: str) -> None:
+    glued(setting, "halt")
+    go(setting, 0, 19)
+    assert tick(setting) is State.FAILED
+    glued(setting)
+    asked = {
+        "start": lambda: setting.switching.start(ADMIN, "one"),
+        "repair": lambda: setting.recovery.repair(ADMIN, "one"),
+        "update": lambda: setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": "bye"})),
+    }[what]()
+    setting.ended(asked.deployment_id)
+    assert setting.environment().switch_again_at is None
+    for hour in (20, 22, 23):
+        go(setting, 0, hour)
+        assert tick(setting) is State.READY
+    go(setting, 1, 19)
+    assert tick(setting) is State.STOPPED, "the next moment counts again"
+
+
+def test_a_start_of_a_person_that_fails_at_night_is_left_to_them(setting: EngineHarness) -> None:
+    go(setting, 0, 19)
+    tick(setting)
+    go(setting, 0, 22)
+    glued(setting, "run")
+    setting.ended(setting.switching.start(ADMIN, "one").deployment_id)
+    assert setting.environment().switch_again_at is None
+    assert tick(setting) is State.FAILED
+    assert history(setting) == [STOP, (DeploymentKind.START, "ada")]
+
+
+def test_a_retry_by_hand_takes_the_place_of_ours_and_what_fails_again_is_tried_again(setting: EngineHarness) -> None:
+    glued(setting, "halt")
+    go(setting, 0, 19)
+    tick(setting)
+    setting.ended(setting.requests.retry(ADMIN, "one").deployment_id)
+    assert setting.environment().switch_attempts == 2
+    glued(setting)
+    wait_for_again(setting)
+    assert tick(setting) is State.STOPPED
+    assert history(setting) == [STOP, (DeploymentKind.STOP, "ada"), STOP]
+
+
+def test_what_fails_is_not_tried_again_once_no_rule_asks_for_it(setting: EngineHarness) -> None:
+    edits = TimeEdits(setting.database, setting.clock)
+    edits.add_rule(ADMIN, "one", TimedAction.STOP, "0 12 * * *")
+    glued(setting, "halt")
+    go(setting, 0, 12)
+    assert tick(setting) is State.FAILED
+    edits.remove_rule(ADMIN, "one", TimedAction.STOP, "0 12 * * *")
+    wait_for_again(setting)
+    assert tick(setting) is State.FAILED
+    assert history(setting) == [STOP]
+    assert setting.environment().switch_again_at is None
+    assert "no rule asks any more" in told(setting, EventType.ENVIRONMENT_NOT_SWITCHED)[-1].message
+
+
+def test_a_pin_ends_what_is_tried_again_for_good(setting: EngineHarness) -> None:
+    edits = TimeEdits(setting.database, setting.clock)
+    glued(setting, "halt")
+    go(setting, 0, 19)
+    tick(setting)
+    glued(setting)
+    edits.pin(ADMIN, "one", "in use", ttl="1h")
+    edits.unpin(ADMIN, "one")
+    go(setting, 0, 19, 30)
+    assert tick(setting) is State.FAILED
+    assert history(setting) == [STOP]
+
+
+def test_other_edits_leave_what_is_tried_again(setting: EngineHarness) -> None:
+    edits = TimeEdits(setting.database, setting.clock)
+    glued(setting, "halt")
+    go(setting, 0, 19)
+    tick(setting)
+    glued(setting)
+    edits.add_rule(ADMIN, "one", TimedAction.STOP, "0 21 * * *")
+    wait_for_again(setting)
+    assert tick(setting) is State.STOPPED
+
+
+def test_a_stop_that_never_works_is_given_up_after_three_days(setting: EngineHarness) -> None:
+    setting.push(TEMPLATE.replace('version = "1"', 'version = "2"').replace('start = ["0 8 * * 1-5"]\n', ""))
+    setting.ended(setting.requests.update(ADMIN, "one", UpdateEnvironment()).deployment_id)
+    go(setting, 4, 19)
+    glued(setting, "halt")
+    assert tick(setting) is State.FAILED
+    go(setting, 7, 18, 59, 30)
+    assert tick(setting) is State.FAILED
+    assert setting.environment().switch_again_at is None
+    assert told(setting, EventType.ENVIRONMENT_NOT_SWITCHED)[-1].message == (
+        "the stop of one by the calendar failed and isn't tried again: it was due at 2027-03-05 19:00 UTC"
+    )

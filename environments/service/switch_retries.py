@@ -1,0 +1,98 @@
+"""Stops and starts that failed: they are tried again as long as the calendar says the same."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import structlog
+
+from environments.domain.deadline import switch_again_after
+from environments.domain.environment import Deployment, Environment, EventType
+from environments.domain.errors import CalvinverseError
+from environments.domain.lifecycle import DeploymentKind, State
+from environments.domain.timing import TimedAction
+from environments.service.deadlines import holidays_of, read_template, timing_of
+from environments.service.storage.transaction import Transaction
+from environments.service.timing import Due, last_switch
+from environments.service.timing_facts import Facts
+
+TRIED_FOR = timedelta(days=3)
+"""How long after its moment a stop or a start is tried again: over a weekend."""
+
+KINDS = {TimedAction.STOP: DeploymentKind.STOP, TimedAction.START: DeploymentKind.START}
+DONE = {DeploymentKind.STOP: "stopped", DeploymentKind.START: "started"}
+
+
+log = structlog.get_logger()
+
+
+class Retry(NamedTuple):
+    """What is tried again, and its number: the first retry is the second attempt."""
+
+    due: Due
+    attempt: int
+
+
+def after_failure(tx: Transaction, deployment: Deployment, now: datetime) -> None:
+    """Plans the next attempt at a stop or a start that has failed, in the transaction that records the failure.
+
+    It does so whoever asked for it, but only if it is what should hold by the calendar: what a person asks for against
+    the calendar isn't repeated.
+    """
+    environment = tx.environments.get(deployment.environment_id)
+    try:
+        due = None if environment is None else _wished(tx, environment, now)
+    except (CalvinverseError, ValueError, LookupError, OverflowError, OSError) as error:
+        log.warning("switch.not_computed", deployment=deployment.id, reason=str(error))
+        return
+    if environment is None or due is None or KINDS[due.action] is not deployment.kind:
+        return
+    attempts = environment.switch_attempts + 1
+    again = now + switch_again_after(attempts)
+    if again > due.at + TRIED_FOR:
+        _tell(tx, environment, due, now, f"isn't tried again: it was due at {due.at:%Y-%m-%d %H:%M %Z}")
+        return
+    tx.environments.change(environment.id, switch_again_at=again, switch_attempts=attempts)
+    what = f"will be tried again at {again:%Y-%m-%d %H:%M:%S %Z}"
+    _tell(tx, environment, due, now, what, again, attempts + 1)
+
+
+def retry(tx: Transaction, environment: Environment, now: datetime) -> Retry | None:
+    """What is to be tried again at its `switch_again_at`; None: nothing, or it isn't wished any more.
+
+    Raises what computing rules raises.
+    """
+    if environment.switch_again_at is None or environment.state is not State.FAILED:
+        return None
+    due = _wished(tx, environment, now)
+    newest = next(iter(tx.deployments.of(environment.id, limit=1)), None)
+    if due is None or newest is None or newest.kind is not KINDS[due.action]:
+        return None
+    return Retry(due, environment.switch_attempts + 1)
+
+
+def _tell(
+    tx: Transaction,
+    environment: Environment,
+    due: Due,
+    now: datetime,
+    what: str,
+    again: datetime | None = None,
+    attempt: int | None = None,
+) -> None:
+    """Writes the event about a stop or a start that failed: `what` becomes of it."""
+    data = {
+        "action": due.action.value,
+        "due": due.at.isoformat(),
+        "because": due.because.model_dump(mode="json"),
+        "again_at": None if again is None else again.isoformat(),
+        "attempt": attempt,
+    }
+    message = f"the {due.action.value} of {environment.name} by the calendar failed and {what}"
+    tx.events.add(EventType.ENVIRONMENT_NOT_SWITCHED, environment.id, now, message=message, data=data)
+
+
+def _wished(tx: Transaction, environment: Environment, now: datetime) -> Due | None:
+    """The last stop or start by the calendar, done with or not: what should hold unless a person wants otherwise."""
+    facts = Facts(tx)
+    timing = timing_of(facts, environment, read_template(tx, environment))
+    return last_switch(timing, holidays_of(facts, timing), environment.created_at, now)

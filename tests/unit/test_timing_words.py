@@ -1,0 +1,16 @@
+"""The words in which front ends say why the calendar does something."""
+
+import pytest
+
+from environments.domain.timing import Because, Source
+from environments.timing_words import reason_of_attempt
+
+RULE = Because(source=Source.ENVIRONMENT, rule="0 19 * * * UTC", by="ada")
+
+
+@pytest.mark.parametrize(
+    ("attempt", "more"),
+    [(1, ""), (2, "; it has failed once and is tried again"), (4, "; it has failed 3 times and is tried again")],
+)
+def test_what_failed_says_how_often(attempt: int, more: str) -> None:
+    assert reason_of_attempt(RULE, attempt) == f"rule '0 19 * * * UTC', set by ada{more}"
