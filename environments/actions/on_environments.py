@@ -16,7 +16,8 @@ ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
         id="environment.create",
         title="Create",
         help="Create an environment from a template.",
-        detail="The environment is destroyed when its lifetime is over: the template's, or --ttl, or --until.",
+        detail="The environment is destroyed when its lifetime is over: the template's, or --ttl, or --until. "
+        "Rules of the calendar destroy, stop and start it: the template's, --destroy-at, --stop-at and --start-at.",
         risk=Risk.CHANGE,
         command=("env", "create"),
         keys=("c",),

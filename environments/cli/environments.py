@@ -10,7 +10,9 @@ from environments.cli.options import Name, PlanOnly, Wait, Yes
 from environments.cli.session import Session, command
 
 if TYPE_CHECKING:
+    from environments.domain.timing import TimedAction
     from environments.wire.environments import EnvironmentView
+    from environments.wire.timing import RuleRequest
 
 Parameters = Annotated[
     list[str] | None,
@@ -18,7 +20,15 @@ Parameters = Annotated[
 ]
 DestroyAt = Annotated[
     list[str] | None,
-    typer.Option("--destroy-at", metavar="RULE", help="Destroy it by the calendar: '0 19 * * 1-5 Europe/Amsterdam'."),
+    typer.Option(
+        "--destroy-at", metavar="RULE", help="Destroy it by the calendar: '0 19 * * 1-5 Europe/Amsterdam'; repeatable."
+    ),
+]
+StopAt = Annotated[
+    list[str] | None, typer.Option("--stop-at", metavar="RULE", help="Stop it by the calendar; repeatable.")
+]
+StartAt = Annotated[
+    list[str] | None, typer.Option("--start-at", metavar="RULE", help="Start it by the calendar; repeatable.")
 ]
 Ttl = Annotated[str | None, typer.Option("--ttl", metavar="DURATION", help="Time to live from now: 90m, 8h, 3d.")]
 Until = Annotated[
@@ -43,6 +53,7 @@ _PARAMETERS = """
         calvinverse env create demo --template web -p replicas=2 --message "Hello" --ttl 2h
         calvinverse env create demo --template web --until 2026-12-01T18:00 --no-wait -o json
         calvinverse env create demo --template web --destroy-at "0 19 * * 1-5 Europe/Amsterdam"
+        calvinverse env create demo --template web --stop-at "0 19 * * 1-5" --start-at "0 8 * * 1-5"
         calvinverse env create demo --template web --plan
     """,
 )
@@ -56,7 +67,9 @@ def create(
     parameters: Parameters = None,
     ttl: Ttl = None,
     until: Until = None,
-    rules: DestroyAt = None,
+    destroys: DestroyAt = None,
+    stops: StopAt = None,
+    starts: StartAt = None,
     plan: PlanOnly = False,
     wait: Wait = True,
 ) -> None:
@@ -65,6 +78,7 @@ def create(
     from environments.cli.plans import make_plan
     from environments.domain.lifecycle import DeploymentKind
     from environments.domain.names import check_environment_name
+    from environments.domain.timing import TimedAction
     from environments.wire.environments import CreateRequest
     from environments.wire.plans import PlanRequest
 
@@ -77,8 +91,8 @@ def create(
         values = read_parameters(schema, parameters or (), session.rest, template=template)
     asked: dict[str, Any] = {"template": template, "digest": digest, "parameters": values}
     asked |= {"ttl": lifetime, "until": moment}
-    if rules:
-        asked["rules"] = tuple(rules)
+    if destroys or stops or starts:
+        asked["rules"] = (*(destroys or ()), *_rules(TimedAction.STOP, stops), *_rules(TimedAction.START, starts))
     if plan:
         make_plan(session, name, PlanRequest.model_validate({"kind": DeploymentKind.CREATE, **asked}))
         return
@@ -225,6 +239,12 @@ def _check_name_is_first(name: str) -> None:
 
     if name.startswith("-"):
         raise InvalidInput(f"{name!r} is given where the name is expected.", hint="Write the name first.")
+
+
+def _rules(action: "TimedAction", rules: list[str] | None) -> "list[RuleRequest]":
+    from environments.wire.timing import RuleRequest
+
+    return [RuleRequest(action=action, rule=rule) for rule in rules or ()]
 
 
 def _deadline(session: Session, view: "EnvironmentView") -> str:

@@ -6,10 +6,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from environments.domain.lifecycle import DeploymentKind
+from environments.domain.timing import TimedAction
 
 
 class _Command(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class AskedRule(_Command):
+    """A rule of the calendar, and what happens at its moments."""
+
+    action: TimedAction = TimedAction.DESTROY
+    rule: str
 
 
 class CreateEnvironment(_Command):
@@ -22,8 +30,13 @@ class CreateEnvironment(_Command):
     parameters: dict[str, Any] = Field(default_factory=dict)
     ttl: str | None = None
     until: datetime | None = None
-    rules: tuple[str, ...] = ()
-    """Rules of the calendar that destroy it, beside those of its template."""
+    rules: tuple[str | AskedRule, ...] = ()
+    """Rules of the calendar, beside those of its template; a text is a rule that destroys it."""
+
+    def asked_rules(self) -> list[AskedRule]:
+        """The rules, each once."""
+        found = (AskedRule(rule=rule) if isinstance(rule, str) else rule for rule in self.rules)
+        return list(dict.fromkeys(found))
 
 
 class UpdateEnvironment(_Command):
@@ -51,6 +64,6 @@ class MakePlan(_Command):
     parameters: dict[str, Any] | None = None
     ttl: str | None = None
     until: datetime | None = None
-    rules: tuple[str, ...] | None = None
+    rules: tuple[str | AskedRule, ...] | None = None
     rollback_to: str | None = None
     run_again: tuple[str, ...] | None = None

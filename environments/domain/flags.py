@@ -17,6 +17,8 @@ TAKEN = frozenset(
         "parameter",
         "plan",
         "run_again",
+        "start_at",
+        "stop_at",
         "template",
         "token_file",
         "ttl",

@@ -13,7 +13,7 @@ from environments.domain.lifecycle import ENDED, DeploymentKind, State
 from environments.domain.names import META, check_environment_name, service_name
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Template
-from environments.domain.timing import Because, Source, TimedAction
+from environments.domain.timing import Because, Source
 from environments.service.authorization import Action, Allowed, Principal, check_template_name, may
 from environments.service.catalogue import unknown_template
 from environments.service.checking import Verdicts
@@ -21,6 +21,7 @@ from environments.service.deadlines import check_calendars, longest, new_rule, t
 from environments.service.parameters import split_secrets
 from environments.service.running_again import WhyNot, any_step, check_steps
 from environments.service.storage.transaction import Transaction
+from environments.service.time_edits import check_action
 
 LAST_GOOD = "last-good"
 """Given in place of a deployment's id: the deployment that last made the environment ready."""
@@ -78,7 +79,9 @@ def new_environment(
         service_name(name, service)
     lifetime = template.lifetime
     asked = request.ttl is not None or request.until is not None
-    rules = tuple(new_rule(TimedAction.DESTROY, text, now, principal.owner) for text in request.rules)
+    for asked_rule in request.asked_rules():
+        check_action(asked_rule.action)
+    rules = tuple(new_rule(one.action, one.rule, now, principal.owner) for one in request.asked_rules())
     check_calendars(tx, rules)
     chosen = first_deadline(
         now,

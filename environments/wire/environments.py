@@ -27,6 +27,7 @@ from environments.wire.fields import (
     View,
     Word,
 )
+from environments.wire.timing import RuleRequest
 from environments.wire.warnings import WarningView
 
 
@@ -194,8 +195,8 @@ class CreateRequest(Request):
     parameters: dict[Word, Any] = Field(default_factory=dict)
     ttl: Duration | None = None
     until: Moment | None = None
-    rules: tuple[Word, ...] = Field(default=(), max_length=MOST_RULES)
-    """Rules of the calendar, such as `0 19 * * 1-5 Europe/Amsterdam`: it is destroyed at the first moment of any."""
+    rules: tuple[Word | RuleRequest, ...] = Field(default=(), max_length=MOST_RULES)
+    """Rules of the calendar, such as `0 19 * * 1-5 Europe/Amsterdam`, each with what it does; a text destroys."""
 
 
 class UpdateRequest(Request):

@@ -22,6 +22,7 @@ from environments.wire.fields import (
     View,
     Word,
 )
+from environments.wire.timing import RuleRequest
 
 
 class PlanView(View):
@@ -59,6 +60,6 @@ class PlanRequest(Request):
     parameters: dict[Word, Any] | None = None
     ttl: Duration | None = None
     until: Moment | None = None
-    rules: tuple[Word, ...] | None = Field(default=None, max_length=MOST_RULES)
+    rules: tuple[Word | RuleRequest, ...] | None = Field(default=None, max_length=MOST_RULES)
     rollback_to: Annotated[Word, WithJsonSchema(shapes.ROLLBACK)] | None = None
     run_again: tuple[Word, ...] | None = None

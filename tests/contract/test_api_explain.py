@@ -62,6 +62,20 @@ def test_what_is_no_rule_is_refused(http: httpx2.Client, rule: str) -> None:
     assert answer.json()["code"] == "invalid_lifetime"
 
 
+def test_rules_of_a_new_environment_say_what_they_do(http: httpx2.Client) -> None:
+    rules = ["0 19 * * 5", {"rule": "0 19 * * 1-5", "action": "stop"}, {"rule": "0 8 * * 1-5", "action": "start"}]
+    made = _create(http, "hours", ttl="3d", rules=[*rules, rules[1]]).raise_for_status().json()["environment"]
+    assert [(rule["action"], rule["rule"]) for rule in made["rules"]] == [
+        ("destroy", "0 19 * * 5 UTC"),
+        ("stop", "0 19 * * 1-5 UTC"),
+        ("start", "0 8 * * 1-5 UTC"),
+    ]
+    assert made["switch_action"] in ("stop", "start")
+    refused = _create(http, "warned", rules=[{"rule": "0 8 * * *", "action": "warn"}])
+    assert refused.status_code == 422
+    assert "A rule can't warn an environment." in refused.text
+
+
 def test_too_many_rules_are_refused(http: httpx2.Client) -> None:
     assert _create(http, "many", rules=["0 19 * * *"] * 21).status_code == 422
 

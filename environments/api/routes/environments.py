@@ -109,7 +109,7 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
 
         The same Idempotency-Key (of a token) with the same body makes one environment, however often it is sent.
         """
-        result = requests.create(caller, CreateEnvironment(**dict(request)), idempotency_key)
+        result = requests.create(caller, CreateEnvironment(**request.model_dump()), idempotency_key)
         response.headers["Location"] = f"/v1/environments/{result.environment.id}"
         return presenting.accepted(result)
 

@@ -67,7 +67,7 @@ def plan_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
 
         A plan to create names the environment that would be made.
         """
-        wanted = MakePlan(**dict(request))
+        wanted = MakePlan(**request.model_dump())
         plan = await backend_calls.run(caller.owner, partial(service.planning.plan, caller, name, wanted))
         response.headers["Location"] = f"/v1/plans/{plan.id}"
         return presenting.plan(plan)

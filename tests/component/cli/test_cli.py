@@ -474,6 +474,21 @@ def test_a_rule_of_the_calendar_is_explained_in_the_readers_zone_and_in_utc(cli:
     plan = cli("env", "create", "planned", "-t", "web", "--destroy-at", rule, "--plan", "-o", "json").json["id"]
     assert cli("plan", "apply", plan, "--no-wait").status == 0
     assert cli("env", "show", "planned", "-o", "json").json["rules"][0]["rule"] == rule
+    hours = ["--stop-at", "0 19 * * 1-5", "--stop-at", "0 12 * * 6", "--start-at", "0 8 * * 1-5"]
+    assert cli("env", "create", "resting", "-t", "web", "--ttl", "13d", *hours, "--no-wait").status == 0
+    resting = cli("env", "show", "resting", "-o", "json").json
+    assert [(one["action"], one["rule"], one["by"]) for one in resting["rules"]] == [
+        ("stop", "0 19 * * 1-5 UTC", "root"),
+        ("stop", "0 12 * * 6 UTC", "root"),
+        ("start", "0 8 * * 1-5 UTC", "root"),
+    ]
+    assert resting["switch_at"] is not None
+    plan = cli("env", "create", "later", "-t", "web", *hours, "--plan", "-o", "json").json["id"]
+    assert cli("plan", "apply", plan, "--no-wait").status == 0
+    later = cli("env", "show", "later", "-o", "json").json["rules"]
+    assert [rule["action"] for rule in later] == ["stop", "stop", "start"]
+    wrong = cli("env", "create", "wrong", "-t", "web", "--stop-at", "at seven")
+    assert wrong.status == 2
     wrong = cli("env", "create", "wrong", "-t", "web", "--destroy-at", "at seven")
     assert wrong.status == 2
     assert "0 19 * * 1-5 Europe/Amsterdam" in wrong.err
