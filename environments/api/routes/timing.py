@@ -20,7 +20,7 @@ from environments.domain.errors import (
     UnknownEnvironment,
 )
 from environments.domain.timing import Scope, TimedAction
-from environments.service.pages import Page
+from environments.service.pages import ended_in_time
 from environments.wire.environments import EnvironmentView
 from environments.wire.timing import (
     CalendarEffectView,
@@ -48,9 +48,10 @@ def timing_routes(service: Service) -> APIRouter:
         caller: Caller, request: Request, response: Response, name: str, limit: Limit = PAGE, skip: Skip = 0
     ) -> list[RuleView]:
         """Lists the rules that apply to an environment: its own, those of its template, and those of policies."""
-        found = Page(service.reading.rules(caller, name)[skip : skip + limit])
-        link_next(request, response, found, limit, skip=skip + len(found))
-        return [presenting_timing.rule(*one) for one in found]
+        shown = [presenting_timing.rule(*found) for found in service.reading.rules(caller, name)[skip : skip + limit]]
+        page = ended_in_time(shown, lambda rule: len(rule.model_dump_json()))
+        link_next(request, response, page, limit, skip=skip + len(page))
+        return page
 
     @router.post("/environments/{name}/rules", responses=_EDITED)
     def add_rule(caller: Caller, name: str, request: RuleRequest) -> EnvironmentView:
