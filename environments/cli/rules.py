@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from environments.cli.environments import Until
 from environments.cli.environments_reading import app
 from environments.cli.options import Name
 from environments.cli.session import Session, command
@@ -91,7 +90,9 @@ def pin(
     name: Name,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it has to stay.")],
     ttl: Annotated[str | None, typer.Option("--ttl", metavar="DURATION", help="How long from now: 8h, 3d.")] = None,
-    until: Until = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="MOMENT", help="Until when: 2026-12-01T18:00, in your own zone.")
+    ] = None,
     past_maximum: Annotated[
         bool, typer.Option("--past-maximum", help="Also beyond its maximum lifetime; admins only.")
     ] = False,
