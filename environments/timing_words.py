@@ -89,3 +89,11 @@ def why_not(prevented: Prevented, told: Callable[[datetime], str]) -> str:
             return f"the rule applies since {until}"
         case Obstacle.DEADLINE:
             return f"it is destroyed before, at {until}"
+        case Obstacle.STOPPED:
+            return "it is stopped by then"
+        case Obstacle.RUNNING:
+            return "it runs by then"
+        case Obstacle.FAILED:
+            return "it has failed, so the calendar leaves it as it is until somebody repairs it"
+        case Obstacle.PROMOTION:
+            return "a new version awaits promotion, and a start after a stop would run it"

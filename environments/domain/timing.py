@@ -161,6 +161,10 @@ class Obstacle(StrEnum):
     EXTENSION = "extension"
     SET_LATER = "set_later"
     DEADLINE = "deadline"
+    STOPPED = "stopped"
+    RUNNING = "running"
+    FAILED = "failed"
+    PROMOTION = "promotion"
 
 
 class Prevented(BaseModel):
@@ -168,7 +172,8 @@ class Prevented(BaseModel):
 
     `holiday`: the day is in the holiday calendar `name`. `pin`: `by` keeps it until `until`, for `reason`.
     `extension`: rules count from `until` on, since somebody moved the deadline. `set_later`: the rule applies since
-    `until`. `deadline`: it is destroyed before, at `until`.
+    `until`. `deadline`: it is destroyed before, at `until`. `stopped`: it is stopped by then; `running`: it runs by
+    then. `failed`: it has failed, and not in a stop or a start. `promotion`: a new version of it awaits promotion.
     """
 
     model_config = ConfigDict(frozen=True)

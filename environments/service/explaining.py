@@ -1,15 +1,16 @@
 """What the calendar will do to an environment, what it won't, and what each rule says."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import merge
 from itertools import islice
 
 from environments.domain.environment import Environment
-from environments.domain.lifecycle import State
-from environments.domain.timing import TimedAction
+from environments.domain.lifecycle import SWITCHES, State
+from environments.domain.timing import Obstacle, TimedAction
 from environments.service.cron import Holidays
 from environments.service.deadlines import holidays_of, switches_from, timing_of
-from environments.service.left_out import LeftOut, left_out
+from environments.service.left_out import LeftOut, kept_from, left_out, without_effect
 from environments.service.storage.transaction import Transaction
 from environments.service.switch_retries import retry
 from environments.service.timing import (
@@ -31,22 +32,41 @@ LOOK_BACK = timedelta(days=7)
 def next_moments(tx: Transaction, environment: Environment, now: datetime, count: int) -> list[Due]:
     """The next moments at which the calendar does something to it, at most `count`, in order.
 
-    Stops of what is stopped by then, and starts of what runs, are left out. A stop or a start that waits for the end of
-    a deployment comes first, with its moment in the past.
+    Stops of what is stopped by then, and starts of what runs, are left out, and all of both while its state prevents
+    them. A stop or a start that waits for the end of a deployment comes first, with its moment in the past.
     """
     facts = Facts(tx)
     timing = timing_of(facts, environment, read_template(tx, environment))
     holidays = holidays_of(facts, timing)
-    waiting = last_switch(timing, holidays, switches_from(environment), now)
-    runs = environment.state not in (State.STOPPING, State.STOPPED)
-    first: list[Due] = []
-    if waiting is not None and waiting.action is (TimedAction.STOP if runs else TimedAction.START):
-        first, runs = [waiting], not runs
-    elif waiting is None and (again := _again(tx, environment, timing, holidays, now)) is not None:
-        first, runs = [again], again.action is TimedAction.START
-    after = now - timedelta(microseconds=1) if waiting is None else now
+    if _obstacle(tx, environment) is not None:
+        timing = replace(timing, rules=[rule for rule in timing.rules if rule.action is TimedAction.DESTROY])
+    first, runs, after = _begin(tx, environment, timing, holidays, now)
     found = upcoming(timing, holidays, after, runs=runs)
     return list(islice(merge(first, found, key=lambda due: due.at), count))
+
+
+def _begin(
+    tx: Transaction, environment: Environment, timing: Timing, holidays: Holidays, now: datetime
+) -> tuple[list[Due], bool, datetime]:
+    """The stop or start that waits or is tried again, whether it runs after that, and when moments begin to count."""
+    waiting = last_switch(timing, holidays, switches_from(environment), now)
+    after = now - timedelta(microseconds=1) if waiting is None else now
+    runs = environment.state not in (State.STOPPING, State.STOPPED)
+    if waiting is not None and waiting.action is (TimedAction.STOP if runs else TimedAction.START):
+        return [waiting], not runs, after
+    if waiting is None and (again := _again(tx, environment, timing, holidays, now)) is not None:
+        return [again], again.action is TimedAction.START, after
+    return [], runs, after
+
+
+def _obstacle(tx: Transaction, environment: Environment) -> Obstacle | None:
+    """What of its present state keeps the calendar from stopping and starting it, until a person changes that."""
+    if environment.awaiting_promotion:
+        return Obstacle.PROMOTION
+    newest = next(iter(tx.deployments.of(environment.id, limit=1)), None)
+    if environment.state is State.FAILED and (newest is None or newest.kind not in SWITCHES):
+        return Obstacle.FAILED
+    return None
 
 
 def _again(tx: Transaction, environment: Environment, timing: Timing, holidays: Holidays, now: datetime) -> Due | None:
@@ -62,10 +82,21 @@ def _again(tx: Transaction, environment: Environment, timing: Timing, holidays: 
 
 
 def next_left_out(tx: Transaction, environment: Environment, now: datetime, count: int) -> list[LeftOut]:
-    """What it is not destroyed, stopped or started by: the first `count` moments of its life since `LOOK_BACK` ago."""
+    """What it is not destroyed, stopped or started by: the first `count` moments of its life since `LOOK_BACK` ago.
+
+    Stops and starts without effect are those from now on; events tell of earlier ones.
+    """
     facts = Facts(tx)
     timing = timing_of(facts, environment, read_template(tx, environment))
-    return left_out(timing, holidays_of(facts, timing), max(now - LOOK_BACK, environment.created_at), count)
+    holidays = holidays_of(facts, timing)
+    found = left_out(timing, holidays, max(now - LOOK_BACK, environment.created_at), count)
+    obstacle = _obstacle(tx, environment)
+    if obstacle is not None:
+        idle = kept_from(timing, holidays, now, obstacle)
+    else:
+        _, runs, after = _begin(tx, environment, timing, holidays, now)
+        idle = without_effect(timing, holidays, after, runs=runs)
+    return list(islice(merge(found, islice(idle, count), key=lambda left: left.at), count))
 
 
 def next_of_each(tx: Transaction, environment: Environment, now: datetime) -> list[tuple[TimedRule, datetime | None]]:

@@ -10,9 +10,12 @@ from zoneinfo import ZoneInfo
 from environments.domain.deadline import LONGEST
 from environments.domain.timing import Because, Obstacle, Prevented, TimedAction
 from environments.service.cron import Holidays, moments, zone_fault
-from environments.service.timing import Due, TimedRule, Timing, deadline
+from environments.service.timing import Due, TimedRule, Timing, deadline, every_switch
 
 _NO_HOLIDAYS: Holidays = {}
+
+_MOST_SWITCHES = 1000
+"""Stops and starts that are looked at for those without effect."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,31 @@ def left_out(timing: Timing, holidays: Holidays, after: datetime, count: int) ->
     each: list[Iterator[LeftOut]] = [islice(_of(rule, timing, holidays, after, end), count) for rule in timing.rules]
     each.append(_chosen(timing, after, end))
     return list(islice(merge(*each, key=lambda found: found.at), count))
+
+
+def without_effect(timing: Timing, holidays: Holidays, after: datetime, *, runs: bool) -> Iterator[LeftOut]:
+    """Stops of what is stopped by then, and starts of what runs, after a moment (UTC), in order. `runs`: it does then.
+
+    It looks at the next `_MOST_SWITCHES` stops and starts: rules that take turns each minute leave none out, for ever.
+    """
+    end = deadline(timing, holidays)
+    for due in islice(every_switch(timing, holidays, after), _MOST_SWITCHES):
+        if end is not None and due.at > end.at:
+            return
+        if due.action is (TimedAction.STOP if runs else TimedAction.START):
+            runs = not runs
+        else:
+            obstacle = Obstacle.RUNNING if runs else Obstacle.STOPPED
+            yield LeftOut(due.at, due.action, due.because, Prevented(obstacle=obstacle))
+
+
+def kept_from(timing: Timing, holidays: Holidays, after: datetime, obstacle: Obstacle) -> Iterator[LeftOut]:
+    """All stops and starts after a moment (UTC), in order: the obstacle is in the way of each."""
+    end = deadline(timing, holidays)
+    for due in every_switch(timing, holidays, after):
+        if end is not None and due.at > end.at:
+            return
+        yield LeftOut(due.at, due.action, due.because, Prevented(obstacle=obstacle))
 
 
 def _of(rule: TimedRule, timing: Timing, holidays: Holidays, after: datetime, end: Due | None) -> Iterator[LeftOut]:

@@ -126,6 +126,15 @@ def last_switch(timing: Timing, holidays: Holidays, after: datetime, until: date
         back *= 8
 
 
+def every_switch(timing: Timing, holidays: Holidays, after: datetime) -> Iterator[Due]:
+    """Each stop and start after a moment (UTC) with its rule, in order, whether or not it has an effect.
+
+    Of those at the same moment stops come first.
+    """
+    each = [_of(rule, timing, holidays, after) for rule in timing.rules]
+    return merge(*each, key=lambda due: (due.at, due.action is TimedAction.START))
+
+
 def _first_of(rule: TimedRule, timing: Timing, holidays: Holidays, after: datetime) -> Due | None:
     return next(_of(rule, timing, holidays, after), None)
 

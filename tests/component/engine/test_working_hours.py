@@ -12,11 +12,11 @@ from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.environment import Deployment, Environment, Event, EventType
 from environments.domain.errors import StepFailed
 from environments.domain.lifecycle import DeploymentKind, State
-from environments.domain.timing import Because, Holiday, OwnRule, Scope, Source, TimedAction
+from environments.domain.timing import Because, Holiday, Obstacle, OwnRule, Scope, Source, TimedAction
 from environments.engine import progress
 from environments.service.calendars import Calendars
 from environments.service.deadlines import read_template, timed
-from environments.service.explaining import next_moments
+from environments.service.explaining import next_left_out, next_moments
 from environments.service.policies import Policies
 from environments.service.retiming import Retiming
 from environments.service.time_edits import TimeEdits
@@ -513,3 +513,30 @@ def test_a_stop_that_never_works_is_given_up_after_three_days(setting: EngineHar
     assert told(setting, EventType.ENVIRONMENT_NOT_SWITCHED)[-1].message == (
         "the stop of one by the calendar failed and isn't tried again: it was due at 2027-03-05 19:00 UTC"
     )
+
+
+def not_done(setting: EngineHarness) -> list[tuple[str, str, Obstacle]]:
+    with setting.database.read() as tx:
+        found = next_left_out(tx, setting.environment(), setting.clock(), 3)
+    return [(f"{left.at:%a %H:%M}", left.action.value, left.prevented.obstacle) for left in found]
+
+
+def test_stops_and_starts_without_effect_are_told_with_what_makes_them_so(setting: EngineHarness) -> None:
+    assert not_done(setting) == []
+    setting.ended(setting.switching.stop(ADMIN, "one").deployment_id)
+    assert not_done(setting) == [("Mon 19:00", "stop", Obstacle.STOPPED)]
+    glued(setting, "run")
+    setting.ended(setting.switching.start(ADMIN, "one").deployment_id)
+    assert all(obstacle is not Obstacle.FAILED for _, _, obstacle in not_done(setting)), "the calendar goes on"
+
+
+def test_of_what_failed_no_stop_is_promised(setting: EngineHarness) -> None:
+    glued(setting, "make", "run")
+    setting.ended(setting.requests.update(ADMIN, "one", UpdateEnvironment(parameters={"word": "bye"})).deployment_id)
+    assert setting.environment().state is State.FAILED
+    assert planned(setting) == []
+    assert not_done(setting) == [
+        ("Mon 19:00", "stop", Obstacle.FAILED),
+        ("Tue 08:00", "start", Obstacle.FAILED),
+        ("Tue 19:00", "stop", Obstacle.FAILED),
+    ]
