@@ -112,7 +112,7 @@ class ListScreen(ActingScreen):
         if view is not None:
             self.shell.open_detail(view)
 
-    def on_environment_table_opened(self) -> None:
+    def on_row_table_opened(self) -> None:
         """A second click opens it, too."""
         self.action_environment_show()
 

@@ -11,8 +11,8 @@ from environments.domain.plan import Change, StepPlan, checked, distinct, summar
 from environments.moments import coarse
 from environments.wire.deployments import PendingView
 from environments.words import DEPLOYMENTS, PLAN_ACTIONS, clean
+from tui.rows import fit, keep_end
 from tui.sections import STYLES
-from tui.table import fit, keep_end
 
 _LONGEST_KIND = 22
 """Maximum width in cells of the kind of a thing."""

@@ -13,8 +13,8 @@ from environments.wire.deployments import DeploymentView, StepView
 from environments.wire.environments import EntryPointView, EnvironmentView, OutputView, ResourceView
 from environments.words import AWAITING, DEGRADED, DEPLOYMENTS, RESOURCES, STATES, STEPS, WARNING, Mood, clean, shown
 from tui.clock import Clock
+from tui.rows import fit, keep_end
 from tui.summary import sign_of
-from tui.table import fit, keep_end
 
 STYLES: dict[Mood, str] = {
     "good": "$success",
@@ -69,6 +69,7 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool, newer: str | Non
         ],
         deadline(view, clock),
         *switch(view, clock),
+        *pin(view, clock),
     ]
     if view.managed_by is not None:
         lines.append(
@@ -159,6 +160,15 @@ def switch(view: EnvironmentView, clock: Clock) -> Iterator[Line]:
     left = view.switch_at - clock.now()
     when = f", in {countdown(left)}" if left.total_seconds() > 0 else ", due now"
     yield [(f"next {view.switch_action.value} ", "$faint"), (clock.moment(view.switch_at), ""), (when, "")]
+
+
+def pin(view: EnvironmentView, clock: Clock) -> Iterator[Line]:
+    """Until when it is pinned, by whom and why, as one line; none without a pin that has an effect."""
+    found = view.pin
+    if found is None or found.end <= clock.now() or view.state in ENDED or view.state is State.DESTROYING:
+        return
+    why = shorten(clean(found.reason))
+    yield [("pinned until ", "$faint"), (clock.moment(found.end), ""), (f" by {clean(found.by)}: {why}", "")]
 
 
 def outputs(

@@ -19,8 +19,9 @@ from tests.fakes.plans import NOW
 from tests.support.views import environment_view
 from tui.clock import Clock
 from tui.fields import index_of, labels
+from tui.rows import fit
 from tui.schema import UNSET, FieldProblem, Parameter, parameters, read_lifetime
-from tui.table import fit, time_left
+from tui.table import time_left
 
 CLOCK = Clock(now=lambda: NOW, zone=ZoneInfo("Europe/Berlin"))
 
