@@ -1,34 +1,43 @@
 """What the screens share: the keys of the registry, and actions on the selected environment."""
 
 from collections.abc import Callable
-from typing import ClassVar
 
-from environments.actions.action import Action, Place, Risk
+from environments.actions.action import Action
 from environments.actions.refusal import refusal
 from environments.actions.registry import action
 from environments.client import Client
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import DeploymentKind
-from environments.wire.environments import Accepted, EnvironmentView
+from environments.wire.environments import EnvironmentView
 from environments.wire.plans import PlanRequest
 from tui.deadline_dialog import DeadlineDialog
 from tui.dialogs import DestroyDialog
 from tui.explain_dialog import ExplainDialog
 from tui.pin_dialog import PinDialog
+from tui.placed import PlacedScreen
 from tui.plan_dialog import PlanDialog
 from tui.recovery_dialogs import AbandonDialog, CancelDialog
-from tui.screen import AppScreen
 from tui.switch_dialog import StopDialog
 
 
-class ActingScreen(AppScreen):
-    """A screen with actions on environments. Its `action_…` methods are named after the ids of the registry."""
-
-    PLACE: ClassVar[Place]
+class ActingScreen(PlacedScreen):
+    """A screen with actions on environments."""
 
     def current(self) -> EnvironmentView | None:
         """The environment that actions apply to."""
         raise NotImplementedError
+
+    def why_not(self, act: Action) -> str | None:
+        """Also because of the environment's state."""
+        view = self.current()
+        if view is None:
+            return super().why_not(act) or ("No environment is selected." if act.states is not None else None)
+        return super().why_not(act) or refusal(act, view)
+
+    def about(self, act: Action) -> str:
+        """The environment."""
+        view = self.current()
+        return view.name if view is not None and act.group == "environment" and act.id != "environment.create" else ""
 
     # --- acting ------------------------------------------------------------------------------------------------------
 
@@ -38,11 +47,7 @@ class ActingScreen(AppScreen):
         if view is None:
             self.shell.say("No environment is selected.", severity="warning")
             return None
-        why_not = refusal(act, view) or (self.shell.why_unavailable() if act.risk is not Risk.READ else None)
-        if why_not is not None:
-            self.shell.say(why_not, severity="warning")
-            return None
-        return view
+        return None if self.refuses(act) else view
 
     def action_environment_create(self) -> None:
         """Opens the form. It can be filled in while the service can't be reached."""
@@ -76,23 +81,20 @@ class ActingScreen(AppScreen):
         """Asks for a duration and a reason."""
         view = self.target(action("environment.pin"))
         if view is not None:
-            self.shell.push_screen(PinDialog(view, self.shell.clock))
+            self.shell.push_screen(PinDialog(view, self.shell.clock, self.shell.role))
 
     def action_environment_unpin(self) -> None:
         """Sends the request without asking: nothing ends within an hour."""
         view = self.target(action("environment.unpin"))
-        if view is None:
-            return
+        if view is not None:
+            said, refused = f"{view.name} isn't pinned any more.", f"{view.name} can't be unpinned"
+            self._send(lambda client: client.unpin(view.id), said, refused)
 
-        def done(answer: EnvironmentView) -> None:
-            self.shell.learn(answer)
-            self.shell.say(f"{view.name} isn't pinned any more.")
-
-        def failed(error: CalvinverseError) -> None:
-            self.shell.complain(f"{view.name} can't be unpinned", error)
-
-        client = self.shell.client
-        self.ask(lambda: client().unpin(view.id), done, failed)
+    def action_environment_rules(self) -> None:
+        """Opens the rules of the environment."""
+        view = self.target(action("environment.rules"))
+        if view is not None:
+            self.shell.open_rules(view)
 
     def action_environment_destroy(self) -> None:
         """Asks for the environment's name."""
@@ -156,11 +158,11 @@ class ActingScreen(AppScreen):
             said, refused = f"{view.name} will be tried again.", f"{view.name} can't be retried"
             self._send(lambda client: client.retry(view.id), said, refused)
 
-    def _send(self, call: Callable[[Client], Accepted], said: str, refused: str) -> None:
+    def _send(self, call: Callable[[Client], object], said: str, refused: str) -> None:
         """Sends a request; says `said`, or `refused` with the error."""
 
-        def done(answer: Accepted) -> None:
-            self.shell.learn(answer.environment)
+        def done(answer: object) -> None:
+            self.shell.learn_answer(answer)
             self.shell.say(said)
 
         def failed(error: CalvinverseError) -> None:
@@ -168,28 +170,3 @@ class ActingScreen(AppScreen):
 
         client = self.shell.client
         self.ask(lambda: call(client()), done, failed)
-
-    def action_view_reload(self) -> None:
-        """Fetches everything from the service again."""
-        if self.shell.why_unavailable() is None:
-            self.shell.live.reload()
-            self.shell.say("Asked the service again.")
-        else:
-            self.shell.say(str(self.shell.why_unavailable()), severity="warning")
-
-    def action_view_palette(self) -> None:
-        """Opens the palette."""
-        self.shell.action_command_palette()
-
-    def action_view_help(self) -> None:
-        """Opens the help."""
-        self.shell.open_help()
-
-    def action_view_quit(self) -> None:
-        """Ends the application; whatever runs in the service continues."""
-        self.shell.exit()
-
-    def action_view_back(self) -> None:
-        """Closes this screen, unless it is the first one."""
-        if len(self.shell.screen_stack) > 1:
-            self.shell.pop_screen()

@@ -20,6 +20,7 @@ from tui.environment_list import ListScreen
 from tui.help import HelpScreen
 from tui.live import Away, Changed, Gone, Happened, Listed
 from tui.palette import ActionProvider
+from tui.rules import RulesScreen
 from tui.screen import AppScreen
 from tui.shell import Shell
 from tui.theme import CALVINVERSE
@@ -91,6 +92,8 @@ class CalvinverseApp(Shell):
             fresh.setdefault(focused.id, focused)
         self.known = fresh
         back = self.connection.away
+        if back or not self.role:
+            self.learn_role()
         self._heard()
         if back:
             self.say("The service is back.")
@@ -151,6 +154,10 @@ class CalvinverseApp(Shell):
     def open_update(self, view: EnvironmentView) -> None:
         """Shows the form that updates an environment."""
         self.push_screen(UpdateScreen(view))
+
+    def open_rules(self, view: EnvironmentView) -> None:
+        """Shows the rules of an environment."""
+        self.push_screen(RulesScreen(view))
 
     def open_help(self) -> None:
         """Shows the help."""

@@ -1,7 +1,7 @@
 """Dialogs: each says what will happen, sends the request, and keeps what was typed when the request fails."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,10 +12,11 @@ from textual.widgets import Button, Input, Static
 
 from environments.client import Client
 from environments.domain.errors import CalvinverseError
-from environments.wire.deployments import DeploymentView
-from environments.wire.environments import Accepted, EnvironmentView
+from environments.wire.environments import EnvironmentView
 from environments.words import clean
 from tui.shell import UsesShell
+
+T = TypeVar("T")
 
 
 def problem_text(error: CalvinverseError) -> Content:
@@ -32,6 +33,8 @@ class Dialog(UsesShell, ModalScreen[bool]):
         Binding("pagedown", "scroll_body(5)", show=False),
     ]
     dangerous: ClassVar[bool] = False
+    cautious: ClassVar[bool] = False
+    """Whether the button that does nothing has the focus, so that Enter alone changes nothing."""
     back: ClassVar[str] = "Cancel (esc)"
 
     def __init__(self, title: str, verb: str) -> None:
@@ -58,6 +61,8 @@ class Dialog(UsesShell, ModalScreen[bool]):
     def on_mount(self) -> None:
         """Hides the line for problems."""
         self.query_one("#problem").display = False
+        if self.cautious:
+            self.query_one("#cancel").focus()
 
     def action_scroll_body(self, lines: int) -> None:
         """Scrolls what doesn't fit on a small screen."""
@@ -85,7 +90,7 @@ class Dialog(UsesShell, ModalScreen[bool]):
         """Carries out what the dialog asks for."""
         raise NotImplementedError
 
-    def send(self, call: Callable[[Client], Accepted | EnvironmentView | DeploymentView], said: str) -> None:
+    def send(self, call: Callable[[Client], T], said: str | Callable[[T], str]) -> None:
         """Sends a request once; closes the dialog with a notification on success, else shows the error."""
         if self._waiting:
             return
@@ -93,14 +98,9 @@ class Dialog(UsesShell, ModalScreen[bool]):
         button = self.query_one("#go", Button)
         button.label = "Sending…"
 
-        def done(answer: Accepted | EnvironmentView | DeploymentView) -> None:
-            if isinstance(answer, Accepted):
-                self.shell.learn(answer.environment)
-            elif isinstance(answer, EnvironmentView):
-                self.shell.learn(answer)
-            else:
-                self.shell.learn_deployment(answer)
-            self.shell.say(said)
+        def done(answer: T) -> None:
+            self.shell.learn_answer(answer)
+            self.shell.say(said if isinstance(said, str) else said(answer))
             if self.is_current:
                 self.dismiss(True)
 
@@ -191,8 +191,31 @@ class DestroyDialog(Dialog):
         self.send(lambda client: client.destroy(view.id), f"{view.name} is being destroyed.")
 
 
+class ConfirmDialog(Dialog):
+    """Says what will happen in one paragraph, and sends one request; Enter alone sends nothing."""
+
+    cautious = True
+    back = "Back (esc)"
+
+    def __init__(self, title: str, verb: str, text: str, call: Callable[[Client], object], said: str) -> None:
+        super().__init__(title, verb)
+        self._text = text
+        self._call = call
+        self._said = said
+
+    def body(self) -> ComposeResult:
+        """What will happen."""
+        yield Static(clean(self._text), classes="paragraph", markup=False)
+
+    def go(self) -> None:
+        """Sends the request."""
+        self.send(self._call, self._said)
+
+
 class RevealDialog(Dialog):
     """Asks before secrets are shown."""
+
+    cautious = True
 
     def __init__(self, name: str, count: int) -> None:
         super().__init__(f"Reveal the secrets of {name}", "Reveal")
@@ -206,11 +229,6 @@ class RevealDialog(Dialog):
             classes="paragraph",
             markup=False,
         )
-
-    def on_mount(self) -> None:
-        """Focuses the cautious button, so that Enter alone reveals nothing."""
-        super().on_mount()
-        self.query_one("#cancel").focus()
 
     def go(self) -> None:
         """Confirms."""

@@ -10,18 +10,15 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from environments.actions.action import Place, Risk
+from environments.actions.action import Risk
 from environments.actions.registry import ACTIONS
 from environments.words import AWAITING, DEGRADED, DRIFTED, STATES, WARNING
 from tui.keys import written
+from tui.rows import RowTable
 from tui.sections import STYLES
-from tui.table import EnvironmentTable
 
-_WHERE = {
-    frozenset({Place.LIST, Place.DETAIL}): "",
-    frozenset({Place.LIST}): " (in the list)",
-    frozenset({Place.DETAIL}): " (in the detail)",
-}
+_GROUPS = {"environment": "Acting", "view": "Navigation"}
+"""Groups of actions in the order in which they are shown, with their titles."""
 
 
 class HelpScreen(ModalScreen[None]):
@@ -57,20 +54,20 @@ Row = tuple[Content, Content | None]
 
 def help_rows() -> Iterator[Row]:
     """The whole help."""
-    for title, group in (("Acting", "environment"), ("Navigation", "view")):
+    for group, title in _GROUPS.items():
         yield Content(title), None
         for action in ACTIONS:
             if action.group != group or not action.places:
                 continue
             keys = " ".join(written(key) for key in action.keys)
-            where = _WHERE[action.places]
+            where = f" (in the {action.only_in})" if action.only_in else ""
             risk = " Asks first." if action.risk is Risk.DESTRUCTIVE else ""
             yield (
                 Content.assemble((keys, "bold")),
                 Content.assemble(f"{action.title}{where}: ", (f"{action.help}{risk}", "$faint")),
             )
     yield Content("Moving in the table"), None
-    for binding in EnvironmentTable.BINDINGS:
+    for binding in RowTable.BINDINGS:
         assert isinstance(binding, Binding)
         keys = " ".join(written(key) for key in binding.key.split(","))
         yield Content.assemble((keys, "bold")), Content.assemble((binding.description, "$faint"))

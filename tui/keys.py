@@ -2,7 +2,7 @@
 
 from textual.binding import Binding, BindingType
 
-from environments.actions.action import Action, Place
+from environments.actions.action import BOTH, Action, Place
 from environments.actions.registry import at
 
 _WRITTEN = {
@@ -13,8 +13,11 @@ _WRITTEN = {
     "enter": "⏎",
 }
 
-_NOT_IN_FOOTER = {(Place.LIST, "view.back")}
-"""Back leads to the list, which therefore doesn't need the entry; its bottom line has 80 cells."""
+_NOT_IN_FOOTER = {
+    (Place.LIST, "view.back"),
+    *((place, id) for place in BOTH for id in ("environment.pin", "environment.unpin", "environment.explain")),
+}
+"""The bottom line has 80 cells. Back leads to the list, which therefore doesn't need the entry."""
 
 
 def written(key: str) -> str:

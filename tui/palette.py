@@ -7,11 +7,10 @@ from typing import NamedTuple
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from environments.actions.action import Action
-from environments.actions.refusal import refusal
 from environments.actions.registry import ACTIONS, at
 from environments.words import STATES
-from tui.acting import ActingScreen
 from tui.keys import handler, written
+from tui.placed import PlacedScreen
 
 MOST = 50
 """Maximum of environments in the results."""
@@ -33,18 +32,13 @@ class ActionProvider(Provider):
 
     def _actions(self) -> Iterator[_Entry]:
         screen = self.screen
-        if not isinstance(screen, ActingScreen):
+        if not isinstance(screen, PlacedScreen):
             return
-        view = screen.current()
         for action in at(screen.PLACE):
             if action.id == "view.palette":
                 continue
-            why_not = refusal(action, view) if view is not None else None
-            if action.states is not None and view is None:
-                why_not = "No environment is selected."
-            about = (
-                f" {view.name}" if view is not None and action.group == "environment" and _about_one(action.id) else ""
-            )
+            why_not = screen.why_not(action)
+            about = f" {screen.about(action)}".rstrip()
             key = f"  ({written(action.keys[0])})" if action.keys else ""
             run = getattr(screen, f"action_{handler(action)}")
             title = f"{action.title}{about}{key}"
@@ -53,7 +47,7 @@ class ActionProvider(Provider):
     def _commands(self) -> Iterator[_Entry]:
         """Actions that only the command line has."""
         screen = self.screen
-        if not isinstance(screen, ActingScreen):
+        if not isinstance(screen, PlacedScreen):
             return
         here = {action.id for action in at(screen.PLACE)}
         for action in ACTIONS:
@@ -63,7 +57,7 @@ class ActionProvider(Provider):
 
     def _environments(self) -> Iterator[_Entry]:
         screen = self.screen
-        if not isinstance(screen, ActingScreen):
+        if not isinstance(screen, PlacedScreen):
             return
         shell = screen.shell
         for view in sorted(shell.known.values(), key=lambda view: view.name):
@@ -90,14 +84,10 @@ class ActionProvider(Provider):
                 yield Hit(score, matcher.highlight(title), run, title, help)
 
 
-def _copy_command(screen: ActingScreen, action: Action) -> None:
+def _copy_command(screen: PlacedScreen, action: Action) -> None:
     screen.shell.copy_to_clipboard(action.command_line)
     screen.shell.say(f"Copied: {action.command_line}. Use it in a terminal; --help explains it.")
 
 
 def _words(action: Action) -> str:
     return f"{action.title} {action.help} {action.detail} {action.command_line} {action.id}".lower()
-
-
-def _about_one(id: str) -> bool:
-    return id not in ("environment.create", "environment.list")

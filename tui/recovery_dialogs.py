@@ -21,6 +21,7 @@ _FORCE = {False: "no force: running steps may finish cleanly", True: "with force
 class CancelDialog(Dialog):
     """Cancels the queued or running deployment."""
 
+    cautious = True
     back = "Back (esc)"
 
     def __init__(self, view: EnvironmentView) -> None:
@@ -42,10 +43,9 @@ class CancelDialog(Dialog):
         yield Checkbox(_FORCE[asked], asked, id="force", compact=True)
 
     def on_mount(self) -> None:
-        """Focuses the cautious button, so that Enter alone cancels nothing."""
+        """Describes the choice."""
         super().on_mount()
         self._say_how(self.query_one("#force", Checkbox))
-        self.query_one("#cancel").focus()
 
     def on_checkbox_changed(self, event: Checkbox.Changed) -> None:
         """Describes the choice in words, too."""

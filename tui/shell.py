@@ -9,7 +9,8 @@ from environments.client import Client
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ENDED
 from environments.wire.deployments import DeploymentView
-from environments.wire.environments import EnvironmentView
+from environments.wire.environments import Accepted, EnvironmentView
+from environments.wire.system import Info
 from environments.words import clean
 from tui.background import Asks
 from tui.bars import Connection
@@ -29,6 +30,8 @@ class Shell(Asks, App[None]):
         self.known: dict[str, EnvironmentView] = {}
         """Id → environment, as last reported."""
         self.connection = Connection()
+        self.role = ""
+        """The role of the caller, `admin` or `user`; empty: not known yet."""
         self.draft = Draft()
         self.live = Live(connect, self.post_message)
 
@@ -40,6 +43,14 @@ class Shell(Asks, App[None]):
         """The present client. Raises `ServiceUnavailable`."""
         return self.live.client()
 
+    def learn_role(self) -> None:
+        """Asks the service for the role of the caller."""
+
+        def known(info: Info) -> None:
+            self.role = info.role
+
+        self.ask(lambda: self.client().info(), known, lambda _: None)  # without an answer the service refuses
+
     def learn(self, view: EnvironmentView) -> None:
         """Stores an environment that the service has answered with."""
         before = self.known.get(view.id)
@@ -47,6 +58,15 @@ class Shell(Asks, App[None]):
             view = view.model_copy(update={"deployment": before.deployment})
         self.known[view.id] = view
         self.state_changed()
+
+    def learn_answer(self, answer: object) -> None:
+        """Stores what an answer of the service says of an environment or a deployment; of other things nothing."""
+        if isinstance(answer, Accepted):
+            self.learn(answer.environment)
+        elif isinstance(answer, EnvironmentView):
+            self.learn(answer)
+        elif isinstance(answer, DeploymentView):
+            self.learn_deployment(answer)
 
     def learn_deployment(self, deployment: DeploymentView) -> None:
         """Stores a deployment that the service has answered with."""
@@ -87,6 +107,10 @@ class Shell(Asks, App[None]):
 
     def open_update(self, view: EnvironmentView) -> None:
         """Shows the form that updates an environment."""
+        raise NotImplementedError
+
+    def open_rules(self, view: EnvironmentView) -> None:
+        """Shows the rules of an environment."""
         raise NotImplementedError
 
     def open_help(self) -> None:

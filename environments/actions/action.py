@@ -21,6 +21,7 @@ class Place(StrEnum):
 
     LIST = "list"
     DETAIL = "detail"
+    RULES = "rules"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,8 @@ class Action:
     `title` names it in menus, `help` is one sentence, `detail` is what the help of a command adds. `command` is the
     path below `calvinverse`; None: only in the TUI. `keys` are Textual's names of keys, the first one is shown; an
     action with `places` and no keys is reached through the palette. `states` None: whatever the environment's state;
-    otherwise it needs one environment in one of these states. `footer` is the short word for the TUI's bottom line;
-    empty: not there.
+    otherwise it needs one environment in one of these states. `admins`: nobody else may do it. `footer` is the short
+    word for the TUI's bottom line; empty: not there.
     """
 
     id: str
@@ -43,12 +44,20 @@ class Action:
     keys: tuple[str, ...] = ()
     places: frozenset[Place] = frozenset()
     states: frozenset[State] | None = None
+    admins: bool = False
     footer: str = ""
 
     @property
     def group(self) -> str:
         """The first part of the id: what the action is about."""
         return self.id.split(".")[0]
+
+    @property
+    def only_in(self) -> str:
+        """The screens that have it, such as `list` or `rules`; empty if the main ones do."""
+        return (
+            "" if self.places >= {Place.LIST, Place.DETAIL} else ", ".join(one for one in Place if one in self.places)
+        )
 
     @property
     def command_line(self) -> str:
@@ -59,5 +68,7 @@ class Action:
 BOTH = frozenset({Place.LIST, Place.DETAIL})
 LIST = frozenset({Place.LIST})
 DETAIL = frozenset({Place.DETAIL})
+RULES = frozenset({Place.RULES})
+EVERYWHERE = frozenset(Place)
 LIVING = frozenset(State) - {State.DESTROYED, State.ABANDONED}
 NOT_LEAVING = LIVING - {State.DESTROYING, State.DESTROY_FAILED}

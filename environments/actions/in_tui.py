@@ -1,6 +1,6 @@
 """The actions for moving around in the terminal UI."""
 
-from environments.actions.action import BOTH, DETAIL, LIST, Action, Risk
+from environments.actions.action import DETAIL, EVERYWHERE, LIST, Action, Risk
 
 VIEW_ACTIONS: tuple[Action, ...] = (
     Action(
@@ -58,7 +58,7 @@ VIEW_ACTIONS: tuple[Action, ...] = (
         help="Reload from the service at once.",
         risk=Risk.READ,
         keys=("ctrl+r",),
-        places=BOTH,
+        places=EVERYWHERE,
     ),
     Action(
         id="view.palette",
@@ -66,7 +66,7 @@ VIEW_ACTIONS: tuple[Action, ...] = (
         help="Find any action, or jump to any environment, by typing.",
         risk=Risk.READ,
         keys=("colon", "ctrl+p"),
-        places=BOTH,
+        places=EVERYWHERE,
     ),
     Action(
         id="view.help",
@@ -74,7 +74,7 @@ VIEW_ACTIONS: tuple[Action, ...] = (
         help="Show all keys and what the signs mean.",
         risk=Risk.READ,
         keys=("question_mark",),
-        places=BOTH,
+        places=EVERYWHERE,
         footer="Help",
     ),
     Action(
@@ -83,7 +83,7 @@ VIEW_ACTIONS: tuple[Action, ...] = (
         help="Go back, close a dialog, or clear the filter.",
         risk=Risk.READ,
         keys=("escape",),
-        places=BOTH,
+        places=EVERYWHERE,
         footer="Back",
     ),
     Action(
@@ -92,7 +92,7 @@ VIEW_ACTIONS: tuple[Action, ...] = (
         help="Quit the TUI; whatever runs in the service continues.",
         risk=Risk.READ,
         keys=("q", "ctrl+q"),
-        places=BOTH,
+        places=EVERYWHERE,
         footer="Quit",
     ),
 )

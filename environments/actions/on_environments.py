@@ -1,6 +1,6 @@
 """What a person can do with environments and plans."""
 
-from environments.actions.action import BOTH, DETAIL, LIST, LIVING, NOT_LEAVING, Action, Risk
+from environments.actions.action import BOTH, DETAIL, LIST, LIVING, NOT_LEAVING, RULES, Action, Risk
 from environments.domain.lifecycle import STARTS_FROM, DeploymentKind, State
 
 ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
@@ -140,7 +140,8 @@ ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
         risk=Risk.READ,
         command=("env", "explain"),
         keys=("w",),
-        places=BOTH,
+        places=BOTH | RULES,
+        footer="Explain",
     ),
     Action(
         id="environment.rules",
@@ -148,6 +149,8 @@ ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
         help="List the calendar rules that apply to an environment, where they stand, and their next moments.",
         risk=Risk.READ,
         command=("env", "rule", "list"),
+        keys=("W",),
+        places=BOTH,
     ),
     Action(
         id="environment.add_rule",
@@ -155,6 +158,10 @@ ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
         help="Give an environment a calendar rule of its own; its moments count from now on.",
         risk=Risk.CHANGE,
         command=("env", "rule", "add"),
+        keys=("a",),
+        places=RULES,
+        states=NOT_LEAVING,
+        footer="Add",
     ),
     Action(
         id="environment.remove_rule",
@@ -163,6 +170,10 @@ ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
         detail="Rules of its template and of policies stay; a pin suspends them.",
         risk=Risk.CHANGE,
         command=("env", "rule", "remove"),
+        keys=("D",),
+        places=RULES,
+        states=NOT_LEAVING,
+        footer="Remove",
     ),
     Action(
         id="environment.pin",
@@ -173,8 +184,9 @@ ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
         risk=Risk.CHANGE,
         command=("env", "pin"),
         keys=("K",),
-        places=BOTH,
+        places=BOTH | RULES,
         states=NOT_LEAVING,
+        footer="Pin",
     ),
     Action(
         id="environment.unpin",
@@ -182,8 +194,10 @@ ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
         help="End the pin of an environment; what would end at once ends an hour later.",
         risk=Risk.CHANGE,
         command=("env", "unpin"),
-        places=BOTH,
+        keys=("U",),
+        places=BOTH | RULES,
         states=NOT_LEAVING,
+        footer="Unpin",
     ),
     Action(
         id="environment.repair",

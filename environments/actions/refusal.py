@@ -1,4 +1,4 @@
-"""Whether an action fits the present state of an environment, so that every front end answers alike."""
+"""Whether an action fits the caller and the present state of an environment, so that every front end answers alike."""
 
 from typing import TYPE_CHECKING
 
@@ -7,6 +7,13 @@ from environments.domain.lifecycle import BUSY, ENDED_DEPLOYMENTS, SWITCHES, Sta
 
 if TYPE_CHECKING:  # the command line reads the registry to say `--help`, and shouldn't have to wait for pydantic
     from environments.wire.environments import EnvironmentView
+
+
+def not_allowed(action: Action, role: str) -> str | None:
+    """One sentence that says why nobody of this role may do this; None when they may, or `role` isn't known (empty)."""
+    if action.admins and role not in ("", "admin"):
+        return f"{action.title}: only admins may do this, and your token isn't an admin's."
+    return None
 
 
 _SWITCHES = ("environment.stop", "environment.start")

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 
 from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import until
-from tests.support.tui_scenes import drift_away, everything, make_app
+from tests.support.tui_scenes import drift_away, everything, make_app, put_rules
 from tui.app import CalvinverseApp
 from tui.create import CreateScreen
 from tui.dialogs import DestroyDialog
@@ -21,6 +21,7 @@ from tui.environment_detail import DetailScreen
 from tui.fields import FormField
 from tui.help import HelpScreen
 from tui.plan_dialog import PlanDialog
+from tui.rules import RulesScreen
 
 README_PICTURE = Path(__file__).parents[2] / "docs" / "images" / "tui.svg"
 Prepare = Callable[[CalvinverseApp, InProcessClient, Pilot[Any]], Awaitable[None]]
@@ -96,6 +97,13 @@ async def drifted(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any
     app.screen.query_one("#drift-title").scroll_visible(animate=False, top=True, immediate=True)
 
 
+async def ruling(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
+    put_rules(client)
+    await as_it_starts(app, client, pilot)
+    await pilot.press("down", "W")
+    await until(pilot, lambda: isinstance(app.screen, RulesScreen) and app.screen.things)
+
+
 @pytest.mark.parametrize(
     ("prepare", "size"),
     [
@@ -111,6 +119,8 @@ async def drifted(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any
         (planned, (120, 34)),
         (drifted, (80, 24)),
         (drifted, (120, 34)),
+        (ruling, (80, 24)),
+        (ruling, (120, 34)),
     ],
     ids=lambda value: value.__name__ if callable(value) else f"{value[0]}x{value[1]}",
 )

@@ -6,8 +6,10 @@ from zoneinfo import ZoneInfo
 from environments.domain.environment import Drift, EventType, Failure, Unexpected
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.references import MASK
+from environments.domain.timing import Scope, TimedAction
 from environments.wire.deployments import DeploymentView, StepView
 from environments.wire.environments import EnvironmentView, OutputView, ResourceView
+from environments.wire.timing import PolicyRequest, RuleRequest
 from tests.fakes.plans import NOW, plan_steps
 from tests.support.in_process.client import InProcessClient
 from tests.support.views import environment_view
@@ -16,6 +18,7 @@ from tui.clock import Clock
 
 ZONE = ZoneInfo("Europe/Berlin")
 URL = "https://127.0.0.1:23817/"
+EVENING = "0 19 * * 1-5 Europe/Berlin"
 FAILURE = Failure(
     code="step_failed",
     message="The job shop--web isn't healthy: the task exited with 1.",
@@ -220,6 +223,20 @@ def _tell_history(client: InProcessClient, name: str) -> None:
     )
 
 
+def put_rules(client: InProcessClient) -> None:
+    """The environment `checkout-fix` has a rule of its own and one of a policy."""
+    client.add_rule("checkout-fix", RuleRequest(action=TimedAction.STOP, rule=EVENING))
+    friday = RuleRequest(rule="0 20 * * 5 Europe/Berlin")
+    client.set_policy(Scope.OWNER, "ada", PolicyRequest(rules=(friday,)))
+
+
+def ruled() -> InProcessClient:
+    """A service with one environment, to which two rules apply."""
+    client = InProcessClient(ready())
+    put_rules(client)
+    return client
+
+
 def many(count: int) -> InProcessClient:
     """A service with many environments."""
     states = [State.READY, State.READY, State.DEPLOYING, State.FAILED, State.READY]
@@ -237,6 +254,7 @@ def many(count: int) -> InProcessClient:
 
 
 __all__ = [
+    "EVENING",
     "FAILURE",
     "NOW",
     "URL",
@@ -248,5 +266,7 @@ __all__ = [
     "failed",
     "make_app",
     "many",
+    "put_rules",
     "ready",
+    "ruled",
 ]

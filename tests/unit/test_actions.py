@@ -14,9 +14,10 @@ from tests.support.views import environment_view
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.keys import bindings, handler, written
+from tui.rules import RulesScreen
 
 DOCS = Path(__file__).parents[2] / "docs"
-SCREENS = {Place.LIST: ListScreen, Place.DETAIL: DetailScreen}
+SCREENS = {Place.LIST: ListScreen, Place.DETAIL: DetailScreen, Place.RULES: RulesScreen}
 
 
 def test_ids_and_commands_are_unique() -> None:
@@ -80,7 +81,7 @@ def reference() -> str:
     ]
     for act in ACTIONS:
         keys = " ".join(f"`{written(key)}`" for key in act.keys)
-        where = f" ({'list' if Place.LIST in act.places else 'detail'})" if len(act.places) == 1 else ""
+        where = f" ({act.only_in})" if act.only_in else ""
         command = f"`{act.command_line}`" if act.command else ""
         lines.append(f"| **{act.title}**: {act.help} | {command} | {keys}{where} | {act.risk.value} |")
     return "\n".join(lines) + "\n"

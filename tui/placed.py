@@ -1,0 +1,53 @@
+"""What all screens of the registry share: where they are, what can't be done there and why, and the common keys."""
+
+from typing import ClassVar
+
+from environments.actions.action import Action, Place, Risk
+from environments.actions.refusal import not_allowed
+from tui.screen import AppScreen
+
+
+class PlacedScreen(AppScreen):
+    """A screen with actions. Its `action_…` methods are named after the ids of the registry."""
+
+    PLACE: ClassVar[Place]
+
+    def why_not(self, act: Action) -> str | None:
+        """Why an action isn't possible now, as a sentence; None if it is. For the palette, without the connection."""
+        return not_allowed(act, self.shell.role)
+
+    def about(self, act: Action) -> str:
+        """The name of what an action applies to here; empty if that isn't one thing."""
+        return ""
+
+    def refuses(self, act: Action) -> bool:
+        """Whether an action isn't possible now; says why."""
+        why_not = self.why_not(act) or (self.shell.why_unavailable() if act.risk is not Risk.READ else None)
+        if why_not is not None:
+            self.shell.say(why_not, severity="warning")
+        return why_not is not None
+
+    def action_view_reload(self) -> None:
+        """Fetches everything from the service again."""
+        why_not = self.shell.why_unavailable()
+        if why_not is None:
+            self.shell.live.reload()
+            self.shell.say("Asked the service again.")
+        else:
+            self.shell.say(why_not, severity="warning")
+
+    def action_view_palette(self) -> None:
+        """Opens the palette."""
+        self.shell.action_command_palette()
+
+    def action_view_help(self) -> None:
+        """Opens the help."""
+        self.shell.open_help()
+
+    def action_view_back(self) -> None:
+        """Closes this screen."""
+        self.shell.pop_screen()
+
+    def action_view_quit(self) -> None:
+        """Ends the application; whatever runs in the service continues."""
+        self.shell.exit()
