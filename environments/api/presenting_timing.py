@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from environments.domain.environment import Environment
 from environments.domain.timing import HolidayCalendar, Policy
 from environments.service.calendars import CalendarChange
 from environments.service.policies import PolicyChange
@@ -41,15 +42,14 @@ def calendar_effect(change: CalendarChange) -> timing.CalendarEffectView:
 
 def _effect(preview: Preview, applied: bool) -> dict[str, Any]:
     moves = tuple(
-        timing.MoveView(
-            environment_id=move.environment.id,
-            environment=move.environment.name,
-            owner=move.environment.owner,
-            before=move.before,
-            deadline=move.deadline,
-            because=move.because,
-        )
+        timing.MoveView(**_whose(move.environment), before=move.before, deadline=move.deadline, because=move.because)
         for move in preview.moves
+    )
+    switch_moves = tuple(
+        timing.SwitchMoveView(
+            **_whose(move.environment), action=move.action, before=move.before, at=move.at, because=move.because
+        )
+        for move in preview.switch_moves
     )
     return {
         "applied": applied,
@@ -57,4 +57,10 @@ def _effect(preview: Preview, applied: bool) -> dict[str, Any]:
         "computed": preview.computed,
         "moved": preview.moved,
         "moves": moves,
+        "switches_moved": preview.switches_moved,
+        "switch_moves": switch_moves,
     }
+
+
+def _whose(environment: Environment) -> dict[str, Any]:
+    return {"environment_id": environment.id, "environment": environment.name, "owner": environment.owner}

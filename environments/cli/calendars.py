@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from environments.cli.options import DryRun
 from environments.cli.session import Session, command
 
 app = typer.Typer(help="List, show, set and remove holiday calendars.", no_args_is_help=True, rich_markup_mode=None)
@@ -49,7 +50,7 @@ def set_calendar(
     session: Session,
     name: CalendarName,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An iCalendar file, or a list of days.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which deadlines would move.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     from environments.cli.holidays import read_holidays
     from environments.cli.timing_tables import effect_lines

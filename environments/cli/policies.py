@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from environments.actions.registry import for_command
-from environments.cli.options import Yes
+from environments.cli.options import DryRun, Yes
 from environments.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ Owner = Annotated[str | None, typer.Option("--owner", metavar="NAME", help="For 
 Template = Annotated[
     str | None, typer.Option("--template", "-t", metavar="NAME", help="For all environments made from this template.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which deadlines would move.")]
 
 
 @command(app, "policy", "list", examples="calvinverse policy list")

@@ -1,10 +1,11 @@
 """Rules, policies, holiday calendars, and what an edit of them moves, as tables."""
 
 from collections.abc import Iterator, Sequence
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 
 from environments.cli.tables import table
 from environments.domain.deadline import format_duration
+from environments.domain.timing import Because
 from environments.moments import moment
 from environments.timing_words import WHAT, reason
 from environments.wire.timing import CalendarView, EffectView, PolicyView, RuleView
@@ -55,23 +56,48 @@ def calendar_lines(found: Sequence[CalendarView], zone: tzinfo) -> Iterator[str]
 
 
 def effect_lines(effect: EffectView, zone: tzinfo) -> Iterator[str]:
-    """What an edit moves, or would move."""
-    would = "" if effect.applied else "would "
-    more = "" if effect.computed == effect.concerned else f", of the first {effect.computed}"
-    if not effect.moved:
-        yield f"It {would}move{'' if would else 's'} no deadline of {effect.concerned} environments{more}."
+    """What an edit moves, or would move: deadlines, then next stops and starts."""
+    yield _moves(effect, effect.moved, "deadline", "deadlines")
+    if effect.moves:
+        rows = [
+            (move.environment, move.owner, _then(move.before, zone), _then(move.deadline, zone), _why(move.because))
+            for move in effect.moves
+        ]
+        yield from table(("NAME", "OWNER", "DEADLINE", "BECOMES", "WHY"), rows)
+        yield from _more(effect.moved, len(effect.moves))
+    if not effect.switches_moved:
         return
-    yield f"It {would}move{'' if would else 's'} {effect.moved} deadlines of {effect.concerned} environments{more}:"
-    rows = [
+    yield _moves(effect, effect.switches_moved, "", "next stops and starts")
+    switches = [
         (
             move.environment,
             move.owner,
-            moment(move.before, zone) if move.before else "never",
-            moment(move.deadline, zone) if move.deadline else "never",
-            reason(move.because) if move.because else "",
+            move.action.value,
+            _then(move.before, zone),
+            _then(move.at, zone),
+            _why(move.because),
         )
-        for move in effect.moves
+        for move in effect.switch_moves
     ]
-    yield from table(("NAME", "OWNER", "DEADLINE", "BECOMES", "WHY"), rows)
-    if effect.moved > len(effect.moves):
-        yield f"and {effect.moved - len(effect.moves)} more"
+    yield from table(("NAME", "OWNER", "WHAT", "WAS", "BECOMES", "WHY"), switches)
+    yield from _more(effect.switches_moved, len(effect.switch_moves))
+
+
+def _moves(effect: EffectView, count: int, one: str, many: str) -> str:
+    verb = "moves" if effect.applied else "would move"
+    more = "" if effect.computed == effect.concerned else f", of the first {effect.computed}"
+    of = f"of {effect.concerned} environments{more}"
+    return f"It {verb} {count} {many} {of}:" if count else f"It {verb} no {one} {of}."
+
+
+def _then(at: datetime | None, zone: tzinfo) -> str:
+    return moment(at, zone) if at else "never"
+
+
+def _why(because: Because | None) -> str:
+    return reason(because) if because else ""
+
+
+def _more(count: int, shown: int) -> Iterator[str]:
+    if count > shown:
+        yield f"and {count - shown} more"

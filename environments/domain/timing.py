@@ -12,6 +12,10 @@ UNPIN_NOTICE = timedelta(hours=1)
 """How long an environment lives at least after its pin was removed."""
 
 
+MOST_DAYS = 5000
+"""Days of a holiday calendar."""
+
+
 class TimedAction(StrEnum):
     """What the calendar does."""
 

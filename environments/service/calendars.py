@@ -8,16 +8,13 @@ from environments.domain.calendar_rule import CALENDAR_NAME, CalendarRule, parse
 from environments.domain.errors import InvalidInput, InvalidName, NotAllowedNow, NotFound
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.template_parts import Template
-from environments.domain.timing import Holiday, HolidayCalendar, OwnRule
+from environments.domain.timing import MOST_DAYS, Holiday, HolidayCalendar, OwnRule
 from environments.service.authorization import Action, Principal, may
 from environments.service.pages import Page
 from environments.service.policies import MOST_SHOWN
 from environments.service.retiming import Preview, Retiming, preview
 from environments.service.storage.transaction import Storage, Transaction
 from environments.service.timing_facts import Change, Facts
-
-MOST_DAYS = 5000
-"""Days of a calendar."""
 
 MOST_CALENDARS = 1000
 

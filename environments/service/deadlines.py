@@ -7,7 +7,7 @@ from typing import Any
 from environments.domain.calendar_rule import CalendarRule, parse_rule
 from environments.domain.deadline import next_warning, warnings_before
 from environments.domain.environment import Environment, EventType
-from environments.domain.errors import InvalidLifetime
+from environments.domain.errors import CalvinverseError, InvalidLifetime
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, suggestion
 from environments.domain.template_parts import Template
 from environments.domain.timing import Because, OwnRule, Pin, Policy, Scope, Source, TimedAction
@@ -18,6 +18,9 @@ from environments.service.timing_facts import Facts
 from environments.service.timing_facts import read_template as read_template  # exported from here
 
 _SOURCES = {Scope.OWNER: Source.OWNER_POLICY, Scope.TEMPLATE: Source.TEMPLATE_POLICY}
+
+NOT_COMPUTED = (CalvinverseError, ValueError, LookupError, OverflowError, OSError)
+"""What is raised when the deadline can't be computed of what is stored, such as a zone that isn't known any more."""
 
 
 def timing_of(facts: Facts, environment: Environment, template: Template | None) -> Timing:

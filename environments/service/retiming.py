@@ -4,7 +4,7 @@ The edit marks the environments in its own transaction, so nothing is forgotten,
 marked isn't destroyed, stopped or started until it was computed again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,10 +12,11 @@ from typing import Any
 import structlog
 
 from environments.domain.environment import Environment
-from environments.domain.errors import CalvinverseError
-from environments.domain.timing import Because, Scope
-from environments.service.deadlines import retimed, tell_moved
+from environments.domain.template_parts import Template
+from environments.domain.timing import Because, Scope, TimedAction
+from environments.service.deadlines import NOT_COMPUTED, holidays_of, retimed, tell_moved, timing_of
 from environments.service.storage.transaction import Storage, Transaction
+from environments.service.timing import Due, next_one
 from environments.service.timing_facts import Change, Facts, Templates
 
 PAGE = 200
@@ -41,16 +42,30 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Preview:
-    """What an edit moves: `concerned` environments, of which `computed` were, and `moved` of these move.
+class SwitchMove:
+    """A next stop or start (`action`) that an edit moves: from `before` to `at` (UTC; None: none), because of what."""
 
-    `moves`, soonest first, are at most as many as asked for.
+    environment: Environment
+    action: TimedAction
+    before: datetime | None
+    at: datetime | None
+    because: Because | None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an edit moves: `concerned` environments, of which `computed` were; `moved` deadlines of these move.
+
+    `switches_moved` next stops and starts move too. `moves` and `switch_moves`, soonest first, are each at most as many
+    as asked for.
     """
 
     concerned: int
     computed: int
     moved: int
     moves: tuple[Move, ...]
+    switches_moved: int
+    switch_moves: tuple[SwitchMove, ...]
 
 
 class Retiming:
@@ -110,26 +125,52 @@ def preview(tx: Transaction, change: Change, now: datetime, most: int) -> Previe
     owner = change.name if change.scope is Scope.OWNER else None
     template = change.name if change.scope is Scope.TEMPLATE else None
     facts = Facts(tx, change=change)
-    moves, computed, after = [], 0, ""
+    stored = Facts(tx, facts.templates)
+    moves: list[Move] = []
+    switches: list[SwitchMove] = []
+    computed, after = 0, ""
     while computed < MOST_PREVIEWED:
         found = tx.environments.living(owner=owner, template=template, after=after, limit=PAGE)
         for environment in found:
             changes = _computed(environment, now, facts)
             if changes is not None and changes["deadline"] != environment.deadline:
                 moves.append(Move(environment, environment.deadline, changes["deadline"], changes["deadline_because"]))
+            if changes is not None:
+                switches += _switch_moves(environment, stored, facts, now)
         computed += len(found)
         if len(found) < PAGE:
             break
         after = found[-1].id
     concerned = tx.environments.count_living(owner=owner, template=template)
     moves.sort(key=lambda move: (move.deadline is None, move.deadline))
-    return Preview(concerned, computed, len(moves), tuple(moves[:most]))
+    switches.sort(key=lambda move: (move.at is None, move.at))
+    return Preview(concerned, computed, len(moves), tuple(moves[:most]), len(switches), tuple(switches[:most]))
+
+
+def _switch_moves(environment: Environment, stored: Facts, changed: Facts, now: datetime) -> Iterator[SwitchMove]:
+    """Its next stop and its next start, as far as they move."""
+    template = changed.template(environment)
+    try:
+        for action in (TimedAction.STOP, TimedAction.START):
+            before, after = (_next(facts, environment, template, action, now) for facts in (stored, changed))
+            old, new = (None if due is None else due.at for due in (before, after))
+            if old != new:
+                yield SwitchMove(environment, action, old, new, None if after is None else after.because)
+    except NOT_COMPUTED as error:
+        log.warning("switch.not_computed", environment=environment.name, reason=str(error))
+
+
+def _next(
+    facts: Facts, environment: Environment, template: Template | None, action: TimedAction, now: datetime
+) -> Due | None:
+    timing = timing_of(facts, environment, template)
+    return next_one(timing, holidays_of(facts, timing), action, now)
 
 
 def _computed(environment: Environment, now: datetime, facts: Facts) -> dict[str, Any] | None:
     """The columns; None if what is stored can't be computed, and the deadline therefore stays."""
     try:
         return retimed(facts, environment, facts.template(environment), now)
-    except (CalvinverseError, ValueError, LookupError, OverflowError, OSError) as error:
+    except NOT_COMPUTED as error:
         log.warning("deadline.kept", environment=environment.name, reason=str(error))
         return None

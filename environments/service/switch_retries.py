@@ -7,10 +7,9 @@ import structlog
 
 from environments.domain.deadline import switch_again_after
 from environments.domain.environment import Deployment, Environment, EventType
-from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.timing import TimedAction
-from environments.service.deadlines import holidays_of, read_template, timing_of
+from environments.service.deadlines import NOT_COMPUTED, holidays_of, read_template, timing_of
 from environments.service.storage.transaction import Transaction
 from environments.service.timing import Due, last_switch
 from environments.service.timing_facts import Facts
@@ -41,7 +40,7 @@ def after_failure(tx: Transaction, deployment: Deployment, now: datetime) -> Non
     environment = tx.environments.get(deployment.environment_id)
     try:
         due = None if environment is None else _wished(tx, environment, now)
-    except (CalvinverseError, ValueError, LookupError, OverflowError, OSError) as error:
+    except NOT_COMPUTED as error:
         log.warning("switch.not_computed", deployment=deployment.id, reason=str(error))
         return
     if environment is None or due is None or KINDS[due.action] is not deployment.kind:

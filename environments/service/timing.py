@@ -90,15 +90,19 @@ def upcoming(timing: Timing, holidays: Holidays, after: datetime, *, runs: bool)
 def _switches(timing: Timing, holidays: Holidays, after: datetime, *, runs: bool) -> Iterator[Due]:
     """Stops and starts by turns. The moments between them are never made: a rule may have millions without effect."""
     while True:
-        wanted = TimedAction.STOP if runs else TimedAction.START
-        rules = [rule for rule in timing.rules if rule.action is wanted]
-        due = _chosen((_first_of(rule, timing, holidays, after) for rule in rules), first=True)
+        due = next_one(timing, holidays, TimedAction.STOP if runs else TimedAction.START, after)
         if due is None:
             return
         yield due
         # A start at the moment of a stop comes after it.
         after = due.at - timedelta(microseconds=1) if runs else due.at
         runs = not runs
+
+
+def next_one(timing: Timing, holidays: Holidays, action: TimedAction, after: datetime) -> Due | None:
+    """The first stop, or the first start, after a moment (UTC); None: no rule for it fires again."""
+    rules = [rule for rule in timing.rules if rule.action is action]
+    return _chosen((_first_of(rule, timing, holidays, after) for rule in rules), first=True)
 
 
 def next_switch(timing: Timing, holidays: Holidays, after: datetime) -> Due | None:

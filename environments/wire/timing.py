@@ -8,11 +8,8 @@ from pydantic import Field, PlainSerializer, WithJsonSchema
 from environments.domain import shapes
 from environments.domain.deadline import format_duration
 from environments.domain.template_parts import MOST_RULES
-from environments.domain.timing import Because, Holiday, OwnRule, Scope, TimedAction
+from environments.domain.timing import MOST_DAYS, Because, Holiday, OwnRule, Scope, TimedAction
 from environments.wire.fields import Duration, EnvironmentId, Moment, Request, Text, View, Word
-
-MOST_DAYS = 5000
-"""Days of a holiday calendar."""
 
 ShownDuration = Annotated[
     timedelta,
@@ -77,10 +74,23 @@ class MoveView(View):
     because: Because | None = None
 
 
+class SwitchMoveView(View):
+    """A next stop or start (`action`) that an edit moves: from `before` to `at` (UTC; None: none)."""
+
+    environment_id: EnvironmentId
+    environment: str
+    owner: str
+    action: TimedAction
+    before: datetime | None = None
+    at: datetime | None = None
+    because: Because | None = None
+
+
 class EffectView(View):
     """What an edit moves: it concerns `concerned` environments; of the `computed` first ones `moved` deadlines move.
 
-    `moves` has the first of them, the soonest first. `applied` False: nothing was stored.
+    `moves` has the first of them, the soonest first. `switches_moved` and `switch_moves` are the same of their next
+    stops and starts. `applied` False: nothing was stored.
     """
 
     applied: bool
@@ -88,6 +98,8 @@ class EffectView(View):
     computed: int
     moved: int
     moves: tuple[MoveView, ...] = ()
+    switches_moved: int = 0
+    switch_moves: tuple[SwitchMoveView, ...] = ()
 
 
 class PolicyEffectView(EffectView):

@@ -63,6 +63,13 @@ def test_a_policy_shows_what_it_moves_and_asks(cli: CommandLine) -> None:
     would = cli("policy", "set", "--owner", "root", "--destroy-at", RULE, "--dry-run")
     assert would.out.startswith("It would move "), would.err
     assert "governed" in would.out
+    assert "stops and starts" not in would.out
+    stops = cli("policy", "set", "--owner", "root", "--stop-at", RULE, "--dry-run")
+    assert "It would move no deadline of " in stops.out
+    assert "next stops and starts of " in stops.out
+    row = next(line for line in stops.out.splitlines() if line.startswith("governed "))
+    assert row.split()[1:4] == ["root", "stop", "never"]
+    assert f"rule '{RULE}' of the policy for owner root" in row
     asked = cli("policy", "set", "--owner", "root", "--destroy-at", RULE)
     assert (asked.status, "It would move" in asked.err) == (2, True)
     assert cli("policy", "list").err == "There are no policies.\n"

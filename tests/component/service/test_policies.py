@@ -109,6 +109,31 @@ def test_a_maximum_ends_nothing_within_a_day(service: FakeService, clock: Clock)
     service.requests.create(ADA, CreateEnvironment(name="short", template="web", ttl="1d"))
 
 
+def test_a_preview_tells_which_stops_and_starts_move(service: FakeService, clock: Clock) -> None:
+    def previewed(*rules: tuple[TimedAction, str]) -> list[tuple[str, str, datetime | None, datetime | None]]:
+        found = service.policies.set(service.admin, Scope.TEMPLATE, "web", rules, None, dry_run=True).preview
+        assert found.switches_moved == len(found.switch_moves)
+        return [(move.environment.name, move.action.value, move.before, move.at) for move in found.switch_moves]
+
+    service.time_edits.add_rule(ADA, "hers", TimedAction.STOP, "0 18 * * * UTC")
+    hours = [(TimedAction.STOP, "0 19 * * 1-5 UTC"), (TimedAction.START, "0 8 * * 1-5 UTC")]
+    tomorrow = MONDAY + 23 * HOUR
+    found = previewed(*hours)
+    assert found[0] == ("his", "stop", None, MONDAY + 10 * HOUR), "the soonest first"
+    assert sorted(found[1:]) == [("hers", "start", None, tomorrow), ("his", "start", None, tomorrow)]
+    assert shown(service, "his").switch_at is None
+    service.policies.set(service.admin, Scope.TEMPLATE, "web", hours, None)
+    gone = service.policies.remove(service.admin, Scope.TEMPLATE, "web", dry_run=True).preview
+    assert {(move.environment.name, move.action.value, move.at) for move in gone.switch_moves} == {
+        ("hers", "start", None),
+        ("his", "start", None),
+        ("his", "stop", None),
+    }
+    assert gone.moved == 0
+    holiday = service.calendars.set(service.admin, "nl", [Holiday(day=MONDAY.date())], dry_run=True).preview
+    assert holiday.switch_moves == ()
+
+
 def test_a_rule_that_stays_in_a_policy_goes_on(service: FakeService, clock: Clock) -> None:
     service.policies.set(service.admin, Scope.OWNER, "ada", EVENING, None)
     clock.now = MONDAY + HOUR
