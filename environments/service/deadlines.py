@@ -1,6 +1,7 @@
 """What the calendar does to an environment, of all that decides it: computed anew with every change of these."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -59,6 +60,8 @@ def timed(
     facts = tx if isinstance(tx, Facts) else Facts(tx)
     changed = environment.model_copy(update=changes)
     timing = timing_of(facts, changed, template)
+    if template is None:
+        timing = _as_known(changed, timing)
     holidays = holidays_of(facts, timing)
     due = deadline(timing, holidays)
     at, because = (None, None) if due is None else (due.at, due.because)
@@ -195,6 +198,17 @@ def _warned(environment: Environment, template: Template | None, at: datetime | 
     if later is None and not environment.warned and _notices(template) != ():
         later = environment.warn_at or next_warning(at, environment.created_at, _notices(template), since=now)
     return {"warn_at": later}
+
+
+def _as_known(environment: Environment, timing: Timing) -> Timing:
+    """Without its template, which can't be read, the deadline that a rule of it has set still counts."""
+    at, because = environment.deadline, environment.deadline_because
+    if at is None or because is None or because.source is not Source.TEMPLATE or at <= timing.counts_from:
+        return timing
+    chosen = timing.set_deadline
+    if chosen is not None and chosen.at <= at:
+        return timing
+    return replace(timing, set_deadline=Due(at, TimedAction.DESTROY, because))
 
 
 def _warnings(environment: Environment, template: Template | None) -> list[Due]:

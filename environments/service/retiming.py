@@ -1,7 +1,8 @@
 """Computes deadlines again after an edit that concerns many environments, in pages, each in a transaction of its own.
 
 The edit marks the environments in its own transaction, so nothing is forgotten, whatever process ends when. What is
-marked isn't destroyed, stopped or started until it was computed again.
+marked isn't destroyed, stopped or started until it was computed again. What can't be computed, such as a rule of a
+template that this version of the service can't read, keeps its deadline and its mark: the next process tries again.
 """
 
 from collections.abc import Callable, Iterator
@@ -80,7 +81,10 @@ class Retiming:
         self._templates: Templates = {}
 
     def settle(self, go_on: Callable[[], bool] = lambda: True) -> int:
-        """Computes all that is marked, while `go_on`; returns how many. The first call compares the zone databases."""
+        """Computes all that is marked, while `go_on`; returns how many.
+
+        The first call compares the zone databases, and tries again what an earlier process could not compute.
+        """
         if not self._zones_checked:
             self._check_zones()
             self._zones_checked = True
@@ -102,15 +106,18 @@ class Retiming:
         found = tx.environments.to_retime(PAGE)
         for environment, why in found:
             changes = _computed(environment, now, facts)
-            if changes is not None:
-                tx.environments.change(environment.id, **changes)
-                tell_moved(tx, environment, now, why, changes)
+            if changes is None:
+                tx.environments.keep_mark(environment.id)
+                continue
+            tx.environments.change(environment.id, **changes)
+            tell_moved(tx, environment, now, why, changes)
             tx.environments.retimed(environment.id)
         return len(found)
 
     def _check_zones(self) -> None:
         version = self._zones()
         with self._storage.write() as tx:
+            tx.environments.retime_kept()
             before = tx.calendars.zones()
             if before == version:
                 return
@@ -168,9 +175,16 @@ def _next(
 
 
 def _computed(environment: Environment, now: datetime, facts: Facts) -> dict[str, Any] | None:
-    """The columns; None if what is stored can't be computed, and the deadline therefore stays."""
+    """The columns; None if what is stored can't be computed, and the deadline therefore stays.
+
+    A template that can't be read may have rules, so without them a deadline would move to a later moment.
+    """
     try:
-        return retimed(facts, environment, facts.template(environment), now)
+        template = facts.template(environment)
+        if template is None:
+            log.warning("deadline.kept", environment=environment.name, reason="its template can't be read")
+            return None
+        return retimed(facts, environment, template, now)
     except NOT_COMPUTED as error:
         log.warning("deadline.kept", environment=environment.name, reason=str(error))
         return None

@@ -14,7 +14,7 @@ from environments.stores.column_types import Outputs
 from environments.stores.locks import POSTGRESQL, SQLITE
 from environments.stores.schema import environments as table
 
-RECORD = [column for column in table.c if column.name not in ("sealed", "retime_because")]
+RECORD = [column for column in table.c if column.name not in ("sealed", "retime_because", "retime_kept")]
 """The columns of a record."""
 
 _PLAIN = [column for column in RECORD if not isinstance(column.type, JSON | Outputs)]

@@ -25,6 +25,9 @@ _log = structlog.get_logger()
 _LIVE_NAME = "uq_environments_live_name"
 _DUE = [state.value for state in State if state not in ENDED and state not in (State.DESTROYING, State.DESTROY_FAILED)]
 
+_COMPUTED = table.c.retime_because.is_(None) | table.c.retime_kept
+"""Its deadline follows from what is stored, as far as this version of the service can compute it."""
+
 _SWITCHED = [State.READY.value, State.STOPPED.value, State.FAILED.value]
 _UNFINISHED = [DeploymentState.QUEUED.value, DeploymentState.RUNNING.value]
 _SWITCHABLE = (
@@ -172,20 +175,30 @@ class SqlEnvironments:
 
     def mark_to_retime(self, why: str, *, owner: str | None = None, template: str | None = None) -> None:
         living = _living(owner, template)
-        self._connection.execute(table.update().where(*living).values(retime_because=why[:_LONGEST_WHY]))
+        self._connection.execute(
+            table.update().where(*living).values(retime_because=why[:_LONGEST_WHY], retime_kept=False)
+        )
 
     def to_retime(self, limit: int) -> list[tuple[Environment, str]]:
-        marked = table.c.retime_because.is_not(None)
+        marked = table.c.retime_because.is_not(None) & ~table.c.retime_kept
         query = select(table.c.id, table.c.retime_because).where(marked).order_by(table.c.id).limit(limit)
         whys = {row.id: row.retime_because for row in self._connection.execute(self._locks.rows(query, skip=True))}
         found = self._each(select(*RECORD).where(table.c.id.in_(list(whys))), nothing) if whys else []
         readable = {environment.id for environment in found}
         for unreadable in whys.keys() - readable:  # else it would be asked for again and again
-            self.retimed(unreadable)
+            self.keep_mark(unreadable)
         return [(environment, whys[environment.id]) for environment in found]
 
     def retimed(self, environment_id: str) -> None:
-        self._connection.execute(table.update().where(table.c.id == environment_id).values(retime_because=None))
+        self._connection.execute(
+            table.update().where(table.c.id == environment_id).values(retime_because=None, retime_kept=False)
+        )
+
+    def keep_mark(self, environment_id: str) -> None:
+        self._write(environment_id, {"retime_kept": True})
+
+    def retime_kept(self) -> None:
+        self._connection.execute(table.update().where(table.c.retime_kept).values(retime_kept=False))
 
     def living(
         self, *, owner: str | None = None, template: str | None = None, after: str = "", limit: int
@@ -201,24 +214,24 @@ class SqlEnvironments:
         passed = table.c.state.in_(_DUE) & (table.c.deadline <= now) & _warned(awaited_until)
         again = (table.c.state == State.DESTROY_FAILED.value) & (table.c.destroy_again_at <= now)
         # What has to be computed again may not be due any more.
-        found = select(*RECORD).where(table.c.managed_by.is_(None), table.c.retime_because.is_(None), passed | again)
+        found = select(*RECORD).where(table.c.managed_by.is_(None), _COMPUTED, passed | again)
         query = found.order_by(table.c.deadline).limit(limit)
         # Rows that another transaction changes are skipped: the scheduler asks again within a second.
         return self._each(self._locks.rows(query, skip=True), nothing)
 
     def to_warn(self, now: datetime, limit: int) -> list[Environment]:
-        computed = table.c.managed_by.is_(None) & table.c.retime_because.is_(None)
+        computed = table.c.managed_by.is_(None) & _COMPUTED
         due = (computed, table.c.state.in_(_DUE), table.c.warn_at <= now)
         return self._each(select(*RECORD).where(*due).order_by(table.c.deadline).limit(limit), nothing)
 
     def to_switch(self, now: datetime, limit: int) -> list[Environment]:
-        found = select(*RECORD).where(_SWITCHABLE, table.c.retime_because.is_(None), table.c.switch_at <= now)
+        found = select(*RECORD).where(_SWITCHABLE, _COMPUTED, table.c.switch_at <= now)
         query = found.order_by(table.c.switch_at).limit(limit)
         return self._each(self._locks.rows(query, skip=True), nothing)
 
     def to_switch_again(self, now: datetime, limit: int) -> list[Environment]:
         failed = (table.c.state == State.FAILED.value) & (table.c.switch_again_at <= now)
-        found = select(*RECORD).where(_SWITCHABLE, table.c.retime_because.is_(None), failed)
+        found = select(*RECORD).where(_SWITCHABLE, _COMPUTED, failed)
         query = found.order_by(table.c.switch_again_at).limit(limit)
         return self._each(self._locks.rows(query, skip=True), nothing)
 

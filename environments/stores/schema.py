@@ -67,6 +67,7 @@ environments = Table(
     Column("template_maximum", Moment),
     Column("pin", JSON(none_as_null=True)),
     Column("retime_because", String(300)),
+    Column("retime_kept", Boolean, nullable=False, server_default=false()),
     Column("deadline_moves", Integer, nullable=False, server_default="0"),
     Index(
         "uq_environments_live_name",

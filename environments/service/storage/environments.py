@@ -95,6 +95,14 @@ class Environments(Protocol):
         """Takes the mark away."""
         ...
 
+    def keep_mark(self, environment_id: str) -> None:
+        """Leaves the mark, but `to_retime` gives it no more: it can't be computed, and its deadline holds as stored."""
+        ...
+
+    def retime_kept(self) -> None:
+        """Lets `to_retime` give those again whose marks were kept."""
+        ...
+
     def living(
         self, *, owner: str | None = None, template: str | None = None, after: str = "", limit: int
     ) -> list[Environment]:

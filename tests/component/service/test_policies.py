@@ -9,9 +9,12 @@ import pytest
 from environments.domain.commands import CreateEnvironment
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import Forbidden, InvalidInput, InvalidLifetime, InvalidTemplate, NotAllowedNow
+from environments.domain.template import Bundle
+from environments.domain.template_parts import Template
 from environments.domain.timing import Holiday, Obstacle, Scope, Source, TimedAction
 from environments.service import retiming
 from environments.service.authorization import Principal
+from environments.service.policies import Policies
 from environments.service.retiming import Retiming
 from tests.component.service.test_deadlines import ruled
 from tests.fakes.service import FakeService, make_service
@@ -172,6 +175,46 @@ def test_what_one_transaction_leaves_is_computed_later_and_not_destroyed_before(
     assert service.requests.destroy_due() == []
     assert shown(service, "hers").deadline == MONDAY + 10 * DAY
     assert shown(service, "his").deadline == MONDAY + 9 * DAY
+
+
+def unreadable(bundle: Bundle) -> Template:
+    raise InvalidTemplate("A later version of the service wrote it.")
+
+
+def test_without_its_template_it_is_destroyed_at_the_deadline_that_it_had(
+    service: FakeService, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.catalogue.push(service.admin, ruled("0 19 * * 3 UTC"))
+    service.requests.create(ADA, CreateEnvironment(name="ruled", template="web", ttl="10d"))
+    monkeypatch.setattr(Bundle, "template", unreadable)
+    service.policies.set(service.admin, Scope.OWNER, "ada", [(TimedAction.DESTROY, "0 12 * * 4 UTC")], None)
+    clock.now = MONDAY + 2 * DAY + 10 * HOUR
+    assert service.requests.destroy_due() == ["ruled"]
+
+
+def test_without_its_template_a_deadline_stays_and_is_computed_once_it_can_be_read(
+    service: FakeService, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.catalogue.push(service.admin, ruled("0 19 * * 3 UTC"))
+    service.requests.create(ADA, CreateEnvironment(name="ruled", template="web", ttl="10d"))
+    wednesday = MONDAY + 2 * DAY + 10 * HOUR
+    assert shown(service, "ruled").deadline == wednesday
+    others = [(TimedAction.DESTROY, "0 12 * * 4 UTC")]
+    with monkeypatch.context() as patch:
+        patch.setattr(Bundle, "template", unreadable)
+        retiming = Retiming(service.database, clock, lambda: "2027a")
+        policies = Policies(service.database, clock, retiming)
+        change = policies.set(service.admin, Scope.OWNER, "ada", others, None)
+        assert change.preview.moved == 0
+        assert shown(service, "ruled").deadline == wednesday
+        retiming.settle()
+        assert retiming.settle() == 0, "it is not tried again and again"
+        service.time_edits.add_rule(ADA, "ruled", TimedAction.DESTROY, "0 12 * * 5")
+        assert shown(service, "ruled").deadline == wednesday, "no other edit moves it to a later moment either"
+    assert Retiming(service.database, clock, lambda: "2027a").settle() == 2, "a new process reads it"
+    assert shown(service, "ruled").deadline == wednesday
+    assert shown(service, "hers").deadline == MONDAY + 3 * DAY + 3 * HOUR
+    assert Retiming(service.database, clock, lambda: "2027a").settle() == 0
 
 
 def test_days_of_a_holiday_calendar_are_left_out_and_an_edit_of_it_moves_deadlines(service: FakeService) -> None:
