@@ -2,27 +2,21 @@
 
 from collections.abc import Sequence
 
-import structlog
-
 from environments.domain.deadline import destroy_again_after
 from environments.domain.environment import Resource
-from environments.domain.errors import InvalidTemplate
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State, StepState
-from environments.domain.template_parts import Step
 from environments.engine.deploy import first_failure
 from environments.engine.graph import run_graph
 from environments.engine.logs import LogWriter
 from environments.engine.progress import Progress
 from environments.engine.recorder import Recorder
-from environments.engine.removal import OVER, SHARED, Inspector, Removal, left, rows_to_destroy
+from environments.engine.removal import OVER, SHARED, Inspector, Removal, left, rows_to_destroy, stored_steps
 from environments.service.storage.transaction import Transaction
 from environments.steps.base import Observation, Owner
 from environments.steps.registry import StepRegistry
 
 PROOF = "proof"
 """The journal's step for the final observation."""
-
-log = structlog.get_logger()
 
 
 class Destroy:
@@ -86,20 +80,9 @@ class Destroy:
         self._removal = Removal(self._recorder, self._inspector)
 
     def _rows(self, tx: Transaction) -> list[tuple[str, str, tuple[str, ...]]]:
-        rows = rows_to_destroy(tx.inventory.of(self._lease.environment.id), self._template_steps(tx))
+        rows = rows_to_destroy(tx.inventory.of(self._lease.environment.id), stored_steps(tx, self._lease.deployment))
         names = tuple(row[0] for row in rows)
         return [*rows, (SHARED, SHARED, names), (PROOF, PROOF, (*names, SHARED))]
-
-    def _template_steps(self, tx: Transaction) -> tuple[Step, ...]:
-        """The steps of the pinned template; none if this version can't read it: then only the inventory counts."""
-        bundle = tx.templates.bundle(self._lease.deployment.bundle)
-        if bundle is None:
-            return ()
-        try:
-            return bundle.template().steps
-        except InvalidTemplate as error:
-            log.warning("template.unreadable", deployment=self._lease.deployment.id, reason=error.message)
-            return ()
 
     def _step(self, name: str) -> None:
         self._lease.check()

@@ -6,13 +6,16 @@ from dataclasses import replace
 from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 
+import structlog
+
 from environments.domain.dependencies import ancestors
-from environments.domain.environment import Resource, ResourceRef
-from environments.domain.errors import CalvinverseError, Interrupted, StepFailed
+from environments.domain.environment import Deployment, Resource, ResourceRef
+from environments.domain.errors import CalvinverseError, Interrupted, InvalidTemplate, StepFailed
 from environments.domain.lifecycle import ResourceStatus
 from environments.domain.template_parts import Step
 from environments.engine.progress import persist
 from environments.engine.recorder import Recorder
+from environments.service.storage.transaction import Transaction
 from environments.steps.base import Observation, Owner, Presence, ResourceHandler, StepRun
 from environments.steps.registry import StepRegistry
 
@@ -27,6 +30,22 @@ UNKNOWN = "unknown"
 
 OVER = (ResourceStatus.GONE, ResourceStatus.ABANDONED)
 """Resources with one of these statuses need no removal."""
+
+
+log = structlog.get_logger()
+
+
+def stored_steps(tx: Transaction, deployment: Deployment) -> tuple[Step, ...]:
+    """The steps of the pinned template, for their order; none if this version can't read it.
+
+    Then only the inventory counts.
+    """
+    bundle = tx.templates.bundle(deployment.bundle)
+    try:
+        return () if bundle is None else bundle.template().steps
+    except InvalidTemplate as error:
+        log.warning("template.unreadable", deployment=deployment.id, reason=error.message)
+        return ()
 
 
 class Inspector:

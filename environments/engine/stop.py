@@ -2,23 +2,16 @@
 
 from collections.abc import Sequence
 
-import structlog
-
 from environments.domain.environment import Resource
-from environments.domain.errors import InvalidTemplate
 from environments.domain.lifecycle import DeploymentState, State, StepState
-from environments.domain.template_parts import Step
 from environments.engine.deploy import first_failure
 from environments.engine.graph import run_graph
 from environments.engine.logs import LogWriter
 from environments.engine.progress import Progress, persist
 from environments.engine.recorder import Recorder
-from environments.engine.removal import OVER, Inspector, rows_to_destroy
-from environments.service.storage.transaction import Transaction
+from environments.engine.removal import OVER, Inspector, rows_to_destroy, stored_steps
 from environments.steps.base import Owner
 from environments.steps.registry import StepRegistry
-
-log = structlog.get_logger()
 
 
 class Stop:
@@ -52,7 +45,7 @@ class Stop:
         deployment, environment = self._lease.deployment, self._lease.environment
         with self._lease.write() as tx:
             made = self._running(tx.inventory.of(environment.id))
-            rows = rows_to_destroy(made, self._template_steps(tx))
+            rows = rows_to_destroy(made, stored_steps(tx, deployment))
             tx.journal.lay_out(deployment.id, rows)
             steps = tx.journal.steps(deployment.id)
             if self._recorder.state is not State.STOPPING:
@@ -69,15 +62,6 @@ class Stop:
             for found in inventory
             if found.step is not None and found.status not in OVER and self._registry.stop_of(found.kind) is not None
         ]
-
-    def _template_steps(self, tx: Transaction) -> tuple[Step, ...]:
-        """The steps of the pinned template, for their order; none if this version can't read it."""
-        bundle = tx.templates.bundle(self._lease.deployment.bundle)
-        try:
-            return () if bundle is None else bundle.template().steps
-        except InvalidTemplate as error:
-            log.warning("template.unreadable", deployment=self._lease.deployment.id, reason=error.message)
-            return ()
 
     def _step(self, name: str) -> None:
         self._lease.check()

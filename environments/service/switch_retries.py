@@ -1,7 +1,7 @@
 """Stops and starts that failed: they are tried again as long as the calendar says the same."""
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -47,12 +47,14 @@ def after_failure(tx: Transaction, deployment: Deployment, now: datetime) -> Non
         return
     attempts = environment.switch_attempts + 1
     again = now + switch_again_after(attempts)
+    failed = f"the {due.action.value} of {environment.name} by the calendar failed and"
     if again > due.at + TRIED_FOR:
-        _tell(tx, environment, due, now, f"isn't tried again: it was due at {due.at:%Y-%m-%d %H:%M %Z}")
+        message = f"{failed} isn't tried again: it was due at {due.at:%Y-%m-%d %H:%M %Z}"
+        tell_not_switched(tx, environment, due, now, message, again_at=None)
         return
     tx.environments.change(environment.id, switch_again_at=again, switch_attempts=attempts)
-    what = f"will be tried again at {again:%Y-%m-%d %H:%M:%S %Z}"
-    _tell(tx, environment, due, now, what, again, attempts + 1)
+    message = f"{failed} will be tried again at {again:%Y-%m-%d %H:%M:%S %Z}"
+    tell_not_switched(tx, environment, due, now, message, again_at=again.isoformat(), attempt=attempts + 1)
 
 
 def retry(tx: Transaction, environment: Environment, now: datetime) -> Retry | None:
@@ -69,24 +71,12 @@ def retry(tx: Transaction, environment: Environment, now: datetime) -> Retry | N
     return Retry(due, environment.switch_attempts + 1)
 
 
-def _tell(
-    tx: Transaction,
-    environment: Environment,
-    due: Due,
-    now: datetime,
-    what: str,
-    again: datetime | None = None,
-    attempt: int | None = None,
+def tell_not_switched(
+    tx: Transaction, environment: Environment, due: Due, now: datetime, message: str, **more: Any
 ) -> None:
-    """Writes the event about a stop or a start that failed: `what` becomes of it."""
-    data = {
-        "action": due.action.value,
-        "due": due.at.isoformat(),
-        "because": due.because.model_dump(mode="json"),
-        "again_at": None if again is None else again.isoformat(),
-        "attempt": attempt,
-    }
-    message = f"the {due.action.value} of {environment.name} by the calendar failed and {what}"
+    """Writes the event about a stop or a start by the calendar that wasn't done, or that failed."""
+    because = due.because.model_dump(mode="json")
+    data = {"action": due.action.value, "due": due.at.isoformat(), "because": because, **more}
     tx.events.add(EventType.ENVIRONMENT_NOT_SWITCHED, environment.id, now, message=message, data=data)
 
 

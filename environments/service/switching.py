@@ -14,7 +14,7 @@ from environments.service.deadlines import switched, switches
 from environments.service.enqueue import DeploymentRequest
 from environments.service.records import Accepted, accepted
 from environments.service.storage.transaction import Storage, Transaction
-from environments.service.switch_retries import DONE, KINDS, retry
+from environments.service.switch_retries import DONE, KINDS, retry, tell_not_switched
 from environments.service.timing import Due
 
 _AT_ONCE = 50
@@ -128,17 +128,8 @@ class Switching:
         try:
             _check(tx, environment, kind)
         except CalvinverseError as error:
-            tx.events.add(
-                EventType.ENVIRONMENT_NOT_SWITCHED,
-                environment.id,
-                now,
-                message=f"{environment.name} was not {DONE[kind]} by the calendar: {error.message}",
-                data={
-                    "action": due.action.value,
-                    "due": due.at.isoformat(),
-                    "because": due.because.model_dump(mode="json"),
-                },
-            )
+            message = f"{environment.name} was not {DONE[kind]} by the calendar: {error.message}"
+            tell_not_switched(tx, environment, due, now, message)
             return
         asked = DeploymentRequest(
             self._new_id("dep"), CLOCK.owner, _reason(kind, due, attempt), now, by_machine=True, because=due.because
