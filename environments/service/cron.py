@@ -6,7 +6,7 @@ hour begins with `*` go by elapsed time. cronsim behaves as Debian's cron here.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -18,6 +18,8 @@ from environments.domain.template_parts import DriftSchedule
 
 _LONGEST = 200
 """Characters of a cron expression."""
+
+_LAST_HOURS = timedelta(hours=3)
 
 Holidays = Mapping[str, frozenset[date]]
 """Days by the name of their calendar."""
@@ -83,11 +85,29 @@ def moments(rule: CalendarRule, after: datetime, holidays: Holidays) -> Iterator
     zone = ZoneInfo(rule.zone)
     left_out = frozenset[date]().union(*(holidays.get(name, frozenset()) for name in rule.without))
     end = after + LONGEST
-    for moment in _fires(rule.schedule, rule.zone, after):
-        if moment > end:
-            return
-        if moment.astimezone(zone).date() not in left_out:
-            yield moment
+    begin: datetime | None = after
+    while begin is not None:
+        found, begin = _fires(rule.schedule, rule.zone, begin), None
+        for moment in found:
+            if moment > end:
+                return
+            day = moment.astimezone(zone).date()
+            if day not in left_out:
+                yield moment
+            elif (over := _almost_over(day, left_out, zone)) > moment:
+                begin = over
+                break
+
+
+def _almost_over(day: date, left_out: frozenset[date], zone: ZoneInfo) -> datetime:
+    """Shortly before the end (UTC) of a day that is left out, and of those that follow it and are left out too.
+
+    Whoever goes on there passes over the moments before: a rule may have very many of them. The last hours are looked
+    at, in which clocks may change. Raises `OverflowError` after the year 9999.
+    """
+    while day in left_out:
+        day += timedelta(days=1)
+    return datetime.combine(day, time(), zone).astimezone(UTC) - _LAST_HOURS
 
 
 def _fires(schedule: str, zone: str, after: datetime) -> Iterator[datetime]:
@@ -95,10 +115,42 @@ def _fires(schedule: str, zone: str, after: datetime) -> Iterator[datetime]:
     start = after.astimezone(ZoneInfo(zone))
     last = after
     try:
-        for moment in CronSim(schedule, start):
+        for moment in _InZone(schedule, start):
             utc = moment.astimezone(UTC)
             if utc > last:
                 yield utc
                 last = utc
     except OverflowError:  # the year 9999
         return
+
+
+class _InZone(CronSim):
+    """Cron's moments also near clock changes that skip a midnight, or half an hour.
+
+    For rules of elapsed time cronsim goes on from the first minute of a day, and of an hour, without asking whether
+    there is one. `dt` has no zone in rules of fixed times, which it puts right by itself.
+    """
+
+    def advance_month(self) -> None:
+        super().advance_month()
+        self._exist()
+
+    def advance_day(self) -> bool:
+        moved = super().advance_day()
+        self._exist()
+        return moved
+
+    def advance_hour(self) -> bool:
+        if self.dt.tzinfo is None:
+            return super().advance_hour()
+        day = self.dt.date()
+        if self.dt.hour in self.hours:
+            return False
+        self.dt = self.dt.replace(second=0)
+        while self.dt.hour not in self.hours and self.dt.date() == day:
+            self.tick(seconds=60 * (60 - self.dt.minute))
+        return True
+
+    def _exist(self) -> None:
+        if self.dt.tzinfo is not None:
+            self.dt = self.dt.astimezone(UTC).astimezone(self.dt.tzinfo)

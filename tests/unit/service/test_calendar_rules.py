@@ -5,11 +5,13 @@ from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
+from cronsim import CronSim
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from environments.domain.calendar_rule import CalendarRule, parse_rule
 from environments.domain.errors import InvalidLifetime
+from environments.service import cron
 from environments.service.cron import moments, rule_fault
 from tests.support.cron_oracle import Schedule, fires
 from tests.support.cron_schedules import ZONES, changes, schedules
@@ -55,6 +57,63 @@ def test_a_rule_whose_days_are_all_left_out_ends() -> None:
     rule = parse_rule("0 0 1 1 * UTC except none")
     holidays = {"none": frozenset(date(year, 1, 1) for year in range(2020, 2060))}
     assert list(moments(rule, datetime(2027, 1, 2, tzinfo=UTC), holidays)) == []
+
+
+@pytest.mark.parametrize(
+    ("schedule", "first"),
+    [
+        ("* 0 * * 0", datetime(2026, 4, 4, 21, tzinfo=UTC)),
+        ("* 1 * * 0", datetime(2026, 3, 28, 22, tzinfo=UTC)),
+        ("* 2 * * 0", datetime(2026, 3, 28, 23, tzinfo=UTC)),
+        ("*/20 * * * 0", datetime(2026, 3, 28, 22, tzinfo=UTC)),
+        ("0 0 * * 0", datetime(2026, 3, 28, 22, tzinfo=UTC)),
+    ],
+)
+def test_a_midnight_that_clocks_skip(schedule: str, first: datetime) -> None:
+    """In Beirut the 29th of March 2026 begins at one. A fixed time comes then, elapsed time has no minutes before."""
+    found = moments(CalendarRule(schedule=schedule, zone="Asia/Beirut"), datetime(2026, 3, 28, 12, tzinfo=UTC), {})
+    assert next(found) == first
+
+
+def test_half_an_hour_that_clocks_skip() -> None:
+    """On Lord Howe the 4th of October 2026 has no time from 2:00 to 2:30."""
+    rule = CalendarRule(schedule="* 3 * * *", zone="Australia/Lord_Howe")
+    assert next(moments(rule, datetime(2026, 10, 3, 12, tzinfo=UTC), {})) == datetime(2026, 10, 3, 16, tzinfo=UTC)
+
+
+def test_the_many_moments_of_days_that_are_left_out_are_never_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = 0
+
+    class Counting(CronSim):
+        def __next__(self) -> datetime:
+            nonlocal made
+            made += 1
+            return super().__next__()
+
+    monkeypatch.setattr(cron, "CronSim", Counting)
+    first = date(2027, 1, 1)
+    holidays = {"all": frozenset(first + timedelta(days=number) for number in range(3000))}
+    rule = parse_rule("* * * * * Europe/Amsterdam except all")
+    start = datetime(2027, 1, 1, 12, tzinfo=UTC)
+    assert next(moments(rule, start, holidays)) == datetime(2035, 3, 19, 23, tzinfo=UTC)
+    assert made < 300
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), schedule=schedules(), name=st.sampled_from(ZONES), year=st.integers(2026, 2046))
+def test_days_are_left_out_also_where_clocks_change(
+    data: st.DataObject, schedule: Schedule, name: str, year: int
+) -> None:
+    zone = ZoneInfo(name)
+    near = st.sampled_from([*changes(zone, year), datetime(year, 6, 1, tzinfo=UTC)])
+    start = data.draw(near) - timedelta(hours=data.draw(st.integers(0, 60)), minutes=data.draw(st.integers(0, 59)))
+    end = start + timedelta(days=5)
+    day = start.astimezone(zone).date()
+    days = frozenset(day + timedelta(days=offset) for offset in data.draw(st.sets(st.integers(-1, 4))))
+    rule = CalendarRule(schedule=schedule.text, zone=name, without=("some",))
+    assume(rule_fault(rule) is None)
+    ours = list(takewhile(lambda moment: moment <= end, moments(rule, start, {"some": days})))
+    assert ours == [at for at in fires(schedule, zone, start, end) if at.astimezone(zone).date() not in days]
 
 
 @settings(max_examples=60, deadline=None)
