@@ -1,7 +1,10 @@
 """Reads the days of a holiday calendar from an iCalendar file (RFC 5545), or from a list with a day in each line."""
 
+import re
+import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from itertools import islice
 from pathlib import Path
@@ -21,6 +24,15 @@ _MOST = 20_000
 
 _LONGEST_EVENT = timedelta(days=366)
 
+_DAYS_APART = re.compile("FREQ=(DAILY|WEEKLY|MONTHLY|YEARLY)")
+
+_LIMIT = 20.0
+"""Seconds of processor time for a file: a rule in a few bytes can name moments for years of computing."""
+
+
+class _TooLong(BaseException):
+    """The file takes longer than `_LIMIT`. No library catches it on its way."""
+
 
 def read_holidays(file: Path, today: date) -> list[Holiday]:
     """The days in order, each once. Raises `InvalidInput`.
@@ -32,10 +44,32 @@ def read_holidays(file: Path, today: date) -> list[Holiday]:
     if len(content) > LARGEST:
         raise InvalidInput(f"{file} has more than {LARGEST // 1024 // 1024} MiB.", hint="Use a smaller file.")
     found = _of_icalendar(content, file, today) if b"BEGIN:VCALENDAR" in content[:4096] else _of_lines(content, file)
-    days = {holiday.day: holiday for holiday in islice(found, _MOST)}
+    try:
+        with _limited():
+            days = {holiday.day: holiday for holiday in islice(found, _MOST)}
+    except _TooLong:
+        raise InvalidInput(
+            f"{file} takes longer than {_LIMIT:g} s to read.", hint="Use a file with fewer events and simpler rules."
+        ) from None
     if not days:
         raise InvalidInput(f"{file} has no days.", hint="Write a day in each line, such as `2027-04-27 King's Day`.")
     return [days[day] for day in sorted(days)]
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Ends the block after `_LIMIT` with `_TooLong`. For the main thread, the only one that gets signals."""
+
+    def end(_signal: int, _frame: object) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, _LIMIT)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def _read(file: Path) -> bytes:
@@ -70,7 +104,9 @@ def _of_icalendar(content: bytes, file: Path, today: date) -> Iterator[Holiday]:
         events = Calendar.from_ical(content).walk("VEVENT")
         for event in events:
             yield from _days(event, today)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+    except KeyError as error:
+        raise InvalidInput(f"{file} is no iCalendar file that can be read: an event has no {error.args[0]}.") from error
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InvalidInput(f"{file} is no iCalendar file that can be read: {error}.") from error
 
 
@@ -97,6 +133,8 @@ def _starts(event: Any, first: date, today: date) -> Iterator[date]:
     for rule in _list(event.get("RRULE")):
         # Without zones: a holiday is a day, wherever somebody is.
         text = rule.to_ical().decode().replace("Z", "")
+        if not _DAYS_APART.search(text):
+            raise ValueError("an event recurs more often than once a day")
         recurring = rrulestr(text, dtstart=datetime.combine(first, time()))
         for moment in islice(recurring.xafter(max(since, datetime.combine(first, time())), inc=True), _MOST):
             if moment > until:

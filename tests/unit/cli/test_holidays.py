@@ -1,10 +1,12 @@
 """Days of holiday calendars, from iCalendar files and from lists."""
 
+import signal
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from environments.cli import holidays
 from environments.cli.holidays import read_holidays
 from environments.domain.errors import InvalidInput
 
@@ -63,17 +65,28 @@ def test_a_rule_without_an_end_ends(tmp_path: Path) -> None:
     assert 7000 < len(found) < 8000
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "tomorrow\n",
-        _icalendar("SUMMARY:no day\r\n"),
-        _icalendar("DTSTART;VALUE=DATE:20260101\r\nRRULE:FREQ=SOMETIMES\r\n"),
-        _icalendar("DTSTART;VALUE=DATE:20260101\r\nDTEND;VALUE=DATE:20990101\r\n"),
-        "BEGIN:VCALENDAR\r\nnonsense",
-    ],
-)
+_DAY = "DTSTART;VALUE=DATE:20260101\r\n"
+_WRONG = {
+    "nothing": "",
+    "no day": "tomorrow\n",
+    "an event without a day": _icalendar("SUMMARY:no day\r\n"),
+    "an unknown rule": _icalendar(f"{_DAY}RRULE:FREQ=SOMETIMES\r\n"),
+    "an event of decades": _icalendar(f"{_DAY}DTEND;VALUE=DATE:20990101\r\n"),
+    "a rule of seconds": _icalendar(f"{_DAY}RRULE:FREQ=SECONDLY\r\n"),
+    "a rule of hours that never fires": _icalendar(f"{_DAY}RRULE:FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30\r\n"),
+    "a rule that goes back": _icalendar(f"{_DAY}RRULE:FREQ=DAILY;INTERVAL=-1\r\n"),
+    "a duration without end": _icalendar(f"{_DAY}DURATION:P99999999999999999D\r\n"),
+    "days after the last year": _icalendar("DTSTART;VALUE=DATE:99991231\r\nDURATION:P3D\r\n"),
+    "a period": _icalendar(f"{_DAY}RDATE;VALUE=PERIOD:20260101T000000Z/P1D\r\n"),
+    "a long line": f"BEGIN:VCALENDAR\r\n{'BEGIN:VEVENT' * 5_000}",
+    "events in events": "\r\n".join(
+        ["BEGIN:VCALENDAR", *["BEGIN:VEVENT"] * 5_000, *["END:VEVENT"] * 5_000, "END:VCALENDAR", ""]
+    ),
+    "no calendar": "BEGIN:VCALENDAR\r\nnonsense",
+}
+
+
+@pytest.mark.parametrize("text", _WRONG.values(), ids=_WRONG)
 def test_what_has_no_days_is_refused_in_words(tmp_path: Path, text: str) -> None:
     with pytest.raises(InvalidInput):
         _read(tmp_path, text)
@@ -82,3 +95,24 @@ def test_what_has_no_days_is_refused_in_words(tmp_path: Path, text: str) -> None
 def test_a_file_has_a_largest_size(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="4 MiB"):
         _read(tmp_path, "#" * (4 * 1024 * 1024 + 1))
+
+
+def test_what_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holidays, "_LIMIT", 0.2)
+    never = "DTSTART;VALUE=DATE:00010101\r\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30\r\n"
+    with pytest.raises(InvalidInput, match=r"longer than 0\.2 s"):
+        _read(tmp_path, _icalendar(*[never] * 10_000))
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+
+
+def test_a_rule_that_names_the_same_moment_for_ever_ends(tmp_path: Path) -> None:
+    """With an interval of 0 it has its first day alone."""
+    assert list(_read(tmp_path, _icalendar("DTSTART;VALUE=DATE:20260101\r\nRRULE:FREQ=DAILY;INTERVAL=0\r\n"))) == [
+        "2026-01-01"
+    ]
+
+
+def test_many_events_of_many_days_end_at_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holidays, "_MOST", 100)
+    year = "DTSTART;VALUE=DATE:20260101\r\nDTEND;VALUE=DATE:20261231\r\n"
+    assert len(_read(tmp_path, _icalendar(*[year] * 50))) == 100
