@@ -99,3 +99,11 @@ def test_a_signature_is_that_of_standard_webhooks() -> None:
 def test_a_weak_secret_is_refused(secret: str) -> None:
     with pytest.raises(ValueError, match="random bytes"):
         signing_key(secret)
+
+
+def test_a_large_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "channels.toml").write_text("#" * (256 * 1024 + 1))
+    with pytest.raises(InvalidInput, match="larger than 256 KiB"):
+        read_channels(tmp_path / "channels.toml")
+    with pytest.raises(InvalidInput, match="can't be read"):
+        read_channels(tmp_path / "missing.toml")

@@ -17,6 +17,8 @@ from environments.words import clean
 _LIMIT = 20.0
 """Seconds for one message, from the connection to the goodbye."""
 
+_TOO_LATE = "the mail server didn't take it within {:g} s"
+
 _LARGEST = 64 * 1024
 """Bytes that a server may say."""
 
@@ -37,8 +39,10 @@ def send_mail(settings: EmailSettings, recipient: str, message: WarningMessage) 
     except ssl.SSLCertVerificationError as error:
         raise NotDelivered(f"the mail server's certificate isn't trusted: {error.verify_message}") from None
     except TimeoutError:
-        raise NotDelivered(f"the mail server didn't take it within {_LIMIT:g} s") from None
+        raise NotDelivered(_TOO_LATE.format(_LIMIT)) from None
     except smtplib.SMTPException as error:
+        if isinstance(error.__context__, TimeoutError):  # smtplib calls it a connection that was closed
+            raise NotDelivered(_TOO_LATE.format(_LIMIT)) from None
         raise NotDelivered(f"the mail server failed: {clean(str(error))[:_LONGEST_FAULT]}") from None
     except OSError as error:
         why = error.strerror or type(error).__name__

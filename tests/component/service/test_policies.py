@@ -12,7 +12,7 @@ from environments.domain.errors import Forbidden, InvalidInput, InvalidLifetime,
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Template
 from environments.domain.timing import Holiday, Obstacle, Scope, Source, TimedAction
-from environments.service import retiming
+from environments.service import calendars, retiming
 from environments.service.authorization import Principal
 from environments.service.policies import Policies
 from environments.service.retiming import Retiming
@@ -258,3 +258,14 @@ def test_another_zone_database_has_everything_computed_again(service: FakeServic
     assert Retiming(service.database, clock, lambda: "2026a").settle() == 0
     assert Retiming(service.database, clock, lambda: "2026b").settle() == 2
     assert moves(service, "hers") == [], "no rule has another moment by it"
+
+
+def test_calendars_have_limits(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = [Holiday(day=date(2027, 1, 1) + timedelta(days=number)) for number in range(5001)]
+    with pytest.raises(InvalidInput, match="1 to 5000 days"):
+        service.calendars.set(service.admin, "many", days)
+    service.calendars.set(service.admin, "many", days[:5000])
+    monkeypatch.setattr(calendars, "MOST_CALENDARS", 1)
+    with pytest.raises(InvalidInput, match="calendars already"):
+        service.calendars.set(service.admin, "more", days[:1])
+    service.calendars.set(service.admin, "many", days[:1])

@@ -1,0 +1,17 @@
+"""A format as large as iCalendar is read where people run a command, never in the service."""
+
+import ast
+
+from tests.support.docs_reference import CHECKOUT
+
+
+def test_the_command_line_alone_reads_icalendar() -> None:
+    found = set()
+    for file in (CHECKOUT / "environments").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                named = [node.module or ""]
+            if any(name.split(".")[0] in ("icalendar", "dateutil") for name in named):
+                found.add(file.relative_to(CHECKOUT).as_posix())
+    assert found == {"environments/cli/holidays.py"}
