@@ -52,8 +52,8 @@ def set_calendar(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An iCalendar file, or a list of days.")],
     dry_run: DryRun = False,
 ) -> None:
-    from environments.cli.holidays import read_holidays
     from environments.cli.timing_tables import effect_lines
+    from environments.holidays import read_holidays
     from environments.wire.timing import CalendarRequest
 
     request = CalendarRequest(days=tuple(read_holidays(file, session.now().date())))

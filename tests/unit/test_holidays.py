@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from environments.cli import holidays
-from environments.cli.holidays import read_holidays
+from environments import holidays
 from environments.domain.errors import InvalidInput
+from environments.holidays import read_holidays
 
 TODAY = date(2026, 11, 27)
 
