@@ -97,3 +97,18 @@ def why_not(prevented: Prevented, told: Callable[[datetime], str]) -> str:
             return "it has failed, so the calendar leaves it as it is until somebody repairs it"
         case Obstacle.PROMOTION:
             return "a new version awaits promotion, and a start after a stop would run it"
+
+
+def effect(applied: bool, count: int, noun: str, concerned: int, computed: int) -> str:
+    """How many things an edit moves, or would move while it isn't `applied`, as a sentence without its last sign.
+
+    `noun`: `deadline`, or `next stop or start`. Of the `concerned` environments the first `computed` were looked at.
+    """
+    more = "" if computed == concerned else f", of the first {computed}"
+    verb = "moves" if applied else "would move"
+    return f"It {verb} {_counted(count, noun)} of {_counted(concerned, 'environment')}{more}"
+
+
+def _counted(count: int, noun: str) -> str:
+    many = noun if count == 1 else " and ".join(f"{word}s" for word in noun.split(" or "))
+    return f"{count or 'no'} {many}"

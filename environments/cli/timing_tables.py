@@ -8,6 +8,7 @@ from environments.domain.deadline import format_duration
 from environments.domain.timing import Because
 from environments.moments import moment
 from environments.timing_words import WHAT, reason
+from environments.timing_words import effect as what_moves
 from environments.wire.timing import CalendarView, EffectView, PolicyView, RuleView
 
 
@@ -57,7 +58,7 @@ def calendar_lines(found: Sequence[CalendarView], zone: tzinfo) -> Iterator[str]
 
 def effect_lines(effect: EffectView, zone: tzinfo) -> Iterator[str]:
     """What an edit moves, or would move: deadlines, then next stops and starts."""
-    yield _moves(effect, effect.moved, "deadline", "deadlines")
+    yield _moves(effect, effect.moved, "deadline")
     if effect.moves:
         rows = [
             (move.environment, move.owner, _then(move.before, zone), _then(move.deadline, zone), _why(move.because))
@@ -67,7 +68,7 @@ def effect_lines(effect: EffectView, zone: tzinfo) -> Iterator[str]:
         yield from _more(effect.moved, len(effect.moves))
     if not effect.switches_moved:
         return
-    yield _moves(effect, effect.switches_moved, "", "next stops and starts")
+    yield _moves(effect, effect.switches_moved, "next stop or start")
     switches = [
         (
             move.environment,
@@ -83,11 +84,9 @@ def effect_lines(effect: EffectView, zone: tzinfo) -> Iterator[str]:
     yield from _more(effect.switches_moved, len(effect.switch_moves))
 
 
-def _moves(effect: EffectView, count: int, one: str, many: str) -> str:
-    verb = "moves" if effect.applied else "would move"
-    more = "" if effect.computed == effect.concerned else f", of the first {effect.computed}"
-    of = f"of {effect.concerned} environments{more}"
-    return f"It {verb} {count} {many} {of}:" if count else f"It {verb} no {one} {of}."
+def _moves(effect: EffectView, count: int, noun: str) -> str:
+    said = what_moves(effect.applied, count, noun, effect.concerned, effect.computed)
+    return f"{said}:" if count else f"{said}."
 
 
 def _then(at: datetime | None, zone: tzinfo) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from environments.domain.timing import Because, Obstacle, Prevented, Source
-from environments.timing_words import reason_of_attempt, why_not
+from environments.timing_words import effect, reason_of_attempt, why_not
 
 RULE = Because(source=Source.ENVIRONMENT, rule="0 19 * * * UTC", by="ada")
 
@@ -24,3 +24,16 @@ def test_each_obstacle_has_its_words(obstacle: Obstacle) -> None:
     found = why_not(Prevented(obstacle=obstacle, name="nl", by="ada", reason="a demo", until=until), str)
     assert found
     assert not found.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("applied", "count", "noun", "said"),
+    [
+        (False, 0, "deadline", "It would move no deadlines of 12 environments"),
+        (False, 1, "deadline", "It would move 1 deadline of 12 environments"),
+        (True, 3, "next stop or start", "It moves 3 next stops and starts of 12 environments"),
+    ],
+)
+def test_what_an_edit_moves_is_counted(applied: bool, count: int, noun: str, said: str) -> None:
+    assert effect(applied, count, noun, 12, 12) == said
+    assert effect(applied, count, noun, 12, 10) == f"{said}, of the first 10"

@@ -14,4 +14,4 @@ def test_the_command_line_alone_reads_icalendar() -> None:
                 named = [node.module or ""]
             if any(name.split(".")[0] in ("icalendar", "dateutil") for name in named):
                 found.add(file.relative_to(CHECKOUT).as_posix())
-    assert found == {"environments/cli/holidays.py"}
+    assert found == {"environments/holidays.py"}
