@@ -8,11 +8,13 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
+from environments.actions.action import Place
 from environments.client import Client, connect
 from environments.context import find_context
 from environments.moments import local_zone
 from environments.wire.environments import EnvironmentView
 from tui.bars import Connection
+from tui.calendars import CalendarsScreen
 from tui.clock import Clock, utc_now
 from tui.create import CreateScreen
 from tui.environment_detail import DetailScreen
@@ -20,11 +22,18 @@ from tui.environment_list import ListScreen
 from tui.help import HelpScreen
 from tui.live import Away, Changed, Gone, Happened, Listed
 from tui.palette import ActionProvider
+from tui.policies import PoliciesScreen
 from tui.rules import RulesScreen
 from tui.screen import AppScreen
 from tui.shell import Shell
 from tui.theme import CALVINVERSE
 from tui.update import UpdateScreen
+
+_LISTS: dict[Place, type[PoliciesScreen] | type[CalendarsScreen]] = {
+    Place.POLICIES: PoliciesScreen,
+    Place.CALENDARS: CalendarsScreen,
+}
+"""What `open_list` shows."""
 
 
 class CalvinverseApp(Shell):
@@ -158,6 +167,16 @@ class CalvinverseApp(Shell):
     def open_rules(self, view: EnvironmentView) -> None:
         """Shows the rules of an environment."""
         self.push_screen(RulesScreen(view))
+
+    def open_list(self, place: Place) -> None:
+        """Shows a list of things of the service; replaces another one."""
+        present = self.screen
+        if isinstance(present, _LISTS[place]):
+            present.reload()
+        elif isinstance(present, tuple(_LISTS.values())):
+            self.switch_screen(_LISTS[place]())
+        else:
+            self.push_screen(_LISTS[place]())
 
     def open_help(self) -> None:
         """Shows the help."""

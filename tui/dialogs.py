@@ -127,15 +127,22 @@ class Dialog(UsesShell, ModalScreen[bool]):
 class NameField(Vertical):
     """Asks for a name, so that a destructive action can't hit the wrong environment; reports a wrong name."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, focus: bool = False) -> None:
+        """`focus`: once it is there, it has the focus."""
         super().__init__()
         self._wanted = name
+        self._focus = focus
 
     def compose(self) -> ComposeResult:
         """The question, the input, and the line for errors."""
         yield Static(Content.assemble("Type ", (self._wanted, "bold $warning"), " to confirm:"))
         yield Input(id="name", compact=True)
         yield Static(id="wrong-name", markup=False)
+
+    def on_mount(self) -> None:
+        """Takes the focus if it should."""
+        if self._focus:
+            self.query_one("#name").focus()
 
     def check(self, *, whole: bool = False) -> bool:
         """Whether it is the name. A beginning of the name is no error, unless `whole`: nothing more will be typed."""

@@ -17,7 +17,12 @@ from tui.keys import written
 from tui.rows import RowTable
 from tui.sections import STYLES
 
-_GROUPS = {"environment": "Acting", "view": "Navigation"}
+_GROUPS = {
+    "environment": "Acting",
+    "policy": "Policies",
+    "calendar": "Holiday calendars",
+    "view": "Navigation",
+}
 """Groups of actions in the order in which they are shown, with their titles."""
 
 

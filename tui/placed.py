@@ -27,6 +27,14 @@ class PlacedScreen(AppScreen):
             self.shell.say(why_not, severity="warning")
         return why_not is not None
 
+    def action_policy_list(self) -> None:
+        """Opens the policies."""
+        self.shell.open_list(Place.POLICIES)
+
+    def action_calendar_list(self) -> None:
+        """Opens the holiday calendars."""
+        self.shell.open_list(Place.CALENDARS)
+
     def action_view_reload(self) -> None:
         """Fetches everything from the service again."""
         why_not = self.shell.why_unavailable()

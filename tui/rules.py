@@ -115,8 +115,11 @@ class RulesScreen(ThingsScreen[RuleView], ActingScreen):
             (f"No rule of the calendar applies to {view.name}.\n\n", "bold"),
             "Press ",
             ("a", "bold $accent"),
-            " to add one that destroys, stops or starts it at certain times,\nor type this in another terminal:\n\n",
-            (f'calvinverse env rule add {view.name} "0 19 * * 1-5 {self.shell.clock.zone_name()}" --action stop', ""),
+            " to add one that destroys, stops or starts it,\nor type this in another terminal:\n\n",
+            (
+                f'calvinverse env rule add {view.name} "0 19 * * 1-5 {self.shell.clock.zone_name()}" --action stop',
+                "$secondary",
+            ),
         )
 
     # --- acting ------------------------------------------------------------------------------------------------------

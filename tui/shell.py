@@ -5,6 +5,7 @@ from typing import Literal
 
 from textual.app import App
 
+from environments.actions.action import Place
 from environments.client import Client
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ENDED
@@ -111,6 +112,10 @@ class Shell(Asks, App[None]):
 
     def open_rules(self, view: EnvironmentView) -> None:
         """Shows the rules of an environment."""
+        raise NotImplementedError
+
+    def open_list(self, place: Place) -> None:
+        """Shows a list of things of the service."""
         raise NotImplementedError
 
     def open_help(self) -> None:

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Footer, Static
 
+from environments.actions.action import Action
 from environments.client import Client
 from environments.domain.errors import CalvinverseError
 from environments.words import Mood
@@ -184,6 +185,13 @@ class ThingsScreen(PlacedScreen, Generic[T]):
                 else (Content.assemble(("Asking the service…", "$faint")))
             )
         return self.none_yet()
+
+    def chosen(self, act: Action, none: str) -> T | None:
+        """The selected thing; None, after saying why, when there is none or the action isn't possible now."""
+        if self.selected is None:
+            self.shell.say(none, severity="warning")
+            return None
+        return None if self.refuses(act) else self.selected
 
     # --- asking ------------------------------------------------------------------------------------------------------
 

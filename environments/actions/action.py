@@ -22,6 +22,8 @@ class Place(StrEnum):
     LIST = "list"
     DETAIL = "detail"
     RULES = "rules"
+    POLICIES = "policies"
+    CALENDARS = "calendars"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,8 @@ BOTH = frozenset({Place.LIST, Place.DETAIL})
 LIST = frozenset({Place.LIST})
 DETAIL = frozenset({Place.DETAIL})
 RULES = frozenset({Place.RULES})
+POLICIES = frozenset({Place.POLICIES})
+CALENDARS = frozenset({Place.CALENDARS})
 EVERYWHERE = frozenset(Place)
 LIVING = frozenset(State) - {State.DESTROYED, State.ABANDONED}
 NOT_LEAVING = LIVING - {State.DESTROYING, State.DESTROY_FAILED}

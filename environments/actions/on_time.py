@@ -1,6 +1,6 @@
 """What a person can do with policies and holiday calendars."""
 
-from environments.actions.action import Action, Risk
+from environments.actions.action import CALENDARS, EVERYWHERE, POLICIES, Action, Risk
 
 TIME_ACTIONS: tuple[Action, ...] = (
     Action(
@@ -9,6 +9,8 @@ TIME_ACTIONS: tuple[Action, ...] = (
         help="List the policies: calendar rules and maximum lifetimes for all environments of an owner or a template.",
         risk=Risk.READ,
         command=("policy", "list"),
+        keys=("P",),
+        places=EVERYWHERE,
     ),
     Action(
         id="policy.set",
@@ -17,6 +19,20 @@ TIME_ACTIONS: tuple[Action, ...] = (
         detail="Shows first which deadlines, stops and starts move, and asks. Admins only.",
         risk=Risk.DESTRUCTIVE,
         command=("policy", "set"),
+        keys=("S",),
+        places=POLICIES,
+        admins=True,
+        footer="Set",
+    ),
+    Action(
+        id="policy.change",
+        title="Change policy",
+        help="Change the selected policy: what it says now is in the dialog.",
+        risk=Risk.DESTRUCTIVE,
+        keys=("E",),
+        places=POLICIES,
+        admins=True,
+        footer="Change",
     ),
     Action(
         id="policy.remove",
@@ -25,6 +41,10 @@ TIME_ACTIONS: tuple[Action, ...] = (
         detail="Shows first which deadlines, stops and starts move, and asks. Admins only.",
         risk=Risk.DESTRUCTIVE,
         command=("policy", "remove"),
+        keys=("D",),
+        places=POLICIES,
+        admins=True,
+        footer="Remove",
     ),
     Action(
         id="calendar.list",
@@ -32,6 +52,8 @@ TIME_ACTIONS: tuple[Action, ...] = (
         help="List the holiday calendars, whose days rules can leave out.",
         risk=Risk.READ,
         command=("calendar", "list"),
+        keys=("H",),
+        places=EVERYWHERE,
     ),
     Action(
         id="calendar.show",
@@ -39,6 +61,9 @@ TIME_ACTIONS: tuple[Action, ...] = (
         help="Show the days of a holiday calendar.",
         risk=Risk.READ,
         command=("calendar", "show"),
+        keys=("d", "enter"),
+        places=CALENDARS,
+        footer="Days",
     ),
     Action(
         id="calendar.set",
@@ -47,6 +72,10 @@ TIME_ACTIONS: tuple[Action, ...] = (
         detail="Shows which deadlines, stops and starts move. Admins only.",
         risk=Risk.CHANGE,
         command=("calendar", "set"),
+        keys=("S",),
+        places=CALENDARS,
+        admins=True,
+        footer="Set",
     ),
     Action(
         id="calendar.remove",
@@ -55,5 +84,9 @@ TIME_ACTIONS: tuple[Action, ...] = (
         detail="Admins only.",
         risk=Risk.CHANGE,
         command=("calendar", "remove"),
+        keys=("D",),
+        places=CALENDARS,
+        admins=True,
+        footer="Remove",
     ),
 )

@@ -13,14 +13,17 @@ from textual.pilot import Pilot
 
 from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import until
-from tests.support.tui_scenes import drift_away, everything, make_app, put_rules
+from tests.support.tui_scenes import drift_away, everything, make_app, put_policies, put_rules
 from tui.app import CalvinverseApp
+from tui.calendars import CalendarsScreen
 from tui.create import CreateScreen
 from tui.dialogs import DestroyDialog
 from tui.environment_detail import DetailScreen
 from tui.fields import FormField
 from tui.help import HelpScreen
 from tui.plan_dialog import PlanDialog
+from tui.policies import PoliciesScreen
+from tui.policy_dialogs import PolicyDialog
 from tui.rules import RulesScreen
 
 README_PICTURE = Path(__file__).parents[2] / "docs" / "images" / "tui.svg"
@@ -104,6 +107,34 @@ async def ruling(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]
     await until(pilot, lambda: isinstance(app.screen, RulesScreen) and app.screen.things)
 
 
+async def policies(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
+    put_rules(client)
+    put_policies(client)
+    await as_it_starts(app, client, pilot)
+    await pilot.press("P")
+    await until(pilot, lambda: isinstance(app.screen, PoliciesScreen) and app.screen.things)
+    await pilot.press("down")
+
+
+async def policy_effect(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
+    await policies(app, client, pilot)
+    await until(pilot, lambda: app.role)
+    await pilot.press("E")
+    await until(pilot, lambda: isinstance(app.screen, PolicyDialog))
+    fields = {found.key: found for found in app.screen.query(FormField)}
+    fields["destroy"].control().value = "0 12 * * 1 Europe/Berlin"
+    await pilot.pause()
+    await pilot.press("enter")
+    await until(pilot, lambda: app.screen.query("#name"))
+
+
+async def calendars(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
+    put_policies(client)
+    await as_it_starts(app, client, pilot)
+    await pilot.press("H")
+    await until(pilot, lambda: isinstance(app.screen, CalendarsScreen) and app.screen.things)
+
+
 @pytest.mark.parametrize(
     ("prepare", "size"),
     [
@@ -121,6 +152,9 @@ async def ruling(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]
         (drifted, (120, 34)),
         (ruling, (80, 24)),
         (ruling, (120, 34)),
+        (policies, (80, 24)),
+        (policy_effect, (80, 24)),
+        (calendars, (80, 24)),
     ],
     ids=lambda value: value.__name__ if callable(value) else f"{value[0]}x{value[1]}",
 )

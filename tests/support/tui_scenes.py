@@ -1,15 +1,15 @@
 """Situations that the TUI is shown in: environments in every state, all at a fixed time."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from environments.domain.environment import Drift, EventType, Failure, Unexpected
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.references import MASK
-from environments.domain.timing import Scope, TimedAction
+from environments.domain.timing import Holiday, Scope, TimedAction
 from environments.wire.deployments import DeploymentView, StepView
 from environments.wire.environments import EnvironmentView, OutputView, ResourceView
-from environments.wire.timing import PolicyRequest, RuleRequest
+from environments.wire.timing import CalendarRequest, PolicyRequest, RuleRequest
 from tests.fakes.plans import NOW, plan_steps
 from tests.support.in_process.client import InProcessClient
 from tests.support.views import environment_view
@@ -230,6 +230,16 @@ def put_rules(client: InProcessClient) -> None:
     client.set_policy(Scope.OWNER, "ada", PolicyRequest(rules=(friday,)))
 
 
+def put_policies(client: InProcessClient) -> None:
+    """A policy for the template `web`, and a holiday calendar that it refers to."""
+    days = ((2026, 12, 25, "Christmas"), (2026, 12, 26, "Christmas"), (2027, 4, 27, "King's Day"))
+    holidays = tuple(Holiday(day=date(year, month, day), title=title) for year, month, day, title in days)
+    client.set_calendar("nl", CalendarRequest(days=holidays))
+    stop = RuleRequest(action=TimedAction.STOP, rule=EVENING)
+    start = RuleRequest(action=TimedAction.START, rule="0 8 * * 1-5 Europe/Berlin except nl")
+    client.set_policy(Scope.TEMPLATE, "web", PolicyRequest(rules=(stop, start), maximum="14d"))
+
+
 def ruled() -> InProcessClient:
     """A service with one environment, to which two rules apply."""
     client = InProcessClient(ready())
@@ -266,6 +276,7 @@ __all__ = [
     "failed",
     "make_app",
     "many",
+    "put_policies",
     "put_rules",
     "ready",
     "ruled",

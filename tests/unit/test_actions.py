@@ -11,13 +11,21 @@ from environments.actions.refusal import refusal
 from environments.actions.registry import ACTIONS, action, at, commands, for_command
 from environments.domain.lifecycle import State
 from tests.support.views import environment_view
+from tui.calendars import CalendarsScreen
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.keys import bindings, handler, written
+from tui.policies import PoliciesScreen
 from tui.rules import RulesScreen
 
 DOCS = Path(__file__).parents[2] / "docs"
-SCREENS = {Place.LIST: ListScreen, Place.DETAIL: DetailScreen, Place.RULES: RulesScreen}
+SCREENS = {
+    Place.LIST: ListScreen,
+    Place.DETAIL: DetailScreen,
+    Place.RULES: RulesScreen,
+    Place.POLICIES: PoliciesScreen,
+    Place.CALENDARS: CalendarsScreen,
+}
 
 
 def test_ids_and_commands_are_unique() -> None:
