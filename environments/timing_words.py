@@ -110,5 +110,5 @@ def effect(applied: bool, count: int, noun: str, concerned: int, computed: int) 
 
 
 def _counted(count: int, noun: str) -> str:
-    many = noun if count == 1 else " and ".join(f"{word}s" for word in noun.split(" or "))
+    many = noun if count < 2 else " and ".join(f"{word}s" for word in noun.split(" or "))
     return f"{count or 'no'} {many}"

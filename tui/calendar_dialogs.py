@@ -11,7 +11,7 @@ from environments.client import Client
 from environments.domain.calendar_rule import CALENDAR_NAME
 from environments.domain.errors import InvalidInput
 from environments.domain.timing import Holiday
-from environments.holidays import read_holidays
+from environments.holidays_apart import read_apart
 from environments.wire.timing import CalendarRequest, CalendarView, EffectView
 from environments.words import clean
 from tui.clock import Clock
@@ -108,10 +108,7 @@ def days_of(file: str, today: date) -> list[Holiday]:
     with contextlib.suppress(RuntimeError):  # the home of somebody who isn't known here
         path = path.expanduser()
     path = path.absolute()
-    hint = "Give the path of an iCalendar file (.ics), or of a list with a day in each line."
     if not path.is_file():
+        hint = "Give the path of an iCalendar file (.ics), or of a list with a day in each line."
         raise InvalidInput(f"There is no file {path}.", hint=hint)
-    try:
-        return read_holidays(path, today)
-    except OSError as error:
-        raise InvalidInput(f"{path} can't be read: {error.strerror or error}.", hint=hint) from error
+    return read_apart(path, today)

@@ -1,9 +1,10 @@
 """A dialog that shows what an edit would move before it is made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -17,6 +18,7 @@ from environments.words import clean
 from tui.clock import Clock
 from tui.dialogs import Dialog, NameField
 from tui.fields import FormField
+from tui.rows import fit
 
 SHOWN = 8
 """Deadlines that are listed; the others are counted."""
@@ -178,30 +180,53 @@ class EffectDialog(Dialog):
         self.query(FormField).last().control().focus()
 
     def _said(self, done: EffectView) -> str:
-        return f"{self.subject()} is {self._done}. {what_moves(True, done.moved, done.concerned, done.computed)}."
+        return f"{self.subject()} is {self._done}. {_counted(done, done.moved, 'deadline')}."
 
 
 def effect_lines(effect: EffectView, clock: Clock) -> Content:
-    """What an edit moves: a sentence, and a line for each of the first deadlines."""
-    said = what_moves(effect.applied, effect.moved, effect.concerned, effect.computed)
-    if not effect.moved:
-        return Content(f"{said}.")
-    shown = effect.moves[:SHOWN]
-    longest = max((len(move.environment) for move in shown), default=0)
+    """What an edit moves: deadlines, then next stops and starts; a sentence, and a line for each of the first."""
+    lines = _group(
+        _counted(effect, effect.moved, "deadline"),
+        effect.moved,
+        [(clean(move.environment), move.before, move.deadline, clean(move.owner)) for move in effect.moves],
+        clock,
+    )
+    if effect.switches_moved:
+        switches = [
+            (f"{move.action.value} {clean(move.environment)}", move.before, move.at, clean(move.owner))
+            for move in effect.switch_moves
+        ]
+        said = _counted(effect, effect.switches_moved, "next stop or start")
+        lines += _group(said, effect.switches_moved, switches, clock)
+    return Content("\n").join(lines)
+
+
+def _counted(effect: EffectView, count: int, noun: str) -> str:
+    return what_moves(effect.applied, count, noun, effect.concerned, effect.computed)
+
+
+def _group(
+    said: str, count: int, moves: Sequence[tuple[str, datetime | None, datetime | None, str]], clock: Clock
+) -> list[Content]:
+    """`moves`: what moves, from when, to when, and whose it is."""
+    if not count:
+        return [Content(f"{said}.")]
+    shown = moves[:SHOWN]
+    longest = max((cell_len(what) for what, *_ in shown), default=0)
     lines = [Content.assemble((f"{said}:", "bold"))]
-    for move in shown:
-        sooner = move.deadline is not None and (move.before is None or move.deadline < move.before)
+    for what, before, at, owner in shown:
+        sooner = at is not None and (before is None or at < before)
         lines.append(
             Content.assemble(
-                (f"{clean(move.environment):<{longest}}  ", ""),
-                (f"{_moment(move.before, clock)} → ", "$faint"),
-                (_moment(move.deadline, clock), "bold $warning" if sooner else ""),
-                (f"  {clean(move.owner)}", "$faint"),
+                fit(what, longest),
+                (f"  {_moment(before, clock)} → ", "$faint"),
+                (_moment(at, clock), "bold $warning" if sooner else ""),
+                (f"  {owner}", "$faint"),
             )
         )
-    if effect.moved > len(shown):
-        lines.append(Content(f"and {effect.moved - len(shown)} more"))
-    return Content("\n").join(lines)
+    if count > len(shown):
+        lines.append(Content(f"and {count - len(shown)} more"))
+    return lines
 
 
 def _moment(at: datetime | None, clock: Clock) -> str:

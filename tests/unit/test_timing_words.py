@@ -29,7 +29,7 @@ def test_each_obstacle_has_its_words(obstacle: Obstacle) -> None:
 @pytest.mark.parametrize(
     ("applied", "count", "noun", "said"),
     [
-        (False, 0, "deadline", "It would move no deadlines of 12 environments"),
+        (False, 0, "deadline", "It would move no deadline of 12 environments"),
         (False, 1, "deadline", "It would move 1 deadline of 12 environments"),
         (True, 3, "next stop or start", "It moves 3 next stops and starts of 12 environments"),
     ],

@@ -112,7 +112,7 @@ def test_esc_leads_from_the_preview_back_to_what_was_typed() -> None:
         await driver.until(lambda: driver.screen.query_one("#asked").display, "the fields")
         assert _field(driver, "maximum").value == "7d"
         await driver.press("enter")
-        await driver.until_text("It would move no deadlines of 1 environment.")
+        await driver.until_text("It would move no deadline of 1 environment.")
         driver.screen.query_one("#go", Button).press()
         await driver.until_screen(PoliciesScreen)
         rules = (
@@ -158,13 +158,13 @@ def test_a_policy_is_removed_after_its_effect_was_shown() -> None:
         await driver.until_text("owner ada")
         await driver.press("D")
         await driver.until_screen(RemovePolicyDialog)
-        await driver.until_text("It would move no deadlines of 1 environment.")
+        await driver.until_text("It would move no deadline of 1 environment.")
         await driver.press("enter")  # the cautious answer has the focus
         await driver.until_screen(PoliciesScreen)
         assert _calls(driver, "remove_policy", dry=False) == []
         await driver.press("D")
         await driver.until_screen(RemovePolicyDialog)
-        await driver.until_text("It would move no deadlines of 1 environment.")
+        await driver.until_text("It would move no deadline of 1 environment.")
         await driver.press("shift+tab", "enter")
         await driver.until_screen(PoliciesScreen)
         assert _calls(driver, "remove_policy", dry=False) == [("remove_policy", Scope.OWNER, "ada")]
@@ -191,6 +191,8 @@ def test_who_is_no_admin_is_told_before_anything_is_typed() -> None:
 def test_a_calendar_is_set_from_a_file_and_its_days_are_shown(tmp_path: Path) -> None:
     file = tmp_path / "days.txt"
     file.write_text("2026-12-25 Christmas\n2027-04-27 King's Day\n")
+    wrong = tmp_path / "wrong.txt"
+    wrong.write_text("Christmas\n")
 
     async def script(driver: Driver) -> None:
         await _open(driver, "H", CalendarsScreen)
@@ -203,6 +205,10 @@ def test_a_calendar_is_set_from_a_file_and_its_days_are_shown(tmp_path: Path) ->
         await _may_go(driver)
         await driver.press("enter")
         await driver.until(lambda: "There is no file" in driver.static("#problem"), "the missing file")
+        _field(driver, "file").value = str(wrong)
+        await _may_go(driver)
+        await driver.press("enter")
+        await driver.until(lambda: "Line 1 of" in driver.static("#problem"), "the wrong line")
         _field(driver, "file").value = str(file)
         await _may_go(driver)
         await driver.press("enter")

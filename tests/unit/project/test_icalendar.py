@@ -5,7 +5,7 @@ import ast
 from tests.support.docs_reference import CHECKOUT
 
 
-def test_the_command_line_alone_reads_icalendar() -> None:
+def test_one_module_of_the_front_ends_reads_icalendar() -> None:
     found = set()
     for file in (CHECKOUT / "environments").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
