@@ -3,9 +3,11 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
@@ -28,7 +30,7 @@ from tests.support import images_here
 from tests.support.claimed_ports import claim_ports
 from tests.support.cluster import Cluster
 from tests.support.cluster_snapshot import Taker, describe
-from tests.support.deployment import existing_parts
+from tests.support.deployment import existing_parts, until
 from tests.support.service_process import free_port
 
 DEPLOY = """
@@ -120,12 +122,8 @@ class Machine:
 
 def _owns(folder: Path) -> bool:
     """Reads a database, a copy of it if a service has it open."""
-    import shutil
-    import tempfile
-
     with tempfile.TemporaryDirectory() as copy:
-        for path in folder.glob("calvinverse.sqlite*"):
-            shutil.copy(path, copy)
+        _copy_whole(folder, Path(copy))
         database = open_database(Path(copy))
         try:
             with database.read() as tx:
@@ -133,6 +131,27 @@ def _owns(folder: Path) -> bool:
         finally:
             database.close()
     return meta is not None and meta.state is not State.DESTROYED and meta.managed_by is None
+
+
+def _copy_whole(folder: Path, copy: Path) -> None:
+    """Copies a database that nobody changes meanwhile: between two of its files, a migration may have gone on."""
+
+    def files() -> dict[Path, tuple[int, int]]:
+        found = {path: path.stat() for path in folder.glob("calvinverse.sqlite*") if path.suffix != ".sqlite-shm"}
+        return {path: (status.st_mtime_ns, status.st_size) for path, status in found.items()}
+
+    def copied() -> bool:
+        try:
+            for earlier in copy.iterdir():
+                earlier.unlink()
+            before = files()
+            for path in before:
+                shutil.copy(path, copy)
+            return files() == before
+        except FileNotFoundError:  # the last one who closes it removes what is beside it
+            return False
+
+    until(copied)
 
 
 @pytest.fixture

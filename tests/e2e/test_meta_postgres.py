@@ -143,13 +143,18 @@ def _no_password_is_to_be_seen(deployment: Deployment) -> None:
 def _a_worker_dies(deployment: Deployment, client: Client) -> None:
     """SIGKILL to a worker in the middle of a step: another one goes on, and nothing is made twice."""
     client.push(make_bundle({"template.toml": SLOW.encode(), "work.nomad.hcl": WORK.encode()}))
-    names = ["slow-a", "slow-b", "slow-c", "slow-d"]
-    for name in names:
-        client.create(CreateRequest(name=name, template="slow"))
     workers = [allocation[:8] for allocation in deployment.allocations("workers")]
-    victim, held = until(
-        lambda: next((found for found in [mid_work(client, workers)] if found[1]), None), limit=WORKING
-    )
+    names: list[str] = []
+
+    def held_by_a_worker() -> tuple[str, str] | None:
+        """The service is a worker, too: it may be quicker than the others, so there is always one more to take."""
+        name = f"slow-{len(names)}"
+        client.create(CreateRequest(name=name, template="slow"))
+        names.append(name)
+        found = mid_work(client, workers)
+        return found if found[1] else None
+
+    victim, held = until(held_by_a_worker)
     before = {worker.name for worker in client.workers() if worker.alive}
     (container,) = [name for name in containers(deployment.where.state) if victim in name]
     docker("kill", "--signal=KILL", container)
