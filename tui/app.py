@@ -15,6 +15,7 @@ from environments.moments import local_zone
 from environments.wire.environments import EnvironmentView
 from tui.bars import Connection
 from tui.calendars import CalendarsScreen
+from tui.channels import ChannelsScreen
 from tui.clock import Clock, utc_now
 from tui.create import CreateScreen
 from tui.environment_detail import DetailScreen
@@ -29,9 +30,10 @@ from tui.shell import Shell
 from tui.theme import CALVINVERSE
 from tui.update import UpdateScreen
 
-_LISTS: dict[Place, type[PoliciesScreen] | type[CalendarsScreen]] = {
+_LISTS: dict[Place, type[PoliciesScreen | CalendarsScreen | ChannelsScreen]] = {
     Place.POLICIES: PoliciesScreen,
     Place.CALENDARS: CalendarsScreen,
+    Place.CHANNELS: ChannelsScreen,
 }
 """What `open_list` shows."""
 

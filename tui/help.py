@@ -21,6 +21,7 @@ _GROUPS = {
     "environment": "Acting",
     "policy": "Policies",
     "calendar": "Holiday calendars",
+    "warning": "Warnings",
     "view": "Navigation",
 }
 """Groups of actions in the order in which they are shown, with their titles."""

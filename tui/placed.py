@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from environments.actions.action import Action, Place, Risk
 from environments.actions.refusal import not_allowed
+from environments.actions.registry import action
 from tui.screen import AppScreen
 
 
@@ -34,6 +35,11 @@ class PlacedScreen(AppScreen):
     def action_calendar_list(self) -> None:
         """Opens the holiday calendars."""
         self.shell.open_list(Place.CALENDARS)
+
+    def action_warning_channels(self) -> None:
+        """Opens the channels of warnings."""
+        if not self.refuses(action("warning.channels")):
+            self.shell.open_list(Place.CHANNELS)
 
     def action_view_reload(self) -> None:
         """Fetches everything from the service again."""

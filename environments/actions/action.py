@@ -24,6 +24,7 @@ class Place(StrEnum):
     RULES = "rules"
     POLICIES = "policies"
     CALENDARS = "calendars"
+    CHANNELS = "channels"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,7 @@ DETAIL = frozenset({Place.DETAIL})
 RULES = frozenset({Place.RULES})
 POLICIES = frozenset({Place.POLICIES})
 CALENDARS = frozenset({Place.CALENDARS})
+CHANNELS = frozenset({Place.CHANNELS})
 EVERYWHERE = frozenset(Place)
 LIVING = frozenset(State) - {State.DESTROYED, State.ABANDONED}
 NOT_LEAVING = LIVING - {State.DESTROYING, State.DESTROY_FAILED}

@@ -1,6 +1,6 @@
 """What a person can do with templates, images, tokens, workers, the service and this machine."""
 
-from environments.actions.action import Action, Risk
+from environments.actions.action import CHANNELS, EVERYWHERE, Action, Risk
 
 CATALOGUE_ACTIONS: tuple[Action, ...] = (
     Action(
@@ -152,6 +152,9 @@ CATALOGUE_ACTIONS: tuple[Action, ...] = (
         help="Show the channels that deliver warnings, what they haven't delivered yet, and why.",
         risk=Risk.READ,
         command=("warning", "channels"),
+        keys=("C",),
+        places=EVERYWHERE,
+        admins=True,
     ),
     Action(
         id="warning.test",
@@ -159,6 +162,10 @@ CATALOGUE_ACTIONS: tuple[Action, ...] = (
         help="Send a test warning by each channel, and show what became of it.",
         risk=Risk.CHANGE,
         command=("warning", "test"),
+        keys=("t",),
+        places=CHANNELS,
+        admins=True,
+        footer="Test",
     ),
     Action(
         id="service.ca",

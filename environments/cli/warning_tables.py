@@ -5,6 +5,7 @@ from datetime import tzinfo
 
 from environments.cli.tables import table
 from environments.moments import moment
+from environments.warning_words import delivery
 from environments.wire.warnings import ChannelsView, TestDeliveryView, WarningView
 from environments.words import clean
 
@@ -38,19 +39,8 @@ def test_lines(found: Sequence[TestDeliveryView]) -> Iterator[str]:
 
 def warning_lines(warnings: Sequence[WarningView], zone: tzinfo) -> Iterator[str]:
     """A line for each warning of an environment's deadline."""
-    rows = [(moment(one.queued_at, zone), one.channel, one.recipient, delivery(one, zone)) for one in warnings]
+    rows = [
+        (moment(one.queued_at, zone), one.channel, one.recipient, delivery(one, lambda at: moment(at, zone)))
+        for one in warnings
+    ]
     return table(("QUEUED", "CHANNEL", "TO", ""), rows) if rows else iter(())
-
-
-def delivery(warning: WarningView, zone: tzinfo) -> str:
-    """How the delivery of a warning goes."""
-    if warning.delivered_at is not None:
-        return f"✓ delivered {moment(warning.delivered_at, zone)}"
-    if warning.next_try is None:
-        return f"■ not delivered: {clean(warning.fault)}"
-    if not warning.attempts and warning.next_try > warning.queued_at:
-        return f"… waits until {moment(warning.next_try, zone)}, because one of another deadline was sent before"
-    if not warning.fault:
-        return "… being delivered"
-    attempts = "1 attempt" if warning.attempts == 1 else f"{warning.attempts} attempts"
-    return f"✗ {attempts}, next {moment(warning.next_try, zone)}: {clean(warning.fault)}"

@@ -13,9 +13,10 @@ from textual.pilot import Pilot
 
 from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import until
-from tests.support.tui_scenes import drift_away, everything, make_app, put_policies, put_rules
+from tests.support.tui_scenes import drift_away, everything, make_app, put_channels, put_policies, put_rules
 from tui.app import CalvinverseApp
 from tui.calendars import CalendarsScreen
+from tui.channels import ChannelsScreen
 from tui.create import CreateScreen
 from tui.dialogs import DestroyDialog
 from tui.environment_detail import DetailScreen
@@ -135,6 +136,14 @@ async def calendars(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[A
     await until(pilot, lambda: isinstance(app.screen, CalendarsScreen) and app.screen.things)
 
 
+async def channels(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
+    put_channels(client)
+    await as_it_starts(app, client, pilot)
+    await pilot.press("C")
+    await until(pilot, lambda: isinstance(app.screen, ChannelsScreen) and app.screen.things)
+    await pilot.press("down")
+
+
 @pytest.mark.parametrize(
     ("prepare", "size"),
     [
@@ -155,6 +164,7 @@ async def calendars(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[A
         (policies, (80, 24)),
         (policy_effect, (80, 24)),
         (calendars, (80, 24)),
+        (channels, (80, 24)),
     ],
     ids=lambda value: value.__name__ if callable(value) else f"{value[0]}x{value[1]}",
 )

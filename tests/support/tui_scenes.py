@@ -7,9 +7,11 @@ from environments.domain.environment import Drift, EventType, Failure, Unexpecte
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.references import MASK
 from environments.domain.timing import Holiday, Scope, TimedAction
+from environments.service.channels import Channel, Target
 from environments.wire.deployments import DeploymentView, StepView
 from environments.wire.environments import EnvironmentView, OutputView, ResourceView
 from environments.wire.timing import CalendarRequest, PolicyRequest, RuleRequest
+from tests.fakes.channels import MemoryChannels
 from tests.fakes.plans import NOW, plan_steps
 from tests.support.in_process.client import InProcessClient
 from tests.support.views import environment_view
@@ -240,6 +242,18 @@ def put_policies(client: InProcessClient) -> None:
     client.set_policy(Scope.TEMPLATE, "web", PolicyRequest(rules=(stop, start), maximum="14d"))
 
 
+def put_channels(client: InProcessClient) -> None:
+    """Channels that deliver e-mail, and no Slack: the warning of an environment that ends in 12 minutes waits."""
+    channels = MemoryChannels(Target(Channel.EMAIL, "grace@example.net"), Target(Channel.SLACK))
+    channels.faults[Channel.SLACK] = "The Slack webhook answered 404."
+    warnings = client.service.warnings
+    warnings._channels = channels
+    client.put(client.views["demo-friday"].model_copy(update={"warned": False, "warn_at": client.now}))
+    warnings.queue_due()
+    for channel in warnings.channels_due():
+        warnings.deliver(channel, 10)
+
+
 def ruled() -> InProcessClient:
     """A service with one environment, to which two rules apply."""
     client = InProcessClient(ready())
@@ -276,6 +290,7 @@ __all__ = [
     "failed",
     "make_app",
     "many",
+    "put_channels",
     "put_policies",
     "put_rules",
     "ready",

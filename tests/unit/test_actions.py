@@ -12,6 +12,7 @@ from environments.actions.registry import ACTIONS, action, at, commands, for_com
 from environments.domain.lifecycle import State
 from tests.support.views import environment_view
 from tui.calendars import CalendarsScreen
+from tui.channels import ChannelsScreen
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.keys import bindings, handler, written
@@ -25,6 +26,7 @@ SCREENS = {
     Place.RULES: RulesScreen,
     Place.POLICIES: PoliciesScreen,
     Place.CALENDARS: CalendarsScreen,
+    Place.CHANNELS: ChannelsScreen,
 }
 
 

@@ -1,10 +1,11 @@
-"""How the delivery of a warning is told on the command line."""
+"""How the delivery of a warning is told in every front end."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from environments.cli.warning_tables import delivery
+from environments.moments import moment
+from environments.warning_words import delivery
 from environments.wire.warnings import WarningView
 
 AT = datetime(2026, 11, 27, 9, tzinfo=UTC)
@@ -25,4 +26,4 @@ LATER = AT + timedelta(minutes=4)
 )
 def test_each_state_has_its_words(more: dict[str, object], told: str) -> None:
     facts = {"deadline": LATER, "queued_at": AT, "channel": "email", "attempts": 0} | more
-    assert told in delivery(WarningView.model_validate(facts), UTC)
+    assert told in delivery(WarningView.model_validate(facts), lambda at: moment(at, UTC))
