@@ -212,8 +212,8 @@ class Reader:
         self._principal = principal
         self._token = token
 
-    async def stream(self, after: int | None, environment: str | None) -> AsyncIterator[bytes]:
-        """Server-sent events. `environment` is an id. `after` None: only new events.
+    async def stream(self, after: int, environment: str | None) -> AsyncIterator[bytes]:
+        """Server-sent events behind the event `after`. `environment` is an id.
 
         Who may see an event is decided by who owns its environment, as it was read together with the event.
         An event with an id and no data tells the place from which to go on, also when everything so far was invisible.
@@ -221,7 +221,7 @@ class Reader:
         with self._hub.subscribed(self._principal.token_id) as subscription:
             if not await self._still_allowed():  # it may have ended before the hub knew of this stream
                 return
-            cursor = self._hub.position if after is None else after
+            cursor = after
             if cursor > self._hub.position:
                 # Ahead of us: by a moment, or because the reader knew another database.
                 cursor = min(cursor, await anyio.to_thread.run_sync(self._reading.newest_event))

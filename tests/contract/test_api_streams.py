@@ -1,6 +1,7 @@
 """Live events: in order, each once, across lost connections, only to who may see them, never in the server's way."""
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from environments.client import Client, Connected, Disconnected
 from environments.domain.environment import EventType
 from environments.domain.errors import InvalidInput, Unauthenticated, UnknownEnvironment
 from environments.domain.lifecycle import State
+from environments.service.authorization import Principal
 from environments.stores.database import Database
 from environments.wire.environments import CreateRequest
 from environments.wire.tokens import TokenRequest
@@ -64,6 +66,32 @@ def test_what_happens_is_told_in_order_and_from_now_on(api: Served) -> None:
         assert listener.messages == ["first", "second"]
         ids = [event.id for event in listener.events]
         assert ids == sorted(set(ids))
+        listener.close()
+
+
+def test_what_happens_before_a_slow_stream_begins_is_told(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its reader is told that it is connected before the stream has looked at its token once more."""
+    may_begin, looks = threading.Event(), itertools.count()
+    authenticate = api.service.access.authenticate
+
+    def slow(token: str) -> Principal:
+        if next(looks) == 1:  # that of the stream, after that of its request
+            may_begin.wait(60)
+        return authenticate(token)
+
+    with api.client() as client:
+        client.create(CreateRequest(name="demo", template="web"))
+        monkeypatch.setattr(api.service.access, "authenticate", slow)
+        listener = Listener(client.events())
+        listener.until(connected)
+        api.service.log("demo", "meanwhile")
+        api.service.log("demo", "a second later")
+        with api.client() as other:
+            seen = Listener(other.events(after=0))
+            seen.until(lambda heard: heard.messages == ["meanwhile", "a second later"])
+            seen.close()
+        may_begin.set()
+        listener.until(lambda heard: heard.messages == ["meanwhile", "a second later"])
         listener.close()
 
 

@@ -65,11 +65,13 @@ def event_routes(service: Service, hub: Hub) -> APIRouter:
             if not _EVENT_ID.fullmatch(last_event_id) or int(last_event_id) > LARGEST_ID:
                 raise InvalidInput("Last-Event-ID is not the id of an event.")
             after = int(last_event_id)
+        # What happens once the answer has begun is heard, however long the stream takes to begin.
+        begin = hub.position if after is None else after
         wanted = None
         if environment is not None:
             found = await anyio.to_thread.run_sync(service.reading.environment, caller, environment)
             wanted = found.environment.id
         reader = Reader(hub, service.reading, service.access, caller, bearer(request.scope))
-        return EventStream(hub, caller.owner, reader.stream(after, wanted))
+        return EventStream(hub, caller.owner, reader.stream(begin, wanted))
 
     return router
