@@ -9,6 +9,7 @@ from environments.domain.names import META, SERVICE_VOLUMES
 from environments.domain.template_parts import Template
 from environments.providers.nomad.container_options import OWN_SPACES, option_faults
 from environments.providers.nomad.group_networks import group_network_faults, outgoing_faults
+from environments.providers.nomad.regions import pool_faults, region_faults
 from environments.providers.nomad.registered_services import ENVIRONMENT_VARIABLE, service_faults
 from environments.providers.nomad.rules import (
     GROUP_NETWORKS,
@@ -60,11 +61,13 @@ def job_faults(file: str, text: str, variables: Any, template: Template) -> Iter
     yield from template_faults(source)
     if template.name != META:
         yield from _rights(source)
+        yield from region_faults(source)
         if template.network != "host":
             yield from _networks(source)
             yield from group_network_faults(source)
             if not template.host_volumes:
                 yield from option_faults(source)
+                yield from pool_faults(source)
         yield from _paths(source, template)
 
 

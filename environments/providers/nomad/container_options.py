@@ -59,6 +59,8 @@ _NOTHING: tuple[Any, ...] = (None, "", False, "false", [], {})
 
 REMEDY = 'only jobs of templates with network = "host" or host_volumes may, which admins alone make environments of'
 
+DECLARED = f'or write network = "host" in [template] of {TEMPLATE_FILE}: then only admins make environments'
+
 CSI_PLUGIN = "to which Nomad gives the devices of its node"
 """What a task gets with a block `csi_plugin`: the node's /dev, writable."""
 
@@ -82,7 +84,6 @@ def option_problems(driver: str, config: Mapping[str, Any], where: str) -> Itera
 
 def option_faults(source: Source) -> Iterator[Fault]:
     """The same in a job file, where it says so in plain words."""
-    declared = f'or write network = "host" in [template] of {TEMPLATE_FILE}: then only admins make environments'
     for block, around in source.tree.walk():
         if block.kind == "config" and around is not None and around.kind in ("task", "sidecar_task"):
             driver = around.body.attribute("driver")
@@ -91,16 +92,16 @@ def option_faults(source: Source) -> Iterator[Fault]:
                     yield source.fault(
                         at,
                         f"a task can't have {_written(name, said)}: it reaches its node",
-                        f"leave it out, {declared}",
+                        f"leave it out, {DECLARED}",
                     )
         elif block.kind == "csi_plugin":
             message = f"a task can't have a csi_plugin, {CSI_PLUGIN}"
-            yield source.fault(block.at, message, f"leave it out, {declared}")
+            yield source.fault(block.at, message, f"leave it out, {DECLARED}")
         elif block.kind == "task":
             driver = block.body.attribute("driver")
             if driver is not None and driver.text in _NODE_DRIVERS:
                 message = f"the driver {driver.text!r} runs tasks on the node, in no container"
-                yield source.fault(driver.at, message, f'write driver = "docker", {declared}')
+                yield source.fault(driver.at, message, f'write driver = "docker", {DECLARED}')
 
 
 def _asked(config: Block) -> Iterator[tuple[int, str, str]]:

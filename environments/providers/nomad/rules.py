@@ -9,6 +9,7 @@ from environments.domain.names import LONGEST_LABEL, SERVICE_VOLUMES, check_labe
 from environments.providers.nomad.container_options import CSI_PLUGIN, OWN_SPACES, REMEDY, option_problems
 from environments.providers.nomad.group_networks import outgoing_problems
 from environments.providers.nomad.ports import Job
+from environments.providers.nomad.regions import pool_problems, region_problems
 from environments.steps.base import Owner
 from environments.steps.hcl.tree import parse
 from environments.steps.marks import MARK, mark
@@ -113,6 +114,8 @@ def _problems(job: Job, name: str, owner: Owner, trusted: bool, volumes: frozens
         yield f"its id is {job.get('ID')!r}"
     if job.get("Namespace") not in (None, "", "default", owner.name):
         yield f"it names the namespace {job['Namespace']!r}"
+    if not trusted:
+        yield from region_problems(job)
     for field in ("VaultNamespace", "ConsulNamespace", "VaultToken", "ConsulToken"):
         if job.get(field):
             yield f"it sets {field}"
@@ -139,6 +142,7 @@ def _space_problems(config: Mapping[str, Any] | None, where: str) -> Iterator[st
 
 
 def _option_problems(job: Job) -> Iterator[str]:
+    yield from pool_problems(job)
     if job.get("Type") == "system" and (priority := job.get("Priority") or 0) > _HIGHEST_OF_SYSTEM_JOBS:
         yield f"it is a system job with the priority {priority}, for which Nomad ends jobs of others; {REMEDY}"
     for group in job.get("TaskGroups") or []:
