@@ -43,6 +43,7 @@ def test_headers_of_the_edge_do_not_reach_an_instance(harness: EntryPointHarness
         assert not name.replace("_", "-").startswith(("calvinverse", "forwarded", "x-real", "via", "proxy")), name
     assert SECRET not in str(seen.headers)
     assert "evil" not in str(seen.headers)
+    assert "192.0.2." not in str(seen.headers), "servers that make variables of headers read underscores as hyphens"
 
 
 def test_a_name_of_the_service_at_an_entry_point_is_no_way_to_the_service(harness: EntryPointHarness) -> None:

@@ -25,6 +25,8 @@ from jobs.status import Line
 from tests.support.authorities import make_authority
 from tests.support.deployment import Deployment, containers, until
 from tests.support.edge_harness import read_all, request, status
+from tests.support.namespaces import within
+from tests.support.second_machine import linked
 
 OPEN = "0.0.0.0"  # noqa: S104 - as for other machines
 """All addresses of the machine."""
@@ -131,27 +133,6 @@ def test_an_environment_has_an_entry_point(deployment: Deployment, port: int) ->
         assert until(lambda: client.environment(id).state is State.DESTROYED, 180)
 
 
-def test_one_client_can_not_take_the_connections_of_others(deployment: Deployment, port: int) -> None:
-    """Whoever holds many, and opens more, is refused. Others, and what is open already, go on."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to isolate jobs")
-    held: list[socket.socket] = []
-
-    def take() -> None:
-        while len(held) <= 2 * MOST_CONNECTIONS:
-            held.append(socket.create_connection(("127.0.0.1", port), 60, source_address=("127.0.0.99", 0)))
-
-    try:
-        with pytest.raises(ConnectionRefusedError):
-            take()
-        assert len(held) >= MOST_CONNECTIONS
-        with deployment.client() as client:
-            assert client.readiness().problems == {}
-    finally:
-        for connection in held:
-            connection.close()
-
-
 def test_when_it_is_away_people_of_this_machine_go_on(deployment: Deployment, port: int) -> None:
     own = deployment.context.without_edge()
     deployment.connections.caller("nomad").call("DELETE", "/v1/job/edge?namespace=meta")
@@ -176,6 +157,30 @@ def test_it_stays_on_with_what_was_chosen(deployment: Deployment, port: int) -> 
         assert client.environment("meta").parameters["edge_host"] == OPEN
     with connect(outside(deployment, port, authority(deployment))) as client:
         assert client.readiness().problems == {}
+
+
+def test_one_client_can_not_take_the_connections_of_others(deployment: Deployment, port: int) -> None:
+    """A machine that holds many, and opens more, is refused. Others, and what is open already, go on."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to isolate jobs")
+    held: list[socket.socket] = []
+
+    def take(address: str, most: int) -> None:
+        while len(held) < most:
+            held.append(socket.create_connection((address, port), 60))
+
+    with linked() as link:
+        try:
+            with pytest.raises(ConnectionRefusedError):
+                within(link.namespace, lambda: take(link.address, 2 * MOST_CONNECTIONS))
+            assert len(held) >= MOST_CONNECTIONS
+            # All programs of this machine share an address: none of them is refused because of another one.
+            take("127.0.0.1", len(held) + MOST_CONNECTIONS + 1)
+            with deployment.client() as client:
+                assert client.readiness().problems == {}
+        finally:
+            for connection in held:
+                connection.close()
 
 
 def test_it_is_switched_off_again_and_the_service_stays(deployment: Deployment, port: int) -> None:

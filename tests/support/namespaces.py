@@ -68,6 +68,19 @@ def wait_for(what: str, condition: Callable[[], Any]) -> Any:
     return found
 
 
+def within(name: str, call: Callable[[], Value]) -> Value:
+    """Calls a function in a thread of its own, whose network is that of a namespace: no program has to start."""
+
+    def entered() -> Value:
+        with open(f"/run/netns/{name}") as namespace:  # noqa: PTH123
+            if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        return call()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(entered).result()
+
+
 @dataclass
 class Namespaces:
     """The namespaces `node`, `elsewhere` and `neighbour`."""
@@ -80,16 +93,8 @@ class Namespaces:
         return run(*self.entered(where, command), text=text)
 
     def within(self, where: str, call: Callable[[], Value]) -> Value:
-        """Calls a function in a thread of its own, whose network is that of a namespace: no program has to start."""
-
-        def entered() -> Value:
-            with open(f"/run/netns/{self._names[where]}") as namespace:  # noqa: PTH123
-                if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
-                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-            return call()
-
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(entered).result()
+        """See the function of this name."""
+        return within(self._names[where], call)
 
     def entered(self, where: str, command: Sequence[str]) -> list[str]:
         return ["nsenter", f"--net=/run/netns/{self._names[where]}", "--", *command]

@@ -41,8 +41,13 @@ FORGED = (
     "Fastly-Client-Ip",
     "Proxy*",
     "Via",
+    "*_*",
 )
-"""Headers that proxies set. Those of a client are dropped: nobody in front of the edge is trusted. `*` is any rest."""
+"""Headers that proxies set. Those of a client are dropped: nobody in front of the edge is trusted. `*` is any rest.
+
+So are all names with an underscore, as by other proxies: programs that make variables of headers, as with CGI and WSGI,
+take `X_Forwarded_For` for `X-Forwarded-For`.
+"""
 
 
 @dataclass(frozen=True)

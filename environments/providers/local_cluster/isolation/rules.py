@@ -133,7 +133,11 @@ def rules_nat(network: Network) -> Ruleset:
 
 
 def rules_limit(network: Network, *, ipv6: bool = False) -> Ruleset:
-    """The rules that limit one client's connections to a port; a client with IPv6 has a network of 64 bits."""
+    """The rules that limit one client's connections to a port; a client with IPv6 has a network of 64 bits.
+
+    Programs of the machine itself share the addresses of loopback, so nothing is limited there: one of them could shut
+    out all others.
+    """
     if not network.limited_port:
         return Ruleset({}, {})
     main, name = main_chain(network), f"calv{'6' if ipv6 else ''}-{network.limited_port}"
@@ -143,7 +147,7 @@ def rules_limit(network: Network, *, ipv6: bool = False) -> Ruleset:
         f"--hashlimit-name {name}{' --hashlimit-srcmask 64' if ipv6 else ''}"
     )
     refused = "-j REJECT --reject-with tcp-reset"
-    new = f"-p tcp -m tcp --dport {network.limited_port} --tcp-flags FIN,SYN,RST,ACK SYN"
+    new = f"! -i lo -p tcp -m tcp --dport {network.limited_port} --tcp-flags FIN,SYN,RST,ACK SYN"
     return Ruleset({main: [f"-p tcp {limit} {refused}" for limit in (held, opened)]}, {"INPUT": [f"{new} -j {main}"]})
 
 

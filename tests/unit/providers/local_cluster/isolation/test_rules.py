@@ -386,7 +386,7 @@ def test_one_client_is_refused_more_connections_to_the_limited_port_and_to_no_ot
     limited = Network(BRIDGE, limited_port=8443)
     found = rules_limit(limited, ipv6=ipv6)
     assert found.hooks == {
-        "INPUT": ["-p tcp -m tcp --dport 8443 --tcp-flags FIN,SYN,RST,ACK SYN -j CALV-nomad"],
+        "INPUT": ["! -i lo -p tcp -m tcp --dport 8443 --tcp-flags FIN,SYN,RST,ACK SYN -j CALV-nomad"],
     }
     held, opened = found.chains["CALV-nomad"]
     assert f"--connlimit-above {MOST_CONNECTIONS} --connlimit-mask {mask} --connlimit-saddr" in held
@@ -404,7 +404,7 @@ def test_limits_go_with_the_port_and_leave_the_rules_of_others() -> None:
         text = change(new, current, rules_limit(new), FILTER)
         assert text.startswith("*filter\n")
         assert (f"--dport {after} " in text.replace("-D INPUT", "")) == bool(after)
-        assert (f"-D INPUT -p tcp -m tcp --dport {before}" in text) == bool(before)
+        assert (f"-D INPUT ! -i lo -p tcp -m tcp --dport {before}" in text) == bool(before)
         assert "DOCKER" not in text
         assert "eth0" not in text
         assert change(old, current, rules_limit(old), FILTER) == ""
