@@ -243,6 +243,11 @@ def task_test_kill_matrix():
     return {"basename": "test:kill-matrix", "actions": [lazy_action("tests.suite:kill_matrix")], "task_dep": TESTED}
 
 
+def task_test_decisions():
+    """simulate a million decisions to destroy, with wrong clocks, restored databases and failing listings"""
+    return {"basename": "test:decisions", "actions": [lazy_action("tests.suite:decisions")]}
+
+
 def task_test_upgrade():
     """deploy an older commit, upgrade it in place on both databases, and see that nothing is lost or left"""
     return {
@@ -284,6 +289,11 @@ def task_bench_engine():
         "task_dep": PARTS,
         "params": [{"name": "pairs", "long": "pairs", "type": int, "default": 10}],
     }
+
+
+def task_bench_clock():
+    """measure the scheduler with 100,000 environments: start, a tick, how late it destroys, an edit, idle"""
+    return {"basename": "bench:clock", "actions": [lazy_action("tests.bench.clock:main")]}
 
 
 def task_bench_images():

@@ -117,6 +117,19 @@ class Settings(BaseModel):
     keep_events: Duration = Field(timedelta(days=90), description="How long other events are kept")
     keep_ended: Duration = Field(timedelta(days=90), description="How long ended environments are kept")
 
+    hold_above: int = Field(
+        10, ge=0, description="Destroys by the clock are held when more environments than this become due at once"
+    )
+    hold_share: float = Field(
+        0.2, ge=0, le=1, description="and they are more than this share of the living ones, and weren't warned early"
+    )
+    clock_tolerance: Duration = Field(
+        timedelta(minutes=5), description="By how much the clocks of the service, the database and Nomad may differ"
+    )
+    expired_at_once: int = Field(
+        64, ge=1, le=10_000, description="Destroys by the clock that are queued or running at once"
+    )
+
     @property
     def data_folder(self) -> Path:
         """Where the database is."""

@@ -186,6 +186,12 @@ def kill_matrix() -> object:
     return end(pytest(("e2e",), ["-s", "-k", "kill_matrix"]))
 
 
+def decisions() -> object:
+    """Simulate a million decisions to destroy, not a sample; CALVINVERSE_DECISIONS says how many."""
+    os.environ.setdefault("CALVINVERSE_DECISIONS", "1000000")
+    return _end(pytest(("component",), ["-s", "-k", "test_decisions"]))
+
+
 def check(tell: Callable[[str], object] | None = None) -> Count:
     """Run the static checks one after the other, each counted as one test; `tell` gets a line for each."""
     count = Count()

@@ -12,7 +12,7 @@ from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import BUSY, State
 from environments.moments import coarse
 from environments.wire.environments import EnvironmentView
-from environments.words import STATES, clean
+from environments.words import STATES, WARNING, clean
 from tui.clock import Clock
 
 
@@ -53,6 +53,9 @@ class TopBar(Widget):
             count = sum(view.state in states for view in known)
             if count:
                 parts.append(Text(f"{glyph} {count} {word}"))
+        held = sum(view.held_by is not None for view in known)
+        if held:
+            parts.append(Text(f"{WARNING} {held} held", style="bold"))
         if connection.away:
             parts.append(Text("✗ away", style="bold"))
         self._left = Text("   ").join(parts)

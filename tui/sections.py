@@ -143,6 +143,9 @@ def deadline(view: EnvironmentView, clock: Clock) -> Line:
         return [("being destroyed now", "$faint")]
     if view.deadline is None:
         return [("never expires: ", "$faint"), ("it stays until somebody destroys it", "")]
+    if view.held_by is not None:
+        held = f"held by {view.held_by} until an admin decides (`calvinverse hold list`)"
+        return [("expired ", "$faint"), (clock.moment(view.deadline), "bold"), (f", {held}", "bold $warning")]
     left = view.deadline - now
     mark = (f"{WARNING} soon  ", "bold $warning") if view.warned else ("", "")
     when = f", in {countdown(left)}" if left.total_seconds() > 0 else ", due now"

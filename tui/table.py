@@ -96,7 +96,7 @@ class EnvironmentTable(RowTable[EnvironmentView]):
 
 
 def time_left(view: EnvironmentView, now: datetime, *, stale: bool = False) -> tuple[str, str]:
-    """The time left and its mood: `2h05m`, `! 3m10s` once the owner was warned, `never`, `now`."""
+    """The time left and its mood: `2h05m`, `! 3m10s` once the owner was warned, `never`, `held`, `now`."""
     if view.state in ENDED:
         return "-", "gone"
     if view.state in (State.DESTROYING, State.DESTROY_FAILED):
@@ -104,6 +104,8 @@ def time_left(view: EnvironmentView, now: datetime, *, stale: bool = False) -> t
     if view.deadline is None:
         return "never", "gone"
     left = view.deadline - now
+    if view.held_by is not None:
+        return f"{WARNING} held", "gone" if stale else "warn"
     if left <= timedelta(0):
         return ("due", "gone") if stale else (f"{WARNING} due", "warn")
     if view.warned:

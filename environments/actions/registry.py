@@ -10,9 +10,17 @@ from environments.actions.in_tui import VIEW_ACTIONS
 from environments.actions.on_catalogue import CATALOGUE_ACTIONS
 from environments.actions.on_contexts import CONTEXT_ACTIONS
 from environments.actions.on_environments import ENVIRONMENT_ACTIONS
+from environments.actions.on_holds import HOLD_ACTIONS
 from environments.actions.on_time import TIME_ACTIONS
 
-ACTIONS = (*ENVIRONMENT_ACTIONS, *CATALOGUE_ACTIONS, *TIME_ACTIONS, *CONTEXT_ACTIONS, *VIEW_ACTIONS)
+ACTIONS = (
+    *ENVIRONMENT_ACTIONS,
+    *HOLD_ACTIONS,
+    *CATALOGUE_ACTIONS,
+    *TIME_ACTIONS,
+    *CONTEXT_ACTIONS,
+    *VIEW_ACTIONS,
+)
 
 _BY_ID = {action.id: action for action in ACTIONS}
 _BY_COMMAND = {action.command: action for action in ACTIONS if action.command is not None}

@@ -25,6 +25,7 @@ from environments.api.routes.edge import edge_routes
 from environments.api.routes.environments import environment_routes
 from environments.api.routes.events import event_routes
 from environments.api.routes.extend_link import extend_link_routes
+from environments.api.routes.holds import hold_routes
 from environments.api.routes.images import image_routes
 from environments.api.routes.module_states import module_state_routes
 from environments.api.routes.plans import plan_routes
@@ -50,7 +51,7 @@ def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
     """
     backend_calls = BackendCalls()
     hub = Hub(service.reading, service.feed, service.access)
-    metrics = Metrics(service.reading, service.warnings, service.version)
+    metrics = Metrics(service.reading, service.warnings, service.holding, service.version)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -97,6 +98,7 @@ def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
         worker_routes(service),
         warning_routes(service, backend_calls),
         extend_link_routes(service.extend_links),
+        hold_routes(service),
         module_state_routes(service.module_states),
         edge_routes(service.edge_routes),
         system_routes(service, metrics, backend_calls),

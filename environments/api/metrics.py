@@ -6,7 +6,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from environments.domain.holds import HoldKind
 from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State
+from environments.service.holding import Holding
 from environments.service.reading import Reading
 from environments.service.warnings import Warnings
 
@@ -23,7 +25,7 @@ OTHER = "other"
 class Metrics:
     """The metrics of one service, in a registry of their own."""
 
-    def __init__(self, reading: Reading, warnings: Warnings, version: str) -> None:
+    def __init__(self, reading: Reading, warnings: Warnings, holding: Holding, version: str) -> None:
         self._registry = CollectorRegistry(auto_describe=True)
         self._requests = Counter(
             "calvinverse_requests", "Requests by route.", ("method", "route", "status"), registry=self._registry
@@ -38,7 +40,7 @@ class Metrics:
         self.streams = Gauge("calvinverse_event_streams", "Open streams of events.", registry=self._registry)
         info = Gauge("calvinverse_info", "The version that runs.", ("version",), registry=self._registry)
         info.labels(version).set(1)
-        self._registry.register(_Counts(reading, warnings))
+        self._registry.register(_Counts(reading, warnings, holding))
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts a request. `route` is the template of the route: a path would create a series for each name."""
@@ -54,9 +56,10 @@ class Metrics:
 class _Counts(Collector):
     """Counts read from the database at each scrape, so they are right after a restart. Empty states are 0."""
 
-    def __init__(self, reading: Reading, warnings: Warnings) -> None:
+    def __init__(self, reading: Reading, warnings: Warnings, holding: Holding) -> None:
         self._reading = reading
         self._warnings = warnings
+        self._holding = holding
 
     def collect(self) -> Iterator[Metric]:
         by_state, by_kind = self._reading.counts()
@@ -82,6 +85,15 @@ class _Counts(Collector):
             failing.add_metric((channel,), count.failing)
         yield waiting
         yield failing
+
+        held = self._holding.counts()
+        holds = GaugeMetricFamily("calvinverse_holds", "Open holds of destroys by the clock.", labels=("kind",))
+        kept = GaugeMetricFamily("calvinverse_held_environments", "Environments that are held.", labels=("kind",))
+        for reason in HoldKind:
+            holds.add_metric((reason.value,), reason.value in held)
+            kept.add_metric((reason.value,), held.get(reason.value, 0))
+        yield holds
+        yield kept
 
     def describe(self) -> Iterator[Metric]:
         """No metrics: registering must not read the database."""

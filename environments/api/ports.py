@@ -8,6 +8,7 @@ from environments.service.catalogue import Catalogue
 from environments.service.drift import Drifting
 from environments.service.extend_links import ExtendLinks
 from environments.service.feed import Feed
+from environments.service.holding import Holding
 from environments.service.images import Images
 from environments.service.module_states import ModuleStates
 from environments.service.planning import Planning
@@ -62,6 +63,8 @@ class Service(Protocol):
     def switching(self) -> Switching: ...
     @property
     def feed(self) -> Feed: ...
+    @property
+    def holding(self) -> Holding: ...
     @property
     def edge_routes(self) -> RouteSource: ...
     @property

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import cast
 
 from environments.domain.environment import Environment, Resource
-from environments.domain.lifecycle import State
+from environments.domain.lifecycle import ENDED, State
 from environments.domain.plan import Plan
 from environments.service.authorization import Role
 from environments.service.entry_points import EntryPointAddress
+from environments.service.holding import HoldDetails
 from environments.service.reading import shown_outputs
 from environments.service.records import (
     Accepted,
@@ -26,7 +27,7 @@ from environments.service.storage.templates import PublishedImage
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.warnings import QueuedWarning
 from environments.service.warnings import ChannelStatus, TestDelivery
-from environments.wire import deployments, environments, images, plans, system, templates, tokens, warnings
+from environments.wire import deployments, environments, holds, images, plans, system, templates, tokens, warnings
 
 _SAME = set(environments.EnvironmentView.model_fields) & set(Environment.model_fields) - {"outputs", "degraded"}
 _RESOURCE = set(environments.ResourceView.model_fields)
@@ -71,6 +72,7 @@ def environment(
     return environments.EnvironmentView(
         **{name: getattr(record, name) for name in _SAME},
         outputs=outputs(shown_outputs(record.outputs)),
+        held_by=None if record.hold_released or record.state in ENDED else record.hold_id,
         drifted=record.drift is not None and record.drift.found,
         degraded=record.degraded if record.state is State.READY else (),
         entry_points=tuple(environments.EntryPointView(**vars(found)) for found in entry_points),
@@ -109,6 +111,12 @@ def accepted(result: Accepted) -> environments.Accepted:
         deployment_id=result.deployment_id,
         events_after=result.events_after,
     )
+
+
+def hold(found: HoldDetails) -> holds.HoldView:
+    """A hold of destroys by the clock."""
+    known = found.hold.model_dump(exclude={"cause"})
+    return holds.HoldView(**known, environments=found.environments, names=found.names)
 
 
 def resource(record: Resource) -> environments.ResourceView:

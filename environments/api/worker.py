@@ -13,7 +13,7 @@ from environments.api.routes.system import system_routes
 
 def create_worker_app(service: Service) -> FastAPI:
     """The application, with the same middleware as the API."""
-    metrics = Metrics(service.reading, service.warnings, service.version)
+    metrics = Metrics(service.reading, service.warnings, service.holding, service.version)
     app = FastAPI(
         title="Calvinverse, a worker", version=service.version, docs_url=None, redoc_url=None, redirect_slashes=False
     )

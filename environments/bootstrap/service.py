@@ -8,11 +8,13 @@ import structlog
 
 from environments.api.state_server import StateServer
 from environments.bootstrap import parts
+from environments.bootstrap.clocks import clock_check
 from environments.bootstrap.parts import connections_of, new_id, now
 from environments.checking.pool import CheckPool
 from environments.client.bundles import read_bundle
 from environments.domain.admission import Lane
 from environments.domain.errors import InvalidTemplate
+from environments.domain.holds import HoldLimits
 from environments.domain.template import TEMPLATE_FILE
 from environments.engine.abandoned import AbandonedObserver
 from environments.engine.cluster_follower import ClusterFollower
@@ -44,8 +46,10 @@ from environments.service.channels import NoChannels
 from environments.service.checking import judged_by
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
+from environments.service.expiry import Expiry
 from environments.service.extend_links import KEY_LABEL, ExtendLinks
 from environments.service.feed import Feed
+from environments.service.holding import Holding
 from environments.service.images import Images
 from environments.service.module_access import SECRET_LABEL
 from environments.service.module_states import ModuleStates
@@ -87,6 +91,7 @@ class Service:
     policies: Policies
     calendars: Calendars
     requests: Requests
+    holding: Holding
     reading: Reading
     planning: Planning
     recovery: Recovery
@@ -174,9 +179,14 @@ def build(settings: Settings) -> Service:
     link_key = partial(sealer.derive, KEY_LABEL)
     extend_links = ExtendLinks(database, link_key, now, settings.external_address, settings.warning_grace)
     warnings = Warnings(database, now, new_id, channels, extend_links.make, settings.warning_grace)
+    health = BackendHealth(connections, (settings.database or str(settings.data_folder)).partition("?")[0])
+    limits = HoldLimits(settings.hold_above, settings.hold_share, at_once=settings.expired_at_once)
+    expiry = Expiry(database, now, new_id, limits)
     switching = Switching(database, now, new_id)
     retiming = Retiming(database, now, zone_database)
-    scheduler = Scheduler(database, requests, warnings, now, retention, database.leadership(), switching, retiming)
+    check = clock_check(settings, database, health)
+    leadership = database.leadership()
+    scheduler = Scheduler(database, expiry, warnings, now, retention, leadership, switching, retiming, check)
     cluster_follower = ClusterFollower(NomadFeed(connections), ConsulFeed(connections), scheduler.leads)
     degradation = DegradationDetector(database, JOB_KIND, shared.words, now, cluster_follower.want)
     cluster_follower.subscribe(degradation)
@@ -197,11 +207,12 @@ def build(settings: Settings) -> Service:
         policies=Policies(database, now, retiming),
         calendars=Calendars(database, now, retiming),
         requests=requests,
+        holding=Holding(database, now),
         reading=Reading(
             database,
             revealing,
             revealing,
-            BackendHealth(connections, (settings.database or str(settings.data_folder)).partition("?")[0]),
+            health,
             tools.executors,
             now,
             version,

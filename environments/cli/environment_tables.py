@@ -53,11 +53,13 @@ def _marks(view: EnvironmentView) -> Iterator[Sign]:
 
 
 def time_left(view: EnvironmentView, now: datetime) -> str:
-    """How long until it is destroyed: `2h05m`, `due`, `-` without a deadline; `!` when its owner was warned."""
+    """How long until it is destroyed: `2h05m`, `due`, `held`, `-` without a deadline; `!` when its owner was warned."""
     if view.state in ENDED:
         return ""
     if view.deadline is None:
         return "-"
+    if view.held_by is not None:
+        return "held"
     left = until(view.deadline, now) if view.deadline > now else "due"
     return f"{left} !" if view.warned else left
 
@@ -112,6 +114,8 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
         facts.append((STATES[view.state].word, moment(view.destroyed_at, zone)))
     elif view.deadline is not None:
         facts.append(("expires", f"{moment(view.deadline, zone)}, in {until(view.deadline, now)}"))
+        if view.held_by is not None:
+            facts.append(("held by", f"{view.held_by}: not destroyed until an admin decides; `calvinverse hold list`"))
         if view.maximum_deadline is not None and not short:
             facts.append(("maximum", moment(view.maximum_deadline, zone)))
         if view.warn_at is not None and not short:

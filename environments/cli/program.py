@@ -32,6 +32,7 @@ from environments.cli.failures import (
     DeploymentFailed,
     tell,
 )
+from environments.cli.holds import app as hold_commands
 from environments.cli.images import image_commands
 from environments.cli.plans import app as plan_commands
 from environments.cli.policies import app as policy_commands
@@ -116,6 +117,7 @@ def build() -> typer.Typer:
     app.add_typer(plan_commands, name="plan")
     app.add_typer(policy_commands, name="policy")
     app.add_typer(calendar_commands, name="calendar")
+    app.add_typer(hold_commands, name="hold")
     app.add_typer(template_commands, name="template")
     app.add_typer(image_commands(), name="image")
     app.add_typer(token_commands, name="token")

@@ -101,6 +101,9 @@ def _service(session: Session) -> Iterator[Finding]:
         yield from _channels(client)
     for part, trouble in readiness.problems.items():
         yield Finding(part, "bad", trouble, "See `doit status`, and the log of that backend.")
+    for hold, notice in readiness.notices.items():
+        hint = f"`calvinverse hold release {hold}` or `calvinverse hold cancel {hold}`, by an admin."
+        yield Finding("hold", "warn", notice, hint)
 
 
 def _channels(client: "Client") -> Iterator[Finding]:

@@ -25,6 +25,7 @@ from environments.wire.environments import (
     SwitchRequest,
     UpdateRequest,
 )
+from environments.wire.holds import CancelHoldRequest, HoldView, ReleaseHoldRequest
 from environments.wire.images import ImageView, PublishImageRequest
 from environments.wire.plans import PlanRequest, PlanView
 from environments.wire.system import Info, Readiness
@@ -207,6 +208,20 @@ class Client(TimingCalls):
     def mirror(self, view: EnvironmentView) -> EnvironmentView:
         """Stores a copy of an environment that another service owns (admins)."""
         return self._read(self._send("PUT", f"/v1/mirror/{_part(view.name)}", view, again=True), EnvironmentView)
+
+    # --- holds -------------------------------------------------------------------------------------------------------
+
+    def holds(self, *, ended: bool = False) -> list[HoldView]:
+        """Holds of destroys by the clock, newest first; with `ended` also those that have ended."""
+        return self._pages("/v1/holds", HoldView, {"ended": ended})
+
+    def release_hold(self, hold_id: str, request: ReleaseHoldRequest) -> HoldView:
+        """Lets the clock destroy what the hold holds (admins)."""
+        return self._read(self._send("POST", f"/v1/holds/{_part(hold_id)}/release", request), HoldView)
+
+    def cancel_hold(self, hold_id: str, request: CancelHoldRequest) -> HoldView:
+        """Moves the deadlines of what the hold holds (admins)."""
+        return self._read(self._send("POST", f"/v1/holds/{_part(hold_id)}/cancel", request), HoldView)
 
     # --- templates ---------------------------------------------------------------------------------------------------
 

@@ -133,6 +133,12 @@ class Environment(_Record):
     """Whether its owner was warned of this deadline."""
     warn_at: datetime | None = None
     """When its owner is warned next; None: not any more, or never."""
+    warned_at: datetime | None = None
+    """When it was warned of its present deadline."""
+    hold_id: str | None = None
+    """The hold that keeps the clock from destroying it at its present deadline."""
+    hold_released: bool = False
+    """Whether an admin released that hold."""
     outputs: dict[str, Any] = Field(default_factory=dict)
     failure: Failure | None = None
     destroy_attempts: int = 0
@@ -255,6 +261,7 @@ class EventType(StrEnum):
     ENVIRONMENT_WARNING_DELIVERED = "environment.warning_delivered"
     ENVIRONMENT_WARNING_FAILED = "environment.warning_failed"
     ENVIRONMENT_WARNING_AWAITED = "environment.warning_awaited"
+    ENVIRONMENT_HELD = "environment.held"
     ENVIRONMENT_AWAITING_PROMOTION = "environment.awaiting_promotion"
     ENVIRONMENT_DRIFT = "environment.drift"
     ENVIRONMENT_INCIDENT = "environment.incident"

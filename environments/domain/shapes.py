@@ -30,6 +30,7 @@ ENVIRONMENT = _text(f"({BY_ID}env-{_RANDOM}|({BY_NAME})?{_LABEL})", len(BY_NAME)
 ENVIRONMENT_ID = _text(f"env-{_RANDOM}")
 DEPLOYMENT_ID = _text(f"dep-{_RANDOM}")
 PLAN_ID = _text(f"plan-{_RANDOM}")
+HOLD_ID = _text(f"hold-{_RANDOM}")
 TOKEN_ID = _text(f"tok-(deployer|{_RANDOM})")
 DIGEST = _text(_DIGEST)
 """A version of a template."""

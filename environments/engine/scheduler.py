@@ -1,4 +1,7 @@
-"""The scheduler: warns of deadlines, destroys, stops and starts what is due, and deletes what has expired."""
+"""The scheduler: warns of deadlines, destroys, stops and starts what is due, and deletes what has expired.
+
+While the clocks disagree it does only what doesn't go by the clock.
+"""
 
 import threading
 from collections.abc import Callable
@@ -8,8 +11,9 @@ from typing import NamedTuple
 import structlog
 
 from environments.domain.errors import CalvinverseError
+from environments.engine.clock_check import ClockCheck
+from environments.service.expiry import Expiry
 from environments.service.leadership import Leadership
-from environments.service.requests import Requests
 from environments.service.retiming import Retiming
 from environments.service.storage.transaction import Storage
 from environments.service.switching import Switching
@@ -41,23 +45,25 @@ class Scheduler:
     def __init__(
         self,
         storage: Storage,
-        requests: Requests,
+        expiry: Expiry,
         warnings: Warnings,
         clock: Callable[[], datetime],
         retention: Retention,
         leadership: Leadership | None = None,
         switching: Switching | None = None,
         retiming: Retiming | None = None,
+        clock_check: ClockCheck | None = None,
     ) -> None:
-        """Without `switching` nothing is stopped or started by the calendar."""
+        """Without `switching` nothing is stopped or started by the calendar; without `clock_check` its clock is right."""
         self._storage = storage
-        self._requests = requests
+        self._expiry = expiry
         self._warnings = warnings
         self._clock = clock
         self._retention = retention
         self._leadership = leadership
         self._switching = switching
         self._retiming = retiming
+        self._clock_check = clock_check
         self._pruned_at: datetime | None = None
         self._leads = leadership is None
         self._stopping = threading.Event()
@@ -80,22 +86,33 @@ class Scheduler:
 
     def tick(self) -> bool:
         """Handles what is due now, by deadlines that are computed; whether there may be more."""
-        if self._retiming is not None:
+        troubles = self._clock_check.look() if self._clock_check is not None else []
+        if self._retiming is not None and not troubles:  # edits don't move deadlines by a clock that may be wrong
             self._retiming.settle(lambda: not self._stopping.is_set())
-        warned = self._warn()
-        destroyed = self._requests.destroy_due(self._warnings.grace)
+        warned = self._warn() if not troubles else []
+        destroyed = self._expiry.destroy_due(troubles, self._warnings.grace)
         for name in warned:
             log.info("scheduler.warns", environment=name)
         for name in destroyed:
             log.info("scheduler.destroys", environment=name)
-        switched = self._switching.switch_due() if self._switching is not None else []
+        switched = self._switching.switch_due() if self._switching is not None and not troubles else []
         for name in switched:
             log.info("scheduler.switches", environment=name)
         now = self._clock()
-        if self._pruned_at is None or now - self._pruned_at >= _PRUNED_EVERY:
+        if not troubles and (self._pruned_at is None or now - self._pruned_at >= _PRUNED_EVERY):
             self._pruned_at = now
             self._prune(now)
         return bool(warned or destroyed or switched)
+
+    def round(self) -> float:
+        """Handles what is due now; gives the seconds until something will be due, at most the longest sleep."""
+        began = self._clock()
+        if self.tick():
+            return 0.0
+        with self._storage.read() as tx:
+            due = tx.environments.next_moment(began)
+        left = (due - self._clock()).total_seconds() if due is not None else _LONGEST_SLEEP
+        return min(left, _LONGEST_SLEEP)
 
     def _warn(self) -> list[str]:
         try:
@@ -118,6 +135,7 @@ class Scheduler:
         with self._storage.write() as tx:
             environments = tx.forget_ended(now - self._retention.ended)
             tx.plans.forget(now)
+            tx.holds.forget(now - self._retention.ended)
             tx.workers.forget(now - _DEAD_WORKERS_SHOWN)
         if events or environments:
             log.info("scheduler.pruned", events=events, environments=environments)
@@ -128,14 +146,7 @@ class Scheduler:
                 sleep = _LONGEST_SLEEP
                 self._leads = self._leadership is None or self._leadership.is_leader()
                 if self._leads:
-                    began = self._clock()
-                    more = self.tick()
-                    with self._storage.read() as tx:
-                        due = tx.environments.next_moment(began)
-                    if due is not None:
-                        sleep = (due - self._clock()).total_seconds()
-                    if more:
-                        sleep = 0.0
+                    sleep = self.round()
             except CalvinverseError as error:
                 self._leads = self._leadership is None
                 log.warning("scheduler.failed", reason=error.message)

@@ -77,6 +77,8 @@ class Action(StrEnum):
     WARNING_TEST = "warning:test"
     POLICY_SET = "policy:set"
     CALENDAR_SET = "calendar:set"
+    HOLD_RELEASE = "hold:release"
+    HOLD_CANCEL = "hold:cancel"
 
 
 QUEUES = {
@@ -105,6 +107,8 @@ _FOR_ADMINS = {
     Action.TEMPLATE_DELETE: "Only admins may delete templates: everybody creates environments from them.",
     Action.IMAGE_PUBLISH: "Only an admin can publish and withdraw images, because everybody's environments run them.",
     Action.IMAGE_WITHDRAW: "Only an admin can publish and withdraw images, because everybody's environments run them.",
+    Action.HOLD_RELEASE: "Only an admin can decide about a hold: it may concern everybody's environments.",
+    Action.HOLD_CANCEL: "Only an admin can decide about a hold: it may concern everybody's environments.",
 }
 
 _CHANNELS = "Only an admin can see and test the channels of warnings: they name everybody's recipients."

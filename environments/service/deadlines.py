@@ -19,6 +19,11 @@ from environments.service.timing_facts import Facts
 from environments.service.timing_facts import read_template as read_template  # exported from here
 
 _SOURCES = {Scope.OWNER: Source.OWNER_POLICY, Scope.TEMPLATE: Source.TEMPLATE_POLICY}
+_NEW_DEADLINE: dict[str, Any] = {"warned_at": None, "hold_id": None, "hold_released": False}
+"""Columns that belong to one deadline, as they are for another one."""
+
+NOT_COMPUTED = (CalvinverseError, ValueError, LookupError, OverflowError, OSError)
+"""What is raised when the deadline can't be computed of what is stored, such as a zone that isn't known any more."""
 
 NOT_COMPUTED = (CalvinverseError, ValueError, LookupError, OverflowError, OSError)
 """What is raised when the deadline can't be computed of what is stored, such as a zone that isn't known any more."""
@@ -72,6 +77,7 @@ def timed(
         "deadline_because": because,
         "deadline_moves": environment.deadline_moves + (at != environment.deadline),
         "maximum_deadline": latest,
+        **({} if at == environment.deadline else _NEW_DEADLINE),
         **_warned(environment, template, at, now),
         **_switch_columns(timing, holidays, switches_from(changed)),
     }
@@ -127,6 +133,13 @@ def warning_after(environment: Environment, template: Template | None, moment: d
         return None
     planned = warnings_before(environment.deadline, environment.created_at, _notices(template))
     return next((at for at in planned if at > moment), None)
+
+
+def provable(tx: Transaction | Facts, environment: Environment) -> Due | None:
+    """The deadline that follows from what is stored now; None: none does. Raises one of `NOT_COMPUTED`."""
+    facts = tx if isinstance(tx, Facts) else Facts(tx)
+    timing = timing_of(facts, environment, facts.template(environment))
+    return deadline(timing, holidays_of(facts, timing))
 
 
 def tell_moved(

@@ -71,6 +71,9 @@ _OF_A_VERSION = (
     "warn_at",
     "switch_at",
     "switch_action",
+    "warned_at",
+    "hold_id",
+    "hold_released",
 )
 """The columns that another version of the template, or other parameters, may change."""
 

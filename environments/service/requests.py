@@ -1,7 +1,7 @@
 """Requests of people and of the scheduler: one transaction writes the environment, the deployment and the event."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.deadline import check_deadline, later, parse_duration
@@ -15,7 +15,6 @@ from environments.domain.lifecycle import SWITCHES, DeploymentKind, State, check
 from environments.domain.names import check_environment_name
 from environments.service import enqueue, transitions
 from environments.service.authorization import (
-    CLOCK,
     NO_DEADLINE,
     REMOVED_OUTSIDE,
     Action,
@@ -36,9 +35,6 @@ from environments.service.storage.transaction import Storage, Transaction
 
 _NOT_MIRRORED = {"deadline": None, "deadline_because": None, "maximum_deadline": None, "rules": ()}
 """Of an environment that another service manages, nothing of this one's calendar counts."""
-
-_AT_ONCE = 50
-"""Environments that the scheduler destroys in one transaction."""
 
 
 class Requests:
@@ -124,25 +120,6 @@ class Requests:
             environment = environment_to_change(tx, principal, name, REMOVED_OUTSIDE)
             allowed = may(principal, Action.ENVIRONMENT_DESTROY, environment)
             return _destroy(tx, environment, self._new_request(principal.owner, reason, self._clock()), allowed)
-
-    def destroy_due(self, grace: timedelta = timedelta(0)) -> list[str]:
-        """Queues destroys of expired environments and retries failed ones; returns their names.
-
-        One whose last warning isn't delivered yet waits for that, at most for `grace`. Each call handles at most
-        `_AT_ONCE`, so that other transactions can write in between. Call it until it returns none.
-        """
-        now = self._clock()
-        with self._storage.read() as tx:
-            if not tx.environments.due(now, _AT_ONCE, awaited_until=now - grace):
-                return []
-        with self._storage.write() as tx:
-            due = tx.environments.due(now, _AT_ONCE, awaited_until=now - grace)
-            for environment in due:
-                again = environment.state is State.DESTROY_FAILED
-                reason = "tried again" if again else f"its deadline was at {environment.deadline:%Y-%m-%d %H:%M:%S %Z}"
-                allowed = may(CLOCK, Action.ENVIRONMENT_DESTROY, environment)
-                _destroy(tx, environment, self._new_request(CLOCK.owner, reason, now, by_machine=True), allowed)
-        return [environment.name for environment in due]
 
     def extend(
         self,

@@ -174,7 +174,8 @@ class Warnings:
             return False
         tx.warnings.replace(environment.id, "a later warning replaced it")
         following = warning_after(environment, read_template(tx, environment), max(due_at, now))
-        tx.environments.change(environment.id, warned=True, warn_at=following)
+        first = environment.warned_at or now  # the owner has known since then
+        tx.environments.change(environment.id, warned=True, warned_at=first, warn_at=following)
         targets = [Target(Channel.EVENT), *dict.fromkeys(self._channels.targets(environment))]
         tried = tx.warnings.tried(environment.id, before=environment.deadline_moves)
         tx.warnings.add(

@@ -10,12 +10,28 @@ from sqlalchemy.types import NullType
 
 from environments.domain.environment import Environment, Failure
 from environments.domain.errors import StorageError
+from environments.domain.lifecycle import ENDED, State
 from environments.stores.column_types import Outputs
 from environments.stores.locks import POSTGRESQL, SQLITE
 from environments.stores.schema import environments as table
 
 RECORD = [column for column in table.c if column.name not in ("sealed", "retime_because", "retime_kept")]
 """The columns of a record."""
+
+LEFT = [state for state in State if state not in ENDED and state not in (State.DESTROYING, State.DESTROY_FAILED)]
+"""States in which the clock may destroy an environment."""
+
+LEFT_TO_THE_CLOCK = table.c.managed_by.is_(None) & table.c.state.in_([state.value for state in LEFT])
+"""Environments that the clock may destroy: ours, and neither ended nor being destroyed."""
+
+COMPUTED = table.c.retime_because.is_(None) | table.c.retime_kept
+"""Its deadline was computed of all that decides it, as far as this version of the service can compute it.
+
+Otherwise it may not be due any more.
+"""
+
+NOT_HELD = table.c.hold_id.is_(None) | table.c.hold_released.is_(True)
+"""As far as holds decide, the clock may destroy it."""
 
 _PLAIN = [column for column in RECORD if not isinstance(column.type, JSON | Outputs)]
 

@@ -5,28 +5,36 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Select, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 from sqlalchemy.exc import IntegrityError
 
 from environments.domain.environment import DegradedReason, Environment
 from environments.domain.errors import NameTaken, NotFound, StorageError, UnknownEnvironment
-from environments.domain.lifecycle import ENDED, DeploymentState, ResourceStatus, State
+from environments.domain.lifecycle import DeploymentState, ResourceStatus, State
 from environments.service.pages import Page
 from environments.service.storage.environments import Watched
-from environments.stores.environment_rows import RECORD, UNREAD, Otherwise, environment_of, nothing, plain, stand_in
+from environments.stores.environment_rows import (
+    COMPUTED,
+    LEFT,
+    LEFT_TO_THE_CLOCK,
+    NOT_HELD,
+    RECORD,
+    UNREAD,
+    Otherwise,
+    environment_of,
+    nothing,
+    plain,
+    stand_in,
+)
 from environments.stores.known_rows import KnownRows
 from environments.stores.locks import Locks
 from environments.stores.paging import older_than, read_page
-from environments.stores.schema import deployments, resources, warnings
+from environments.stores.schema import deployments, resources
 from environments.stores.schema import environments as table
 
 _log = structlog.get_logger()
 
 _LIVE_NAME = "uq_environments_live_name"
-_DUE = [state.value for state in State if state not in ENDED and state not in (State.DESTROYING, State.DESTROY_FAILED)]
-
-_COMPUTED = table.c.retime_because.is_(None) | table.c.retime_kept
-"""Its deadline follows from what is stored, as far as this version of the service can compute it."""
 
 _SWITCHED = [State.READY.value, State.STOPPED.value, State.FAILED.value]
 _UNFINISHED = [DeploymentState.QUEUED.value, DeploymentState.RUNNING.value]
@@ -210,28 +218,30 @@ class SqlEnvironments:
         query = select(func.count()).select_from(table).where(*_living(owner, template))
         return int(self._connection.execute(query).scalar_one())
 
-    def due(self, now: datetime, limit: int, *, awaited_until: datetime | None = None) -> list[Environment]:
-        passed = table.c.state.in_(_DUE) & (table.c.deadline <= now) & _warned(awaited_until)
-        again = (table.c.state == State.DESTROY_FAILED.value) & (table.c.destroy_again_at <= now)
-        # What has to be computed again may not be due any more.
-        found = select(*RECORD).where(table.c.managed_by.is_(None), _COMPUTED, passed | again)
-        query = found.order_by(table.c.deadline).limit(limit)
+    def due(self, now: datetime, ids: Sequence[str]) -> list[Environment]:
+        passed = LEFT_TO_THE_CLOCK & COMPUTED & (table.c.deadline <= now) & NOT_HELD
+        query = select(*RECORD).where(table.c.id.in_(ids), passed).order_by(table.c.deadline, table.c.id)
         # Rows that another transaction changes are skipped: the scheduler asks again within a second.
         return self._each(self._locks.rows(query, skip=True), nothing)
 
+    def to_destroy_again(self, now: datetime, limit: int) -> list[Environment]:
+        again = COMPUTED & (table.c.state == State.DESTROY_FAILED.value) & (table.c.destroy_again_at <= now)
+        query = select(*RECORD).where(table.c.managed_by.is_(None), again)
+        query = query.order_by(table.c.destroy_again_at, table.c.id).limit(limit)
+        return self._each(self._locks.rows(query, skip=True), nothing)
+
     def to_warn(self, now: datetime, limit: int) -> list[Environment]:
-        computed = table.c.managed_by.is_(None) & _COMPUTED
-        due = (computed, table.c.state.in_(_DUE), table.c.warn_at <= now)
+        due = (LEFT_TO_THE_CLOCK, COMPUTED, table.c.warn_at <= now)
         return self._each(select(*RECORD).where(*due).order_by(table.c.deadline).limit(limit), nothing)
 
     def to_switch(self, now: datetime, limit: int) -> list[Environment]:
-        found = select(*RECORD).where(_SWITCHABLE, _COMPUTED, table.c.switch_at <= now)
+        found = select(*RECORD).where(_SWITCHABLE, COMPUTED, table.c.switch_at <= now)
         query = found.order_by(table.c.switch_at).limit(limit)
         return self._each(self._locks.rows(query, skip=True), nothing)
 
     def to_switch_again(self, now: datetime, limit: int) -> list[Environment]:
         failed = (table.c.state == State.FAILED.value) & (table.c.switch_again_at <= now)
-        found = select(*RECORD).where(_SWITCHABLE, _COMPUTED, failed)
+        found = select(*RECORD).where(_SWITCHABLE, COMPUTED, failed)
         query = found.order_by(table.c.switch_again_at).limit(limit)
         return self._each(self._locks.rows(query, skip=True), nothing)
 
@@ -271,14 +281,12 @@ class SqlEnvironments:
         ]
 
     def next_moment(self, after: datetime) -> datetime | None:
-        living = (table.c.managed_by.is_(None), table.c.state.in_(_DUE))
         failed = table.c.state == State.DESTROY_FAILED.value
-        queries = (
-            select(func.min(table.c.deadline)).where(*living, table.c.deadline > after),
-            select(func.min(table.c.warn_at)).where(*living, table.c.warn_at > after),
-            select(func.min(table.c.switch_at)).where(*living, table.c.switch_at > after),
-            select(func.min(table.c.destroy_again_at)).where(failed, table.c.destroy_again_at > after),
-        )
+        queries = [select(func.min(table.c.destroy_again_at)).where(failed, table.c.destroy_again_at > after)]
+        # One query for each state walks the index from that moment on, and ends at the first row.
+        for column in (table.c.deadline, table.c.warn_at, table.c.switch_at):
+            first = select(column).where(column > after, LEFT_TO_THE_CLOCK).order_by(column).limit(1)
+            queries += [first.where(table.c.state == state.value) for state in LEFT]
         found = [self._connection.execute(query).scalar_one_or_none() for query in queries]
         return min((moment for moment in found if moment is not None), default=None)
 
@@ -287,26 +295,10 @@ class SqlEnvironments:
         return {State(state): count for state, count in self._connection.execute(query)}
 
 
-def _warned(awaited_until: datetime | None) -> ColumnElement[bool]:
-    """Whether no warning of its deadline is still to be delivered, or none that may be awaited any longer."""
-    waiting: ColumnElement[bool] = (
-        (warnings.c.environment_id == table.c.id)
-        & (warnings.c.deadline == table.c.deadline)
-        & (warnings.c.deadline_moves == table.c.deadline_moves)
-        & warnings.c.next_try.is_not(None)
-    )
-    queued: ColumnElement[bool] = table.c.warn_at.is_(None)
-    if awaited_until is not None:
-        waiting &= warnings.c.awaited_since.is_(None) | (warnings.c.awaited_since > awaited_until)
-        queued |= table.c.warn_at <= awaited_until
-    return queued & ~exists().where(waiting)
-
-
 def _living(owner: str | None, template: str | None) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [
         table.c.destroyed_at.is_(None),
-        table.c.managed_by.is_(None),
-        table.c.state.in_(_DUE),
+        LEFT_TO_THE_CLOCK,
     ]
     if owner is not None:
         found.append(table.c.owner == owner)

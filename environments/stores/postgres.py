@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from psycopg.types.json import set_json_dumps, set_json_loads
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, select, text
 
 from environments.domain.errors import StorageError
+from environments.stores.clock import database_clock
 from environments.stores.columns import read_column, write_column
 from environments.stores.leader_lock import LeaderLock
 from environments.stores.listening import Listener
@@ -35,6 +37,12 @@ POOL_TIMEOUT = 10.0
 
 POOL_RECYCLE = 1800
 """Seconds after which a connection is replaced."""
+
+
+_IDENTITY = text(
+    "SELECT (SELECT system_identifier FROM pg_control_system()), (SELECT timeline_id FROM pg_control_checkpoint()), "
+    "(SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 class PostgresDatabase(Database):
@@ -69,6 +77,17 @@ class PostgresDatabase(Database):
     def leadership(self) -> LeaderLock:
         """See `Database.leadership`."""
         return LeaderLock(self._maker)
+
+    def now(self) -> datetime:
+        """See `Database.now`."""
+        with self._reading() as connection:
+            seconds = connection.execute(select(database_clock(connection))).scalar_one()
+        return datetime.fromtimestamp(seconds, UTC)
+
+    def identity(self) -> str:
+        """See `Database.identity`: the cluster, its timeline (another one after a recovery), and the database in it."""
+        with self._reading() as connection:
+            return "/".join(map(str, connection.execute(_IDENTITY).one()))
 
     def close(self) -> None:
         """See `Database.close`."""

@@ -69,6 +69,9 @@ environments = Table(
     Column("retime_because", String(300)),
     Column("retime_kept", Boolean, nullable=False, server_default=false()),
     Column("deadline_moves", Integer, nullable=False, server_default="0"),
+    Column("warned_at", Moment),
+    Column("hold_id", String(40)),
+    Column("hold_released", Boolean, nullable=False, server_default=false()),
     Index(
         "uq_environments_live_name",
         "name",
@@ -90,6 +93,7 @@ environments = Table(
     ),
     Index("ix_environments_created_at", "created_at", "id"),
     Index("ix_environments_name", "name"),
+    Index("ix_environments_hold_id", "hold_id"),
 )
 
 deployments = Table(
@@ -128,6 +132,7 @@ deployments = Table(
     Column("because", JSON(none_as_null=True)),
     Index("ix_deployments_environment_id", "environment_id", "requested_at"),
     Index("ix_deployments_state", "state", "kind"),
+    Index("ix_deployments_requested_at", "requested_at"),
     Index(
         "uq_deployments_running",
         "environment_id",

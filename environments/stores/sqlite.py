@@ -66,6 +66,14 @@ class SqliteDatabase(Database):
         """See `Database.leadership`."""
         return AlwaysLeader()
 
+    def now(self) -> None:
+        """See `Database.now`: there is no server."""
+        return
+
+    def identity(self) -> str:
+        """See `Database.identity`: a copy of a file can't be told from it."""
+        return ""
+
     def close(self) -> None:
         """See `Database.close`."""
         self._engine.dispose()

@@ -15,6 +15,7 @@ from environments.stores.deployments import SqlDeployments
 from environments.stores.entry_points import SqlEntryPoints
 from environments.stores.environments import SqlEnvironments, observed_abandoned
 from environments.stores.events import SqlEvents
+from environments.stores.holds import SqlHolds
 from environments.stores.journal import SqlInventory, SqlJournal
 from environments.stores.known_rows import KnownRows
 from environments.stores.locks import Locks
@@ -47,6 +48,7 @@ class SqlTransaction:
         self.warnings = SqlWarnings(connection)
         self.policies = SqlPolicies(connection, locks)
         self.calendars = SqlCalendars(connection)
+        self.holds = SqlHolds(connection, locks)
 
     def forget_ended(self, before: datetime) -> int:
         """See `Transaction.forget_ended`; what belongs to an environment goes with it (ON DELETE CASCADE)."""
@@ -110,6 +112,17 @@ class Database(ABC):
     @abstractmethod
     def leadership(self) -> Leadership:
         """This process's claim to be the leader."""
+
+    @abstractmethod
+    def now(self) -> datetime | None:
+        """The clock of the database's server; None where there is no server. Raises `StorageError`."""
+
+    @abstractmethod
+    def identity(self) -> str:
+        """Tells this storage from one that was restored from a copy, where that can be told; else empty.
+
+        Raises `StorageError`.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -16,6 +16,7 @@ from environments.wire.fields import (
     Digest,
     Duration,
     EnvironmentId,
+    HoldId,
     Label,
     Moment,
     Name,
@@ -77,6 +78,8 @@ class EnvironmentView(View):
     warned: bool = False
     warn_at: datetime | None = None
     """When its owner is warned next; None: not any more, or never."""
+    held_by: HoldId | None = None
+    """The hold that keeps the clock from destroying it although its deadline has passed."""
     outputs: dict[str, OutputView] = Field(default_factory=dict)
     failure: Failure | None = None
     destroy_again_at: datetime | None = None

@@ -37,7 +37,11 @@ class Problem(View):
 
 
 class Readiness(View):
-    """Whether the service can do its work: a sentence for each part that keeps it from that."""
+    """Whether the service can do its work: a sentence for each part that keeps it from that.
+
+    `notices` are what an admin has to decide, by id: holds of destroys by the clock. They don't make it unready.
+    """
 
     ready: bool
     problems: dict[str, str] = Field(default_factory=dict)
+    notices: dict[str, str] = Field(default_factory=dict)

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import structlog
 
+from environments.domain.holds import HoldLimits
 from environments.engine.scheduler import Retention, Scheduler
 from environments.service.authorization import Principal
 from environments.service.channels import NoChannels
-from environments.service.checking import DirectChecks
-from environments.service.requests import Requests
+from environments.service.expiry import Expiry
 from environments.service.warnings import Warnings
-from environments.stores.sealing import KeyFileSealer
 from tests.bench.reading import fill, measure, open_filled
 from tests.support.service_process import ServiceProcess
 
@@ -75,21 +74,16 @@ def _sweeps(service: ServiceProcess, count: int) -> tuple[list[float], float, in
             return datetime.now(UTC) + later
 
         numbers = iter(range(10**9))
-        requests = Requests(
-            database,
-            KeyFileSealer(service.state / "key"),
-            clock,
-            lambda kind: f"{kind}-{next(numbers)}",
-            DirectChecks({}),
-        )
         warnings = Warnings(database, clock, lambda kind: f"{kind}-{next(numbers)}", NoChannels(), lambda *_: "")
-        scheduler = Scheduler(database, requests, warnings, clock, Retention())
+        limits = HoldLimits(above=count, at_once=count)  # all of them become due at once, and nobody was warned
+        expiry = Expiry(database, clock, lambda kind: f"{kind}-{next(numbers)}", limits)
+        scheduler = Scheduler(database, expiry, warnings, clock, Retention())
         scheduler.tick()  # the first also forgets what is old
         sweeps = [_timed(scheduler.tick) for _ in range(SWEEPS)]
         later = timedelta(hours=9)  # past every deadline
 
         def ask_for_all() -> None:
-            while requests.destroy_due():
+            while expiry.destroy_due():
                 pass
 
         return sweeps, _timed(ask_for_all), count

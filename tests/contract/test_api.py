@@ -78,6 +78,9 @@ ROUTES = {
     ("DELETE", "/v1/tokens/{token_id}"),
     ("GET", "/v1/warnings/channels"),
     ("POST", "/v1/warnings/test"),
+    ("GET", "/v1/holds"),
+    ("POST", "/v1/holds/{hold_id}/release"),
+    ("POST", "/v1/holds/{hold_id}/cancel"),
     ("GET", "/v1/ca"),
     ("GET", "/self/info"),
     ("GET", "/self/liveness"),
@@ -555,7 +558,7 @@ def test_the_service_about_itself(api: Served, http: httpx2.Client) -> None:
     assert (info["owner"], info["role"], info["step_kinds"]) == ("root", "admin", ["fake"])
     assert http.get("/self/started").json() == {"started": True}
     assert http.get("/v1/ca").headers["content-type"].startswith("application/x-pem-file")
-    assert http.get("/self/readiness").json() == {"ready": True, "problems": {}}
+    assert http.get("/self/readiness").json() == {"ready": True, "problems": {}, "notices": {}}
     api.service.world.troubled["consul"] = "Consul at http://127.0.0.1:8500 has no leader."
     response = http.get("/self/readiness")
     assert response.status_code == 503

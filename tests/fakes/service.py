@@ -35,6 +35,7 @@ from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
 from environments.service.extend_links import ExtendLinks
 from environments.service.feed import Feed
+from environments.service.holding import Holding
 from environments.service.images import Images
 from environments.service.module_states import ModuleStates
 from environments.service.planner import Target
@@ -165,6 +166,7 @@ class FakeService:
     calendars: Calendars
     retiming: Retiming
     requests: Requests
+    holding: Holding
     reading: Reading
     planning: Planning
     recovery: Recovery
@@ -320,6 +322,7 @@ def make_service(
         calendars=Calendars(database, clock, retiming),
         retiming=retiming,
         requests=Requests(database, world, clock, new_id, checks),
+        holding=Holding(database, clock),
         reading=Reading(database, world, world, world, step_kinds, clock, "0.1.0", entry_points),
         planning=Planning(database, world, world, clock, new_id, checks),
         recovery=Recovery(database, clock, new_id),

@@ -20,6 +20,7 @@ from environments.providers.local_cluster.agents.patience import wait_for
 from environments.service.authorization import Principal
 from environments.service.catalogue import Catalogue
 from environments.service.checking import DirectChecks
+from environments.service.expiry import Expiry
 from environments.service.extend_links import ExtendLinks
 from environments.service.feed import Feed
 from environments.service.leadership import Leadership
@@ -92,11 +93,12 @@ class EngineHarness:
         self.links = ExtendLinks(self.database, lambda: b"\2" * 32, self.clock, EXTERNAL, GRACE)
         self.warnings = Warnings(self.database, self.clock, self.new_id, self.channels, self.links.make)
         self.switching = Switching(self.database, self.clock, self.new_id)
+        self.expiry = Expiry(self.database, self.clock, self.new_id)
         self.scheduler = self.make_scheduler()
 
     def make_scheduler(self, leadership: Leadership | None = None) -> Scheduler:
         """A scheduler of this service, which doesn't run yet."""
-        parts = (self.database, self.requests, self.warnings, self.clock, Retention(), leadership)
+        parts = (self.database, self.expiry, self.warnings, self.clock, Retention(), leadership)
         return Scheduler(*parts, self.switching)
 
     def make_registry(self) -> StepRegistry:

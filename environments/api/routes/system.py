@@ -1,5 +1,6 @@
 """The service about itself: who it is, whether it lives and can work, its numbers, and the CA it signs with."""
 
+import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 
 from environments.api import presenting
@@ -43,8 +44,9 @@ def system_routes(service: Service, metrics: Metrics, backend_calls: BackendCall
         if troubles:
             response.status_code = 503
         if not known:
-            troubles = dict.fromkeys(troubles, "not ready")
-        return Readiness(ready=not troubles, problems=troubles)
+            return Readiness(ready=not troubles, problems=dict.fromkeys(troubles, "not ready"))
+        notices = {} if "database" in troubles else await anyio.to_thread.run_sync(service.holding.notices)
+        return Readiness(ready=not troubles, problems=troubles, notices=notices)
 
     @router.get("/self/started", responses=problems())
     async def started(caller: Caller) -> dict[str, bool]:

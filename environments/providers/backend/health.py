@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 from environments.domain.errors import BackendUnavailable
 from environments.providers.backend.calls import TITLES, Caller, Part
@@ -43,13 +44,16 @@ class BackendHealth:
             found = dict(zip(known, pool.map(self._trouble, known), strict=True))
         return {part: trouble for part, trouble in found.items() if trouble}
 
+    def clock(self, part: Part) -> tuple[str, datetime] | None:
+        """A part's address and its clock; None if it isn't known or doesn't answer."""
+        endpoint = getattr(self._connections(), part)
+        moment = self._caller(part, endpoint).moment(_HEALTH[part]) if endpoint is not None else None
+        return None if moment is None else (endpoint.address, moment)
+
     def _trouble(self, part: Part) -> str | None:
         endpoint = self._connections().endpoint(part)
         try:
-            with self._guard:
-                if endpoint not in self._callers:
-                    self._callers[endpoint] = caller_at(endpoint, part, timeout=_TIME_LIMIT)
-                caller = self._callers[endpoint]
+            caller = self._caller(part, endpoint)
         except BackendUnavailable as error:
             return error.message
         status = caller.status(_HEALTH[part])
@@ -58,3 +62,9 @@ class BackendHealth:
         if status == 503 and part == "vault":
             return f"{TITLES[part]} at {endpoint.address} is sealed."
         return None if status == 200 else f"{TITLES[part]} at {endpoint.address} isn't ready (status {status})."
+
+    def _caller(self, part: Part, endpoint: Endpoint) -> Caller:
+        with self._guard:
+            if endpoint not in self._callers:
+                self._callers[endpoint] = caller_at(endpoint, part, timeout=_TIME_LIMIT)
+            return self._callers[endpoint]

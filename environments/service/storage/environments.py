@@ -1,6 +1,6 @@
 """The port to the database: environments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -82,8 +82,8 @@ class Environments(Protocol):
     def mark_to_retime(self, why: str, *, owner: str | None = None, template: str | None = None) -> None:
         """Deadlines of living environments have to be computed again, because of `why` (a sentence without a stop).
 
-        All of them, or only those of the owner, or those made from the template. Until that is done `due` and
-        `to_warn` leave them out.
+        All of them, or only those of the owner, or those made from the template. Until that is done they aren't
+        due, and `to_warn` leaves them out.
         """
         ...
 
@@ -113,12 +113,15 @@ class Environments(Protocol):
         """How many there are."""
         ...
 
-    def due(self, now: datetime, limit: int, *, awaited_until: datetime | None = None) -> list[Environment]:
-        """Environments to destroy: those whose deadline has passed, and those whose failed destroy is due for a retry.
+    def due(self, now: datetime, ids: Sequence[str]) -> list[Environment]:
+        """Of these environments, those whose deadline has passed and that aren't held, in the order of deadlines.
 
-        At most `limit`, the longest overdue first. Those whose warning is still to be delivered are left out, unless it
-        has been awaited since `awaited_until` or longer; None: all that have no warning to be delivered.
+        In a writing transaction they can't change until it ends; those that somebody changes now are left out.
         """
+        ...
+
+    def to_destroy_again(self, now: datetime, limit: int) -> list[Environment]:
+        """Environments whose failed destroy is due for a retry; at most `limit`, the longest overdue first."""
         ...
 
     def to_warn(self, now: datetime, limit: int) -> list[Environment]:

@@ -13,6 +13,7 @@ from environments.service.storage.deployments import Deployments, Inventory, Jou
 from environments.service.storage.entry_points import EntryPoints
 from environments.service.storage.environments import Environments
 from environments.service.storage.events import Events
+from environments.service.storage.holds import Holds
 from environments.service.storage.module_states import ModuleStates
 from environments.service.storage.plans import Plans, Requests
 from environments.service.storage.templates import Images, Templates
@@ -55,6 +56,7 @@ class Transaction(Protocol):
     def policies(self) -> Policies: ...
     @property
     def calendars(self) -> Calendars: ...
+    def holds(self) -> Holds: ...
 
     def forget_ended(self, before: datetime) -> int:
         """Deletes environments that ended before a moment, with all their records, and bundles that nothing refers to.

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from environments.stores import catalogue_schema, schema  # noqa: F401 - their tables register themselves
+from environments.stores import catalogue_schema, holds_schema, schema  # noqa: F401 - their tables register themselves
 from environments.stores.column_types import metadata
 
 context.configure(

@@ -38,7 +38,7 @@ async def test_a_worker_says_how_it_is_and_nothing_else(tmp_path: Path) -> None:
         for app, versioned in ((create_worker_app(service), 404), (create_app(service), 200)):
             transport = httpx2.ASGITransport(app=app)
             async with httpx2.AsyncClient(transport=transport, base_url="http://worker", timeout=60) as client:
-                assert (await client.get("/self/readiness")).json() == {"ready": True, "problems": {}}
+                assert (await client.get("/self/readiness")).json() == {"ready": True, "problems": {}, "notices": {}}
                 assert (await client.get("/metrics")).status_code == 401
                 assert "calvinverse_deployments" in (await client.get("/metrics", headers=token)).text
                 assert (await client.get("/v1/environments", headers=token)).status_code == versioned

@@ -174,7 +174,7 @@ def test_a_group_without_a_command_shows_its_help(cli: CommandLine) -> None:
     [
         ("env creat x", "No such command 'creat'. Did you mean 'create'?"),
         ("evn list", "No such command 'evn'. Did you mean 'env'?"),
-        ("list", "No such command 'list'. Did you mean 'env list', 'image list' or 'template list'?"),
+        ("list", "No such command 'list'. Did you mean 'env list', 'hold list' or 'template list'?"),
         ("destroy demo", "No such command 'destroy'. Did you mean 'env destroy'?"),
         ("frobnicate", "No such command 'frobnicate'."),
         ("env list --owners a", "No such option '--owners'. Did you mean '--owner'?"),

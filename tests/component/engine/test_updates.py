@@ -169,7 +169,7 @@ def test_a_deployment_says_what_it_was_asked_to_apply(setting: EngineHarness) ->
     assert (asked.template, asked.parameters, asked.template_limit) == ("things", {"word": "hello"}, 2)
     assert not asked.by_machine
     setting.clock.ahead = timedelta(hours=2)
-    setting.requests.destroy_due()
+    setting.expiry.destroy_due()
     with setting.database.read() as tx:
         assert tx.deployments.of(setting.environment().id)[0].by_machine
 

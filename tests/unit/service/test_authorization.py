@@ -36,6 +36,8 @@ FOR_ADMINS = (
     Action.IMAGE_WITHDRAW,
     Action.WARNING_CHANNELS,
     Action.WARNING_TEST,
+    Action.HOLD_RELEASE,
+    Action.HOLD_CANCEL,
 )
 
 

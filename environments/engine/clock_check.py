@@ -1,0 +1,259 @@
+"""Compares the machine's clock with others before anything is destroyed by it, and finds a restored database.
+
+The machine's steady clock (seconds since its start, which nobody sets) tells jumps of its wall clock, also between two
+runs of the service. The leader writes both clocks into the database once a minute, with a count that only grows: a
+smaller count than one that was seen before means that the database was restored from a copy.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Lock, Thread
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from environments.domain.deadline import format_duration
+from environments.domain.errors import CalvinverseError
+from environments.domain.holds import ClockMark, ClockTrouble
+from environments.service.expiry import ACCEPTED
+from environments.service.storage.transaction import Storage, Transaction
+
+TOLERANCE = timedelta(minutes=5)
+"""By how much clocks may differ."""
+
+_MARKED_EVERY = timedelta(minutes=1)
+
+_ASKED_EVERY = 60.0
+"""Seconds."""
+
+log = structlog.get_logger()
+
+
+class Told(NamedTuple):
+    """What another clock says (UTC). `elsewhere`: it isn't this machine's, as far as its address tells."""
+
+    moment: datetime
+    elsewhere: bool
+
+
+class Witness(NamedTuple):
+    """Another clock. `read` gives None when it can't be asked, and may take seconds."""
+
+    name: str
+    read: Callable[[], Told | None]
+
+
+class Beats(Protocol):
+    """Remembers a count outside of the database."""
+
+    def read(self) -> int:
+        """The count; 0 if there is none."""
+        ...
+
+    def write(self, beats: int) -> None:
+        """Keeps the count, as far as that is possible."""
+        ...
+
+
+class FileBeats:
+    """See `Beats`: in a file, whose loss does no harm."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> int:
+        """See `Beats.read`."""
+        try:
+            return int(self._path.read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def write(self, beats: int) -> None:
+        """See `Beats.write`."""
+        part = self._path.with_suffix(".part")
+        try:
+            part.write_text(f"{beats}\n")
+            part.replace(self._path)
+        except OSError as error:
+            log.warning("clock.count_not_kept", reason=str(error))
+
+
+def steady_clock() -> float:
+    """Seconds since the machine was started, sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def boot_id() -> str:
+    """Tells this start of the machine from others; empty if that can't be told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _in_thread(run: Callable[[], None]) -> None:
+    Thread(target=run, name="clock-check", daemon=True).start()
+
+
+class ClockCheck:
+    """Used by the leader's scheduler, in one thread."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Callable[[], datetime],
+        *,
+        witnesses: Sequence[Witness] = (),
+        steady: Callable[[], float] = steady_clock,
+        boot: str = "",
+        identity: Callable[[], str] = str,
+        beats: Beats | None = None,
+        tolerance: timedelta = TOLERANCE,
+        later: Callable[[Callable[[], None]], None] = _in_thread,
+    ) -> None:
+        """`later` runs a function without waiting for it. `identity`: see `Database.identity`.
+
+        `boot` empty: jumps between two runs of the service aren't found.
+        """
+        self._storage = storage
+        self._clock = clock
+        self._witnesses = witnesses
+        self._steady = steady
+        self._boot = boot or "unknown"
+        self._identity = identity
+        self._beats = beats
+        self._tolerance = tolerance
+        self._later = later
+        self._known = 0
+        self._told: dict[str, tuple[Told, float]] = {}
+        self._asked_at: float | None = None
+        self._asking = Lock()
+        self._database = ""
+
+    def look(self) -> list[ClockTrouble]:
+        """Clocks that disagree, unless an admin accepted that; empty: none. Raises `StorageError`."""
+        self._ask_if_old()
+        with self._storage.read() as tx:
+            mark = tx.holds.mark()
+            now, steady = self._clock(), self._steady()  # after the transaction began, which may have waited
+        if self._is_restored(mark):
+            mark = self._restored(mark, now, steady)
+        found = self._compare(mark, now, steady)
+        if found.troubles:
+            with self._storage.read() as tx:
+                if not _accepted(tx, found.troubles, now):
+                    return found.troubles
+        another = mark is None or mark.boot != self._boot or found.jumped
+        if mark is None or another or abs(now - mark.seen_at) >= _MARKED_EVERY:
+            self._write(mark, now, steady, another)
+        return []
+
+    def ask(self) -> None:
+        """Asks the other clocks, which may take seconds."""
+        for witness in self._witnesses:
+            before = self._steady()
+            told = witness.read()
+            if told is not None:
+                self._told[witness.name] = told, (before + self._steady()) / 2
+            else:
+                self._told.pop(witness.name, None)
+
+    def _ask_if_old(self) -> None:
+        """The first time at once; then in the background, for what was said stays true by the steady clock."""
+        if self._asked_at is None:
+            self._database = self._identity()
+            self._asked_at = self._steady()
+            self.ask()
+        elif (
+            self._witnesses and self._steady() - self._asked_at >= _ASKED_EVERY and self._asking.acquire(blocking=False)
+        ):
+            self._asked_at = self._steady()
+            self._later(self._ask_in_background)
+
+    def _ask_in_background(self) -> None:
+        try:
+            self._database = self._identity()
+            self.ask()
+        except CalvinverseError as error:
+            log.warning("clock.not_asked", reason=error.message)
+        finally:
+            self._asking.release()
+
+    def _compare(self, mark: ClockMark | None, now: datetime, steady: float) -> "_Comparison":
+        found, agreed = [], False
+        for witness in self._witnesses:
+            told, asked_at = self._told.get(witness.name, (None, 0.0))
+            if told is None:
+                continue
+            by = now - (told.moment + timedelta(seconds=steady - asked_at))
+            if abs(by) > self._tolerance:
+                found.append(_trouble(f"the clock of {witness.name}", by))
+            agreed = agreed or (told.elsewhere and abs(by) <= self._tolerance)
+        if mark is None:
+            return _Comparison(found, False)
+        here = mark.boot == self._boot
+        by = (now - mark.at) - timedelta(seconds=steady - mark.steady) if here else now - mark.seen_at
+        jumped = abs(by) > self._tolerance if here else -by > self._tolerance
+        if jumped and not agreed:  # another machine's clock shows that a jump was a correction
+            what = f"its own time since {mark.at:%Y-%m-%d %H:%M %Z}" if here else "what the service last wrote"
+            found.append(_trouble(what, by))
+        return _Comparison(found, jumped)
+
+    def _is_restored(self, mark: ClockMark | None) -> bool:
+        known = max(self._known, self._beats.read() if self._beats is not None and not self._known else 0)
+        beats = 0 if mark is None else mark.beats
+        moved = mark is not None and "" not in (mark.database, self._database) and mark.database != self._database
+        return beats < known or moved
+
+    def _restored(self, mark: ClockMark | None, now: datetime, steady: float) -> ClockMark:
+        known = max(self._known, self._beats.read() if self._beats is not None else 0, mark.beats if mark else 0)
+        new = mark or ClockMark(self._boot, steady, now, now, known)
+        new = replace(new, beats=known + 1, database=self._database, restored_at=now)
+        with self._storage.write() as tx:
+            warned = tx.holds.distrust_warnings(now)
+            tx.holds.set_mark(new)
+        log.error("database.restored", warnings_to_repeat=warned)
+        self._remember(new.beats)
+        return new
+
+    def _write(self, mark: ClockMark | None, now: datetime, steady: float, another: bool) -> None:
+        """`another`: the machine's clocks belong together in another way from now on."""
+        new = mark or ClockMark(self._boot, steady, now, now, 0)
+        if another:
+            new = replace(new, boot=self._boot, steady=steady, at=now)
+        new = replace(new, seen_at=now, beats=new.beats + 1, database=self._database or new.database)
+        with self._storage.write() as tx:
+            tx.holds.set_mark(new)
+        self._remember(new.beats)
+
+    def _remember(self, beats: int) -> None:
+        self._known = beats
+        if self._beats is not None:
+            self._beats.write(beats)
+
+
+class _Comparison(NamedTuple):
+    """Clocks that disagree; and whether the machine's clocks differ by another amount than they did."""
+
+    troubles: list[ClockTrouble]
+    jumped: bool
+
+
+def _accepted(tx: Transaction, troubles: Sequence[ClockTrouble], now: datetime) -> bool:
+    return tx.holds.released("; ".join(trouble.cause for trouble in troubles)[:200], now - ACCEPTED)
+
+
+def _trouble(other: str, by: timedelta) -> ClockTrouble:
+    """`by`: how far the machine's clock is ahead."""
+    way = "ahead of" if by > timedelta(0) else "behind"
+    size = abs(by)
+    unit = next(unit for unit in (timedelta(days=1), timedelta(hours=1), timedelta(minutes=5)) if size >= unit)
+    about = format_duration(size // unit * unit)
+    sentence = (
+        f"The machine's clock is {format_duration(size)} {way} {other}. Set the clocks (`timedatectl`, NTP), or "
+        "release the hold if the machine's clock is right."
+    )
+    return ClockTrouble(f"{way} {other}, {about} and more", sentence)

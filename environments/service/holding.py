@@ -1,0 +1,166 @@
+"""What people do with holds: see them, release them, or cancel the destroys that they hold."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from environments.domain.deadline import later, parse_duration
+from environments.domain.environment import Environment, EventType
+from environments.domain.errors import NotAllowedNow, NotFound
+from environments.domain.holds import Hold, HoldDecision
+from environments.domain.timing import Because, Source
+from environments.service.authorization import Action, Principal, may
+from environments.service.deadlines import read_template, timed
+from environments.service.pages import Page
+from environments.service.storage.transaction import Storage, Transaction
+
+_NAMED = 20
+"""Environments of a hold that are named."""
+
+_AT_ONCE = 100
+"""Environments that are kept in one transaction."""
+
+KEPT_FOR = timedelta(hours=24)
+
+
+class HoldDetails(NamedTuple):
+    """A hold; how many environments it holds, and the names of some that the caller may see."""
+
+    hold: Hold
+    environments: int
+    names: tuple[str, ...]
+
+
+class Holding:
+    """Answers about holds, and carries out what admins decide about them."""
+
+    def __init__(self, storage: Storage, clock: Callable[[], datetime]) -> None:
+        self._storage = storage
+        self._clock = clock
+
+    def list(
+        self, principal: Principal, *, ended: bool = False, limit: int | None = None, before: str | None = None
+    ) -> Page[HoldDetails]:
+        """Open holds, with `ended` all of them, newest first. Raises `NotFound` when there is none `before`."""
+        with self._storage.read() as tx:
+            if ended:
+                return tx.holds.all(limit=limit, before=before).each(lambda hold: _details(tx, principal, hold))
+            return Page([_details(tx, principal, hold) for hold in reversed(tx.holds.open())])
+
+    def counts(self) -> dict[str, int]:
+        """Open holds, by kind, with the number of environments that they hold."""
+        with self._storage.read() as tx:
+            return {hold.kind.value: tx.holds.count(hold.id) for hold in tx.holds.open()}
+
+    def notices(self) -> dict[str, str]:
+        """A sentence for each open hold, by its id: for readiness and `doctor`."""
+        with self._storage.read() as tx:
+            return {
+                hold.id: f"Destroys by the clock are held, {tx.holds.count(hold.id)} so far: {hold.reason}"
+                for hold in tx.holds.open()
+            }
+
+    def release(self, principal: Principal, hold_id: str, reason: str) -> HoldDetails:
+        """Lets the clock destroy what the hold holds. Raises `Forbidden`, `NotFound`, `NotAllowedNow`."""
+        may(principal, Action.HOLD_RELEASE)
+        with self._storage.write() as tx:
+            hold = _open(tx, hold_id)
+            details = _details(tx, principal, hold)
+            tx.holds.release(hold.id)
+            return details._replace(
+                hold=self._decided(tx, hold, HoldDecision.RELEASED, principal, reason, self._clock())
+            )
+
+    def cancel(self, principal: Principal, hold_id: str, reason: str, keep_for: str | None = None) -> HoldDetails:
+        """Keeps what the hold holds for at least `keep_for` (a duration) from now, also past a maximum.
+
+        Raises `Forbidden`, `NotFound`, `NotAllowedNow`, `InvalidLifetime`.
+        """
+        may(principal, Action.HOLD_CANCEL)
+        keep = parse_duration(keep_for) if keep_for is not None else KEPT_FOR
+        details: HoldDetails | None = None
+        while True:
+            with self._storage.write() as tx:
+                hold = _open(tx, hold_id)
+                details = details or _details(tx, principal, hold)
+                some = tx.holds.held(hold.id, limit=_AT_ONCE)
+                now = self._clock()
+                for environment_id in some:
+                    _keep(tx, environment_id, principal, hold, reason, now, keep)
+                if len(some) < _AT_ONCE:
+                    done = self._decided(tx, hold, HoldDecision.CANCELLED, principal, reason, now)
+                    return details._replace(hold=done)
+
+    def _decided(
+        self,
+        tx: Transaction,
+        hold: Hold,
+        decision: HoldDecision,
+        principal: Principal,
+        reason: str,
+        now: datetime,
+    ) -> Hold:
+        tx.holds.decide(hold.id, decision, principal.owner, now, reason)
+        changes = {"decision": decision, "decided_at": now, "decided_by": principal.owner, "decision_reason": reason}
+        return hold.model_copy(update=changes)
+
+
+def _open(tx: Transaction, hold_id: str) -> Hold:
+    hold = tx.holds.get(hold_id)
+    if hold is None:
+        raise NotFound(f"There is no hold {hold_id!r}.", hint="See the holds with `calvinverse hold list`.")
+    if hold.decision is not None:
+        raise NotAllowedNow(
+            f"The hold {hold.id} was {hold.decision.value} by {hold.decided_by} already.",
+            hint="See the holds with `calvinverse hold list`.",
+        )
+    return hold
+
+
+def _details(tx: Transaction, principal: Principal, hold: Hold) -> HoldDetails:
+    if hold.decision is not None:
+        return HoldDetails(hold, 0, ())
+    found = (tx.environments.get(each) for each in tx.holds.held(hold.id, owner=principal.sees_only, limit=_NAMED))
+    return HoldDetails(hold, tx.holds.count(hold.id), tuple(one.name for one in found if one is not None))
+
+
+def _keep(
+    tx: Transaction,
+    environment_id: str,
+    principal: Principal,
+    hold: Hold,
+    reason: str,
+    now: datetime,
+    keep: timedelta,
+) -> None:
+    environment = tx.environments.get(environment_id)
+    assert environment is not None
+    template, until = read_template(tx, environment), later(now, keep)
+    changes = timed(tx, environment, template, now)
+    if changes["deadline"] is not None and changes["deadline"] < until:
+        changes = timed(tx, environment, template, now, **_kept(environment, principal, until))
+    deadline = changes["deadline"]
+    if deadline is not None and deadline <= now:
+        raise NotAllowedNow(
+            f"Environment {environment.name!r} can't be kept: a rule destroys it however late its deadline is set.",
+            hint=f"Change the rule ({changes['deadline_because'].rule or 'see env explain'}), then cancel again.",
+        )
+    tx.environments.change(environment.id, **changes)
+    tx.events.add(
+        EventType.ENVIRONMENT_EXTENDED,
+        environment.id,
+        now,
+        message=f"{principal.owner} cancelled its destroy ({hold.id}: {reason}); "
+        + (f"its deadline is {deadline:%Y-%m-%d %H:%M:%S %Z}" if deadline else "it has no deadline"),
+        data={"deadline": deadline.isoformat() if deadline else None, "hold": hold.id},
+    )
+
+
+def _kept(environment: Environment, principal: Principal, deadline: datetime) -> dict[str, Any]:
+    latest = environment.maximum_deadline
+    return {
+        "set_deadline": deadline,
+        "set_because": Because(source=Source.PERSON, by=principal.owner),
+        "rules_from": deadline,
+        "maximum_deadline": None if latest is None else max(latest, deadline),
+    }

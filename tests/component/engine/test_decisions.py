@@ -1,0 +1,81 @@
+"""Many simulated decisions to destroy, with everything that can go wrong around them: no wrong one.
+
+A sample by default; CALVINVERSE_DECISIONS says how many in all. The simulator must be able to fail, too: with any one
+protection taken out, it finds a wrong decision.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+import structlog
+
+from environments.domain.holds import HoldLimits
+from environments.engine.clock_check import ClockCheck
+from environments.service import expiry
+from tests.support.decisions.dice import Dice
+from tests.support.decisions.oracle import WrongDecision
+
+DECISIONS = int(os.environ.get("CALVINVERSE_DECISIONS", "20000"))
+WORLDS = max(4, DECISIONS // 25_000)
+"""Each with other dice."""
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    """What the service logs of its thousands of faults helps nobody."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+
+
+def test_no_decision_to_destroy_is_wrong() -> None:
+    decisions = tempting = destroyed = 0
+    for seed in range(WORLDS):
+        dice = Dice(seed)
+        try:
+            dice.play(DECISIONS // WORLDS)
+        except WrongDecision as wrong:
+            raise AssertionError(f"with seed {seed}, after {dice.world.oracle.decisions} decisions: {wrong}") from wrong
+        decisions += dice.world.oracle.decisions
+        tempting += dice.world.oracle.tempting
+        destroyed += dice.world.oracle.destroyed
+    print(
+        f"\n{decisions} decisions in {WORLDS} worlds, none wrong. In {tempting} of them the deadline had passed by the "
+        f"machine's clock; {destroyed} environments were destroyed.",
+        file=sys.stderr,
+    )
+    assert decisions >= DECISIONS
+    assert destroyed > DECISIONS // 1000
+
+
+def _any_number() -> Dice:
+    return Dice(SEEDS["any number"], HoldLimits(above=10**9))
+
+
+def _any_clock() -> Dice:
+    return Dice(SEEDS["any clock"], checks_clock=False)
+
+
+SEEDS = {"any number": 1, "any clock": 1, "any copy": 3, "any deadline": 2, "no warning counts": 1, "all warned": 1}
+"""For each protection that is taken out, dice that soon meet what it protects from."""
+
+
+def _taken_out(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], object]]:
+    return {
+        "any copy": lambda: monkeypatch.setattr(ClockCheck, "_is_restored", lambda *_: False),
+        "any deadline": lambda: monkeypatch.setattr(
+            expiry, "provable", lambda _, environment: SimpleNamespace(at=environment.deadline)
+        ),
+        "no warning counts": lambda: monkeypatch.setattr(expiry, "_sudden", lambda _: True),
+        "all warned": lambda: monkeypatch.setattr(expiry, "noticed", lambda *_: True),
+    }
+
+
+@pytest.mark.parametrize("what", SEEDS)
+def test_without_a_protection_the_simulator_finds_a_wrong_decision(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: dict[str, Callable[[], Dice]] = {"any number": _any_number, "any clock": _any_clock}
+    _taken_out(monkeypatch).get(what, lambda: None)()
+    dice = made.get(what, lambda: Dice(SEEDS[what]))()
+    with pytest.raises(WrongDecision):
+        dice.play(60_000)

@@ -1,0 +1,288 @@
+"""Destroys by the clock that look wrong are held until an admin decides; all others go on."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from environments.domain.environment import EventType
+from environments.domain.errors import Forbidden, NotAllowedNow, NotFound
+from environments.domain.holds import ClockTrouble, HoldDecision, HoldKind, HoldLimits
+from environments.domain.lifecycle import State
+from environments.service.authorization import Principal
+from environments.service.expiry import Expiry
+from environments.service.holding import HoldDetails, Holding
+from tests.support.decisions.world import ADMIN, World
+from tests.support.engine_harness import DATABASES, TEMPLATE, EngineHarness, open_harness
+
+HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
+USER = Principal("grace", "user", "tok-2")
+WRONG = [ClockTrouble("ahead of the clock of Nomad, 1h and more", "The machine's clock is 1h ahead.")]
+
+
+@pytest.fixture(params=DATABASES)
+def setting(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[EngineHarness]:
+    setting = open_harness(request, tmp_path / "data")
+    setting.push(TEMPLATE.replace('maximum = "14d"', 'maximum = "10h"'))
+    yield setting
+    setting.database.close()
+
+
+def _create(setting: EngineHarness, count: int, ttl: str = "2h") -> list[str]:
+    names = [f"many-{number}" for number in range(count)]
+    for name in names:
+        setting.create(name, parameters={"code": "swordfish"}, ttl=ttl)
+    return names
+
+
+def _open(setting: EngineHarness) -> list[HoldDetails]:
+    return list(_holding(setting).list(ADMIN))
+
+
+def _holding(setting: EngineHarness) -> Holding:
+    return Holding(setting.database, setting.clock)
+
+
+def _states(setting: EngineHarness, names: Sequence[str]) -> set[State]:
+    return {setting.environment(name).state for name in names}
+
+
+def test_many_that_become_due_without_a_warning_are_held_and_their_owners_can_read_why(setting: EngineHarness) -> None:
+    names = _create(setting, 11)
+    setting.clock.ahead += 3 * HOUR
+    assert setting.expiry.destroy_due() == []
+    (hold,) = _open(setting)
+    assert hold.hold.kind is HoldKind.TOO_MANY
+    assert hold.environments == 11
+    assert "11 of 11" in hold.hold.reason
+    assert "person of ada" in hold.hold.reason
+    assert _states(setting, names) == {State.REQUESTED}
+    environment = setting.environment(names[0])
+    with setting.database.read() as tx:
+        told = tx.events.after(0, environment_id=environment.id, owner=None, limit=100)
+        assert tx.environments.next_moment(setting.clock()) is None
+    assert told[-1].type is EventType.ENVIRONMENT_HELD
+    assert told[-1].data["hold"] == hold.hold.id == environment.hold_id
+
+
+def test_ten_go_without_an_admin(setting: EngineHarness) -> None:
+    names = _create(setting, 10)
+    setting.clock.ahead += 3 * HOUR
+    assert len(setting.expiry.destroy_due()) == 10
+    assert _states(setting, names) == {State.DESTROYING}
+
+
+def test_those_that_trickle_within_the_hour_are_counted_together(setting: EngineHarness) -> None:
+    first, second = _create(setting, 10), ["later-0", "later-1"]
+    for name in second:
+        setting.create(name, parameters={"code": "swordfish"}, ttl="2h30m")
+    setting.clock.ahead += 2 * HOUR + MINUTE
+    assert set(setting.expiry.destroy_due()) == set(first)
+    setting.clock.ahead += 30 * MINUTE
+    assert setting.expiry.destroy_due() == []
+    assert [hold.environments for hold in _open(setting)] == [2]
+
+
+def test_a_warned_deadline_is_never_held_also_after_the_service_was_away(setting: EngineHarness) -> None:
+    names = _create(setting, 12)
+    setting.clock.ahead += timedelta(hours=1, minutes=50)
+    setting.scheduler.tick()  # warns
+    setting.clock.ahead += 3 * DAY
+    assert len(setting.expiry.destroy_due()) == 12
+    assert _open(setting) == []
+    assert _states(setting, names) == {State.DESTROYING}
+
+
+def test_a_warning_is_no_notice_of_a_deadline_that_moved_since(setting: EngineHarness) -> None:
+    names = _create(setting, 12)
+    setting.clock.ahead += timedelta(hours=1, minutes=50)
+    setting.scheduler.tick()
+    for name in names:
+        setting.requests.extend(ADMIN, name, ttl="8h")
+    setting.clock.ahead += 9 * HOUR
+    assert setting.expiry.destroy_due() == []
+    assert [hold.environments for hold in _open(setting)] == [12]
+
+
+def test_a_released_hold_destroys_and_says_who_said_so(setting: EngineHarness) -> None:
+    names = _create(setting, 11)
+    setting.clock.ahead += 3 * HOUR
+    setting.expiry.destroy_due()
+    (hold,) = _open(setting)
+    with pytest.raises(Forbidden):
+        _holding(setting).release(USER, hold.hold.id, "mine")
+    with pytest.raises(NotFound):
+        _holding(setting).release(ADMIN, "hold-nothing", "why not")
+    done = _holding(setting).release(ADMIN, hold.hold.id, "it is Monday")
+    assert (done.hold.decision, done.hold.decided_by) == (HoldDecision.RELEASED, "ada")
+    with pytest.raises(NotAllowedNow):
+        _holding(setting).cancel(ADMIN, hold.hold.id, "no")
+    assert len(setting.expiry.destroy_due()) == 11
+    with setting.database.read() as tx:
+        (deployment, _) = tx.deployments.of(setting.environment(names[0]).id)
+    assert f"ada released {hold.hold.id}: it is Monday" in deployment.reason
+
+
+def test_a_cancelled_hold_keeps_them_past_the_maximum_and_warns_again(setting: EngineHarness) -> None:
+    names = _create(setting, 11)
+    setting.clock.ahead += 20 * HOUR
+    setting.expiry.destroy_due()
+    (hold,) = _open(setting)
+    _holding(setting).cancel(ADMIN, hold.hold.id, "a mistake", "5h")
+    assert setting.expiry.destroy_due() == []
+    assert _open(setting) == []
+    environment = setting.environment(names[0])
+    assert environment.deadline is not None
+    assert timedelta(hours=4, minutes=50) < environment.deadline - setting.clock() <= 5 * HOUR
+    assert environment.maximum_deadline == environment.deadline
+    assert environment.deadline_because is not None
+    assert environment.deadline_because.by == "ada"
+    assert (environment.warned, environment.hold_id) == (False, None)
+    setting.clock.ahead += timedelta(hours=4, minutes=30)
+    setting.scheduler.tick()
+    assert setting.environment(names[0]).warned
+
+
+def test_an_owner_can_extend_or_destroy_what_is_held(setting: EngineHarness) -> None:
+    names = _create(setting, 11)
+    setting.clock.ahead += 3 * HOUR
+    setting.expiry.destroy_due()
+    setting.requests.extend(ADMIN, names[0], ttl="1h")
+    for name in names[1:]:
+        setting.requests.destroy(ADMIN, name)
+    setting.expiry.destroy_due()
+    assert _open(setting) == []
+    assert setting.environment(names[0]).hold_id is None
+    (ended,) = _holding(setting).list(ADMIN, ended=True)
+    assert ended.hold.decision is HoldDecision.ENDED
+
+
+def test_a_deadline_that_does_not_follow_from_what_is_stored_is_held_alone(setting: EngineHarness) -> None:
+    _create(setting, 2, "9h")
+    with setting.database.write() as tx:
+        environment = tx.environments.named("many-1")
+        assert environment is not None
+        tx.environments.change(environment.id, deadline=setting.clock() + MINUTE, warn_at=None)
+    setting.clock.ahead += HOUR
+    assert setting.expiry.destroy_due() == []
+    (hold,) = _open(setting)
+    assert hold.hold.kind is HoldKind.UNPROVEN
+    assert hold.names == ("many-1",)
+    _holding(setting).cancel(ADMIN, hold.hold.id, "what was stored is right", "1h")
+    assert setting.environment("many-1").deadline == environment.set_deadline
+
+
+def test_a_wrong_clock_holds_all_until_the_clocks_agree(setting: EngineHarness) -> None:
+    _create(setting, 2)
+    setting.clock.ahead += timedelta(hours=1, minutes=50)
+    setting.scheduler.tick()
+    setting.clock.ahead += HOUR
+    assert setting.expiry.destroy_due(WRONG) == []
+    (hold,) = _open(setting)
+    assert (hold.hold.kind, hold.environments) == (HoldKind.CLOCK, 2)
+    assert len(setting.expiry.destroy_due()) == 2
+    assert _open(setting) == []
+
+
+def test_what_is_due_at_once_is_queued_in_the_order_of_deadlines_and_a_few_at_a_time(setting: EngineHarness) -> None:
+    names = [f"many-{number}" for number in range(9)]
+    for number, name in enumerate(reversed(names)):
+        setting.create(name, parameters={"code": "swordfish"}, ttl=f"{60 + number}m")
+    setting.clock.ahead += 3 * HOUR
+    expiry = Expiry(setting.database, setting.clock, setting.new_id, HoldLimits(at_once=4))
+    assert expiry.destroy_due() == list(reversed(names))[:4]
+    assert expiry.destroy_due() == []
+    assert _open(setting) == []
+
+
+def test_a_hold_survives_a_new_process(setting: EngineHarness) -> None:
+    _create(setting, 11)
+    setting.clock.ahead += 3 * HOUR
+    setting.expiry.destroy_due()
+    setting.database.close()
+    setting.open()
+    assert setting.expiry.destroy_due() == []
+    assert [hold.environments for hold in _open(setting)] == [11]
+
+
+def _world(count: int = 3, *, remote: bool = False) -> World:
+    world = World(remote)
+    for number in range(count):
+        world.create(f"demo-{number}", 5 * HOUR)
+    world.tick()
+    return world
+
+
+def _kinds(world: World) -> list[str]:
+    return [details.hold.kind.value for details in world.holding.list(ADMIN)]
+
+
+@pytest.mark.parametrize("by", [6 * HOUR, -6 * HOUR])
+def test_a_clock_that_jumps_holds_everything_until_it_is_set(by: timedelta) -> None:
+    world = _world()
+    world.now += MINUTE
+    world.leader.ahead = by
+    world.restart()
+    world.tick()
+    assert _kinds(world) == ["clock"]
+    assert "timedatectl" in world.holding.list(ADMIN)[0].hold.reason
+    world.leader.ahead = timedelta(0)
+    world.now += MINUTE
+    world.tick()
+    assert _kinds(world) == []
+    assert len(world.oracle.living()) == 3
+
+
+def test_small_jumps_add_up() -> None:
+    world = _world()
+    for _ in range(4):
+        world.now += 10 * MINUTE
+        world.leader.ahead += 2 * MINUTE
+        world.tick()
+    assert _kinds(world) == ["clock"]
+
+
+def test_a_clock_that_another_machine_confirms_was_corrected() -> None:
+    world = World(remote=True)
+    world.leader.ahead = -9 * HOUR
+    world.nomad_ahead = world.server_ahead = -9 * HOUR
+    world.tick()
+    world.now += HOUR
+    world.leader.ahead = world.nomad_ahead = world.server_ahead = timedelta(0)
+    world.tick()
+    assert _kinds(world) == []
+
+
+@pytest.mark.parametrize("which", ["nomad_ahead", "server_ahead"])
+def test_another_clock_that_disagrees_holds_everything_until_an_admin_accepts_it(which: str) -> None:
+    world = _world(remote=True)
+    setattr(world, which, 7 * MINUTE)
+    world.now += 2 * MINUTE
+    world.tick()
+    (details,) = world.holding.list(ADMIN)
+    assert details.hold.kind.value == "clock"
+    world.holding.release(ADMIN, details.hold.id, "our clock is right")
+    for _ in range(5):
+        world.now += 2 * MINUTE
+        world.tick()
+    assert _kinds(world) == []
+    world.now += DAY
+    world.tick()
+    assert _kinds(world) == ["clock"]  # accepted for a day
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_what_a_restored_database_makes_due_is_held(remote: bool) -> None:
+    world = _world(remote=remote)
+    copied = world.copy()
+    world.now += 2 * MINUTE
+    world.tick()
+    for id in world.oracle.living():
+        assert world.extend(id, world.now + 2 * DAY)
+    world.now += 6 * HOUR
+    world.tick()
+    world.restore(copied)
+    world.tick()
+    assert [details.hold.kind.value for details in world.holding.list(ADMIN, ended=True)] == ["restored"]
+    assert len(world.oracle.living()) == 3

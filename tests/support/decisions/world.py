@@ -1,0 +1,305 @@
+"""The product's deciding parts on a database in memory, on machines whose clocks and memory a test plays with."""
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+
+from environments.domain.environment import Environment
+from environments.domain.errors import CalvinverseError
+from environments.domain.holds import HoldLimits
+from environments.domain.lifecycle import State
+from environments.domain.template import make_bundle
+from environments.domain.timing import Because, Source
+from environments.engine.clock_check import ClockCheck, Told, Witness
+from environments.engine.scheduler import Retention, Scheduler
+from environments.service.authorization import Principal
+from environments.service.channels import NoChannels
+from environments.service.checking import DirectChecks
+from environments.service.deadlines import read_template, timed
+from environments.service.expiry import Expiry
+from environments.service.holding import Holding
+from environments.service.requests import Requests
+from environments.service.warnings import Warnings
+from tests.support.decisions.flaky import FlakyStorage
+from tests.support.decisions.memory import MemoryDatabase
+from tests.support.decisions.oracle import TOLERANCE, Oracle
+
+ADMIN = Principal("ada", "admin", "tok-ada")
+BEGIN = datetime(2027, 3, 1, 8, 0, 0, 123456, tzinfo=UTC)
+_STEPS = '[[steps]]\nname = "app"\nuses = "test.thing"\n'
+PLAIN = f'[template]\nname = "plain"\nversion = "1"\n[lifetime]\ndefault = "8h"\n{_STEPS}'
+RULED = f'[template]\nname = "ruled"\nversion = "1"\n[lifetime]\ndestroy = ["0 19 * * * UTC"]\n{_STEPS}'
+
+
+class NoSealer:
+    """There are no secrets here."""
+
+    def seal(self, secrets: dict[str, Any]) -> bytes:
+        """See `Sealer`."""
+        return json.dumps(secrets).encode()
+
+    def unseal(self, sealed: bytes) -> dict[str, Any]:
+        """See `Sealer`."""
+        found: dict[str, Any] = json.loads(sealed)
+        return found
+
+    def derive(self, label: str) -> bytes:
+        """See `Sealer`."""
+        return label.encode()
+
+
+@dataclass
+class Machine:
+    """A machine with clocks. `ahead`: by how much its wall clock is; `kept`: a file's count."""
+
+    name: str
+    boot: str
+    booted_at: datetime
+    ahead: timedelta = timedelta(0)
+    kept: int = 0
+
+    def read(self) -> int:
+        """See `Beats`."""
+        return self.kept
+
+    def write(self, beats: int) -> None:
+        """See `Beats`."""
+        self.kept = beats
+
+
+@dataclass
+class World:
+    """A service with two machines. `remote`: its database and Nomad are on other machines. Moments are true ones."""
+
+    remote: bool = True
+    limits: HoldLimits = field(default_factory=HoldLimits)
+    checks_clock: bool = True
+
+    def __post_init__(self) -> None:
+        self.now = BEGIN
+        self.oracle = Oracle()
+        self.database = MemoryDatabase()
+        self.storage = FlakyStorage(self.database)
+        self.numbers = itertools.count(1)
+        self.boots = itertools.count(1)
+        self.machines = [self._machine("one"), self._machine("two")]
+        self.leader = self.machines[0]
+        self.nomad_ahead = self.server_ahead = timedelta(0)
+        self.identity = "first"
+        self.seen = 0
+        self.restored_at: datetime | None = None
+        self.bundles = {}
+        with self.database.write() as tx:
+            for made in (PLAIN, RULED):
+                bundle = make_bundle({"template.toml": made.encode()})
+                name = bundle.template().name
+                tx.templates.push(name, bundle, "ada", self.now)
+                self.bundles[name] = bundle.digest
+        self.requests = Requests(self.database, NoSealer(), self.clock, self.new_id, DirectChecks({}))
+        self.holding = Holding(self.database, self.clock)
+        self.restart()
+
+    # --- clocks and processes
+
+    def clock(self) -> datetime:
+        """The wall clock of the leader's machine."""
+        return self.now + self.leader.ahead
+
+    def restart(self) -> None:
+        """A new process of the leader."""
+        check = ClockCheck(
+            self.storage,
+            self.clock,
+            witnesses=[
+                Witness("Nomad", lambda: Told(self.now + self.nomad_ahead, True) if self.remote else None),
+                Witness("the database", lambda: Told(self.now + self.server_ahead, True) if self.remote else None),
+            ],
+            steady=lambda: (self.now - self.leader.booted_at).total_seconds(),
+            boot=self.leader.boot,
+            identity=lambda: self.identity if self.remote else "",
+            beats=self.leader,
+            later=lambda run: run(),
+        )
+        warnings = Warnings(self.storage, self.clock, self.new_id, NoChannels(), lambda *_: "")
+        expiry = Expiry(self.storage, self.clock, self.new_id, self.limits)
+        forever = Retention(*[timedelta(days=3000)] * 3)
+        used = check if self.checks_clock else None
+        self.scheduler = Scheduler(self.storage, expiry, warnings, self.clock, forever, clock_check=used)
+
+    def reboot(self, ahead: timedelta) -> None:
+        """The leader's machine starts again, with that clock."""
+        self.leader.boot, self.leader.booted_at, self.leader.ahead = f"boot-{next(self.boots)}", self.now, ahead
+        self.restart()
+
+    def take_over(self) -> None:
+        """The other machine leads."""
+        self.leader = self.machines[1 - self.machines.index(self.leader)]
+        self.restart()
+
+    def new_id(self, kind: str) -> str:
+        """Never the same again, also after a restored database."""
+        return f"{kind}-{next(self.numbers)}"
+
+    @property
+    def calm(self) -> bool:
+        """Whether all clocks are right and nothing was lost of late."""
+        clocks = (self.leader.ahead, *((self.nomad_ahead, self.server_ahead) if self.remote else ()))
+        lost = self.restored_at is not None and self.now - self.restored_at < timedelta(hours=3)
+        return all(abs(ahead) <= TOLERANCE for ahead in clocks) and not lost and not self.storage.fault
+
+    # --- people
+
+    def create(self, name: str, lifetime: timedelta, *, ruled: bool = False) -> str:
+        """Somebody creates an environment for a lifetime; with `ruled` it also ends at 19:00 UTC."""
+        template, id, now = "ruled" if ruled else "plain", self.new_id("env"), self.clock()
+        environment = Environment(
+            id=id,
+            name=name,
+            owner="grace",
+            template=template,
+            template_version="1",
+            bundle=self.bundles[template],
+            state=State.READY,
+            state_since=now,
+            created_at=now,
+            set_deadline=now + lifetime,
+            set_because=Because(source=Source.LIFETIME),
+        )
+        with self.database.write() as tx:
+            known = environment.model_copy(update=timed(tx, environment, read_template(tx, environment), now))
+            tx.environments.add(known)
+        evening = now.replace(hour=19, minute=0, second=0, microsecond=0)
+        evening += timedelta(days=1) if evening < now else timedelta(0)
+        until = min(now + lifetime, evening) if ruled else now + lifetime
+        self.oracle.born(id, name, until)
+        return id
+
+    def extend(self, id: str, until: datetime) -> bool:
+        """Its owner wants it until then; whether the service took that."""
+        try:
+            self.requests.extend(ADMIN, f"id:{id}", until=until)
+        except CalvinverseError:
+            return False
+        self.oracle.wants(id, until)
+        return True
+
+    def edit(self, ids: Sequence[str], until: datetime) -> None:
+        """An edit of a policy sets the deadlines of many."""
+        with self.database.write() as tx:
+            for id in ids:
+                environment = tx.environments.get(id)
+                assert environment is not None
+                because = Because(source=Source.OWNER_POLICY, by="ada")
+                changes = timed(
+                    tx,
+                    environment,
+                    read_template(tx, environment),
+                    self.clock(),
+                    set_deadline=until,
+                    set_because=because,
+                )
+                tx.environments.change(id, **changes)
+                self.oracle.wants(id, until)
+
+    def destroy(self, id: str) -> None:
+        """A person destroys it now."""
+        self.requests.destroy(ADMIN, f"id:{id}")
+        self.oracle.lives[id].destroyed_at = self.now
+
+    def scribble(self, id: str, deadline: datetime) -> None:
+        """Something writes a deadline that nobody wanted."""
+        with self.database.write() as tx:
+            tx.environments.change(id, deadline=deadline)
+        self.oracle.lives[id].scribbled = True
+
+    # --- what the service does
+
+    def tick(self) -> None:
+        """The scheduler's round, and the judgement of all that it did."""
+        before = self._rows("SELECT id FROM environments WHERE state = 'ready' AND deadline <= :now", now=self.clock())
+        self.oracle.decisions += len(self.oracle.living())
+        self.oracle.tempting += len(before)
+        try:
+            for _ in range(40):
+                if not self.scheduler.tick():
+                    break
+        except CalvinverseError as error:
+            self.oracle.say(self.now, f"tick failed: {error.message}")
+        self._judge()
+
+    def work(self) -> None:
+        """Workers carry out every queued destroy."""
+        with self.database.write() as tx:
+            run = tx._connection.execute
+            run(text("UPDATE deployments SET state = 'succeeded' WHERE state = 'queued'"))
+            run(
+                text(
+                    "UPDATE environments SET state = 'destroyed', destroyed_at = state_since WHERE state = 'destroying'"
+                )
+            )
+
+    def copy(self) -> bytes:
+        """A copy of the database."""
+        return self.database.copy()
+
+    def restore(self, copied: bytes) -> None:
+        """The database becomes what a copy says, and the service starts again."""
+        self.database.restore(copied)
+        self.identity = f"restored {next(self.numbers)}"
+        self.restored_at = self.now
+        known = self._rows("SELECT id, deadline FROM environments WHERE state = 'ready'")
+        stands = {id: datetime.fromisoformat(deadline).replace(tzinfo=UTC) for id, deadline in known}
+        gone = {id for (id,) in self._rows("SELECT id FROM environments WHERE state <> 'ready'")}
+        for id, life in self.oracle.lives.items():
+            life.forgotten = id not in stands and id not in gone
+            if id in stands:  # what made it end earlier is lost
+                life.destroyed_at, life.wanted_until = None, max(life.wanted_until, stands[id])
+            elif id in gone and life.destroyed_at is None:
+                life.destroyed_at = self.now
+        self.oracle.distrusts_warnings()
+        self.seen = 0
+        self.restart()
+
+    def held(self) -> dict[str, str]:
+        """Held environments, each with its hold."""
+        found = self._rows(
+            "SELECT id, hold_id FROM environments WHERE hold_id IS NOT NULL AND NOT hold_released AND state = 'ready'"
+        )
+        return dict(found)
+
+    def _judge(self) -> None:
+        found = self._rows("SELECT id, hold_released FROM environments WHERE state = 'destroying'")
+        for id, released in found:
+            if self.oracle.lives[id].destroyed_at is None:
+                self.oracle.say(self.now, f"{id} is destroyed")
+                self.oracle.was_destroyed(id, self.now, released=bool(released))
+        events = self._rows(
+            "SELECT id, type, environment_id, data, message FROM events WHERE id > :seen AND type IN "
+            "('environment.warning', 'environment.held') ORDER BY id",
+            seen=self.seen,
+        )
+        for event, type, id, data, message in events:
+            self.seen = event
+            deadline = datetime.fromisoformat(json.loads(data)["deadline"])
+            if type == "environment.warning":
+                self.oracle.warned(id, deadline, self.now)
+                wanted = self.oracle.lives[id].wanted_until
+                if wanted - deadline > TOLERANCE:
+                    self.extend(id, wanted)  # "no, I still need it"
+            elif not self.storage.fault:
+                self.oracle.say(self.now, f"{id} is held: {message.partition('decides: ')[2][:100]}")
+                self.oracle.was_held(id, self.now, calm=self.calm)
+        self.oracle.look(self.now, set(self.held()), calm=self.calm)
+
+    def _rows(self, query: str, **values: Any) -> list[Any]:
+        plain = {k: v.replace(tzinfo=None).isoformat(" ") if isinstance(v, datetime) else v for k, v in values.items()}
+        with self.database.read() as tx:
+            return list(tx._connection.execute(text(query), plain))
+
+    def _machine(self, name: str) -> Machine:
+        return Machine(name, f"boot-{next(self.boots)}", self.now - timedelta(days=1))
