@@ -54,7 +54,7 @@ class Scheduler:
         retiming: Retiming | None = None,
         clock_check: ClockCheck | None = None,
     ) -> None:
-        """Without `switching` nothing is stopped or started by the calendar; without `clock_check` its clock is right."""
+        """Without `switching` the calendar stops and starts nothing; without `clock_check` the clock is trusted."""
         self._storage = storage
         self._expiry = expiry
         self._warnings = warnings

@@ -14,6 +14,8 @@ from environments.domain.errors import StepFailed
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.timing import Because, Holiday, Obstacle, OwnRule, Scope, Source, TimedAction
 from environments.engine import progress
+from environments.engine.clock_check import ClockCheck, Told, Witness
+from environments.engine.scheduler import Retention, Scheduler
 from environments.service.calendars import Calendars
 from environments.service.deadlines import read_template, timed
 from environments.service.explaining import next_left_out, next_moments
@@ -116,6 +118,22 @@ def test_each_moment_happens_once_and_says_because_of_which_rule(setting: Engine
     )
     asked = [event for event in told(setting, EventType.DEPLOYMENT_REQUESTED) if event.deployment_id == stop.id]
     assert [event.data["because"]["rule"] for event in asked] == ["0 19 * * 1-5 UTC"]
+
+
+def test_nothing_is_stopped_or_started_while_the_clocks_disagree(setting: EngineHarness) -> None:
+    nomad = [timedelta(hours=-7)]
+    witness = Witness("Nomad", lambda: Told(setting.clock() + nomad[0], elsewhere=True))
+    check = ClockCheck(setting.database, setting.clock, witnesses=[witness], steady=lambda: 0.0)
+    parts = (setting.database, setting.expiry, setting.warnings, setting.clock, Retention())
+    scheduler = Scheduler(*parts, switching=setting.switching, clock_check=check)
+    go(setting, 0, 19)
+    scheduler.tick()
+    assert unfinished(setting) == []
+    nomad[0] = timedelta(0)
+    check.ask()
+    scheduler.tick()
+    assert [one.kind for one in unfinished(setting)] == [DeploymentKind.STOP]
+    setting.until(lambda: not unfinished(setting))
 
 
 @pytest.mark.parametrize("setting", DATABASES, indirect=True)

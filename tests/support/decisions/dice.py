@@ -1,7 +1,7 @@
 """Plays with a world by seeded dice until so many decisions were made; an admin looks at what is held."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from environments.domain.holds import HoldLimits
@@ -16,7 +16,15 @@ NAMES = [f"demo-{number}" for number in range(150)]
 class Dice:
     """One world, played with by one seed."""
 
-    def __init__(self, seed: int, limits: HoldLimits | None = None, *, checks_clock: bool = True) -> None:
+    def __init__(
+        self,
+        seed: int,
+        limits: HoldLimits | None = None,
+        *,
+        checks_clock: bool = True,
+        often: Mapping[str, int] | None = None,
+    ) -> None:
+        """`often`: how many times as often as otherwise a play comes, by the name of its method."""
         self._dice = random.Random(seed)
         self.world = World(self._dice.random() < 0.7, limits or HoldLimits(), checks_clock)
         self._copies: list[tuple[int, bytes]] = []
@@ -24,7 +32,7 @@ class Dice:
         self._trouble_until = self.world.now
         for _ in range(60):
             self._create()
-        self._plays: list[tuple[int, Callable[[], object]]] = [
+        plays: list[tuple[int, Callable[[], object]]] = [
             (30, self._create),
             (12, self._extend),
             (2, self._destroy),
@@ -42,6 +50,7 @@ class Dice:
             (1, self._scribble),
             (60, lambda: None),
         ]
+        self._plays = [(weight * (often or {}).get(play.__name__, 1), play) for weight, play in plays]
 
     def play(self, decisions: int) -> Oracle:
         """Plays until so many decisions were made. Raises `WrongDecision`."""
