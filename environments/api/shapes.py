@@ -7,6 +7,7 @@ from environments.domain import shapes
 _OF_PATHS: dict[str, shapes.Shape] = {
     "deployment_id": shapes.DEPLOYMENT_ID,
     "plan_id": shapes.PLAN_ID,
+    "hold_id": shapes.HOLD_ID,
     "token_id": shapes.TOKEN_ID,
 }
 _NAMES: dict[str, shapes.Shape] = {
@@ -28,6 +29,7 @@ _BEFORE: dict[str, shapes.Shape] = {
     "deployments": shapes.DEPLOYMENT_ID,
     "tokens": shapes.TOKEN_ID,
     "calendars": shapes.CALENDAR,
+    "holds": shapes.HOLD_ID,
 }
 """What a page goes on from, by the noun that is listed; a label elsewhere."""
 
