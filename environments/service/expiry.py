@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from environments.domain.environment import Environment, EventType
+from environments.domain.errors import StorageError
 from environments.domain.holds import (
     ClockTrouble,
     DueFacts,
@@ -132,6 +133,8 @@ class Expiry:
         assert environment.deadline is not None
         try:
             found = provable(facts, environment)
+        except StorageError:  # nothing is known of what is stored
+            raise
         except NOT_COMPUTED as error:
             leads = f"to nothing that can be computed ({error})"
         else:

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from environments.domain.deadline import later, parse_duration
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import NotAllowedNow, NotFound
 from environments.domain.holds import Hold, HoldDecision
-from environments.domain.timing import Because, Source
+from environments.domain.timing import Pin
 from environments.service.authorization import Action, Principal, may
-from environments.service.deadlines import read_template, timed
+from environments.service.deadlines import active_pin, read_template, timed
 from environments.service.pages import Page
 from environments.service.storage.transaction import Storage, Transaction
 
@@ -72,7 +72,7 @@ class Holding:
             )
 
     def cancel(self, principal: Principal, hold_id: str, reason: str, keep_for: str | None = None) -> HoldDetails:
-        """Keeps what the hold holds for at least `keep_for` (a duration) from now, also past a maximum.
+        """Pins what the hold holds for `keep_for` (a duration) from now, also past a maximum.
 
         Raises `Forbidden`, `NotFound`, `NotAllowedNow`, `InvalidLifetime`.
         """
@@ -138,13 +138,8 @@ def _keep(
     template, until = read_template(tx, environment), later(now, keep)
     changes = timed(tx, environment, template, now)
     if changes["deadline"] is not None and changes["deadline"] < until:
-        changes = timed(tx, environment, template, now, **_kept(environment, principal, until))
+        changes = timed(tx, environment, template, now, pin=_pin(environment, principal, hold, reason, now, until))
     deadline = changes["deadline"]
-    if deadline is not None and deadline <= now:
-        raise NotAllowedNow(
-            f"Environment {environment.name!r} can't be kept: a rule destroys it however late its deadline is set.",
-            hint=f"Change the rule ({changes['deadline_because'].rule or 'see env explain'}), then cancel again.",
-        )
     tx.environments.change(environment.id, **changes)
     tx.events.add(
         EventType.ENVIRONMENT_EXTENDED,
@@ -156,11 +151,10 @@ def _keep(
     )
 
 
-def _kept(environment: Environment, principal: Principal, deadline: datetime) -> dict[str, Any]:
-    latest = environment.maximum_deadline
-    return {
-        "set_deadline": deadline,
-        "set_because": Because(source=Source.PERSON, by=principal.owner),
-        "rules_from": deadline,
-        "maximum_deadline": None if latest is None else max(latest, deadline),
-    }
+def _pin(
+    environment: Environment, principal: Principal, hold: Hold, reason: str, now: datetime, until: datetime
+) -> Pin:
+    """Nothing else keeps it past the maximum of a policy, and leaves the lifetime that its owner chose."""
+    known = active_pin(environment, now)
+    end = until if known is None else max(until, known.end)
+    return Pin(end=end, by=principal.owner, reason=f"cancelled {hold.id}: {reason}", since=now, past_maximum=True)

@@ -33,6 +33,7 @@ from environments.service.channels import Channels
 from environments.service.checking import Checks, DirectChecks
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
+from environments.service.expiry import Expiry
 from environments.service.extend_links import ExtendLinks
 from environments.service.feed import Feed
 from environments.service.holding import Holding
@@ -166,6 +167,7 @@ class FakeService:
     calendars: Calendars
     retiming: Retiming
     requests: Requests
+    expiry: Expiry
     holding: Holding
     reading: Reading
     planning: Planning
@@ -322,6 +324,7 @@ def make_service(
         calendars=Calendars(database, clock, retiming),
         retiming=retiming,
         requests=Requests(database, world, clock, new_id, checks),
+        expiry=Expiry(database, clock, new_id),
         holding=Holding(database, clock),
         reading=Reading(database, world, world, world, step_kinds, clock, "0.1.0", entry_points),
         planning=Planning(database, world, world, clock, new_id, checks),

@@ -58,8 +58,9 @@ class Holds(Protocol):
     def due(self, now: datetime, limit: int, *, awaited_until: datetime | None = None) -> list[DueFacts]:
         """Living environments whose deadline has passed and that aren't held; at most `limit`.
 
-        The longest overdue come first. Those whose deadline has to be computed again are left out. Those whose warning is still to be delivered are left out, unless it has been
-        awaited since `awaited_until` or longer; None: all that have no warning to be delivered.
+        The longest overdue come first. Those whose deadline has to be computed again are left out. So are those whose
+        warning is still to be delivered, unless it has been awaited since `awaited_until` or longer; None: all that
+        have no warning to be delivered.
         """
         ...
 

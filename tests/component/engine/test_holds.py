@@ -135,7 +135,11 @@ def test_a_cancelled_hold_keeps_them_past_the_maximum_and_warns_again(setting: E
     environment = setting.environment(names[0])
     assert environment.deadline is not None
     assert timedelta(hours=4, minutes=50) < environment.deadline - setting.clock() <= 5 * HOUR
-    assert environment.maximum_deadline == environment.deadline
+    assert environment.pin is not None
+    assert (environment.pin.end, environment.pin.reason) == (
+        environment.deadline,
+        f"cancelled {hold.hold.id}: a mistake",
+    )
     assert environment.deadline_because is not None
     assert environment.deadline_because.by == "ada"
     assert (environment.warned, environment.hold_id) == (False, None)

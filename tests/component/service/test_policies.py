@@ -170,9 +170,9 @@ def test_what_one_transaction_leaves_is_computed_later_and_not_destroyed_before(
     service.policies.remove(service.admin, Scope.TEMPLATE, "web")
     deadlines = {shown(service, name).deadline for name in ("hers", "his")}
     assert MONDAY + 10 * HOUR in deadlines, "one is left, overdue by a policy that is gone"
-    assert service.requests.destroy_due() == []
+    assert service.expiry.destroy_due() == []
     assert service.retiming.settle() == 1
-    assert service.requests.destroy_due() == []
+    assert service.expiry.destroy_due() == []
     assert shown(service, "hers").deadline == MONDAY + 10 * DAY
     assert shown(service, "his").deadline == MONDAY + 9 * DAY
 

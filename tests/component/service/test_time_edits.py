@@ -129,9 +129,9 @@ def test_a_person_still_destroys_what_is_pinned(service: FakeService) -> None:
 def test_a_pin_ends_by_itself(service: FakeService, clock: Clock) -> None:
     service.time_edits.pin(ADA, "demo", "a demonstration", ttl="12d")
     clock.now = MONDAY + 12 * DAY - HOUR
-    assert service.requests.destroy_due() == []
+    assert service.expiry.destroy_due() == []
     clock.now = MONDAY + 12 * DAY
-    assert service.requests.destroy_due() == ["demo"]
+    assert service.expiry.destroy_due() == ["demo"]
 
 
 def test_a_pin_passes_the_maximum_only_by_an_admin_with_a_reason(service: FakeService) -> None:
