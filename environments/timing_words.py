@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from environments.domain.holds import HoldKind
 from environments.domain.timing import Because, Obstacle, PastAction, Prevented, Source, TimedAction
 
 WHAT: dict[TimedAction, str] = {
@@ -41,6 +42,19 @@ def happened_because(action: PastAction, because: Because | None, told: str) -> 
 def on_behalf_of(by: str, because: Because | None) -> str:
     """Who asked for it; of what the clock did, who set the rule or the deadline, if that was a person."""
     return f"{by}, for {because.by}" if because is not None and because.by not in ("", by) and by else by
+
+
+HELD: dict[HoldKind, str] = {
+    HoldKind.TOO_MANY: "too many became due at once without an early warning",
+    HoldKind.CLOCK: "the clock of the service disagrees with another one",
+    HoldKind.RESTORED: "the database was restored from a copy, which may lack later extensions",
+    HoldKind.UNPROVEN: "its stored rules and lifetimes don't lead to its stored deadline",
+}
+
+
+def held(hold: str, kind: HoldKind) -> str:
+    """One sentence without a full stop: that it isn't destroyed, because of which hold, and why."""
+    return f"{hold} keeps it from being destroyed until an admin decides, because {HELD[kind]}"
 
 
 def reason(because: Because) -> str:

@@ -12,6 +12,7 @@ from environments.timing_words import (
     HAPPENED,
     WHAT,
     happened_because,
+    held,
     on_behalf_of,
     reason_of_attempt,
     why_not,
@@ -76,6 +77,8 @@ def moments(found: ExplanationView, clock: Clock) -> Content:
     if found.pin is not None:
         pin = found.pin
         lines.append(Content(clean(f"{pin.by} pinned it until {clock.moment(pin.end)}: {pin.reason}")))
+    if found.held is not None:
+        lines.append(Content(clean(held(found.held.hold, found.held.kind))))
     if not found.moments:
         lines.append(Content("Nothing: it lives until somebody destroys it."))
     for due in found.moments:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from environments.domain.environment import Environment, Resource
+from environments.domain.holds import Hold
 from environments.domain.lifecycle import ENDED, State
 from environments.domain.plan import Plan
 from environments.service.authorization import Role
@@ -58,8 +59,13 @@ def explanation(found: Explanation) -> environments.ExplanationView:
         left_out=tuple(environments.LeftOutView(**vars(one)) for one in found.left_out),
         past=tuple(environments.PastView(**vars(one)) for one in found.past),
         pin=found.pin,
+        held=None if found.held is None else _held(found.held),
         zone_database=found.zone_database,
     )
+
+
+def _held(hold: Hold) -> environments.HeldView:
+    return environments.HeldView(hold=hold.id, kind=hold.kind, since=hold.opened_at)
 
 
 def environment(

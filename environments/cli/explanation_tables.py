@@ -9,6 +9,7 @@ from environments.timing_words import (
     HAPPENED,
     WHAT,
     happened_because,
+    held,
     on_behalf_of,
     reason,
     reason_of_attempt,
@@ -21,6 +22,8 @@ def explanation_lines(view: ExplanationView, zone: tzinfo, now: datetime) -> Ite
     """A line for each moment, soonest first; then one for each thing that happened, newest first."""
     if view.pin is not None:
         yield f"{view.pin.by} pinned it until {moment(view.pin.end, zone)}: {view.pin.reason}"
+    if view.held is not None:
+        yield f"{held(view.held.hold, view.held.kind)}."
     if not view.moments:
         yield f"The calendar does nothing to {view.environment}: it lives until somebody destroys it."
     else:

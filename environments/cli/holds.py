@@ -78,7 +78,10 @@ def release(session: Session, hold_id: HoldName, reason: Reason, yes: Yes = Fals
     app,
     "hold",
     "cancel",
-    more="The deadlines move to --for from now, also past the maximum of a template; owners may move them again.",
+    more="""
+        Pins the environments until --for from now, also past the maximum of a template or a policy; later deadlines
+        stay.
+    """,
     examples="""
         calvinverse hold cancel hold-7f3kq2m4p6r8 --reason "the policy was a mistake"
         calvinverse hold cancel hold-7f3kq2m4p6r8 --reason "restored from a copy" --for 3d

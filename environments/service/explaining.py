@@ -6,6 +6,7 @@ from heapq import merge
 from itertools import islice
 
 from environments.domain.environment import Environment
+from environments.domain.holds import Hold
 from environments.domain.lifecycle import SWITCHES, State
 from environments.domain.timing import Obstacle, TimedAction
 from environments.service.cron import Holidays
@@ -105,3 +106,10 @@ def next_of_each(tx: Transaction, environment: Environment, now: datetime) -> li
     timing = timing_of(facts, environment, read_template(tx, environment))
     holidays = holidays_of(facts, timing)
     return [(rule, next(moments_of(rule, timing, holidays, now), None)) for rule in timing.rules]
+
+
+def held_by(tx: Transaction, environment: Environment) -> Hold | None:
+    """The open hold that keeps the clock from destroying it at its present deadline."""
+    if environment.hold_id is None or environment.hold_released:
+        return None
+    return tx.holds.get(environment.hold_id)

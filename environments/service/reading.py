@@ -12,7 +12,7 @@ from environments.domain.references import MASK, SecretReference, references_in
 from environments.service.authorization import Action, Principal, environment_to_read, may, sees
 from environments.service.deadlines import active_pin
 from environments.service.entry_points import EntryPoints
-from environments.service.explaining import next_left_out, next_moments, next_of_each
+from environments.service.explaining import held_by, next_left_out, next_moments, next_of_each
 from environments.service.looking_back import what_happened
 from environments.service.pages import Page, ended_in_time
 from environments.service.records import EnvironmentDetails, Explanation, Journaled, Output, ServiceInfo, with_journal
@@ -138,6 +138,7 @@ class Reading:
                 tuple(next_left_out(tx, environment, now, count)) if why_not else (),
                 active_pin(environment, now),
                 happened,
+                held_by(tx, environment),
             )
 
     def rules(self, principal: Principal, name: str) -> list[tuple[TimedRule, datetime | None]]:

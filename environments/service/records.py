@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from environments.domain.environment import Deployment, Environment, StepRecord
+from environments.domain.holds import Hold
 from environments.domain.lifecycle import DeploymentState
 from environments.domain.template_parts import Template
 from environments.domain.timing import Pin
@@ -57,7 +58,10 @@ class EnvironmentDetails(NamedTuple):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the calendar will and won't do to an environment, its pin, if that has an effect, and what happened."""
+    """What the calendar will and won't do to an environment, and what happened.
+
+    `pin`: the one that has an effect. `held`: the open hold that keeps it from being destroyed.
+    """
 
     environment: Environment
     zone_database: str
@@ -65,6 +69,7 @@ class Explanation:
     left_out: tuple[LeftOut, ...] = ()
     pin: Pin | None = None
     past: tuple[Past, ...] = ()
+    held: Hold | None = None
 
 
 class CataloguedTemplate(NamedTuple):

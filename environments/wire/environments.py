@@ -7,6 +7,7 @@ from pydantic import Field, WithJsonSchema
 
 from environments.domain import shapes
 from environments.domain.environment import DegradedReason, Drift, Failure
+from environments.domain.holds import HoldKind
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State
 from environments.domain.template_parts import MOST_RULES
 from environments.domain.timing import Because, OwnRule, PastAction, Pin, Prevented, TimedAction
@@ -141,11 +142,19 @@ class PastView(View):
     state: DeploymentState | None = None
 
 
+class HeldView(View):
+    """The hold that keeps the clock from destroying an environment, of what kind, and since when it is open."""
+
+    hold: HoldId
+    kind: HoldKind
+    since: datetime
+
+
 class ExplanationView(View):
     """What the calendar will do to an environment next, in order; nothing follows a destroy.
 
     `left_out` is what it doesn't do, since a week ago, if that was asked for. `past` is what happened to it, newest
-    first. `zone_database` is the one in use.
+    first. `zone_database` is the one in use. With `held` it isn't destroyed at its deadline until an admin decides.
     """
 
     environment: str
@@ -153,6 +162,7 @@ class ExplanationView(View):
     left_out: tuple[LeftOutView, ...] = ()
     past: tuple[PastView, ...] = ()
     pin: Pin | None = None
+    held: HeldView | None = None
     zone_database: str = ""
 
 

@@ -44,6 +44,14 @@ def user(api: Served, admin: httpx2.Client) -> Iterator[httpx2.Client]:
         yield client
 
 
+def test_an_explanation_says_that_the_destroy_is_held(admin: httpx2.Client) -> None:
+    found = admin.get("/v1/environments/held-0/explain").json()
+    (hold,) = admin.get("/v1/holds").json()
+    assert found["held"] == {"hold": hold["id"], "kind": "too_many", "since": hold["opened_at"]}
+    admin.post(f"/v1/holds/{hold['id']}/release", json={"reason": "they are over"}).raise_for_status()
+    assert admin.get("/v1/environments/held-0/explain").json()["held"] is None
+
+
 def test_a_hold_shows_on_environments_in_readiness_and_in_metrics(admin: httpx2.Client, user: httpx2.Client) -> None:
     (hold,) = admin.get("/v1/holds").json()
     assert (hold["kind"], hold["environments"], hold["decision"]) == ("too_many", 11, None)

@@ -1,7 +1,7 @@
 """Destroys by the clock that look wrong are held until an admin decides; all others go on."""
 
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,9 +10,15 @@ from environments.domain.environment import EventType
 from environments.domain.errors import Forbidden, NotAllowedNow, NotFound
 from environments.domain.holds import ClockTrouble, HoldDecision, HoldKind, HoldLimits
 from environments.domain.lifecycle import State
+from environments.domain.timing import Holiday, Scope, TimedAction
+from environments.service import expiry, retiming
 from environments.service.authorization import Principal
+from environments.service.calendars import Calendars
 from environments.service.expiry import Expiry
 from environments.service.holding import HoldDetails, Holding
+from environments.service.policies import Policies
+from environments.service.retiming import Retiming
+from environments.service.time_edits import TimeEdits
 from tests.support.decisions.world import ADMIN, World
 from tests.support.engine_harness import DATABASES, TEMPLATE, EngineHarness, open_harness
 
@@ -177,6 +183,153 @@ def test_a_deadline_that_does_not_follow_from_what_is_stored_is_held_alone(setti
     assert setting.environment("many-1").deadline == environment.set_deadline
 
 
+def _at(moment: datetime) -> str:
+    """A rule that fires at that moment, to the minute."""
+    return f"{moment.minute} {moment.hour} {moment.day} {moment.month} * UTC"
+
+
+def _policies(setting: EngineHarness) -> Policies:
+    return Policies(setting.database, setting.clock, _retiming(setting))
+
+
+def _retiming(setting: EngineHarness) -> Retiming:
+    return Retiming(setting.database, setting.clock, lambda: "2026a")
+
+
+def _wrong_policy(setting: EngineHarness) -> list[str]:
+    """Eleven environments, which a policy ends in some minutes, by the clock of a while later."""
+    names = _create(setting, 11, "9h")
+    setting.clock.ahead += 5 * HOUR
+    rule = _at(setting.clock() + 4 * MINUTE)
+    _policies(setting).set(ADMIN, Scope.OWNER, "ada", [(TimedAction.DESTROY, rule)], None)
+    setting.scheduler.tick()  # warns at once, and that is too late
+    setting.clock.ahead += 5 * MINUTE
+    return names
+
+
+def test_what_a_wrong_policy_ends_within_minutes_is_held_and_lives_on_without_it(setting: EngineHarness) -> None:
+    names = _wrong_policy(setting)
+    set_until = setting.environment(names[0]).set_deadline
+    setting.scheduler.tick()
+    (hold,) = _open(setting)
+    assert (hold.hold.kind, hold.environments) == (HoldKind.TOO_MANY, 11)
+    assert "11 by owner policy of ada" in hold.hold.reason
+    _policies(setting).remove(ADMIN, Scope.OWNER, "ada")
+    environment = setting.environment(names[0])
+    assert environment.deadline == set_until
+    assert (environment.hold_id, environment.hold_released, environment.warned_at) == (None, False, None)
+    setting.scheduler.tick()
+    assert _open(setting) == []
+    assert _states(setting, names) == {State.REQUESTED}
+
+
+def test_a_cancelled_hold_keeps_what_a_policy_allows_no_longer_life(setting: EngineHarness) -> None:
+    names = _create(setting, 11, "9h")
+    _policies(setting).set(ADMIN, Scope.OWNER, "ada", [], "6h")
+    setting.clock.ahead += 3 * DAY
+    assert setting.expiry.destroy_due() == []
+    (hold,) = _open(setting)
+    _holding(setting).cancel(ADMIN, hold.hold.id, "the policy was a mistake", "2d")
+    setting.clock.ahead += DAY
+    assert setting.expiry.destroy_due() == []
+    assert _open(setting) == []
+    assert _states(setting, names) == {State.REQUESTED}
+
+
+def test_what_waits_to_be_computed_again_is_neither_held_nor_destroyed(
+    setting: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = _wrong_policy(setting)
+    monkeypatch.setattr(retiming, "PAGE", 1)
+    _policies(setting).remove(ADMIN, Scope.OWNER, "ada")
+    now = setting.clock()
+    overdue = [name for name in names if (found := setting.environment(name).deadline) and found < now]
+    assert len(overdue) == 10, "one was computed with the edit"
+    assert setting.expiry.destroy_due() == []
+    assert setting.expiry.destroy_due(WRONG) == []
+    assert [hold.environments for hold in _open(setting)] == [0], "only the clocks are held, and nothing with them"
+    assert _retiming(setting).settle() >= 10
+    assert setting.expiry.destroy_due() == []
+    assert _states(setting, names) == {State.REQUESTED}
+
+
+def test_a_pin_ends_the_hold_of_an_environment(setting: EngineHarness) -> None:
+    names = _wrong_policy(setting)
+    setting.scheduler.tick()
+    edits = TimeEdits(setting.database, setting.clock)
+    for name in names:
+        edits.pin(ADMIN, name, "still needed", ttl="2h")
+    assert {setting.environment(name).hold_id for name in names} == {None}
+    setting.scheduler.tick()
+    assert _open(setting) == []
+    assert _states(setting, names) == {State.REQUESTED}
+
+
+def test_a_pinned_environment_with_a_deadline_of_nobody_is_not_destroyed(setting: EngineHarness) -> None:
+    (name,) = _create(setting, 1, "9h")
+    TimeEdits(setting.database, setting.clock).pin(ADMIN, name, "still needed", ttl="5h")
+    with setting.database.write() as tx:
+        tx.environments.change(setting.environment(name).id, deadline=setting.clock() + MINUTE, warn_at=None)
+    setting.clock.ahead += HOUR
+    assert setting.expiry.destroy_due() == []
+    assert [hold.hold.kind for hold in _open(setting)] == [HoldKind.UNPROVEN]
+
+
+def _by_rule_of_policy(setting: EngineHarness) -> None:
+    rule = _at(setting.clock() + 3 * HOUR)
+    _policies(setting).set(ADMIN, Scope.OWNER, "ada", [(TimedAction.DESTROY, rule)], None)
+
+
+def _by_maximum_of_policy(setting: EngineHarness) -> None:
+    _policies(setting).set(ADMIN, Scope.TEMPLATE, "things", [], "2h")
+
+
+def _by_rule_with_holidays(setting: EngineHarness) -> None:
+    at = setting.clock() + 3 * HOUR
+    Calendars(setting.database, setting.clock, _retiming(setting)).set(ADMIN, "off", [Holiday(day=at.date())])
+    rule = f"{at.minute} {at.hour} * * * UTC except off"
+    TimeEdits(setting.database, setting.clock).add_rule(ADMIN, "many-0", TimedAction.DESTROY, rule)
+
+
+def _by_end_of_pin(setting: EngineHarness) -> None:
+    TimeEdits(setting.database, setting.clock).pin(ADMIN, "many-0", "still needed", ttl="30h")
+
+
+@pytest.mark.parametrize("by", [_by_rule_of_policy, _by_maximum_of_policy, _by_rule_with_holidays, _by_end_of_pin])
+def test_a_deadline_by_policy_calendar_or_pin_follows_from_what_is_stored(
+    setting: EngineHarness, by: Callable[[EngineHarness], None]
+) -> None:
+    setting.push(TEMPLATE.replace('maximum = "14d"', 'maximum = "13d"'))
+    _create(setting, 1, "1h" if by is _by_end_of_pin else "12d")
+    chosen = setting.environment("many-0").deadline
+    by(setting)
+    environment = setting.environment("many-0")
+    assert environment.deadline is not None
+    assert environment.deadline != chosen
+    setting.clock.ahead = environment.deadline - setting.clock() + setting.clock.ahead - MINUTE
+    setting.scheduler.tick()
+    assert setting.environment("many-0").state is State.REQUESTED
+    setting.clock.ahead += 2 * MINUTE
+    assert setting.expiry.destroy_due() == ["many-0"]
+    assert _open(setting) == []
+
+
+def test_a_deadline_that_can_not_be_computed_any_more_is_held(
+    setting: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _create(setting, 1)
+    setting.clock.ahead += 3 * HOUR
+
+    def gone(*_: Any) -> None:
+        raise LookupError("no time zone found with key Europe/Nowhere")
+
+    monkeypatch.setattr(expiry, "provable", gone)
+    assert setting.expiry.destroy_due() == []
+    (hold,) = _open(setting)
+    assert hold.hold.kind is HoldKind.UNPROVEN
+    assert "Europe/Nowhere" in hold.hold.reason
+
+
 def test_a_wrong_clock_holds_all_until_the_clocks_agree(setting: EngineHarness) -> None:
     _create(setting, 2)
     setting.clock.ahead += timedelta(hours=1, minutes=50)
@@ -194,9 +347,9 @@ def test_what_is_due_at_once_is_queued_in_the_order_of_deadlines_and_a_few_at_a_
     for number, name in enumerate(reversed(names)):
         setting.create(name, parameters={"code": "swordfish"}, ttl=f"{60 + number}m")
     setting.clock.ahead += 3 * HOUR
-    expiry = Expiry(setting.database, setting.clock, setting.new_id, HoldLimits(at_once=4))
-    assert expiry.destroy_due() == list(reversed(names))[:4]
-    assert expiry.destroy_due() == []
+    few = Expiry(setting.database, setting.clock, setting.new_id, HoldLimits(at_once=4))
+    assert few.destroy_due() == list(reversed(names))[:4]
+    assert few.destroy_due() == []
     assert _open(setting) == []
 
 
