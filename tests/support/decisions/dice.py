@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from environments.domain.holds import HoldLimits
+from environments.domain.timing import Scope
 from tests.support.decisions.flaky import FAULTS
 from tests.support.decisions.oracle import TOLERANCE, Oracle
-from tests.support.decisions.world import ADMIN, World
+from tests.support.decisions.world import ADMIN, Copy, World
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NAMES = [f"demo-{number}" for number in range(150)]
+OWNERS = ("grace", "linus", "margaret")
 
 
 class Dice:
@@ -27,7 +29,7 @@ class Dice:
         """`often`: how many times as often as otherwise a play comes, by the name of its method."""
         self._dice = random.Random(seed)
         self.world = World(self._dice.random() < 0.7, limits or HoldLimits(), checks_clock)
-        self._copies: list[tuple[int, bytes]] = []
+        self._copies: list[tuple[int, Copy]] = []
         self._steps = 0
         self._trouble_until = self.world.now
         for _ in range(60):
@@ -37,6 +39,10 @@ class Dice:
             (12, self._extend),
             (2, self._destroy),
             (1, self._edit),
+            (1, self._set_policy),
+            (1, self._remove_policy),
+            (3, self._pin),
+            (1, self._other_zones),
             (1, self._jump),
             (1, self._nudge),
             (1, self._reboot),
@@ -82,7 +88,8 @@ class Dice:
         if not free or not world.calm:
             return ""
         lifetime = dice.choice([2 * HOUR, 5 * HOUR, DAY, 3 * DAY, 7 * DAY]) + MINUTE * dice.random()
-        return world.create(dice.choice(free[:10]), lifetime, ruled=dice.random() < 0.2)
+        owner = dice.choice(OWNERS)
+        return world.create(dice.choice(free[:10]), lifetime, ruled=dice.random() < 0.2, owner=owner)
 
     def _extend(self) -> None:
         id = self._some()
@@ -103,6 +110,30 @@ class Dice:
         by = dice.choice([-HOUR, timedelta(0), 2 * MINUTE, 30 * MINUTE, 5 * HOUR])
         world.oracle.say(world.now, f"an edit moves {len(ids)} of {len(plain)} to {by} from now")
         world.edit(ids, world.now + by)
+
+    def _set_policy(self) -> None:
+        world, dice = self.world, self._dice
+        name = dice.choice([*OWNERS, "plain"])
+        by = dice.choice([MINUTE, 4 * MINUTE, 30 * MINUTE, 5 * HOUR, DAY])
+        if world.calm:
+            at = (world.clock() + by + MINUTE).replace(second=0, microsecond=0)
+            world.oracle.say(world.now, f"a policy ends {name} at {at:%d %H:%M}")
+            world.set_policy(_scope(name), name, at)
+
+    def _remove_policy(self) -> None:
+        if self.world.rules and self.world.calm:
+            name = self._dice.choice(sorted(self.world.rules))
+            self.world.oracle.say(self.world.now, f"the policy for {name} is removed")
+            self.world.remove_policy(_scope(name), name)
+
+    def _pin(self) -> None:
+        id = self._some()
+        if id and self.world.calm:
+            self.world.pin(id, self.world.now + self._dice.choice([2 * HOUR, DAY, 3 * DAY]))
+
+    def _other_zones(self) -> None:
+        self.world.zones = f"{self.world.zones}+"
+        self.world.restart()
 
     def _jump(self) -> None:
         by = self._dice.choice([-3 * DAY, -HOUR, HOUR, DAY, 9 * DAY, 400 * DAY])
@@ -175,7 +206,8 @@ class Dice:
                 world.holding.release(ADMIN, details.hold.id, "they are over")
             else:
                 world.oracle.say(world.now, f"an admin cancels {details.hold.kind.value} of {len(ids)}")
-                world.holding.cancel(ADMIN, details.hold.id, "they are needed")
-                for id in ids:
-                    life = world.oracle.lives[id]
-                    world.oracle.wants(id, max(life.wanted_until, world.clock() + DAY))
+                world.cancel(details.hold.id)
+
+
+def _scope(name: str) -> Scope:
+    return Scope.OWNER if name in OWNERS else Scope.TEMPLATE

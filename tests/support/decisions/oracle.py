@@ -36,6 +36,8 @@ class Life:
     """A restored database doesn't know it any more."""
     scribbled: bool = False
     """Something wrote a deadline of it that nobody wants."""
+    lost: bool = False
+    """A restored database doesn't know that it is wanted for longer."""
     calm_since: datetime | None = None
     """Since when it is due while all is well."""
 

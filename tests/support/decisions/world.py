@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from environments.domain.errors import CalvinverseError
 from environments.domain.holds import HoldLimits
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
-from environments.domain.timing import Because, Source
+from environments.domain.timing import Because, Scope, Source, TimedAction
 from environments.engine.clock_check import ClockCheck, Told, Witness
 from environments.engine.scheduler import Retention, Scheduler
 from environments.service.authorization import Principal
@@ -23,11 +23,15 @@ from environments.service.checking import DirectChecks
 from environments.service.deadlines import read_template, timed
 from environments.service.expiry import Expiry
 from environments.service.holding import Holding
+from environments.service.policies import Policies
 from environments.service.requests import Requests
+from environments.service.retiming import Retiming
+from environments.service.time_edits import TimeEdits
 from environments.service.warnings import Warnings
 from tests.support.decisions.flaky import FlakyStorage
 from tests.support.decisions.memory import MemoryDatabase
 from tests.support.decisions.oracle import TOLERANCE, Oracle
+from tests.support.decisions.wishes import Rule, Wish
 
 ADMIN = Principal("ada", "admin", "tok-ada")
 BEGIN = datetime(2027, 3, 1, 8, 0, 0, 123456, tzinfo=UTC)
@@ -72,6 +76,15 @@ class Machine:
         self.kept = beats
 
 
+@dataclass(frozen=True)
+class Copy:
+    """A copy of a world's database, and what people had said by then."""
+
+    database: bytes
+    wishes: dict[str, Wish]
+    rules: dict[str, Rule]
+
+
 @dataclass
 class World:
     """A service with two machines. `remote`: its database and Nomad are on other machines. Moments are true ones."""
@@ -93,6 +106,9 @@ class World:
         self.identity = "first"
         self.seen = 0
         self.restored_at: datetime | None = None
+        self.zones = "2026a"
+        self.wishes: dict[str, Wish] = {}
+        self.rules: dict[str, Rule] = {}
         self.bundles = {}
         with self.database.write() as tx:
             for made in (PLAIN, RULED):
@@ -102,6 +118,8 @@ class World:
                 self.bundles[name] = bundle.digest
         self.requests = Requests(self.database, NoSealer(), self.clock, self.new_id, DirectChecks({}))
         self.holding = Holding(self.database, self.clock)
+        self.edits = TimeEdits(self.database, self.clock)
+        self.policies = Policies(self.database, self.clock, Retiming(self.database, self.clock, lambda: self.zones))
         self.restart()
 
     # --- clocks and processes
@@ -129,7 +147,9 @@ class World:
         expiry = Expiry(self.storage, self.clock, self.new_id, self.limits)
         forever = Retention(*[timedelta(days=3000)] * 3)
         used = check if self.checks_clock else None
-        self.scheduler = Scheduler(self.storage, expiry, warnings, self.clock, forever, clock_check=used)
+        retiming = Retiming(self.database, self.clock, lambda: self.zones)
+        parts = (self.storage, expiry, warnings, self.clock, forever)
+        self.scheduler = Scheduler(*parts, retiming=retiming, clock_check=used)
 
     def reboot(self, ahead: timedelta) -> None:
         """The leader's machine starts again, with that clock."""
@@ -154,13 +174,13 @@ class World:
 
     # --- people
 
-    def create(self, name: str, lifetime: timedelta, *, ruled: bool = False) -> str:
+    def create(self, name: str, lifetime: timedelta, *, ruled: bool = False, owner: str = "grace") -> str:
         """Somebody creates an environment for a lifetime; with `ruled` it also ends at 19:00 UTC."""
         template, id, now = "ruled" if ruled else "plain", self.new_id("env"), self.clock()
         environment = Environment(
             id=id,
             name=name,
-            owner="grace",
+            owner=owner,
             template=template,
             template_version="1",
             bundle=self.bundles[template],
@@ -173,10 +193,8 @@ class World:
         with self.database.write() as tx:
             known = environment.model_copy(update=timed(tx, environment, read_template(tx, environment), now))
             tx.environments.add(known)
-        evening = now.replace(hour=19, minute=0, second=0, microsecond=0)
-        evening += timedelta(days=1) if evening < now else timedelta(0)
-        until = min(now + lifetime, evening) if ruled else now + lifetime
-        self.oracle.born(id, name, until)
+        wish = self.wishes[id] = Wish(owner, template, now + lifetime, now, evening=ruled)
+        self.oracle.born(id, name, wish.until(self.rules.values()))
         return id
 
     def extend(self, id: str, until: datetime) -> bool:
@@ -185,11 +203,61 @@ class World:
             self.requests.extend(ADMIN, f"id:{id}", until=until)
         except CalvinverseError:
             return False
-        self.oracle.wants(id, until)
+        self.oracle.lives[id].lost = False
+        self._says(id, chosen=until, counts_from=until)
         return True
 
+    def pin(self, id: str, until: datetime) -> bool:
+        """Its owner pins it until then; whether the service took that."""
+        if (before := self.wishes[id].pinned_until) is not None and before > until:
+            return False
+        try:
+            self.edits.pin(ADMIN, f"id:{id}", "still needed", until=until)
+        except CalvinverseError:
+            return False
+        self._says(id, pinned_until=until)
+        return True
+
+    def set_policy(self, scope: Scope, name: str, at: datetime) -> None:
+        """An admin ends all environments of an owner or a template at that whole minute, in place of an earlier one."""
+        rule = f"{at.minute} {at.hour} {at.day} {at.month} * UTC"
+        self.policies.set(ADMIN, scope, name, [(TimedAction.DESTROY, rule)], None)
+        known = self.rules.get(name)
+        if known is None or known.at != at:
+            self.rules[name] = Rule(name, at, self.clock())
+        self._say_again(name)
+
+    def remove_policy(self, scope: Scope, name: str) -> None:
+        """An admin removes the policy."""
+        self.policies.remove(ADMIN, scope, name)
+        del self.rules[name]
+        self._say_again(name)
+
+    def cancel(self, hold: str) -> None:
+        """An admin keeps for a day what a hold holds."""
+        ids = [id for id, held in self.held().items() if held == hold]
+        self.holding.cancel(ADMIN, hold, "they are needed")
+        until = self.clock() + timedelta(days=1)
+        for id in ids:
+            wish = self.wishes[id]
+            if wish.until(self.rules.values()) < until:
+                self._says(id, pinned_until=max(until, wish.pinned_until or until))
+            else:
+                self._says(id)
+
+    def _say_again(self, name: str) -> None:
+        for id in self.oracle.living():
+            if name in (self.wishes[id].owner, self.wishes[id].template):
+                self._says(id)
+
+    def _says(self, id: str, **changes: Any) -> None:
+        wish = self.wishes[id] = replace(self.wishes[id], **changes)
+        life, until = self.oracle.lives[id], wish.until(self.rules.values())
+        lost = life.lost and life.wanted_until > until
+        self.oracle.wants(id, life.wanted_until if lost else until)
+
     def edit(self, ids: Sequence[str], until: datetime) -> None:
-        """An edit of a policy sets the deadlines of many."""
+        """Something sets the lifetimes of many."""
         with self.database.write() as tx:
             for id in ids:
                 environment = tx.environments.get(id)
@@ -204,7 +272,8 @@ class World:
                     set_because=because,
                 )
                 tx.environments.change(id, **changes)
-                self.oracle.wants(id, until)
+                self.oracle.lives[id].lost = False
+                self._says(id, chosen=until)
 
     def destroy(self, id: str) -> None:
         """A person destroys it now."""
@@ -243,13 +312,15 @@ class World:
                 )
             )
 
-    def copy(self) -> bytes:
-        """A copy of the database."""
-        return self.database.copy()
+    def copy(self) -> Copy:
+        """A copy of the database, and what had been said by then."""
+        return Copy(self.database.copy(), dict(self.wishes), dict(self.rules))
 
-    def restore(self, copied: bytes) -> None:
+    def restore(self, copied: Copy) -> None:
         """The database becomes what a copy says, and the service starts again."""
-        self.database.restore(copied)
+        self.database.restore(copied.database)
+        self.wishes |= copied.wishes
+        self.rules = dict(copied.rules)
         self.identity = f"restored {next(self.numbers)}"
         self.restored_at = self.now
         known = self._rows("SELECT id, deadline FROM environments WHERE state = 'ready'")
@@ -258,6 +329,7 @@ class World:
         for id, life in self.oracle.lives.items():
             life.forgotten = id not in stands and id not in gone
             if id in stands:  # what made it end earlier is lost
+                life.lost = life.destroyed_at is None and life.wanted_until > stands[id]
                 life.destroyed_at, life.wanted_until = None, max(life.wanted_until, stands[id])
             elif id in gone and life.destroyed_at is None:
                 life.destroyed_at = self.now
@@ -271,6 +343,18 @@ class World:
             "SELECT id, hold_id FROM environments WHERE hold_id IS NOT NULL AND NOT hold_released AND state = 'ready'"
         )
         return dict(found)
+
+    def destroyed_by_the_clock(self) -> dict[str, datetime]:
+        """When the clock asked for the destroy of an environment, by its id."""
+        found = self._rows("SELECT environment_id, requested_at FROM deployments WHERE kind = 'destroy' AND by_machine")
+        return {id: datetime.fromisoformat(at).replace(tzinfo=UTC) for id, at in found}
+
+    def destroyed_more_than_once(self) -> list[str]:
+        """Ids of environments with more than one destroy."""
+        many = (
+            "SELECT environment_id FROM deployments WHERE kind = 'destroy' GROUP BY environment_id HAVING count(*) > 1"
+        )
+        return [id for (id,) in self._rows(many)]
 
     def _judge(self) -> None:
         found = self._rows("SELECT id, hold_released FROM environments WHERE state = 'destroying'")
