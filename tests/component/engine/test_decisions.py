@@ -14,7 +14,7 @@ import structlog
 
 from environments.domain.holds import HoldLimits
 from environments.engine.clock_check import ClockCheck
-from environments.service import expiry
+from environments.service import expiry, retiming
 from tests.support.decisions.dice import Dice
 from tests.support.decisions.oracle import WrongDecision
 
@@ -51,11 +51,12 @@ def test_no_decision_to_destroy_is_wrong() -> None:
 
 LOADED: dict[str, tuple[int, dict[str, int]]] = {
     "any number": (1, {"_edit": 20}),
-    "any clock": (2, {"_jump": 3, "_reboot": 10}),
+    "any clock": (5, {"_jump": 3, "_reboot": 10}),
     "any copy": (4, {"_restore": 5, "_extend": 3}),
     "any deadline": (1, {"_scribble": 20}),
     "no warning counts": (1, {"_edit": 4}),
     "all warned": (1, {"_edit": 10}),
+    "nothing computed again": (1, {"_set_policy": 10}),
 }
 """For each protection that is taken out: a seed, and plays that come more often, so that its danger comes soon."""
 
@@ -67,6 +68,7 @@ def _taken_out(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], object
             expiry, "provable", lambda _, environment: SimpleNamespace(at=environment.deadline)
         ),
         "no warning counts": lambda: monkeypatch.setattr(expiry, "_sudden", lambda _: True),
+        "nothing computed again": lambda: monkeypatch.setattr(retiming, "_computed", lambda *_: None),
         "all warned": lambda: monkeypatch.setattr(expiry, "noticed", lambda *_: True),
     }
 

@@ -8,7 +8,8 @@ from environments.domain.holds import HoldLimits
 from environments.domain.timing import Scope
 from tests.support.decisions.flaky import FAULTS
 from tests.support.decisions.oracle import TOLERANCE, Oracle
-from tests.support.decisions.world import ADMIN, Copy, World
+from tests.support.decisions.parts import Copy
+from tests.support.decisions.world import ADMIN, World
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NAMES = [f"demo-{number}" for number in range(150)]
