@@ -35,7 +35,7 @@ from images.places import CHECKOUT
 from images.report import console
 from tests.bench.figures import Figure, Sample, machine, write
 from tests.bench.figures import table as tables
-from tests.support.decisions.world import PLAIN
+from tests.support.decisions.parts import PLAIN
 
 COUNT = 100_000
 DUE = 500
