@@ -189,7 +189,7 @@ def kill_matrix() -> object:
 def decisions() -> object:
     """Simulate a million decisions to destroy, not a sample; CALVINVERSE_DECISIONS says how many."""
     os.environ.setdefault("CALVINVERSE_DECISIONS", "1000000")
-    return _end(pytest(("component",), ["-s", "-k", "test_decisions"]))
+    return end(pytest(("component",), ["-s", "-k", "test_decisions"]))
 
 
 def check(tell: Callable[[str], object] | None = None) -> Count:
