@@ -62,15 +62,20 @@ def list_holds(
     app,
     "hold",
     "release",
-    more="Asks for the hold's id, unless --yes is given. What it holds is then destroyed, in the order of deadlines.",
+    more="""
+        Asks for the hold's id, unless --yes is given. What it holds is then destroyed, in the order of deadlines. What
+        is held because clocks disagree may still be held for another reason.
+    """,
     examples='calvinverse hold release hold-7f3kq2m4p6r8 --reason "the policy is meant so"',
 )
 def release(session: Session, hold_id: HoldName, reason: Reason, yes: Yes = False) -> None:
+    from environments.domain.holds import HoldKind
     from environments.wire.holds import ReleaseHoldRequest
 
     session.confirm(for_command("hold", "release"), hold_id, yes)
     hold = session.client.release_hold(hold_id, ReleaseHoldRequest(reason=reason))
-    session.show(hold, lambda: [f"{hold.id} is released: {_environments(hold.environments)} will be destroyed."])
+    follows = "may be destroyed" if hold.kind is HoldKind.CLOCK else "will be destroyed"
+    session.show(hold, lambda: [f"{hold.id} is released: {_environments(hold.environments)} {follows}."])
     session.say("Next: `calvinverse env list` shows what happens to them.")
 
 

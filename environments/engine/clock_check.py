@@ -17,7 +17,7 @@ import structlog
 
 from environments.domain.deadline import format_duration
 from environments.domain.errors import CalvinverseError
-from environments.domain.holds import ClockMark, ClockTrouble
+from environments.domain.holds import ClockMark, ClockTrouble, Hold, HoldKind
 from environments.service.expiry import ACCEPTED
 from environments.service.storage.transaction import Storage, Transaction
 
@@ -28,6 +28,9 @@ _MARKED_EVERY = timedelta(minutes=1)
 
 _ASKED_EVERY = 60.0
 """Seconds."""
+
+_OWN_TIME = "its own time"
+"""In the cause of a hold: the machine's wall clock differs from the time since its start."""
 
 log = structlog.get_logger()
 
@@ -134,18 +137,24 @@ class ClockCheck:
         self._database = ""
 
     def look(self) -> list[ClockTrouble]:
-        """Clocks that disagree, unless an admin accepted that; empty: none. Raises `StorageError`."""
+        """Clocks that disagree, unless an admin accepted that; empty: none. Raises `StorageError`.
+
+        What an open hold was opened for counts until it is seen to be gone: a clock that doesn't answer any more, or
+        another start of the machine, shows nothing.
+        """
         self._ask_if_old()
         with self._storage.read() as tx:
             mark = tx.holds.mark()
+            hold = next((hold for hold in tx.holds.open() if hold.kind is HoldKind.CLOCK), None)
             now, steady = self._clock(), self._steady()  # after the transaction began, which may have waited
         if self._is_restored(mark):
             mark = self._restored(mark, now, steady)
         found = self._compare(mark, now, steady)
-        if found.troubles:
+        troubles = found.troubles or self._unsettled(hold, mark, found)
+        if troubles:
             with self._storage.read() as tx:
-                if not _accepted(tx, found.troubles, now):
-                    return found.troubles
+                if not _accepted(tx, troubles, now):
+                    return troubles
         another = mark is None or mark.boot != self._boot or found.jumped
         if mark is None or another or abs(now - mark.seen_at) >= _MARKED_EVERY:
             self._write(mark, now, steady, another)
@@ -156,13 +165,11 @@ class ClockCheck:
         for witness in self._witnesses:
             before = self._steady()
             told = witness.read()
-            if told is not None:
+            if told is not None:  # else what it said before stays true by the steady clock
                 self._told[witness.name] = told, (before + self._steady()) / 2
-            else:
-                self._told.pop(witness.name, None)
 
     def _ask_if_old(self) -> None:
-        """The first time at once; then in the background, for what was said stays true by the steady clock."""
+        """The first time at once; then in the background."""
         if self._asked_at is None:
             self._database = self._identity()
             self._asked_at = self._steady()
@@ -183,24 +190,36 @@ class ClockCheck:
             self._asking.release()
 
     def _compare(self, mark: ClockMark | None, now: datetime, steady: float) -> "_Comparison":
-        found, agreed = [], False
+        found, agreeing, confirmed = [], set(), False
         for witness in self._witnesses:
             told, asked_at = self._told.get(witness.name, (None, 0.0))
             if told is None:
                 continue
             by = now - (told.moment + timedelta(seconds=steady - asked_at))
             if abs(by) > self._tolerance:
-                found.append(_trouble(f"the clock of {witness.name}", by))
-            agreed = agreed or (told.elsewhere and abs(by) <= self._tolerance)
+                found.append(_trouble(_clock_of(witness), by))
+                continue
+            agreeing.add(witness.name)
+            confirmed = confirmed or told.elsewhere
         if mark is None:
-            return _Comparison(found, False)
+            return _Comparison(found, False, agreeing, confirmed)
         here = mark.boot == self._boot
         by = (now - mark.at) - timedelta(seconds=steady - mark.steady) if here else now - mark.seen_at
         jumped = abs(by) > self._tolerance if here else -by > self._tolerance
-        if jumped and not agreed:  # another machine's clock shows that a jump was a correction
-            what = f"its own time since {mark.at:%Y-%m-%d %H:%M %Z}" if here else "what the service last wrote"
+        if jumped and not confirmed:  # another machine's clock shows that a jump was a correction
+            what = f"{_OWN_TIME} since {mark.at:%Y-%m-%d %H:%M %Z}" if here else "what the service last wrote"
             found.append(_trouble(what, by))
-        return _Comparison(found, jumped)
+        return _Comparison(found, jumped, agreeing, confirmed)
+
+    def _unsettled(self, hold: Hold | None, mark: ClockMark | None, found: "_Comparison") -> list[ClockTrouble]:
+        """What the hold was opened for, as long as nothing shows that it is gone."""
+        if hold is None:
+            return []
+        named = {witness.name for witness in self._witnesses if _clock_of(witness) in hold.cause}
+        here = mark is not None and mark.boot == self._boot
+        if named <= found.agreeing and (_OWN_TIME not in hold.cause or here or found.confirmed):
+            return []
+        return [ClockTrouble(hold.cause, hold.reason)]
 
     def _is_restored(self, mark: ClockMark | None) -> bool:
         known = max(self._known, self._beats.read() if self._beats is not None and not self._known else 0)
@@ -236,10 +255,19 @@ class ClockCheck:
 
 
 class _Comparison(NamedTuple):
-    """Clocks that disagree; and whether the machine's clocks differ by another amount than they did."""
+    """Clocks that disagree; and whether the machine's clocks differ by another amount than they did.
+
+    `agreeing` are the names of those that agree; `confirmed`: one of these is another machine's.
+    """
 
     troubles: list[ClockTrouble]
     jumped: bool
+    agreeing: set[str]
+    confirmed: bool
+
+
+def _clock_of(witness: Witness) -> str:
+    return f"the clock of {witness.name}"
 
 
 def _accepted(tx: Transaction, troubles: Sequence[ClockTrouble], now: datetime) -> bool:

@@ -142,6 +142,15 @@ def provable(tx: Transaction | Facts, environment: Environment) -> Due | None:
     return deadline(timing, holidays_of(facts, timing))
 
 
+def pinned_only(environment: Environment, template: Template | None, now: datetime, pin: Pin) -> dict[str, Any]:
+    """The columns of one that ends with a pin, whatever else is stored: of what can't be computed."""
+    because = Because(source=Source.PIN, by=pin.by)
+    warned = _warned(environment, template, pin.end, now)
+    moves = environment.deadline_moves + 1
+    columns = {"pin": pin, "deadline": pin.end, "deadline_because": because, "deadline_moves": moves}
+    return {**columns, **_NEW_DEADLINE, **warned}
+
+
 def tell_moved(
     tx: Transaction, before: Environment, now: datetime, why: str, changes: dict[str, Any], by: str = ""
 ) -> None:

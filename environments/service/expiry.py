@@ -28,10 +28,13 @@ _AT_ONCE = 50
 """Environments that are destroyed in one transaction."""
 
 _READ_AT_ONCE = 2000
-"""Due environments that are judged in one transaction."""
+"""Due environments that are judged in one transaction; further ones count only."""
 
 _HELD_AT_ONCE = 500
 """Environments that are held in one transaction: each gets an event."""
+
+ACCEPTED = timedelta(hours=24)
+"""How long a released disagreement of clocks is accepted."""
 
 log = structlog.get_logger()
 
@@ -92,7 +95,7 @@ class Expiry:
             cause, why = "; ".join(one.cause for one in troubles), " ".join(one.sentence for one in troubles)
             self._hold(tx, due, HoldKind.CLOCK, why, now, cause)
             return names
-        held = self._judge(tx, due, now)
+        held = self._judge(tx, due, now, grace)
         passed = [one.id for one in due if one.id not in held][: max(room - len(names), 0)]
         facts = Facts(tx)
         for environment in tx.environments.due(now, passed) if passed else []:
@@ -100,33 +103,33 @@ class Expiry:
                 names.append(self._destroy(tx, environment, _reason(tx, environment), now))
         return names
 
-    def _judge(self, tx: Transaction, due: Sequence[DueFacts], now: datetime) -> set[str]:
+    def _judge(self, tx: Transaction, due: Sequence[DueFacts], now: datetime, grace: timedelta) -> set[str]:
         """Holds those of the due ones that look wrong together; their ids."""
-        sudden = [facts for facts in due if _sudden(facts)]
-        if not sudden:
-            return set()
-        held: set[str] = set()
         mark = tx.holds.mark()
-        if mark is not None and (restored := mark.restored_at) is not None:
-            lost = [one for one in sudden if one.created_at < restored]
+        restored = None if mark is None else mark.restored_at
+        lost, sudden = _unnoticed(due, restored)
+        if lost:
             why = (
                 f"The database was restored from a copy, as found at {restored:%Y-%m-%d %H:%M %Z}: later extensions "
                 "may be lost. Compare the deadlines with what their owners know."
             )
             self._hold(tx, lost, HoldKind.RESTORED, why, now)
-            held |= {one.id for one in lost}
-            sudden = [one for one in sudden if one.id not in held]
+        if not sudden:
+            return {one.id for one in lost}
+        every = sudden
+        if len(due) == _READ_AT_ONCE:
+            _, every = _unnoticed(tx.holds.due(now, None, awaited_until=now - grace), restored)
         recent = [one for one in tx.holds.destroyed(now - self._limits.window) if _sudden(one)]
         waiting = sum(tx.holds.count(hold.id) for hold in tx.holds.open() if hold.kind is HoldKind.TOO_MANY)
-        count, living = len(sudden) + len(recent) + waiting, tx.holds.living() + len(recent)
-        if sudden and self._limits.exceeded(count, living):
-            why = (
-                f"{count} of {living} environments became due within {self._limits.window.total_seconds() / 60:.0f} "
-                f"minutes without an early warning: {causes([*sudden, *recent])}."
-            )
-            self._hold(tx, sudden, HoldKind.TOO_MANY, why, now)
-            held |= {one.id for one in sudden}
-        return held
+        count, living = len(every) + len(recent) + waiting, tx.holds.living() + len(recent)
+        if not self._limits.exceeded(count, living):
+            return {one.id for one in lost}
+        why = (
+            f"{count} of {living} environments became due within {self._limits.window.total_seconds() / 60:.0f} "
+            f"minutes without an early warning: {causes([*every, *recent])}."
+        )
+        self._hold(tx, sudden, HoldKind.TOO_MANY, why, now)
+        return {one.id for one in [*lost, *sudden]}
 
     def _proven(self, facts: Facts, environment: Environment, now: datetime) -> bool:
         """Whether what is stored still leads to this deadline; holds the environment otherwise."""
@@ -143,8 +146,8 @@ class Expiry:
             leads = f"to {found.at:%Y-%m-%d %H:%M:%S %Z}" if found is not None else "to no deadline"
         due = DueFacts(environment.id, environment.created_at, environment.deadline, None, False, "")
         why = (
-            "What is stored of rules and lifetimes doesn't lead to the stored deadline: that of "
-            f"{environment.name} is {environment.deadline:%Y-%m-%d %H:%M:%S %Z}, and its rules lead {leads}."
+            "What is stored of rules and lifetimes doesn't lead to the stored deadline, which is "
+            f"{environment.deadline:%Y-%m-%d %H:%M:%S %Z}: it leads {leads}."
         )
         self._hold(facts.tx, [due], HoldKind.UNPROVEN, why, now)
         return False
@@ -160,8 +163,10 @@ class Expiry:
             tx.holds.add(hold)
             log.error("hold.opened", hold=hold.id, kind=kind.value, reason=why, due=len(due))
         these = due[:_HELD_AT_ONCE]
-        tx.holds.hold([facts.id for facts in these], hold.id)
+        held = tx.holds.hold([facts.id for facts in these], hold.id, now)
         for facts in these:
+            if facts.id not in held:  # somebody changes it now
+                continue
             tx.events.add(
                 EventType.ENVIRONMENT_HELD,
                 facts.id,
@@ -183,11 +188,17 @@ def _sudden(facts: DueFacts) -> bool:
     return not facts.released and not noticed(facts.created_at, facts.deadline, facts.warned_at)
 
 
+def _unnoticed(due: Sequence[DueFacts], restored: datetime | None) -> tuple[list[DueFacts], list[DueFacts]]:
+    """The sudden ones of these: those whose extensions a restored database may lack, and the others."""
+    lost: list[DueFacts] = []
+    others: list[DueFacts] = []
+    for one in due:
+        if _sudden(one):
+            (lost if restored is not None and one.created_at < restored else others).append(one)
+    return lost, others
+
+
 def _reason(tx: Transaction, environment: Environment) -> str:
     reason = f"its deadline was at {environment.deadline:%Y-%m-%d %H:%M:%S %Z}"
     hold = tx.holds.get(environment.hold_id) if environment.hold_released and environment.hold_id else None
     return reason if hold is None else f"{reason}; {hold.decided_by} released {hold.id}: {hold.decision_reason}"
-
-
-ACCEPTED = timedelta(hours=24)
-"""How long a released disagreement of clocks is accepted."""

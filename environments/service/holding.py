@@ -4,13 +4,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+import structlog
+
 from environments.domain.deadline import later, parse_duration
 from environments.domain.environment import Environment, EventType
-from environments.domain.errors import NotAllowedNow, NotFound
-from environments.domain.holds import Hold, HoldDecision
+from environments.domain.errors import NotAllowedNow, NotFound, StorageError
+from environments.domain.holds import Hold, HoldDecision, HoldKind
 from environments.domain.timing import Pin
 from environments.service.authorization import Action, Principal, may
-from environments.service.deadlines import active_pin, read_template, timed
+from environments.service.deadlines import NOT_COMPUTED, active_pin, pinned_only, read_template, timed
 from environments.service.pages import Page
 from environments.service.storage.transaction import Storage, Transaction
 
@@ -21,6 +23,8 @@ _AT_ONCE = 100
 """Environments that are kept in one transaction."""
 
 KEPT_FOR = timedelta(hours=24)
+
+log = structlog.get_logger()
 
 
 class HoldDetails(NamedTuple):
@@ -43,9 +47,8 @@ class Holding:
     ) -> Page[HoldDetails]:
         """Open holds, with `ended` all of them, newest first. Raises `NotFound` when there is none `before`."""
         with self._storage.read() as tx:
-            if ended:
-                return tx.holds.all(limit=limit, before=before).each(lambda hold: _details(tx, principal, hold))
-            return Page([_details(tx, principal, hold) for hold in reversed(tx.holds.open())])
+            found = tx.holds.all(ended=ended, limit=limit, before=before)
+            return found.each(lambda hold: _details(tx, principal, hold))
 
     def counts(self) -> dict[str, int]:
         """Open holds, by kind, with the number of environments that they hold."""
@@ -61,12 +64,18 @@ class Holding:
             }
 
     def release(self, principal: Principal, hold_id: str, reason: str) -> HoldDetails:
-        """Lets the clock destroy what the hold holds. Raises `Forbidden`, `NotFound`, `NotAllowedNow`."""
+        """Lets the clock destroy what the hold holds. Raises `Forbidden`, `NotFound`, `NotAllowedNow`.
+
+        What was held because clocks disagree is judged as if they agreed: it may be held for another reason.
+        """
         may(principal, Action.HOLD_RELEASE)
         with self._storage.write() as tx:
             hold = _open(tx, hold_id)
             details = _details(tx, principal, hold)
-            tx.holds.release(hold.id)
+            if hold.kind is HoldKind.CLOCK:
+                tx.holds.let_go(hold.id)
+            else:
+                tx.holds.release(hold.id)
             return details._replace(
                 hold=self._decided(tx, hold, HoldDecision.RELEASED, principal, reason, self._clock())
             )
@@ -87,7 +96,7 @@ class Holding:
                 now = self._clock()
                 for environment_id in some:
                     _keep(tx, environment_id, principal, hold, reason, now, keep)
-                if len(some) < _AT_ONCE:
+                if not tx.holds.count(hold.id):
                     done = self._decided(tx, hold, HoldDecision.CANCELLED, principal, reason, now)
                     return details._replace(hold=done)
 
@@ -101,6 +110,7 @@ class Holding:
         now: datetime,
     ) -> Hold:
         tx.holds.decide(hold.id, decision, principal.owner, now, reason)
+        log.warning("hold.decided", hold=hold.id, decision=decision.value, by=principal.owner, reason=reason)
         changes = {"decision": decision, "decided_at": now, "decided_by": principal.owner, "decision_reason": reason}
         return hold.model_copy(update=changes)
 
@@ -136,10 +146,17 @@ def _keep(
     environment = tx.environments.get(environment_id)
     assert environment is not None
     template, until = read_template(tx, environment), later(now, keep)
-    changes = timed(tx, environment, template, now)
-    if changes["deadline"] is not None and changes["deadline"] < until:
-        changes = timed(tx, environment, template, now, pin=_pin(environment, principal, hold, reason, now, until))
+    pin = _pin(environment, principal, hold, reason, now, until)
+    try:
+        changes = timed(tx, environment, template, now)
+        if changes["deadline"] is not None and changes["deadline"] < until:
+            changes = timed(tx, environment, template, now, pin=pin)
+    except StorageError:
+        raise
+    except NOT_COMPUTED:
+        changes = pinned_only(environment, template, now, pin)
     deadline = changes["deadline"]
+    changes |= {"hold_id": None, "hold_released": False}  # also of a deadline that stays, as after a corrected clock
     tx.environments.change(environment.id, **changes)
     tx.events.add(
         EventType.ENVIRONMENT_EXTENDED,

@@ -21,6 +21,8 @@ _AT_ONCE = 500
 
 _ROW = 1
 
+_OPEN = table.c.decided_at.is_(None)
+
 _FACTS = (
     environments.c.id,
     environments.c.created_at,
@@ -42,15 +44,15 @@ class SqlHolds:
         self._connection.execute(table.insert().values(**hold.model_dump()))
 
     def open(self) -> list[Hold]:
-        query = select(table).where(table.c.decided_at.is_(None)).order_by(table.c.opened_at, table.c.id)
-        return [_hold(row) for row in self._connection.execute(query)]
+        query = select(table).where(_OPEN).order_by(table.c.opened_at, table.c.id)
+        return [_hold(row) for row in self._connection.execute(self._locks.rows(query))]
 
     def get(self, hold_id: str) -> Hold | None:
         row = self._connection.execute(self._locks.rows(select(table).where(table.c.id == hold_id))).one_or_none()
         return None if row is None else _hold(row)
 
-    def all(self, *, limit: int | None = None, before: str | None = None) -> Page[Hold]:
-        query = select(table)
+    def all(self, *, ended: bool = True, limit: int | None = None, before: str | None = None) -> Page[Hold]:
+        query = select(table) if ended else select(table).where(_OPEN)
         if before is not None:
             query = query.where(older_than(self._connection, table, "opened_at", before, "hold"))
         return read_page(self._connection, query.order_by(table.c.opened_at.desc(), table.c.id.desc()), limit).each(
@@ -65,12 +67,18 @@ class SqlHolds:
 
     def decide(self, hold_id: str, decision: HoldDecision, by: str, at: datetime, reason: str) -> None:
         values = {"decision": decision.value, "decided_at": at, "decided_by": by, "decision_reason": reason}
-        self._connection.execute(table.update().where(table.c.id == hold_id).values(**values))
+        self._connection.execute(table.update().where(table.c.id == hold_id, _OPEN).values(**values))
 
-    def hold(self, environment_ids: Sequence[str], hold_id: str) -> None:
+    def hold(self, environment_ids: Sequence[str], hold_id: str, now: datetime) -> set[str]:
+        held: set[str] = set()
         for start in range(0, len(environment_ids), _AT_ONCE):
             these = environments.c.id.in_(environment_ids[start : start + _AT_ONCE])
-            self._connection.execute(environments.update().where(these).values(hold_id=hold_id, hold_released=False))
+            query = select(environments.c.id).where(these, *_passed(now)).order_by(environments.c.id)
+            found = list(self._connection.execute(self._locks.rows(query, skip=True)).scalars())
+            values = {"hold_id": hold_id, "hold_released": False}
+            self._connection.execute(environments.update().where(environments.c.id.in_(found)).values(**values))
+            held |= set(found)
+        return held
 
     def held(self, hold_id: str, *, owner: str | None = None, limit: int) -> list[str]:
         query = select(environments.c.id).where(_of(hold_id))
@@ -88,9 +96,8 @@ class SqlHolds:
     def let_go(self, hold_id: str) -> None:
         self._connection.execute(environments.update().where(_of(hold_id)).values(hold_id=None, hold_released=False))
 
-    def due(self, now: datetime, limit: int, *, awaited_until: datetime | None = None) -> list[DueFacts]:
-        passed = (LEFT_TO_THE_CLOCK, COMPUTED, environments.c.deadline <= now, NOT_HELD, _warned(awaited_until))
-        query = select(*_FACTS).where(*passed)
+    def due(self, now: datetime, limit: int | None, *, awaited_until: datetime | None = None) -> list[DueFacts]:
+        query = select(*_FACTS).where(*_passed(now), _warned(awaited_until))
         return self._facts(query.order_by(environments.c.deadline, environments.c.id).limit(limit))
 
     def living(self) -> int:
@@ -131,6 +138,10 @@ class SqlHolds:
 
     def _facts(self, query: Select[Any]) -> list[DueFacts]:
         return [_facts(row) for row in self._connection.execute(query)]
+
+
+def _passed(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return LEFT_TO_THE_CLOCK, COMPUTED, environments.c.deadline <= now, NOT_HELD
 
 
 def _warned(awaited_until: datetime | None) -> ColumnElement[bool]:

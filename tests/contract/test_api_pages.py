@@ -12,6 +12,7 @@ import pytest
 from environments.api import paging
 from environments.client import Client
 from environments.domain.environment import Resource
+from environments.domain.holds import Hold, HoldDecision, HoldKind
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.domain.template import make_bundle
 from environments.domain.timing import Holiday, Scope
@@ -77,6 +78,9 @@ def fill(api: Served) -> None:
                 updated_at=NOW,
             )
             tx.inventory.intend([resource], {})
+            hold = Hold(id=f"hold-{number}", kind=HoldKind.CLOCK, opened_at=NOW + timedelta(hours=number), reason="why")
+            tx.holds.add(hold)
+            tx.holds.decide(hold.id, HoldDecision.ENDED, "clock", NOW, "the clocks agree again")
         images = tx.images.history("image")
     assert all(isinstance(image, PublishedImage) for image in images)
 
@@ -94,7 +98,12 @@ LISTS: dict[str, Callable[[Client], list[Any]]] = {
     "/v1/images/image/history": lambda client: client.image_history("image"),
     "/v1/tokens": lambda client: client.tokens(),
     "/v1/workers": lambda client: client.workers(),
+    "/v1/holds?ended=true": lambda client: client.holds(ended=True),
 }
+
+
+def _limited(path: str, limit: object) -> str:
+    return f"{path}{'&' if '?' in path else '?'}limit={limit}"
 
 
 def test_every_list_has_a_limit(http: httpx2.Client) -> None:
@@ -106,7 +115,7 @@ def test_every_list_has_a_limit(http: httpx2.Client) -> None:
             parameters = {parameter["name"]: parameter["schema"] for parameter in methods["get"]["parameters"]}
             lists[path] = parameters.get("limit", {})
     assert {path.replace("{name}", "demo", 1) if "images" not in path else path for path in lists} == {
-        path if "images/" not in path else "/v1/images/{name}/history" for path in LISTS
+        path.partition("?")[0] if "images/" not in path else "/v1/images/{name}/history" for path in LISTS
     }
     for path, limit in lists.items():
         assert limit.get("maximum") == paging.LARGEST_PAGE, path
@@ -115,11 +124,11 @@ def test_every_list_has_a_limit(http: httpx2.Client) -> None:
 
 @pytest.mark.parametrize("path", LISTS)
 def test_pages_follow_each_other_without_gap(http: httpx2.Client, path: str) -> None:
-    whole = http.get(path, params={"limit": 1000}).json()
+    whole = http.get(_limited(path, 1000)).json()
     assert len(whole) >= MANY
     for size in (1, 2, 3, len(whole)):
         found: list[Any] = []
-        address: str | None = f"{path}?limit={size}"
+        address: str | None = _limited(path, size)
         while address is not None:
             answer = http.get(address)
             assert answer.status_code == 200
@@ -128,12 +137,12 @@ def test_pages_follow_each_other_without_gap(http: httpx2.Client, path: str) -> 
             address = answer.links.get("next", {}).get("url")
         assert found == whole
     for wrong in ("0", "1001", "-1", "many"):
-        assert http.get(path, params={"limit": wrong}).status_code == 422
+        assert http.get(_limited(path, wrong)).status_code == 422
 
 
 @pytest.mark.parametrize("path", [path for path in LISTS if not path.endswith("events")])
 def test_the_client_reads_all_pages(api: Served, http: httpx2.Client, path: str) -> None:
-    whole = http.get(path, params={"limit": 1000}).json()
+    whole = http.get(_limited(path, 1000)).json()
 
     def small(request: httpx2.Request) -> httpx2.Response:
         """The service, with a smaller page where none is asked for."""

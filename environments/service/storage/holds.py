@@ -16,15 +16,21 @@ class Holds(Protocol):
         ...
 
     def open(self) -> list[Hold]:
-        """The holds that nobody has decided, oldest first."""
+        """The holds that nobody has decided, oldest first.
+
+        In a writing transaction nobody decides them until it ends.
+        """
         ...
 
     def get(self, hold_id: str) -> Hold | None:
         """The hold of that id. In a writing transaction nobody else decides it until the transaction ends."""
         ...
 
-    def all(self, *, limit: int | None = None, before: str | None = None) -> Page[Hold]:
-        """All holds, newest first; at most `limit`, older than the one `before`. Raises `NotFound` for that one."""
+    def all(self, *, ended: bool = True, limit: int | None = None, before: str | None = None) -> Page[Hold]:
+        """Holds, newest first, those that have `ended` too; at most `limit`, older than the one `before`.
+
+        Raises `NotFound` for that one.
+        """
         ...
 
     def released(self, cause: str, since: datetime) -> bool:
@@ -35,8 +41,11 @@ class Holds(Protocol):
         """Ends an open hold."""
         ...
 
-    def hold(self, environment_ids: Sequence[str], hold_id: str) -> None:
-        """Holds these environments, for their present deadlines."""
+    def hold(self, environment_ids: Sequence[str], hold_id: str, now: datetime) -> set[str]:
+        """Holds those of these environments that are still due, for their present deadlines; returns their ids.
+
+        Those that somebody changes now are left out.
+        """
         ...
 
     def held(self, hold_id: str, *, owner: str | None = None, limit: int) -> list[str]:
@@ -55,7 +64,7 @@ class Holds(Protocol):
         """Ends the hold of its environments as if it had never been."""
         ...
 
-    def due(self, now: datetime, limit: int, *, awaited_until: datetime | None = None) -> list[DueFacts]:
+    def due(self, now: datetime, limit: int | None, *, awaited_until: datetime | None = None) -> list[DueFacts]:
         """Living environments whose deadline has passed and that aren't held; at most `limit`.
 
         The longest overdue come first. Those whose deadline has to be computed again are left out. So are those whose

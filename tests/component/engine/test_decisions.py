@@ -52,8 +52,8 @@ def test_no_decision_to_destroy_is_wrong() -> None:
 LOADED: dict[str, tuple[int, dict[str, int]]] = {
     "any number": (1, {"_edit": 20}),
     "any clock": (5, {"_jump": 3, "_reboot": 10}),
-    "any copy": (4, {"_restore": 5, "_extend": 3}),
-    "any deadline": (1, {"_scribble": 20}),
+    "any copy": (5, {"_restore": 12, "_copy": 6, "_extend": 4}),
+    "any deadline": (4, {"_scribble": 20}),
     "no warning counts": (1, {"_edit": 4}),
     "all warned": (1, {"_edit": 10}),
     "nothing computed again": (1, {"_set_policy": 10}),

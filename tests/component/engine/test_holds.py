@@ -8,10 +8,10 @@ import pytest
 
 from environments.domain.environment import EventType
 from environments.domain.errors import Forbidden, NotAllowedNow, NotFound
-from environments.domain.holds import ClockTrouble, HoldDecision, HoldKind, HoldLimits
+from environments.domain.holds import ClockTrouble, Hold, HoldDecision, HoldKind, HoldLimits
 from environments.domain.lifecycle import State
 from environments.domain.timing import Holiday, Scope, TimedAction
-from environments.service import expiry, retiming
+from environments.service import expiry, holding, retiming
 from environments.service.authorization import Principal
 from environments.service.calendars import Calendars
 from environments.service.expiry import Expiry
@@ -19,7 +19,8 @@ from environments.service.holding import HoldDetails, Holding
 from environments.service.policies import Policies
 from environments.service.retiming import Retiming
 from environments.service.time_edits import TimeEdits
-from tests.support.decisions.world import ADMIN, World
+from tests.support.decisions.running import ADMIN
+from tests.support.decisions.world import World
 from tests.support.engine_harness import DATABASES, TEMPLATE, EngineHarness, open_harness
 
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
@@ -328,6 +329,13 @@ def test_a_deadline_that_can_not_be_computed_any_more_is_held(
     (hold,) = _open(setting)
     assert hold.hold.kind is HoldKind.UNPROVEN
     assert "Europe/Nowhere" in hold.hold.reason
+    assert "many-0" not in hold.hold.reason, "everybody reads it"
+    monkeypatch.setattr(holding, "timed", gone)
+    _holding(setting).cancel(ADMIN, hold.hold.id, "still needed", "5h")
+    environment = setting.environment("many-0")
+    assert environment.pin is not None
+    assert environment.deadline == environment.pin.end > setting.clock()
+    assert (environment.hold_id, environment.warned) == (None, False)
 
 
 def test_a_wrong_clock_holds_all_until_the_clocks_agree(setting: EngineHarness) -> None:
@@ -340,6 +348,59 @@ def test_a_wrong_clock_holds_all_until_the_clocks_agree(setting: EngineHarness) 
     assert (hold.hold.kind, hold.environments) == (HoldKind.CLOCK, 2)
     assert len(setting.expiry.destroy_due()) == 2
     assert _open(setting) == []
+
+
+def test_those_that_are_not_read_at_once_count_too(setting: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = _create(setting, 11)
+    setting.clock.ahead += 3 * HOUR
+    monkeypatch.setattr(expiry, "_READ_AT_ONCE", 6)
+    assert setting.expiry.destroy_due() == []
+    assert setting.expiry.destroy_due() == []
+    assert [hold.environments for hold in _open(setting)] == [11]
+    assert _states(setting, names) == {State.REQUESTED}
+
+
+def test_what_clocks_held_is_judged_when_an_admin_accepts_them(setting: EngineHarness) -> None:
+    _create(setting, 11)
+    setting.clock.ahead += 3 * HOUR
+    setting.expiry.destroy_due(WRONG)
+    (hold,) = _open(setting)
+    _holding(setting).release(ADMIN, hold.hold.id, "our clock is right")
+    assert setting.expiry.destroy_due() == []
+    assert [(hold.hold.kind, hold.environments) for hold in _open(setting)] == [(HoldKind.TOO_MANY, 11)]
+
+
+def test_a_cancelled_hold_lets_go_of_a_deadline_that_is_late_enough(setting: EngineHarness) -> None:
+    (name,) = _create(setting, 1, "9h")
+    deadline = setting.environment(name).deadline
+    setting.clock.ahead += DAY
+    setting.expiry.destroy_due(WRONG)
+    setting.clock.ahead -= DAY
+    (hold,) = _open(setting)
+    _holding(setting).cancel(ADMIN, hold.hold.id, "the clock was wrong", "1h")
+    environment = setting.environment(name)
+    assert (environment.deadline, environment.pin, environment.hold_id) == (deadline, None, None)
+
+
+def test_only_what_is_still_due_is_held(setting: EngineHarness) -> None:
+    names = _create(setting, 2)
+    ids = [setting.environment(name).id for name in names]
+    setting.clock.ahead += 3 * HOUR
+    setting.requests.extend(ADMIN, names[0], ttl="1h")
+    with setting.database.write() as tx:
+        assert tx.holds.hold(ids, "hold-1", setting.clock()) == {ids[1]}
+    assert setting.environment(names[0]).hold_id is None
+
+
+def test_open_holds_come_in_pages(setting: EngineHarness) -> None:
+    with setting.database.write() as tx:
+        for number, kind in enumerate([HoldKind.CLOCK, HoldKind.RESTORED, HoldKind.UNPROVEN]):
+            opened = setting.clock() + number * MINUTE
+            tx.holds.add(Hold(id=f"hold-{number}", kind=kind, opened_at=opened, reason="why"))
+        tx.holds.decide("hold-1", HoldDecision.ENDED, "clock", setting.clock(), "gone")
+    first = _holding(setting).list(ADMIN, limit=1)
+    assert [details.hold.id for details in first] == ["hold-2"]
+    assert [details.hold.id for details in _holding(setting).list(ADMIN, before="hold-2")] == ["hold-0"]
 
 
 def test_what_is_due_at_once_is_queued_in_the_order_of_deadlines_and_a_few_at_a_time(setting: EngineHarness) -> None:
@@ -385,6 +446,41 @@ def test_a_clock_that_jumps_holds_everything_until_it_is_set(by: timedelta) -> N
     assert _kinds(world) == ["clock"]
     assert "timedatectl" in world.holding.list(ADMIN)[0].hold.reason
     world.leader.ahead = timedelta(0)
+    world.now += MINUTE
+    world.tick()
+    assert _kinds(world) == []
+    assert len(world.oracle.living()) == 3
+
+
+def test_a_clock_that_stops_to_answer_ends_no_hold() -> None:
+    world = _world(remote=True)
+    world.nomad_ahead = 7 * MINUTE
+    world.now += 2 * MINUTE
+    world.tick()
+    world.nomad_answers = False
+    for _ in range(2):
+        world.restart()
+        world.now += 2 * MINUTE
+        world.tick()
+        assert _kinds(world) == ["clock"]
+    world.nomad_answers, world.nomad_ahead = True, timedelta(0)
+    world.now += 2 * MINUTE
+    world.tick()
+    assert _kinds(world) == []
+
+
+def test_a_jump_that_another_start_of_the_machine_hides_waits_for_an_admin() -> None:
+    world = _world()
+    world.now += MINUTE
+    world.leader.ahead = 9 * DAY
+    world.tick()
+    world.reboot(9 * DAY)
+    for _ in range(2):
+        world.now += MINUTE
+        world.tick()
+        assert _kinds(world) == ["clock"]
+    world.leader.ahead = timedelta(0)
+    world.holding.release(ADMIN, world.holding.list(ADMIN)[0].hold.id, "it is set")
     world.now += MINUTE
     world.tick()
     assert _kinds(world) == []

@@ -9,7 +9,8 @@ from environments.domain.timing import Scope
 from tests.support.decisions.flaky import FAULTS
 from tests.support.decisions.oracle import TOLERANCE, Oracle
 from tests.support.decisions.parts import Copy
-from tests.support.decisions.world import ADMIN, World
+from tests.support.decisions.running import ADMIN
+from tests.support.decisions.world import World
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NAMES = [f"demo-{number}" for number in range(150)]
@@ -51,6 +52,7 @@ class Dice:
             (1, self._take_over),
             (1, self._away),
             (1, self._other_clock),
+            (1, self._silence),
             (2, self._copy),
             (1, self._restore),
             (3, self._fault),
@@ -74,6 +76,8 @@ class Dice:
         play()
         if dice.random() < 0.05:
             self._admin()
+        if dice.random() < 0.2:
+            world.nomad_answers = True
         world.tick()
         world.storage.fault = ""
         if dice.random() < 0.8:
@@ -84,7 +88,7 @@ class Dice:
 
     def _create(self) -> str:
         world, dice = self.world, self._dice
-        taken = {name for (name,) in world._rows("SELECT name FROM environments WHERE destroyed_at IS NULL")}
+        taken = {name for (name,) in world.rows("SELECT name FROM environments WHERE destroyed_at IS NULL")}
         free = [name for name in NAMES if name not in taken]
         if not free or not world.calm:
             return ""
@@ -103,9 +107,7 @@ class Dice:
 
     def _edit(self) -> None:
         world, dice = self.world, self._dice
-        plain = [
-            id for (id,) in world._rows("SELECT id FROM environments WHERE state = 'ready' AND template = 'plain'")
-        ]
+        plain = [id for (id,) in world.rows("SELECT id FROM environments WHERE state = 'ready' AND template = 'plain'")]
         share = dice.choice([0.05, 0.3, 1.0])
         ids = [id for id in plain if dice.random() < share]
         by = dice.choice([-HOUR, timedelta(0), 2 * MINUTE, 30 * MINUTE, 5 * HOUR])
@@ -167,6 +169,11 @@ class Dice:
         first = self._dice.random() < 0.5
         self.world.nomad_ahead, self.world.server_ahead = (by, timedelta(0)) if first else (timedelta(0), by)
 
+    def _silence(self) -> None:
+        self.world.nomad_answers = False
+        if self._dice.random() < 0.5:
+            self.world.restart()
+
     def _copy(self) -> None:
         self._copies = [*self._copies[-2:], (self._steps, self.world.copy())]
 
@@ -196,10 +203,11 @@ class Dice:
             if details.hold.kind.value == "clock":
                 if not right:
                     world.leader.ahead = timedelta(0)
-                elif over and self._dice.random() < 0.3:
+                elif self._dice.random() < 0.3:
                     world.holding.release(ADMIN, details.hold.id, "our clock is right")
                 else:
                     world.nomad_ahead = world.server_ahead = timedelta(0)
+                    world.nomad_answers = True
             elif not right:
                 continue
             elif over and self._dice.random() < 0.7:

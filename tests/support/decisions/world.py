@@ -1,9 +1,8 @@
-"""The product's deciding parts on a database in memory, on machines whose clocks and memory a test plays with."""
+"""A running service, what people ask of it, and what an oracle says of what it does."""
 
-import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,55 +10,29 @@ from sqlalchemy import text
 
 from environments.domain.environment import Environment
 from environments.domain.errors import CalvinverseError
-from environments.domain.holds import HoldLimits
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.domain.timing import Because, Scope, Source, TimedAction
-from environments.engine.clock_check import ClockCheck, Told, Witness
-from environments.engine.scheduler import Retention, Scheduler
-from environments.service.authorization import Principal
-from environments.service.channels import NoChannels
 from environments.service.checking import DirectChecks
 from environments.service.deadlines import read_template, timed
-from environments.service.expiry import Expiry
-from environments.service.holding import Holding
 from environments.service.policies import Policies
 from environments.service.requests import Requests
 from environments.service.retiming import Retiming
 from environments.service.time_edits import TimeEdits
-from environments.service.warnings import Warnings
-from tests.support.decisions.flaky import FlakyStorage
-from tests.support.decisions.memory import MemoryDatabase
 from tests.support.decisions.oracle import TOLERANCE, Oracle
-from tests.support.decisions.parts import PLAIN, RULED, Copy, Machine, NoSealer
+from tests.support.decisions.parts import PLAIN, RULED, Copy, NoSealer
+from tests.support.decisions.running import ADMIN, Running
 from tests.support.decisions.wishes import Rule, Wish
-
-ADMIN = Principal("ada", "admin", "tok-ada")
-BEGIN = datetime(2027, 3, 1, 8, 0, 0, 123456, tzinfo=UTC)
 
 
 @dataclass
-class World:
-    """A service with two machines. `remote`: its database and Nomad are on other machines. Moments are true ones."""
-
-    remote: bool = True
-    limits: HoldLimits = field(default_factory=HoldLimits)
-    checks_clock: bool = True
+class World(Running):
+    """See `Running`."""
 
     def __post_init__(self) -> None:
-        self.now = BEGIN
+        super().__post_init__()
         self.oracle = Oracle()
-        self.database = MemoryDatabase()
-        self.storage = FlakyStorage(self.database)
-        self.numbers = itertools.count(1)
-        self.boots = itertools.count(1)
-        self.machines = [self._machine("one"), self._machine("two")]
-        self.leader = self.machines[0]
-        self.nomad_ahead = self.server_ahead = timedelta(0)
-        self.identity = "first"
         self.seen = 0
-        self.restored_at: datetime | None = None
-        self.zones = "2026a"
         self.wishes: dict[str, Wish] = {}
         self.rules: dict[str, Rule] = {}
         self.bundles = {}
@@ -70,60 +43,8 @@ class World:
                 tx.templates.push(name, bundle, "ada", self.now)
                 self.bundles[name] = bundle.digest
         self.requests = Requests(self.database, NoSealer(), self.clock, self.new_id, DirectChecks({}))
-        self.holding = Holding(self.database, self.clock)
         self.edits = TimeEdits(self.database, self.clock)
         self.policies = Policies(self.database, self.clock, Retiming(self.database, self.clock, lambda: self.zones))
-        self.restart()
-
-    # --- clocks and processes
-
-    def clock(self) -> datetime:
-        """The wall clock of the leader's machine."""
-        return self.now + self.leader.ahead
-
-    def restart(self) -> None:
-        """A new process of the leader."""
-        check = ClockCheck(
-            self.storage,
-            self.clock,
-            witnesses=[
-                Witness("Nomad", lambda: Told(self.now + self.nomad_ahead, True) if self.remote else None),
-                Witness("the database", lambda: Told(self.now + self.server_ahead, True) if self.remote else None),
-            ],
-            steady=lambda: (self.now - self.leader.booted_at).total_seconds(),
-            boot=self.leader.boot,
-            identity=lambda: self.identity if self.remote else "",
-            beats=self.leader,
-            later=lambda run: run(),
-        )
-        warnings = Warnings(self.storage, self.clock, self.new_id, NoChannels(), lambda *_: "")
-        expiry = Expiry(self.storage, self.clock, self.new_id, self.limits)
-        forever = Retention(*[timedelta(days=3000)] * 3)
-        used = check if self.checks_clock else None
-        retiming = Retiming(self.database, self.clock, lambda: self.zones)
-        parts = (self.storage, expiry, warnings, self.clock, forever)
-        self.scheduler = Scheduler(*parts, retiming=retiming, clock_check=used)
-
-    def reboot(self, ahead: timedelta) -> None:
-        """The leader's machine starts again, with that clock."""
-        self.leader.boot, self.leader.booted_at, self.leader.ahead = f"boot-{next(self.boots)}", self.now, ahead
-        self.restart()
-
-    def take_over(self) -> None:
-        """The other machine leads."""
-        self.leader = self.machines[1 - self.machines.index(self.leader)]
-        self.restart()
-
-    def new_id(self, kind: str) -> str:
-        """Never the same again, also after a restored database."""
-        return f"{kind}-{next(self.numbers)}"
-
-    @property
-    def calm(self) -> bool:
-        """Whether all clocks are right and nothing was lost of late."""
-        clocks = (self.leader.ahead, *((self.nomad_ahead, self.server_ahead) if self.remote else ()))
-        lost = self.restored_at is not None and self.now - self.restored_at < timedelta(hours=3)
-        return all(abs(ahead) <= TOLERANCE for ahead in clocks) and not lost and not self.storage.fault
 
     # --- people
 
@@ -243,7 +164,7 @@ class World:
 
     def tick(self) -> None:
         """The scheduler's round, and the judgement of all that it did."""
-        before = self._rows("SELECT id FROM environments WHERE state = 'ready' AND deadline <= :now", now=self.clock())
+        before = self.rows("SELECT id FROM environments WHERE state = 'ready' AND deadline <= :now", now=self.clock())
         self.oracle.decisions += len(self.oracle.living())
         self.oracle.tempting += len(before)
         try:
@@ -276,9 +197,9 @@ class World:
         self.rules = dict(copied.rules)
         self.identity = f"restored {next(self.numbers)}"
         self.restored_at = self.now
-        known = self._rows("SELECT id, deadline FROM environments WHERE state = 'ready'")
+        known = self.rows("SELECT id, deadline FROM environments WHERE state = 'ready'")
         stands = {id: datetime.fromisoformat(deadline).replace(tzinfo=UTC) for id, deadline in known}
-        gone = {id for (id,) in self._rows("SELECT id FROM environments WHERE state <> 'ready'")}
+        gone = {id for (id,) in self.rows("SELECT id FROM environments WHERE state <> 'ready'")}
         for id, life in self.oracle.lives.items():
             life.forgotten = id not in stands and id not in gone
             if id in stands:  # what made it end earlier is lost
@@ -290,16 +211,9 @@ class World:
         self.seen = 0
         self.restart()
 
-    def held(self) -> dict[str, str]:
-        """Held environments, each with its hold."""
-        found = self._rows(
-            "SELECT id, hold_id FROM environments WHERE hold_id IS NOT NULL AND NOT hold_released AND state = 'ready'"
-        )
-        return dict(found)
-
     def destroyed_by_the_clock(self) -> dict[str, datetime]:
         """When the clock asked for the destroy of an environment, by its id."""
-        found = self._rows("SELECT environment_id, requested_at FROM deployments WHERE kind = 'destroy' AND by_machine")
+        found = self.rows("SELECT environment_id, requested_at FROM deployments WHERE kind = 'destroy' AND by_machine")
         return {id: datetime.fromisoformat(at).replace(tzinfo=UTC) for id, at in found}
 
     def destroyed_more_than_once(self) -> list[str]:
@@ -307,15 +221,15 @@ class World:
         many = (
             "SELECT environment_id FROM deployments WHERE kind = 'destroy' GROUP BY environment_id HAVING count(*) > 1"
         )
-        return [id for (id,) in self._rows(many)]
+        return [id for (id,) in self.rows(many)]
 
     def _judge(self) -> None:
-        found = self._rows("SELECT id, hold_released FROM environments WHERE state = 'destroying'")
+        found = self.rows("SELECT id, hold_released FROM environments WHERE state = 'destroying'")
         for id, released in found:
             if self.oracle.lives[id].destroyed_at is None:
                 self.oracle.say(self.now, f"{id} is destroyed")
                 self.oracle.was_destroyed(id, self.now, released=bool(released))
-        events = self._rows(
+        events = self.rows(
             "SELECT id, type, environment_id, data, message FROM events WHERE id > :seen AND type IN "
             "('environment.warning', 'environment.held') ORDER BY id",
             seen=self.seen,
@@ -332,11 +246,3 @@ class World:
                 self.oracle.say(self.now, f"{id} is held: {message.partition('decides: ')[2][:100]}")
                 self.oracle.was_held(id, self.now, calm=self.calm)
         self.oracle.look(self.now, set(self.held()), calm=self.calm)
-
-    def _rows(self, query: str, **values: Any) -> list[Any]:
-        plain = {k: v.replace(tzinfo=None).isoformat(" ") if isinstance(v, datetime) else v for k, v in values.items()}
-        with self.database.read() as tx:
-            return list(tx._connection.execute(text(query), plain))
-
-    def _machine(self, name: str) -> Machine:
-        return Machine(name, f"boot-{next(self.boots)}", self.now - timedelta(days=1))
