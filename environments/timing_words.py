@@ -28,6 +28,7 @@ HAPPENED: dict[PastAction, str] = {
     PastAction.UNPIN: "unpinned",
     PastAction.WARN: "owner warned",
     PastAction.NOT_SWITCHED: "not stopped or started",
+    PastAction.HELD: "destroy held",
 }
 """What happened; the first ones are deployments."""
 

@@ -77,6 +77,8 @@ class PastAction(StrEnum):
     WARN = "warn"
     NOT_SWITCHED = "not_switched"
     """A stop or a start was due, and could not be done."""
+    HELD = "held"
+    """A destroy by the clock was due, and is held."""
 
 
 class OwnRule(BaseModel):

@@ -173,7 +173,12 @@ class Expiry:
                 now,
                 message=f"not destroyed although its deadline has passed, held by {hold.id} until an admin decides: "
                 f"{why}",
-                data={"hold": hold.id, "kind": kind.value, "deadline": facts.deadline.isoformat()},
+                data={
+                    "hold": hold.id,
+                    "kind": kind.value,
+                    "deadline": facts.deadline.isoformat(),
+                    "by": CLOCK.owner,
+                },
             )
 
     def _destroy(self, tx: Transaction, environment: Environment, reason: str, now: datetime) -> str:

@@ -164,7 +164,7 @@ def _keep(
         now,
         message=f"{principal.owner} cancelled its destroy ({hold.id}: {reason}); "
         + (f"its deadline is {deadline:%Y-%m-%d %H:%M:%S %Z}" if deadline else "it has no deadline"),
-        data={"deadline": deadline.isoformat() if deadline else None, "hold": hold.id},
+        data={"deadline": deadline.isoformat() if deadline else None, "hold": hold.id, "by": principal.owner},
     )
 
 

@@ -16,6 +16,7 @@ _ACTIONS = {
     EventType.ENVIRONMENT_UNPINNED: PastAction.UNPIN,
     EventType.ENVIRONMENT_WARNING: PastAction.WARN,
     EventType.ENVIRONMENT_NOT_SWITCHED: PastAction.NOT_SWITCHED,
+    EventType.ENVIRONMENT_HELD: PastAction.HELD,
 }
 _TOLD = frozenset({*_ACTIONS, EventType.DEPLOYMENT_REQUESTED})
 

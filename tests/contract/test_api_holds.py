@@ -48,6 +48,7 @@ def test_an_explanation_says_that_the_destroy_is_held(admin: httpx2.Client) -> N
     found = admin.get("/v1/environments/held-0/explain").json()
     (hold,) = admin.get("/v1/holds").json()
     assert found["held"] == {"hold": hold["id"], "kind": "too_many", "since": hold["opened_at"]}
+    assert (found["past"][0]["action"], found["past"][0]["by"]) == ("held", "clock")
     admin.post(f"/v1/holds/{hold['id']}/release", json={"reason": "they are over"}).raise_for_status()
     assert admin.get("/v1/environments/held-0/explain").json()["held"] is None
 

@@ -11,6 +11,7 @@ from environments.domain.environment import Failure
 from environments.domain.lifecycle import State
 from environments.domain.timing import PastAction, Source
 from environments.service.authorization import Principal
+from environments.service.expiry import Expiry
 from environments.service.looking_back import Past
 from tests.fakes.service import FakeService, make_service
 
@@ -42,13 +43,17 @@ def service(tmp_path: Path, clock: Clock) -> Iterator[FakeService]:
     service.database.close()
 
 
+def expiry_of(service: FakeService, clock: Clock) -> Expiry:
+    return Expiry(service.database, clock, lambda kind: f"{kind}-{'c' * 12}")
+
+
 def newest(service: FakeService) -> Past:
     return service.reading.explain(ADA, "demo", 1, past=1).past[0]
 
 
 def test_the_end_of_a_lifetime_is_told_as_its_template_says(service: FakeService, clock: Clock) -> None:
     clock.now += timedelta(days=30)
-    assert service.requests.destroy_due() == ["demo"]
+    assert expiry_of(service, clock).destroy_due() == ["demo"]
     found = newest(service)
     assert (found.action, found.by) == (PastAction.DESTROY, "clock")
     assert found.because is not None
@@ -63,7 +68,7 @@ def test_another_try_of_a_persons_destroy_is_not_because_of_the_deadline(service
         environment = tx.environments.named("demo")
         assert environment is not None
         tx.environments.change(environment.id, destroy_again_at=clock.now)
-    assert service.requests.destroy_due() == ["demo"]
+    assert expiry_of(service, clock).destroy_due() == ["demo"]
     found = newest(service)
     assert (found.by, found.reason, found.because) == ("clock", "tried again", None)
     told = service.reading.explain(ADA, "demo", 1, past=10).past
