@@ -51,7 +51,7 @@ def test_no_decision_to_destroy_is_wrong() -> None:
 
 LOADED: dict[str, tuple[int, dict[str, int]]] = {
     "any number": (1, {"_edit": 20}),
-    "any clock": (5, {"_jump": 3, "_reboot": 10}),
+    "any clock": (3, {"_jump": 5, "_reboot": 10, "_silence": 0}),
     "any copy": (5, {"_restore": 12, "_copy": 6, "_extend": 4}),
     "any deadline": (4, {"_scribble": 20}),
     "no warning counts": (1, {"_edit": 4}),
