@@ -25,9 +25,6 @@ _NEW_DEADLINE: dict[str, Any] = {"warned_at": None, "hold_id": None, "hold_relea
 NOT_COMPUTED = (CalvinverseError, ValueError, LookupError, OverflowError, OSError)
 """What is raised when the deadline can't be computed of what is stored, such as a zone that isn't known any more."""
 
-NOT_COMPUTED = (CalvinverseError, ValueError, LookupError, OverflowError, OSError)
-"""What is raised when the deadline can't be computed of what is stored, such as a zone that isn't known any more."""
-
 
 def timing_of(facts: Facts, environment: Environment, template: Template | None) -> Timing:
     """Everything that decides what the calendar does to it. `template` None: it can't be read any more."""
