@@ -9,6 +9,7 @@ import pytest
 from environments.domain.commands import CreateEnvironment
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import Forbidden, InvalidInput, InvalidLifetime, InvalidTemplate, NotAllowedNow
+from environments.domain.holds import HoldKind
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Template
 from environments.domain.timing import Holiday, Obstacle, Scope, Source, TimedAction
@@ -181,7 +182,7 @@ def unreadable(bundle: Bundle) -> Template:
     raise InvalidTemplate("A later version of the service wrote it.")
 
 
-def test_without_its_template_it_is_destroyed_at_the_deadline_that_it_had(
+def test_without_its_template_an_admin_decides_at_the_deadline_that_it_had(
     service: FakeService, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.catalogue.push(service.admin, ruled("0 19 * * 3 UTC"))
@@ -189,7 +190,11 @@ def test_without_its_template_it_is_destroyed_at_the_deadline_that_it_had(
     monkeypatch.setattr(Bundle, "template", unreadable)
     service.policies.set(service.admin, Scope.OWNER, "ada", [(TimedAction.DESTROY, "0 12 * * 4 UTC")], None)
     clock.now = MONDAY + 2 * DAY + 10 * HOUR
-    assert service.requests.destroy_due() == ["ruled"]
+    assert service.expiry.destroy_due() == [], "its rule can't be shown again"
+    (hold,) = service.holding.list(service.admin)
+    assert (hold.hold.kind, hold.names) == (HoldKind.UNPROVEN, ("ruled",))
+    service.holding.release(service.admin, hold.hold.id, "it is over")
+    assert service.expiry.destroy_due() == ["ruled"]
 
 
 def test_without_its_template_a_deadline_stays_and_is_computed_once_it_can_be_read(
