@@ -12,7 +12,7 @@ import httpx2
 
 from environments.client import Client
 from environments.client.bundles import read_bundle
-from environments.domain.lifecycle import DeploymentKind, State
+from environments.domain.lifecycle import SWITCHES, DeploymentKind, State
 from environments.domain.template import make_bundle
 from environments.wire.environments import CreateRequest, UpdateRequest
 from tests.fakes.counting_server import CountingServer
@@ -65,7 +65,7 @@ class Matrix:
         push(self.service.client)
 
     def undisturbed(self) -> Durations:
-        """One create, update and destroy in peace: how long each step takes."""
+        """One life in peace: how long each step takes."""
         name = self._name()
         for kind, ask, right in self._asks():
             ask(name)
@@ -73,12 +73,12 @@ class Matrix:
         return durations(self.service.client.deployments(name))
 
     def run(self, point: Point) -> Verdict:
-        """Create, update if that is meant, and destroy, with the kill in one; judges what is there then."""
+        """Create, what is meant, and destroy, with the kill in one; judges what is there then."""
         before, began, name = self._census(), time.monotonic(), self._name()
         faults: list[str] = []
         killed = False
         for kind, ask, right in self._asks():
-            if kind is DeploymentKind.UPDATE and point.kind is not DeploymentKind.UPDATE:
+            if not _belongs(kind, point.kind):
                 continue
             if kind is point.kind:
                 killed = self._with_kill(point, name, ask)
@@ -88,7 +88,7 @@ class Matrix:
             if state is not right:
                 faults.append(f"{kind.value} ended {state.value}")
             if kind is point.kind and kind is not DeploymentKind.DESTROY:
-                faults += self._answered(lambda: self.taker.duplicates(name))
+                faults += self._running(name, kind)
                 faults += self._objects(name, 3 if kind is DeploymentKind.UPDATE else 2)
         faults += self._left(name, before)
         if faults:
@@ -118,6 +118,8 @@ class Matrix:
         return (
             (DeploymentKind.CREATE, self._create, State.READY),
             (DeploymentKind.UPDATE, self._update, State.READY),
+            (DeploymentKind.STOP, self._stop, State.STOPPED),
+            (DeploymentKind.START, self._start, State.READY),
             (DeploymentKind.DESTROY, self._destroy, State.DESTROYED),
         )
 
@@ -128,6 +130,12 @@ class Matrix:
     def _update(self, name: str) -> None:
         changed = {"objects": 3, "replicas": 2, "message": "second"}
         self.service.client.update(name, UpdateRequest(parameters=changed))
+
+    def _stop(self, name: str) -> None:
+        self.service.client.stop(name)
+
+    def _start(self, name: str) -> None:
+        self.service.client.start(name)
 
     def _destroy(self, name: str) -> None:
         self.service.client.destroy(name)
@@ -147,6 +155,21 @@ class Matrix:
         wanted = [f"{name}-{number}" for number in range(count)]
         found = sorted(self.things.objects())
         return [] if found == wanted else [f"the module's objects are {found}, not {wanted}"]
+
+    def _running(self, name: str, kind: DeploymentKind) -> list[str]:
+        """Faults of what runs. Nomad may still have to tell a Consul that was killed that a service is stopped."""
+        end = time.monotonic() + _SECONDS
+        while True:
+            faults = self._answered(lambda: [*self.taker.duplicates(name), *self._instances(name, kind)])
+            if not faults or kind is not DeploymentKind.STOP or time.monotonic() > end:
+                return faults
+            time.sleep(0.5)
+
+    def _instances(self, name: str, kind: DeploymentKind) -> list[str]:
+        """Nomad runs as many instances as the job file says, and none of an environment that is stopped."""
+        wanted = {DeploymentKind.STOP: 0, DeploymentKind.UPDATE: 2}.get(kind, 1)
+        found = self.taker.instances(name)
+        return [] if found == wanted else [f"{found} instances run, not {wanted}"]
 
     def _left(self, name: str, before: Census) -> list[str]:
         end = time.monotonic() + 120
@@ -228,6 +251,13 @@ class Matrix:
             return tofus(self.service.state)
         pid = self.cluster.agents.agent(victim).pid()
         return [] if pid is None else [pid]
+
+
+def _belongs(kind: DeploymentKind, killed: DeploymentKind) -> bool:
+    """Whether a deployment of this kind is part of the life in which one of the kind `killed` is disturbed."""
+    if kind is DeploymentKind.UPDATE:
+        return killed is DeploymentKind.UPDATE
+    return kind not in SWITCHES or killed in SWITCHES
 
 
 def tofus(state: Path) -> list[int]:

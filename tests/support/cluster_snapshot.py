@@ -65,8 +65,7 @@ class Taker:
 
     def duplicates(self, environment: str) -> list[str]:
         """Two live objects for one entry of the inventory, and secrets written twice; empty when all is well."""
-        allocations = self._get("nomad", f"/v1/allocations?namespace={environment}")
-        live = [item for item in allocations if item["ClientStatus"] in ("running", "pending")]
+        allocations, live = self._allocations(environment)
         found = Counter(f"allocation {item['Name']}" for item in live)
         containers = [
             name for name in self._containers(all=False) if any(name.endswith(it["ID"]) for it in allocations)
@@ -81,6 +80,15 @@ class Taker:
             if self._get("vault", f"/v1/{path}")["data"]["current_version"] > 1:  # the mark of a folder has no version
                 found[f"{path} was written more than once"] += 2
         return sorted(name for name, count in found.items() if count > 1)
+
+    def instances(self, environment: str) -> int:
+        """How many allocations run, or are about to."""
+        return len(self._allocations(environment)[1])
+
+    def _allocations(self, environment: str) -> tuple[list[Any], list[Any]]:
+        """All that Nomad lists of a namespace, and those that haven't ended."""
+        listed = self._get("nomad", f"/v1/allocations?namespace={environment}")
+        return listed, [item for item in listed if item["ClientStatus"] in ("running", "pending")]
 
     def _get(self, part: str, path: str) -> Any:
         response = self._clients[part].get(path)
