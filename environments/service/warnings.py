@@ -10,8 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
+
 from environments.domain.deadline import format_duration, pause_between, send_again_after
 from environments.domain.environment import Environment, EventType
+from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ENDED, State
 from environments.service.authorization import Action, Principal, may
 from environments.service.channels import Channel, Channels, NotDelivered, Target, WarningMessage
@@ -19,6 +22,8 @@ from environments.service.deadlines import read_template, warning_after
 from environments.service.storage.transaction import Storage, Transaction
 from environments.service.storage.warnings import ChannelCount, QueuedWarning
 from environments.timing_words import reason
+
+log = structlog.get_logger()
 
 AT_ONCE = 50
 """Environments that are warned of in one transaction."""
@@ -72,20 +77,25 @@ class Warnings:
     def queue_due(self) -> list[str]:
         """Queues the warnings that are due, of at most `AT_ONCE` environments; returns their names.
 
-        Of several that are due at once, as after downtime, one is sent.
+        Of several that are due at once, as after downtime, one is sent. A fault of one environment is logged.
         """
         now = self._clock()
         with self._storage.read() as tx:
             found = tx.environments.to_warn(now, AT_ONCE)
         warned = []
         for environment in found:
-            with self._storage.write() as tx:
-                # it may have been extended or destroyed since it was read
-                current = tx.environments.get(environment.id)
-                if current is None or not _lives(current) or current.warn_at is None or current.warn_at > now:
-                    continue
-                if self._queue(tx, current, current.warn_at, now):
-                    warned.append(current.name)
+            try:
+                with self._storage.write() as tx:
+                    # it may have been extended or destroyed since it was read
+                    current = tx.environments.get(environment.id)
+                    if current is None or not _lives(current) or current.warn_at is None or current.warn_at > now:
+                        continue
+                    if self._queue(tx, current, current.warn_at, now):
+                        warned.append(current.name)
+            except CalvinverseError:  # such as a database that is away
+                raise
+            except Exception as error:  # it keeps nobody else from being warned
+                log.error("warnings.not_queued", environment=environment.name, exc_info=error)
         return warned
 
     def await_delivery(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from environments.domain.commands import UpdateEnvironment
-from environments.domain.environment import EventType
+from environments.domain.environment import Environment, EventType
 from environments.domain.lifecycle import State
 from environments.service.channels import Channel, Target
 from environments.service.storage.warnings import QueuedWarning
@@ -400,6 +400,22 @@ def test_a_clock_that_was_put_back_makes_nobody_wait_longer(setting: EngineHarne
     tick(setting, timedelta(seconds=28))
     tick(setting, 5 * MINUTE)
     assert len(setting.channels.delivered) == 2
+
+
+def test_a_fault_of_one_environment_keeps_nobody_else_from_being_warned(
+    setting: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting.create("one", parameters=SECRET, ttl="7h")
+    setting.create("two", parameters=SECRET, ttl="8h")
+
+    def targets(environment: Environment) -> list[Target]:
+        if environment.name == "one":
+            raise ZeroDivisionError
+        return [MAIL]
+
+    monkeypatch.setattr(setting.channels, "targets", targets)
+    tick(setting, 7 * HOUR)
+    assert [message.environment for _, message in setting.channels.delivered] == ["two"]
 
 
 def test_the_link_extends_once_and_only_once(setting: EngineHarness) -> None:
