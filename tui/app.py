@@ -21,6 +21,7 @@ from tui.create import CreateScreen
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
 from tui.help import HelpScreen
+from tui.holds import HoldsScreen
 from tui.live import Away, Changed, Gone, Happened, Listed
 from tui.palette import ActionProvider
 from tui.policies import PoliciesScreen
@@ -30,10 +31,11 @@ from tui.shell import Shell
 from tui.theme import CALVINVERSE
 from tui.update import UpdateScreen
 
-_LISTS: dict[Place, type[PoliciesScreen | CalendarsScreen | ChannelsScreen]] = {
+_LISTS: dict[Place, type[PoliciesScreen | CalendarsScreen | ChannelsScreen | HoldsScreen]] = {
     Place.POLICIES: PoliciesScreen,
     Place.CALENDARS: CalendarsScreen,
     Place.CHANNELS: ChannelsScreen,
+    Place.HOLDS: HoldsScreen,
 }
 """What `open_list` shows."""
 

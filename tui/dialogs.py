@@ -154,6 +154,53 @@ class NameField(Vertical):
         return good
 
 
+class ReasonedDialog(Dialog):
+    """A dangerous request that needs a reason, and a name that must be typed."""
+
+    dangerous = True
+    back = "Back (esc)"
+
+    def __init__(self, title: str, verb: str, named: str) -> None:
+        """`named`: what must be typed."""
+        super().__init__(title, verb)
+        self._named = named
+
+    def asks(self) -> ComposeResult:
+        """The two inputs, for the body."""
+        yield Static("Why, for the history:", markup=False)
+        yield Input(id="reason", compact=True, max_length=1000)
+        yield NameField(self._named)
+
+    def confirmed(self, reason: str) -> None:
+        """Sends the request."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """Disables the button until both are typed."""
+        super().on_mount()
+        self.query_one("#go", Button).disabled = True
+        self.query_one("#reason").focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Enables the button when the name matches and there is a reason."""
+        named = self.query_one(NameField).check()
+        reason = self.query_one("#reason", Input).value.strip()
+        self.query_one("#go", Button).disabled = not (named and reason)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter in the first input focuses the second."""
+        if event.input.id == "reason":
+            event.stop()
+            self.query_one("#name").focus()
+        else:
+            self.query_one(NameField).check(whole=True)
+            super().on_input_submitted(event)
+
+    def go(self) -> None:
+        """Sends the request with the reason."""
+        self.confirmed(self.query_one("#reason", Input).value.strip())
+
+
 class DestroyDialog(Dialog):
     """Destroys an environment after its name was typed."""
 

@@ -22,6 +22,7 @@ _GROUPS = {
     "policy": "Policies",
     "calendar": "Holiday calendars",
     "warning": "Warnings",
+    "hold": "Holds",
     "view": "Navigation",
 }
 """Groups of actions in the order in which they are shown, with their titles."""

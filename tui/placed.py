@@ -41,6 +41,10 @@ class PlacedScreen(AppScreen):
         if not self.refuses(action("warning.channels")):
             self.shell.open_list(Place.CHANNELS)
 
+    def action_hold_list(self) -> None:
+        """Opens the holds."""
+        self.shell.open_list(Place.HOLDS)
+
     def action_view_reload(self) -> None:
         """Fetches everything from the service again."""
         why_not = self.shell.why_unavailable()

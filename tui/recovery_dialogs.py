@@ -2,14 +2,14 @@
 
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widgets import Button, Checkbox, Input, Static
+from textual.widgets import Button, Checkbox, Static
 
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ResourceStatus
 from environments.wire.deployments import CancelRequest
 from environments.wire.environments import AbandonRequest, EnvironmentView, ResourceView
 from environments.words import STATES, clean
-from tui.dialogs import Dialog, NameField
+from tui.dialogs import Dialog, ReasonedDialog
 
 SHOWN = 6
 """Things that are listed by name; the others are counted."""
@@ -66,14 +66,11 @@ class CancelDialog(Dialog):
         )
 
 
-class AbandonDialog(Dialog):
+class AbandonDialog(ReasonedDialog):
     """Abandons an environment after its name and a reason were typed; names what may be left."""
 
-    dangerous = True
-    back = "Back (esc)"
-
     def __init__(self, view: EnvironmentView) -> None:
-        super().__init__(f"Abandon {view.name}", "Abandon")
+        super().__init__(f"Abandon {view.name}", "Abandon", view.name)
         self._view = view
 
     def body(self) -> ComposeResult:
@@ -89,15 +86,11 @@ class AbandonDialog(Dialog):
             classes="paragraph",
         )
         yield Static("Asking what may be left…", id="left", classes="paragraph", markup=False)
-        yield Static("Why, for the history:", markup=False)
-        yield Input(id="reason", compact=True, max_length=1000)
-        yield NameField(view.name)
+        yield from self.asks()
 
     def on_mount(self) -> None:
-        """Disables the button until both are typed."""
+        """Asks what may be left."""
         super().on_mount()
-        self.query_one("#go", Button).disabled = True
-        self.query_one("#reason").focus()
         view, client = self._view, self.shell.client
         self.ask(lambda: client().resources(view.id), self._found, self._not_found)
 
@@ -114,22 +107,7 @@ class AbandonDialog(Dialog):
     def _not_found(self, error: CalvinverseError) -> None:
         self.query_one("#left", Static).update(f"What may be left can't be told: {clean(error.message)}")
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Enables the button when the name matches and there is a reason."""
-        named = self.query_one(NameField).check()
-        reason = self.query_one("#reason", Input).value.strip()
-        self.query_one("#go", Button).disabled = not (named and reason)
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter in the first input focuses the second."""
-        if event.input.id == "reason":
-            event.stop()
-            self.query_one("#name").focus()
-        else:
-            self.query_one(NameField).check(whole=True)
-            super().on_input_submitted(event)
-
-    def go(self) -> None:
+    def confirmed(self, reason: str) -> None:
         """Abandons the environment by its id."""
-        view, reason = self._view, self.query_one("#reason", Input).value.strip()
+        view = self._view
         self.send(lambda client: client.abandon(view.id, AbandonRequest(reason=reason)), f"{view.name} was abandoned.")

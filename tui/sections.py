@@ -144,7 +144,7 @@ def deadline(view: EnvironmentView, clock: Clock) -> Line:
     if view.deadline is None:
         return [("never expires: ", "$faint"), ("it stays until somebody destroys it", "")]
     if view.held_by is not None:
-        held = f"held by {view.held_by} until an admin decides (`calvinverse hold list`)"
+        held = f"held by {view.held_by} until an admin decides; h lists the holds"
         return [("expired ", "$faint"), (clock.moment(view.deadline), "bold"), (f", {held}", "bold $warning")]
     left = view.deadline - now
     mark = (f"{WARNING} soon  ", "bold $warning") if view.warned else ("", "")

@@ -25,6 +25,7 @@ class Place(StrEnum):
     POLICIES = "policies"
     CALENDARS = "calendars"
     CHANNELS = "channels"
+    HOLDS = "holds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ RULES = frozenset({Place.RULES})
 POLICIES = frozenset({Place.POLICIES})
 CALENDARS = frozenset({Place.CALENDARS})
 CHANNELS = frozenset({Place.CHANNELS})
+HOLDS = frozenset({Place.HOLDS})
 EVERYWHERE = frozenset(Place)
 LIVING = frozenset(State) - {State.DESTROYED, State.ABANDONED}
 NOT_LEAVING = LIVING - {State.DESTROYING, State.DESTROY_FAILED}

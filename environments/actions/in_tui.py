@@ -1,6 +1,6 @@
 """The actions for moving around in the terminal UI."""
 
-from environments.actions.action import DETAIL, EVERYWHERE, LIST, Action, Risk
+from environments.actions.action import DETAIL, EVERYWHERE, HOLDS, LIST, Action, Risk
 
 VIEW_ACTIONS: tuple[Action, ...] = (
     Action(
@@ -31,10 +31,10 @@ VIEW_ACTIONS: tuple[Action, ...] = (
     Action(
         id="view.ended",
         title="Show ended ones",
-        help="Show destroyed and abandoned environments too, or hide them again.",
+        help="Show what has ended, too: environments that are gone, or holds; or hide it again.",
         risk=Risk.READ,
         keys=("x",),
-        places=LIST,
+        places=LIST | HOLDS,
     ),
     Action(
         id="view.follow",

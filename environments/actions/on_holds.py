@@ -1,6 +1,6 @@
 """What a person can do with holds of destroys by the clock."""
 
-from environments.actions.action import Action, Risk
+from environments.actions.action import EVERYWHERE, HOLDS, Action, Risk
 
 HOLD_ACTIONS: tuple[Action, ...] = (
     Action(
@@ -9,6 +9,8 @@ HOLD_ACTIONS: tuple[Action, ...] = (
         help="List holds: environments that the clock would destroy, and that wait for an admin's decision.",
         risk=Risk.READ,
         command=("hold", "list"),
+        keys=("h",),
+        places=EVERYWHERE,
     ),
     Action(
         id="hold.release",
@@ -17,6 +19,10 @@ HOLD_ACTIONS: tuple[Action, ...] = (
         detail="Admins only.",
         risk=Risk.DESTRUCTIVE,
         command=("hold", "release"),
+        keys=("R",),
+        places=HOLDS,
+        admins=True,
+        footer="Release",
     ),
     Action(
         id="hold.cancel",
@@ -25,5 +31,9 @@ HOLD_ACTIONS: tuple[Action, ...] = (
         detail="Admins only.",
         risk=Risk.CHANGE,
         command=("hold", "cancel"),
+        keys=("X",),
+        places=HOLDS,
+        admins=True,
+        footer="Cancel",
     ),
 )

@@ -13,7 +13,8 @@ from textual.pilot import Pilot
 
 from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import until
-from tests.support.tui_scenes import drift_away, everything, make_app, put_channels, put_policies, put_rules
+from tests.support.tui_scenes import drift_away, everything, make_app
+from tests.support.tui_time_scenes import put_channels, put_hold, put_policies, put_rules
 from tui.app import CalvinverseApp
 from tui.calendars import CalendarsScreen
 from tui.channels import ChannelsScreen
@@ -22,6 +23,7 @@ from tui.dialogs import DestroyDialog
 from tui.environment_detail import DetailScreen
 from tui.fields import FormField
 from tui.help import HelpScreen
+from tui.holds import HoldsScreen
 from tui.plan_dialog import PlanDialog
 from tui.policies import PoliciesScreen
 from tui.policy_dialogs import PolicyDialog
@@ -144,6 +146,13 @@ async def channels(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[An
     await pilot.press("down")
 
 
+async def holds(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
+    put_hold(client)
+    await as_it_starts(app, client, pilot)
+    await pilot.press("h")
+    await until(pilot, lambda: isinstance(app.screen, HoldsScreen) and app.screen.things)
+
+
 @pytest.mark.parametrize(
     ("prepare", "size"),
     [
@@ -165,6 +174,7 @@ async def channels(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[An
         (policy_effect, (80, 24)),
         (calendars, (80, 24)),
         (channels, (80, 24)),
+        (holds, (80, 24)),
     ],
     ids=lambda value: value.__name__ if callable(value) else f"{value[0]}x{value[1]}",
 )

@@ -1,17 +1,13 @@
 """Situations that the TUI is shown in: environments in every state, all at a fixed time."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from environments.domain.environment import Drift, EventType, Failure, Unexpected
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.references import MASK
-from environments.domain.timing import Holiday, Scope, TimedAction
-from environments.service.channels import Channel, Target
 from environments.wire.deployments import DeploymentView, StepView
 from environments.wire.environments import EnvironmentView, OutputView, ResourceView
-from environments.wire.timing import CalendarRequest, PolicyRequest, RuleRequest
-from tests.fakes.channels import MemoryChannels
 from tests.fakes.plans import NOW, plan_steps
 from tests.support.in_process.client import InProcessClient
 from tests.support.views import environment_view
@@ -20,7 +16,6 @@ from tui.clock import Clock
 
 ZONE = ZoneInfo("Europe/Berlin")
 URL = "https://127.0.0.1:23817/"
-EVENING = "0 19 * * 1-5 Europe/Berlin"
 FAILURE = Failure(
     code="step_failed",
     message="The job shop--web isn't healthy: the task exited with 1.",
@@ -225,42 +220,6 @@ def _tell_history(client: InProcessClient, name: str) -> None:
     )
 
 
-def put_rules(client: InProcessClient) -> None:
-    """The environment `checkout-fix` has a rule of its own and one of a policy."""
-    client.add_rule("checkout-fix", RuleRequest(action=TimedAction.STOP, rule=EVENING))
-    friday = RuleRequest(rule="0 20 * * 5 Europe/Berlin")
-    client.set_policy(Scope.OWNER, "ada", PolicyRequest(rules=(friday,)))
-
-
-def put_policies(client: InProcessClient) -> None:
-    """A policy for the template `web`, and a holiday calendar that it refers to."""
-    days = ((2026, 12, 25, "Christmas"), (2026, 12, 26, "Christmas"), (2027, 4, 27, "King's Day"))
-    holidays = tuple(Holiday(day=date(year, month, day), title=title) for year, month, day, title in days)
-    client.set_calendar("nl", CalendarRequest(days=holidays))
-    stop = RuleRequest(action=TimedAction.STOP, rule=EVENING)
-    start = RuleRequest(action=TimedAction.START, rule="0 8 * * 1-5 Europe/Berlin except nl")
-    client.set_policy(Scope.TEMPLATE, "web", PolicyRequest(rules=(stop, start), maximum="14d"))
-
-
-def put_channels(client: InProcessClient) -> None:
-    """Channels that deliver e-mail, and no Slack: the warning of an environment that ends in 12 minutes waits."""
-    channels = MemoryChannels(Target(Channel.EMAIL, "grace@example.net"), Target(Channel.SLACK))
-    channels.faults[Channel.SLACK] = "The Slack webhook answered 404."
-    warnings = client.service.warnings
-    warnings._channels = channels
-    client.put(client.views["demo-friday"].model_copy(update={"warned": False, "warn_at": client.now}))
-    warnings.queue_due()
-    for channel in warnings.channels_due():
-        warnings.deliver(channel, 10)
-
-
-def ruled() -> InProcessClient:
-    """A service with one environment, to which two rules apply."""
-    client = InProcessClient(ready())
-    put_rules(client)
-    return client
-
-
 def many(count: int) -> InProcessClient:
     """A service with many environments."""
     states = [State.READY, State.READY, State.DEPLOYING, State.FAILED, State.READY]
@@ -278,7 +237,6 @@ def many(count: int) -> InProcessClient:
 
 
 __all__ = [
-    "EVENING",
     "FAILURE",
     "NOW",
     "URL",
@@ -290,9 +248,5 @@ __all__ = [
     "failed",
     "make_app",
     "many",
-    "put_channels",
-    "put_policies",
-    "put_rules",
     "ready",
-    "ruled",
 ]

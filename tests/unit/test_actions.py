@@ -15,6 +15,7 @@ from tui.calendars import CalendarsScreen
 from tui.channels import ChannelsScreen
 from tui.environment_detail import DetailScreen
 from tui.environment_list import ListScreen
+from tui.holds import HoldsScreen
 from tui.keys import bindings, handler, written
 from tui.policies import PoliciesScreen
 from tui.rules import RulesScreen
@@ -27,6 +28,7 @@ SCREENS = {
     Place.POLICIES: PoliciesScreen,
     Place.CALENDARS: CalendarsScreen,
     Place.CHANNELS: ChannelsScreen,
+    Place.HOLDS: HoldsScreen,
 }
 
 

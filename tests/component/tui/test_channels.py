@@ -7,7 +7,8 @@ from environments.domain.errors import Forbidden
 from environments.service.channels import Channel
 from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import Driver, drive
-from tests.support.tui_scenes import everything, put_channels
+from tests.support.tui_scenes import everything
+from tests.support.tui_time_scenes import put_channels
 from tui.channel_test_dialog import ChannelTestDialog
 from tui.channels import ChannelsScreen
 from tui.environment_list import ListScreen

@@ -249,7 +249,7 @@ def test_help_shows_every_key_and_sign() -> None:
         await driver.press("escape")
         await driver.until_screen(ListScreen)
 
-    drive(script, everything(), size=(100, 140))
+    drive(script, everything(), size=(100, 200))
 
 
 def test_the_palette_finds_actions_and_environments() -> None:

@@ -10,7 +10,8 @@ from environments.domain.timing import Holiday, Scope, TimedAction
 from environments.wire.timing import CalendarRequest, PolicyRequest, RuleRequest
 from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import Driver, drive
-from tests.support.tui_scenes import ready, ruled
+from tests.support.tui_scenes import ready
+from tests.support.tui_time_scenes import ruled
 from tui.calendar_dialogs import CalendarDialog, DaysDialog
 from tui.calendars import CalendarsScreen
 from tui.dialogs import ConfirmDialog
@@ -257,4 +258,4 @@ def test_lists_open_from_anywhere_and_help_has_their_keys(key: str) -> None:
         await driver.press("escape", "escape")
         await driver.until_screen(RulesScreen)
 
-    drive(script, ruled(), size=(100, 140))
+    drive(script, ruled(), size=(100, 200))

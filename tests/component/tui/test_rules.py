@@ -8,7 +8,8 @@ from environments.wire.timing import PinRequest, RuleRequest
 from tests.fakes.plans import NOW
 from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import Driver, drive
-from tests.support.tui_scenes import EVENING, everything, ready, ruled
+from tests.support.tui_scenes import everything, ready
+from tests.support.tui_time_scenes import EVENING, ruled
 from tests.support.views import environment_id, environment_view
 from tui.dialogs import ConfirmDialog
 from tui.environment_list import ListScreen

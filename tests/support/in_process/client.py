@@ -37,7 +37,7 @@ _READS = frozenset(
         ),
         *("saved_plan", "drift", "why", "workers", "warning_channels", "templates", "template", "bundle", "validate"),
         *("images", "image", "image_history", "tokens", "ca", "info", "readiness"),
-        *("rules", "policies", "calendars", "calendar"),
+        *("rules", "policies", "calendars", "calendar", "holds"),
     )
 )
 """Calls that change nothing."""
