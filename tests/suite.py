@@ -58,7 +58,7 @@ LANES: dict[str, tuple[str, ...]] = {
         "e2e/test_meta_postgres.py",
     ),
     "attack": ("attack",),
-    "cases": ("cases", "images"),
+    "cases": ("cases", "images", "e2e/test_starters.py"),
 }
 """Folders and files that run in one process and share its cluster and its PostgreSQL.
 

@@ -8,6 +8,7 @@ import typer
 from environments.actions.registry import for_command
 from environments.cli.options import Yes
 from environments.cli.session import Session, command
+from environments.cli.starters import STARTERS, starter_files
 from environments.cli.template_details import details, lifetime, origin
 
 if TYPE_CHECKING:
@@ -91,27 +92,34 @@ def validate(session: Session, folder: Folder) -> None:
     app,
     "template",
     "new",
-    more="The template works as it is: a web page with a message, as a Nomad job.",
+    more=f"""
+        Copies a starter: a template that works as it is, with comments that explain it. There are these starters.
+        {"; ".join(f"{starter}: {what}" for starter, what in STARTERS.items())}.
+    """,
     examples="""
         calvinverse template new ./site
         calvinverse template new ./site --name shop
+        calvinverse template new ./shop --from stack
     """,
 )
 def new(
     session: Session,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is empty or doesn't exist.")],
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Its name; default: the folder's.")] = None,
+    starter: Annotated[
+        str, typer.Option("--from", metavar="STARTER", help=f"The starter to copy: {', '.join(STARTERS)}.")
+    ] = next(iter(STARTERS)),
 ) -> None:
-    from environments.cli.scaffold import JOB, TEMPLATE
     from environments.domain.errors import InvalidInput
     from environments.domain.names import check_label
 
     chosen = check_label(name or folder.resolve().name, "a template")
+    files = starter_files(starter, chosen)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInput(f"{folder} is not empty.", hint="Give a folder that is empty or doesn't exist.")
     folder.mkdir(parents=True, exist_ok=True)
-    files = {"template.toml": TEMPLATE.format(name=chosen), "app.nomad.hcl": JOB}
     for file, text in files.items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text(text, encoding="utf-8")
     paths = [str(folder / file) for file in files]
     session.show({"name": chosen, "files": paths}, lambda: paths)

@@ -34,22 +34,22 @@ class Server:
     healthy: Callable[[], CommandResult]
     folder: str = FOLDER
 
-    def begin(self, password: str = PASSWORD) -> None:
-        """Begins to start it."""
+    def begin(self, password: str = PASSWORD, more: str = "") -> None:
+        """Begins to start it; `more`: further variables, as a shell writes them."""
         self.host.check_output(
             "mkdir -p %s; rm -f /tmp/ended; printf '%%s\\n' %s > /tmp/password", self.folder, password
         )
         self.write("/tmp/ca.pem", AUTHORITY.pem)
         self.certify()
         settings = f"DATABASE_FOLDER={self.folder} DATABASE_PASSWORD_FILE=/tmp/password"
-        settings += " DATABASE_CERTIFICATE_FILE=/tmp/certificate.pem DATABASE_TLS_FOLDER=/tmp/tls"
+        settings += " DATABASE_CERTIFICATE_FILE=/tmp/certificate.pem DATABASE_TLS_FOLDER=/tmp/tls {more}"
         start = f"env {settings} tini -s -- sh -c 'echo $$ > /tmp/pid; exec postgres-start' > /tmp/log 2>&1"
         command = ["docker", "exec", "--detach", self.host.backend.name, "sh", "-c", f"{start}; echo $? > /tmp/ended"]
         subprocess.run(command, check=True, capture_output=True, timeout=LIMIT)
 
-    def start(self, password: str = PASSWORD) -> None:
+    def start(self, password: str = PASSWORD, more: str = "") -> None:
         """Starts it, and returns when it takes connections."""
-        self.begin(password)
+        self.begin(password, more)
         self.until(lambda: self.healthy().succeeded)
 
     def write(self, path: str, text: str) -> None:
@@ -138,6 +138,21 @@ def test_what_was_written_is_there_after_a_restart_and_after_a_crash(server: Ser
     server.start()
     assert server.sql("SELECT word FROM kept").stdout.split() == ["one", "two"]
     assert "initdb" not in server.log()
+
+
+def test_it_serves_loopback_alone_unless_it_is_told_to_serve_a_network(server: Server) -> None:
+    other = f"{REACH.replace('127.0.0.1', '127.0.0.2')} user=calvinverse dbname=calvinverse"
+    assert server.sql("SELECT 1", reach=other).failed
+    for more, served in (
+        ("DATABASE_LISTEN=0.0.0.0 DATABASE_CLIENTS=samenet", True),
+        ("DATABASE_LISTEN=0.0.0.0", False),
+    ):
+        server.stop()
+        server.start(more=more)
+        assert server.sql("SELECT 1", reach=other).succeeded is served
+        assert server.sql("SELECT 1", password="wrong", reach=other).failed
+    server.stop()
+    server.start()
 
 
 @pytest.mark.parametrize("signal", ["TERM", "INT"])

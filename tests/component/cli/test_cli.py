@@ -597,6 +597,7 @@ def test_a_new_template_is_valid_as_it_is(cli: CommandLine, tmp_path: Path) -> N
     assert made.out.splitlines() == [str(folder / "template.toml"), str(folder / "app.nomad.hcl")]
     assert cli("template", "new", str(folder)).status == 2
     assert cli("template", "new", str(tmp_path / "a--b")).status == 2
+    assert "--template site`" in (folder / "template.toml").read_text()
     offline = cli("template", "validate", str(folder), "--address", "http://127.0.0.1:9")
     assert offline.status == 0
     assert "the service was not asked" in offline.out
