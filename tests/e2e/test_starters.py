@@ -138,16 +138,16 @@ def test_a_stack_keeps_its_data_over_a_stop(site: Site, taker: Taker, tmp_path: 
     copy, create, update, entry, (night,), destroy = sections.values()
     stop, *start = night.splitlines()
     reader = Reader(tmp_path / "work", site.typing(tmp_path))
-    assert "The template 'shop' is valid." in reader.run(*copy)
+    assert "The template 'shop' is valid." in reader.run("".join(copy))
 
     hostile = 'It\'s \\ "one"'
-    reader.run(*(commands.replace('"Hello"', shlex.quote(hostile)) for commands in create))
+    reader.run("".join(create).replace('"Hello"', shlex.quote(hostile)))
     shown = "It&#x27;s \\ &quot;one&quot; (seeded 1 times)"
     until(lambda: shown in site.page("demo"), "the greeting of the seed")
 
-    reader.run(*update)
+    reader.run("".join(update))
     until(lambda: "Good morning (seeded 2 times)" in site.page("demo"), "the greeting of the update")
-    assert f"web--demo.{DOMAIN}" in reader.run(*entry)
+    assert f"web--demo.{DOMAIN}" in reader.run("".join(entry))
     until(lambda: "Good morning (seeded 2 times)" in site.at_the_edge("demo"), "the same at the entry point")
 
     reader.run(stop)
@@ -162,7 +162,7 @@ def test_a_stack_keeps_its_data_over_a_stop(site: Site, taker: Taker, tmp_path: 
 
     view, folder = client.environment("demo"), _builds(site.cluster) / str(client.outputs("demo")["data"].value)
     assert folder.name == f"stack-{view.id}"
-    reader.run(*destroy)
+    reader.run("".join(destroy))
     assert client.environment(view.id).state is State.DESTROYED
     left = taker.left_since(before)
     assert left == {}, describe(left)
