@@ -42,7 +42,7 @@ class Server:
         self.write("/tmp/ca.pem", AUTHORITY.pem)
         self.certify()
         settings = f"DATABASE_FOLDER={self.folder} DATABASE_PASSWORD_FILE=/tmp/password"
-        settings += " DATABASE_CERTIFICATE_FILE=/tmp/certificate.pem DATABASE_TLS_FOLDER=/tmp/tls {more}"
+        settings += f" DATABASE_CERTIFICATE_FILE=/tmp/certificate.pem DATABASE_TLS_FOLDER=/tmp/tls {more}"
         start = f"env {settings} tini -s -- sh -c 'echo $$ > /tmp/pid; exec postgres-start' > /tmp/log 2>&1"
         command = ["docker", "exec", "--detach", self.host.backend.name, "sh", "-c", f"{start}; echo $? > /tmp/ended"]
         subprocess.run(command, check=True, capture_output=True, timeout=LIMIT)
@@ -145,7 +145,7 @@ def test_it_serves_loopback_alone_unless_it_is_told_to_serve_a_network(server: S
     assert server.sql("SELECT 1", reach=other).failed
     for more, served in (
         ("DATABASE_LISTEN=0.0.0.0 DATABASE_CLIENTS=samenet", True),
-        ("DATABASE_LISTEN=0.0.0.0", False),
+        ("DATABASE_LISTEN=0.0.0.0 DATABASE_CLIENTS=192.0.2.0/24", False),
     ):
         server.stop()
         server.start(more=more)
