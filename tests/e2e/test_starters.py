@@ -173,32 +173,34 @@ def test_a_stack_keeps_its_data_over_a_stop(site: Site, taker: Taker, tmp_path: 
 
 def test_outputs_of_a_module_reach_its_job(site: Site, taker: Taker) -> None:
     client, before = site.service.client, taker.take()
+    _live(site, "mo", "module", lambda text: f"{text} (mo, since {client.outputs('mo')['since'].value})")
+    left = taker.left_since(before)
+    assert left == {}, describe(left)
+
+
+def test_a_page_lives(site: Site, taker: Taker) -> None:
+    before = taker.take()
+    _live(site, "pa", "page", str)
+    left = taker.left_since(before)
+    assert left == {}, describe(left)
+
+
+def _live(site: Site, name: str, template: str, shown: Callable[[str], str]) -> None:
+    """Creates, updates, stops, starts and destroys one whose page shows the parameter `message` as `shown`."""
+    client = site.service.client
     parameters = {"message": "one"}
-    site.do("mo", client.create(CreateRequest(name="mo", template="module", parameters=parameters)), State.READY)
-    since = client.outputs("mo")["since"].value
-    until(lambda: site.page("mo") == f"one (mo, since {since})", "the page")
-    site.do("mo", client.update("mo", UpdateRequest(parameters={"message": "two"})), State.READY)
-    until(lambda: site.page("mo") == f"two (mo, since {since})", "the page of the update, as old as before")
-    site.do("mo", client.stop("mo"), State.STOPPED)
-    assert site.page("mo") == ""
-    site.do("mo", client.start("mo"), State.READY)
-    until(lambda: site.page("mo") == f"two (mo, since {since})", "the page after the start")
-    id = client.environment("mo").id
-    client.destroy("mo")
+    site.do(name, client.create(CreateRequest(name=name, template=template, parameters=parameters)), State.READY)
+    first, second = shown("one"), shown("two")
+    until(lambda: site.page(name) == first, "the page")
+    site.do(name, client.update(name, UpdateRequest(parameters={"message": "two"})), State.READY)
+    until(lambda: site.page(name) == second, "the page of the update")
+    site.do(name, client.stop(name), State.STOPPED)
+    assert site.page(name) == ""
+    site.do(name, client.start(name), State.READY)
+    until(lambda: site.page(name) == second, "the page after the start")
+    id = client.environment(name).id
+    client.destroy(name)
     site.service.wait_for(id, State.DESTROYED)
-    left = taker.left_since(before)
-    assert left == {}, describe(left)
-
-
-def test_a_page_is_made_and_destroyed(site: Site, taker: Taker) -> None:
-    client, before = site.service.client, taker.take()
-    site.do("pa", client.create(CreateRequest(name="pa", template="page", parameters={"message": "one"})), State.READY)
-    until(lambda: site.page("pa") == "one", "the page")
-    id = client.environment("pa").id
-    client.destroy("pa")
-    site.service.wait_for(id, State.DESTROYED)
-    left = taker.left_since(before)
-    assert left == {}, describe(left)
 
 
 def _builds(cluster: Cluster) -> Path:
