@@ -483,9 +483,9 @@ def test_a_rule_of_the_calendar_is_explained_in_the_readers_zone_and_in_utc(cli:
         ("start", "0 8 * * 1-5 UTC", "root"),
     ]
     assert resting["switch_at"] is not None
-    plan = cli("env", "create", "later", "-t", "web", *hours, "--plan", "-o", "json").json["id"]
+    plan = cli("env", "create", "resting-later", "-t", "web", *hours, "--plan", "-o", "json").json["id"]
     assert cli("plan", "apply", plan, "--no-wait").status == 0
-    later = cli("env", "show", "later", "-o", "json").json["rules"]
+    later = cli("env", "show", "resting-later", "-o", "json").json["rules"]
     assert [rule["action"] for rule in later] == ["stop", "stop", "start"]
     wrong = cli("env", "create", "wrong", "-t", "web", "--stop-at", "at seven")
     assert wrong.status == 2
