@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,6 +20,7 @@ from environments.client.bundles import read_bundle
 from environments.context import Context
 from environments.domain.errors import CalvinverseError, ServiceUnavailable
 from environments.domain.lifecycle import State
+from environments.domain.template import make_bundle
 from environments.providers.local_cluster.isolation.rules import MOST_CONNECTIONS
 from environments.wire.environments import CreateRequest
 from jobs.edge import ADDRESS, EdgeChoice
@@ -26,7 +30,23 @@ from tests.support.authorities import make_authority
 from tests.support.deployment import Deployment, containers, until
 from tests.support.edge_harness import read_all, request, status
 from tests.support.namespaces import within
+from tests.support.receivers import Mailbox, mail_server
 from tests.support.second_machine import linked
+
+SHORT = """
+[template]
+name = "short"
+version = "1"
+
+[lifetime]
+warn = ["1h"]
+extend = "2h"
+
+[[steps]]
+name = "key"
+uses = "consul.kv"
+with = { keys = { greeting = "hello" } }
+"""
 
 OPEN = "0.0.0.0"  # noqa: S104 - as for other machines
 """All addresses of the machine."""
@@ -148,8 +168,19 @@ def test_when_it_is_away_people_of_this_machine_go_on(deployment: Deployment, po
         assert client.readiness().problems == {}
 
 
-def test_it_stays_on_with_what_was_chosen(deployment: Deployment, port: int) -> None:
-    deployment.deploy(edge=EdgeChoice(f"{OPEN}:{port}"))
+@pytest.fixture(scope="module")
+def mailbox() -> Iterator[Mailbox]:
+    with mail_server() as running:
+        yield running
+
+
+def test_it_stays_on_with_what_was_chosen(deployment: Deployment, port: int, mailbox: Mailbox, tmp_path: Path) -> None:
+    channels = tmp_path / "channels.toml"
+    channels.write_text(
+        f"[email]\nhost = '127.0.0.1'\nport = {mailbox.port}\nsecurity = 'none'\n"
+        "from = 'calvinverse@example.net'\nto = 'grace@example.net'\n"
+    )
+    deployment.deploy(edge=EdgeChoice(f"{OPEN}:{port}"), warnings=str(channels))
     before = {name for name in containers(deployment.where.state) if name.startswith("edge-")}
     deployment.deploy()
     assert {name for name in containers(deployment.where.state) if name.startswith("edge-")} == before
@@ -181,6 +212,47 @@ def test_one_client_can_not_take_the_connections_of_others(deployment: Deploymen
         finally:
             for connection in held:
                 connection.close()
+
+
+def test_a_mail_of_the_deployed_service_has_a_link_that_extends_once(
+    deployment: Deployment, port: int, mailbox: Mailbox
+) -> None:
+    """The link leads through the edge. It has been deployed again since without the file, and keeps it."""
+    context = ssl.create_default_context(cadata=authority(deployment))
+
+    def browse(link: str, method: str = "GET") -> bytes:
+        parts = urlsplit(link)
+        assert (parts.scheme, parts.hostname, parts.port) == ("https", ADDRESS, port)
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
+            context.wrap_socket(plain, server_hostname=ADDRESS) as connection,
+        ):
+            path = f"{parts.path}?{parts.query}"
+            connection.sendall(request(path, "Content-Length: 0", method=method, host=f"{ADDRESS}:{port}"))
+            return read_all(connection)
+
+    with deployment.client() as client:
+        client.push(make_bundle({"template.toml": SHORT.encode()}))
+        client.create(CreateRequest(name="short", template="short", ttl="1h20s"))
+        [mail] = mailbox.wait()
+        [link] = re.findall(r"^https\S+", mail.get_content(), re.MULTILINE)
+        before = client.environment("short").deadline
+        assert before is not None
+        assert b"Extend short?" in browse(link)
+        assert client.environment("short").deadline == before
+        assert b"short is extended" in browse(link, "POST")
+        after = client.environment("short").deadline
+        assert after == before + timedelta(hours=2)
+        for method in ("POST", "GET"):
+            assert status(browse(link, method)) == 410
+        assert client.environment("short").deadline == after
+        id = client.destroy("short").environment.id
+        assert until(lambda: client.environment(id).state is State.DESTROYED, 180)
+    assert len(mailbox.mails) == 1
+    token = link.partition("token=")[2].partition(".")[0]
+    logs = [log for name in ("provisioning", "edge") for log in deployment.where.state.rglob(f"{name}.std*")]
+    assert logs
+    assert [log.name for log in logs if token in log.read_text(errors="replace")] == []
 
 
 def test_it_is_switched_off_again_and_the_service_stays(deployment: Deployment, port: int) -> None:

@@ -64,10 +64,17 @@ class Deployment:
         self.edge_port = free_port()
         self._edge = EdgeChoice(port=self.edge_port) if "edge" in images else EdgeChoice(off=True)
 
-    def deploy(self, kind: str | None = None, workers: int | None = None, edge: EdgeChoice | None = None) -> None:
-        """Deploys to the end."""
+    def deploy(
+        self,
+        kind: str | None = None,
+        workers: int | None = None,
+        edge: EdgeChoice | None = None,
+        warnings: str = "",
+    ) -> None:
+        """Deploys to the end. `warnings`: the file of their channels."""
         port = self._database_port if kind == "postgresql" else None
         chosen: dict[str, Any] = {**self._wish, "database": Choice(kind, workers, port), "edge": edge or self._edge}
+        chosen["warnings"] = warnings
         deploy(self.where, DeployRequest(**chosen), self.said.append)
 
     @property
