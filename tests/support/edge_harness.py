@@ -269,11 +269,13 @@ def status(answer: bytes) -> int:
     return int(first[1]) if len(first) > 1 else 0
 
 
-def until(condition: Callable[[], object], what: str, limit: float = LIMIT) -> None:
-    """Waits for a condition, `limit` seconds at most."""
+def until(
+    condition: Callable[[], object], what: str, limit: float = LIMIT, told: Callable[[], object] = lambda: ""
+) -> None:
+    """Waits for a condition, `limit` seconds at most; after that, `told` helps to see why."""
     end = time.monotonic() + limit
     while not condition():
-        assert time.monotonic() < end, f"not within {limit:g} s: {what}"
+        assert time.monotonic() < end, f"not within {limit:g} s: {what}\n{told()}"
         time.sleep(0.02)
 
 
@@ -309,7 +311,7 @@ def edge(
             process = start(str(caddy), settings.folder, configuration(settings, limits), stderr=log)
     running = Edge(settings, authority, process, log_file, trusted)
     try:
-        until(lambda: _listens(running), "the edge listens")
+        until(lambda: _listens(running), "the edge listens", told=lambda: f"{running.settings}\n{running.log}")
         yield running
     finally:
         # Caddy alone waits for streams without an end.
