@@ -36,8 +36,13 @@ _BY_RULE = {PastAction.STOP, PastAction.START, PastAction.DESTROY}
 
 
 def happened_because(action: PastAction, because: Because | None, told: str) -> str:
-    """Why it happened: the rule of what the calendar did, and `told`, what was recorded, of anything else."""
-    return reason(because) if because is not None and action in _BY_RULE else told
+    """Why it happened: the rule of what the calendar did, and `told`, what was recorded, of anything else.
+
+    What was recorded of a destroy by the clock follows its rule: it names an admin who released a hold.
+    """
+    if because is None or action not in _BY_RULE:
+        return told
+    return f"{reason(because)}; {told}" if action is PastAction.DESTROY and told else reason(because)
 
 
 def on_behalf_of(by: str, because: Because | None) -> str:

@@ -10,15 +10,17 @@ from environments.domain.environment import EventType
 from environments.domain.errors import Forbidden, NotAllowedNow, NotFound
 from environments.domain.holds import ClockTrouble, Hold, HoldDecision, HoldKind, HoldLimits
 from environments.domain.lifecycle import State
-from environments.domain.timing import Holiday, Scope, TimedAction
+from environments.domain.timing import Holiday, PastAction, Scope, TimedAction
 from environments.service import expiry, holding, retiming
 from environments.service.authorization import Principal
 from environments.service.calendars import Calendars
 from environments.service.expiry import Expiry
 from environments.service.holding import HoldDetails, Holding
+from environments.service.looking_back import Past, what_happened
 from environments.service.policies import Policies
 from environments.service.retiming import Retiming
 from environments.service.time_edits import TimeEdits
+from environments.timing_words import happened_because
 from tests.support.decisions.running import ADMIN
 from tests.support.decisions.world import World
 from tests.support.engine_harness import DATABASES, TEMPLATE, EngineHarness, open_harness
@@ -49,6 +51,12 @@ def _open(setting: EngineHarness) -> list[HoldDetails]:
 
 def _holding(setting: EngineHarness) -> Holding:
     return Holding(setting.database, setting.clock)
+
+
+def _told(setting: EngineHarness, name: str) -> tuple[Past, ...]:
+    """What `env explain` tells of the past, newest first."""
+    with setting.database.read() as tx:
+        return what_happened(tx, setting.environment(name), 10)
 
 
 def _states(setting: EngineHarness, names: Sequence[str]) -> set[State]:
@@ -129,6 +137,15 @@ def test_a_released_hold_destroys_and_says_who_said_so(setting: EngineHarness) -
     with setting.database.read() as tx:
         (deployment, _) = tx.deployments.of(setting.environment(names[0]).id)
     assert f"ada released {hold.hold.id}: it is Monday" in deployment.reason
+    destroy, held, *_ = _told(setting, names[0])
+    assert (destroy.action, destroy.by) == (PastAction.DESTROY, "clock")
+    assert destroy.because is not None
+    shown = happened_because(destroy.action, destroy.because, destroy.reason)
+    assert shown.startswith("ada set this deadline; its deadline was at ")
+    assert shown.endswith(f"ada released {hold.hold.id}: it is Monday")
+    assert (held.action, held.by) == (PastAction.HELD, "clock")
+    assert hold.hold.id in held.reason
+    assert hold.hold.reason in held.reason
 
 
 def test_a_cancelled_hold_keeps_them_past_the_maximum_and_warns_again(setting: EngineHarness) -> None:
@@ -147,6 +164,9 @@ def test_a_cancelled_hold_keeps_them_past_the_maximum_and_warns_again(setting: E
         environment.deadline,
         f"cancelled {hold.hold.id}: a mistake",
     )
+    extend, held, *_ = _told(setting, names[0])
+    assert (extend.action, extend.by, held.action) == (PastAction.EXTEND, "ada", PastAction.HELD)
+    assert f"ada cancelled its destroy ({hold.hold.id}: a mistake)" in extend.reason
     assert environment.deadline_because is not None
     assert environment.deadline_because.by == "ada"
     assert (environment.warned, environment.hold_id) == (False, None)
