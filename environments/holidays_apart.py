@@ -19,7 +19,7 @@ _LONGEST = 120.0
 
 def read_apart(file: Path, today: date) -> list[Holiday]:
     """The days in a file, as `read_holidays` gives them. Raises `InvalidInput`, also if it can't be read."""
-    command = [sys.executable, "-I", "-m", __name__, str(file), today.isoformat()]
+    command = [sys.executable, "-P", "-m", __name__, str(file), today.isoformat()]
     try:
         ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LONGEST, check=True)
         told = json.loads(ended.stdout)

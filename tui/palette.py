@@ -45,14 +45,15 @@ class ActionProvider(Provider):
             yield _Entry(title, why_not or action.help, _words(action), run, why_not is None)
 
     def _commands(self) -> Iterator[_Entry]:
-        """Actions that only the command line has."""
+        """Actions that the command line has, and this screen doesn't."""
         screen = self.screen
         if not isinstance(screen, PlacedScreen):
             return
         here = {action.id for action in at(screen.PLACE)}
         for action in ACTIONS:
             if action.command is not None and action.id not in here:
-                help = f"In a terminal, `{action.command_line}`: {action.help}"
+                elsewhere = f", or in the {action.only_in}" if action.only_in else ""
+                help = f"In a terminal, `{action.command_line}`{elsewhere}: {action.help}"
                 yield _Entry(action.title, help, _words(action), partial(_copy_command, screen, action))
 
     def _environments(self) -> Iterator[_Entry]:

@@ -38,6 +38,18 @@ class ThingTable(RowTable[T]):
         self._columns = columns
         self._key = key
         self._cells = cells
+        self._texts: dict[str, Sequence[Cell]] = {}
+        """The cells of each row: they are made once, and not for each line that is drawn."""
+        self._longest = [0] * len(columns)
+
+    def show_rows(self, rows: Sequence[T], *, follow: str | None = None) -> None:
+        """Makes the cells, too."""
+        self._texts = {self._key(row): self._cells(row) for row in rows}
+        self._longest = [
+            max((cell_len(texts[number][0]) for texts in self._texts.values()), default=0)
+            for number in range(len(self._columns))
+        ]
+        super().show_rows(rows, follow=follow)
 
     def key_of(self, row: T) -> str:
         """What the screen says identifies it."""
@@ -45,19 +57,18 @@ class ThingTable(RowTable[T]):
 
     def columns(self, width: int) -> list[tuple[Column, int]]:
         """Each column as wide as its longest text."""
-        cells = [self._cells(row) for row in self.rows]
-        chosen = []
-        for number, column in enumerate(self._columns):
-            longest = max((cell_len(texts[number][0]) for texts in cells), default=0)
-            if width >= column.needs:
-                chosen.append((column, min(max(longest, len(column.title)), column.width or longest)))
+        chosen = [
+            (column, min(max(longest, len(column.title)), column.width or longest))
+            for column, longest in zip(self._columns, self._longest, strict=True)
+            if width >= column.needs
+        ]
         taken = MARGIN + sum(size for column, size in chosen if column.width) + 2 * (len(chosen) - 1)
         return [(column, size if column.width else max(width - taken, _LEAST)) for column, size in chosen]
 
     def cell(self, row: T, key: str, base: Style) -> tuple[str, Style]:
         """The first column is bold."""
         number = next(number for number, column in enumerate(self._columns) if column.key == key)
-        text, mood = self._cells(row)[number]
+        text, mood = self._texts[self._key(row)][number]
         style = base + self.mood(mood)
         return text, style if number else style + Style(bold=True)
 
@@ -137,7 +148,8 @@ class ThingsScreen(PlacedScreen, Generic[T]):
 
     def on_row_table_moved(self) -> None:
         """Shows the selected thing."""
-        self.draw()
+        if self.is_drawn:
+            self._draw_selected()
 
     def state_changed(self) -> None:
         """Asks again when the service is back."""
@@ -160,19 +172,22 @@ class ThingsScreen(PlacedScreen, Generic[T]):
         if not self.is_drawn:
             return
         self.query_one("#heading", Static).update(self.heading())
-        table, empty, in_full = self.table, self.query_one("#empty", Static), self.query_one("#in-full", Static)
+        table, empty = self.table, self.query_one("#empty", Static)
         things = self.things or ()
         table.show_rows(things)
         table.display = bool(things)
         empty.display = not things
-        selected = table.selected
-        in_full.display = selected is not None
-        if selected is not None:
-            in_full.update(self.in_full(selected))
+        self._draw_selected()
         if not things:
             empty.update(self._empty_text())
         elif self.focused is None and self.is_current:
             table.focus()
+
+    def _draw_selected(self) -> None:
+        in_full, selected = self.query_one("#in-full", Static), self.selected
+        in_full.display = selected is not None
+        if selected is not None:
+            in_full.update(self.in_full(selected))
 
     def _empty_text(self) -> Content:
         if self._fault is not None:
