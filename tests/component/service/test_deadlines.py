@@ -1,7 +1,7 @@
 """The deadline of an environment follows the rules of its template's version, and an event tells of each move."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,29 +13,14 @@ from environments.domain.lifecycle import State, StepState
 from environments.domain.template import Bundle, make_bundle
 from environments.domain.timing import Source
 from environments.service.authorization import Principal
+from tests.fakes.clock import MONDAY, SetClock
 from tests.fakes.service import WEB, FakeService, make_service
 
 ADA = Principal("ada", "user", "tok-ada")
-MONDAY = datetime(2027, 3, 1, 9, tzinfo=UTC)
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = MONDAY
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Iterator[FakeService]:
+def service(tmp_path: Path, clock: SetClock) -> Iterator[FakeService]:
     service = make_service(tmp_path, clock=clock)
     yield service
     service.database.close()
@@ -72,7 +57,7 @@ def test_a_rule_of_the_template_ends_an_environment_before_its_lifetime(service:
     assert found.deadline_because.place == "template web, version 4, lifetime.destroy[0]"
 
 
-def test_an_update_brings_the_rules_of_its_version_and_an_event_tells(service: FakeService, clock: Clock) -> None:
+def test_an_update_brings_the_rules_of_its_version_and_an_event_tells(service: FakeService, clock: SetClock) -> None:
     service.requests.create(ADA, CreateEnvironment(name="demo", template="web", ttl="12d"))
     _ready(service, "demo")
     service.catalogue.push(service.admin, ruled("0 10 * * *"))
@@ -87,7 +72,7 @@ def test_an_update_brings_the_rules_of_its_version_and_an_event_tells(service: F
     assert told.data["because"]["source"] == "template"
 
 
-def test_a_cancelled_update_takes_its_rules_back(service: FakeService, clock: Clock) -> None:
+def test_a_cancelled_update_takes_its_rules_back(service: FakeService, clock: SetClock) -> None:
     service.requests.create(ADA, CreateEnvironment(name="demo", template="web", ttl="12d"))
     service.step("demo", "settings", StepState.DONE)
     _ready(service, "demo")

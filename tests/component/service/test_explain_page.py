@@ -11,11 +11,11 @@ from environments.domain.commands import CreateEnvironment
 from environments.domain.template import make_bundle
 from environments.service.authorization import Principal
 from environments.timing_words import WHAT, reason
+from tests.fakes.clock import SetClock
 from tests.fakes.service import FakeService, make_service
 from tests.support.docs_reference import CHECKOUT
 
 PAGE = (CHECKOUT / "docs" / "explanation" / "explain.md").read_text(encoding="utf-8")
-MONDAY = datetime(2027, 3, 1, 9, tzinfo=UTC)
 ADA = Principal("ada", "user", "tok-ada")
 (LIFETIME,) = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 TEMPLATE = f"""[template]
@@ -36,21 +36,8 @@ def tables() -> Iterator[list[Row]]:
         yield [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines.splitlines()]
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = MONDAY
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Iterator[FakeService]:
+def service(tmp_path: Path, clock: SetClock) -> Iterator[FakeService]:
     service = make_service(tmp_path, clock=clock)
     service.catalogue.push(service.admin, make_bundle({"template.toml": TEMPLATE.encode()}))
     service.requests.create(ADA, CreateEnvironment(name="demo", template="hours"))
@@ -63,7 +50,7 @@ def said(service: FakeService) -> list[Row]:
     return [(f"{due.at:%Y-%m-%d %H:%M}", WHAT[due.action], reason(due.because)) for due in moments]
 
 
-def test_the_example_is_what_the_service_says(service: FakeService, clock: Clock) -> None:
+def test_the_example_is_what_the_service_says(service: FakeService, clock: SetClock) -> None:
     first, last, pinned = tables()
     found = said(service)
     assert found[: len(first)] == first

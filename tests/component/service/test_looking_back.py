@@ -13,28 +13,19 @@ from environments.domain.timing import PastAction, Source
 from environments.service.authorization import Principal
 from environments.service.expiry import Expiry
 from environments.service.looking_back import Past
+from tests.fakes.clock import SetClock
 from tests.fakes.service import FakeService, make_service
 
 ADA = Principal("ada", "user", "tok-ada")
 
 
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock(datetime.now(UTC))
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Iterator[FakeService]:
+def service(tmp_path: Path, clock: SetClock) -> Iterator[FakeService]:
     service = make_service(tmp_path, clock=clock)
     service.requests.create(ADA, CreateEnvironment(name="demo", template="web"))
     service.move("demo", State.DEPLOYING, State.VALIDATING)
@@ -43,7 +34,7 @@ def service(tmp_path: Path, clock: Clock) -> Iterator[FakeService]:
     service.database.close()
 
 
-def expiry_of(service: FakeService, clock: Clock) -> Expiry:
+def expiry_of(service: FakeService, clock: SetClock) -> Expiry:
     return Expiry(service.database, clock, lambda kind: f"{kind}-{'c' * 12}")
 
 
@@ -51,7 +42,7 @@ def newest(service: FakeService) -> Past:
     return service.reading.explain(ADA, "demo", 1, past=1).past[0]
 
 
-def test_the_end_of_a_lifetime_is_told_as_its_template_says(service: FakeService, clock: Clock) -> None:
+def test_the_end_of_a_lifetime_is_told_as_its_template_says(service: FakeService, clock: SetClock) -> None:
     clock.now += timedelta(days=30)
     assert expiry_of(service, clock).destroy_due() == ["demo"]
     found = newest(service)
@@ -60,7 +51,7 @@ def test_the_end_of_a_lifetime_is_told_as_its_template_says(service: FakeService
     assert found.because.source is Source.LIFETIME
 
 
-def test_another_try_of_a_persons_destroy_is_not_because_of_the_deadline(service: FakeService, clock: Clock) -> None:
+def test_another_try_of_a_persons_destroy_is_not_because_of_the_deadline(service: FakeService, clock: SetClock) -> None:
     service.requests.destroy(ADA, "demo", "not needed")
     service.finish("demo", State.DESTROY_FAILED, Failure(code="step_failed", message="it is stuck", hint=""))
     clock.now += timedelta(days=30)

@@ -1,7 +1,7 @@
 """Policies and holiday calendars: what an edit moves is shown before, stored with it, and told by events."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,32 +18,17 @@ from environments.service.authorization import Principal
 from environments.service.policies import Policies
 from environments.service.retiming import Retiming
 from tests.component.service.test_deadlines import ruled
+from tests.fakes.clock import MONDAY, SetClock
 from tests.fakes.service import FakeService, make_service
 
 ADA = Principal("ada", "user", "tok-ada")
 BOB = Principal("bob", "user", "tok-bob")
-MONDAY = datetime(2027, 3, 1, 9, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 EVENING = [(TimedAction.DESTROY, "0 19 * * 1-5 UTC")]
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = MONDAY
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Iterator[FakeService]:
+def service(tmp_path: Path, clock: SetClock) -> Iterator[FakeService]:
     service = make_service(tmp_path, clock=clock)
     service.requests.create(ADA, CreateEnvironment(name="hers", template="web", ttl="10d"))
     service.requests.create(BOB, CreateEnvironment(name="his", template="web", ttl="9d"))
@@ -96,7 +81,7 @@ def test_a_policy_that_is_removed_gives_deadlines_back(service: FakeService) -> 
     assert moves(service, "hers")[-1].endswith("root removed the policy for owner ada")
 
 
-def test_a_maximum_ends_nothing_within_a_day(service: FakeService, clock: Clock) -> None:
+def test_a_maximum_ends_nothing_within_a_day(service: FakeService, clock: SetClock) -> None:
     clock.now = MONDAY + 5 * DAY
     service.policies.set(service.admin, Scope.TEMPLATE, "web", [], "2d")
     found = shown(service, "hers")
@@ -113,7 +98,7 @@ def test_a_maximum_ends_nothing_within_a_day(service: FakeService, clock: Clock)
     service.requests.create(ADA, CreateEnvironment(name="short", template="web", ttl="1d"))
 
 
-def test_a_preview_tells_which_stops_and_starts_move(service: FakeService, clock: Clock) -> None:
+def test_a_preview_tells_which_stops_and_starts_move(service: FakeService, clock: SetClock) -> None:
     def previewed(*rules: tuple[TimedAction, str]) -> list[tuple[str, str, datetime | None, datetime | None]]:
         found = service.policies.set(service.admin, Scope.TEMPLATE, "web", rules, None, dry_run=True).preview
         assert found.switches_moved == len(found.switch_moves)
@@ -138,7 +123,7 @@ def test_a_preview_tells_which_stops_and_starts_move(service: FakeService, clock
     assert holiday.switch_moves == ()
 
 
-def test_a_rule_that_stays_in_a_policy_goes_on(service: FakeService, clock: Clock) -> None:
+def test_a_rule_that_stays_in_a_policy_goes_on(service: FakeService, clock: SetClock) -> None:
     service.policies.set(service.admin, Scope.OWNER, "ada", EVENING, None)
     clock.now = MONDAY + HOUR
     service.policies.set(service.admin, Scope.OWNER, "ada", EVENING, "13d")
@@ -163,7 +148,7 @@ def test_who_may_and_what_a_policy_needs(service: FakeService) -> None:
 
 
 def test_what_one_transaction_leaves_is_computed_later_and_not_destroyed_before(
-    service: FakeService, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    service: FakeService, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.policies.set(service.admin, Scope.TEMPLATE, "web", EVENING, None)
     clock.now = MONDAY + 11 * HOUR
@@ -183,7 +168,7 @@ def unreadable(bundle: Bundle) -> Template:
 
 
 def test_without_its_template_an_admin_decides_at_the_deadline_that_it_had(
-    service: FakeService, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    service: FakeService, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.catalogue.push(service.admin, ruled("0 19 * * 3 UTC"))
     service.requests.create(ADA, CreateEnvironment(name="ruled", template="web", ttl="10d"))
@@ -198,7 +183,7 @@ def test_without_its_template_an_admin_decides_at_the_deadline_that_it_had(
 
 
 def test_without_its_template_a_deadline_stays_and_is_computed_once_it_can_be_read(
-    service: FakeService, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    service: FakeService, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.catalogue.push(service.admin, ruled("0 19 * * 3 UTC"))
     service.requests.create(ADA, CreateEnvironment(name="ruled", template="web", ttl="10d"))
@@ -237,7 +222,7 @@ def test_days_of_a_holiday_calendar_are_left_out_and_an_edit_of_it_moves_deadlin
     assert moves(service, "hers")[-1].endswith("root changed the holiday calendar nl")
 
 
-def test_a_holiday_that_is_taken_away_destroys_nothing_in_the_past(service: FakeService, clock: Clock) -> None:
+def test_a_holiday_that_is_taken_away_destroys_nothing_in_the_past(service: FakeService, clock: SetClock) -> None:
     service.calendars.set(service.admin, "nl", [Holiday(day=date(2027, 3, 1)), Holiday(day=date(2027, 12, 25))])
     service.time_edits.add_rule(ADA, "hers", TimedAction.DESTROY, "0 19 * * 1-5 UTC except nl")
     clock.now = MONDAY + 12 * HOUR
@@ -258,7 +243,7 @@ def test_a_calendar_that_rules_refer_to_stays(service: FakeService) -> None:
     assert [calendar.name for calendar in service.calendars.calendars()] == ["nl"]
 
 
-def test_another_zone_database_has_everything_computed_again(service: FakeService, clock: Clock) -> None:
+def test_another_zone_database_has_everything_computed_again(service: FakeService, clock: SetClock) -> None:
     assert Retiming(service.database, clock, lambda: "2026a").settle() == 0
     assert Retiming(service.database, clock, lambda: "2026a").settle() == 0
     assert Retiming(service.database, clock, lambda: "2026b").settle() == 2

@@ -1,7 +1,7 @@
 """Rules and pins of one environment: each edit computes its deadline at once, and an event tells of each move."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,33 +18,18 @@ from environments.domain.errors import (
 )
 from environments.domain.timing import Obstacle, Source, TimedAction
 from environments.service.authorization import Principal
+from tests.fakes.clock import MONDAY, SetClock
 from tests.fakes.service import FakeService, make_service
 
 ADA = Principal("ada", "user", "tok-ada")
 BOB = Principal("bob", "user", "tok-bob")
-MONDAY = datetime(2027, 3, 1, 9, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 EVENING = "0 19 * * 1-5 UTC"
 DESTROY = TimedAction.DESTROY
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = MONDAY
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def service(tmp_path: Path, clock: Clock) -> Iterator[FakeService]:
+def service(tmp_path: Path, clock: SetClock) -> Iterator[FakeService]:
     service = make_service(tmp_path, clock=clock)
     service.requests.create(ADA, CreateEnvironment(name="demo", template="web", ttl="10d"))
     yield service
@@ -59,7 +44,7 @@ def told(service: FakeService, kind: EventType, name: str = "demo") -> list[str]
     return [event.message for event in service.reading.events(ADA, name) if event.type is kind]
 
 
-def test_a_rule_that_is_added_counts_from_now_on_and_is_told(service: FakeService, clock: Clock) -> None:
+def test_a_rule_that_is_added_counts_from_now_on_and_is_told(service: FakeService, clock: SetClock) -> None:
     clock.now = MONDAY + 11 * HOUR
     after = service.time_edits.add_rule(ADA, "demo", DESTROY, EVENING)
     assert after.deadline == MONDAY + DAY + 10 * HOUR
@@ -71,7 +56,7 @@ def test_a_rule_that_is_added_counts_from_now_on_and_is_told(service: FakeServic
     ]
 
 
-def test_the_same_rule_again_changes_nothing(service: FakeService, clock: Clock) -> None:
+def test_the_same_rule_again_changes_nothing(service: FakeService, clock: SetClock) -> None:
     first = service.time_edits.add_rule(ADA, "demo", DESTROY, EVENING)
     clock.now += HOUR
     assert service.time_edits.add_rule(ADA, "demo", DESTROY, f"  {EVENING} ") == first
@@ -126,7 +111,7 @@ def test_a_person_still_destroys_what_is_pinned(service: FakeService) -> None:
     assert service.requests.destroy(ADA, "demo").deployment_id
 
 
-def test_a_pin_ends_by_itself(service: FakeService, clock: Clock) -> None:
+def test_a_pin_ends_by_itself(service: FakeService, clock: SetClock) -> None:
     service.time_edits.pin(ADA, "demo", "a demonstration", ttl="12d")
     clock.now = MONDAY + 12 * DAY - HOUR
     assert service.expiry.destroy_due() == []
@@ -145,7 +130,7 @@ def test_a_pin_passes_the_maximum_only_by_an_admin_with_a_reason(service: FakeSe
     assert after.deadline == MONDAY + 15 * DAY
 
 
-def test_nothing_ends_within_an_hour_of_an_unpin(service: FakeService, clock: Clock) -> None:
+def test_nothing_ends_within_an_hour_of_an_unpin(service: FakeService, clock: SetClock) -> None:
     service.time_edits.add_rule(ADA, "demo", DESTROY, EVENING)
     service.time_edits.pin(ADA, "demo", "a demonstration", ttl="12d")
     clock.now = MONDAY + 11 * DAY
@@ -156,7 +141,7 @@ def test_nothing_ends_within_an_hour_of_an_unpin(service: FakeService, clock: Cl
         service.time_edits.unpin(ADA, "demo")
 
 
-def test_an_unpin_lets_rules_count_again_and_none_of_the_past(service: FakeService, clock: Clock) -> None:
+def test_an_unpin_lets_rules_count_again_and_none_of_the_past(service: FakeService, clock: SetClock) -> None:
     service.time_edits.add_rule(ADA, "demo", DESTROY, EVENING)
     service.time_edits.pin(ADA, "demo", "a demonstration", ttl="8d")
     clock.now = MONDAY + 2 * DAY
@@ -171,7 +156,7 @@ def test_an_environment_that_is_leaving_takes_no_edit(service: FakeService) -> N
         service.time_edits.pin(ADA, "demo", "too late", ttl="1h")
 
 
-def test_what_an_extension_leaves_out_is_told(service: FakeService, clock: Clock) -> None:
+def test_what_an_extension_leaves_out_is_told(service: FakeService, clock: SetClock) -> None:
     clock.now = MONDAY + 11 * HOUR
     service.time_edits.add_rule(ADA, "demo", DESTROY, EVENING)
     service.requests.extend(ADA, "demo", until=MONDAY + 3 * DAY)
@@ -187,7 +172,7 @@ def test_what_an_extension_leaves_out_is_told(service: FakeService, clock: Clock
 # --- stops and starts -------------------------------------------------------------------------------------------------
 
 
-def test_rules_of_its_own_stop_and_start_it(service: FakeService, clock: Clock) -> None:
+def test_rules_of_its_own_stop_and_start_it(service: FakeService, clock: SetClock) -> None:
     edits = service.time_edits
     stops = edits.add_rule(ADA, "demo", TimedAction.STOP, EVENING)
     assert (stops.switch_at, stops.switch_action) == (MONDAY + 10 * HOUR, TimedAction.STOP)
@@ -204,7 +189,7 @@ def test_rules_of_its_own_stop_and_start_it(service: FakeService, clock: Clock) 
         edits.add_rule(ADA, "demo", TimedAction.WARN, EVENING)
 
 
-def test_what_a_pin_suspended_is_not_made_up_when_it_is_removed(service: FakeService, clock: Clock) -> None:
+def test_what_a_pin_suspended_is_not_made_up_when_it_is_removed(service: FakeService, clock: SetClock) -> None:
     service.time_edits.add_rule(ADA, "demo", TimedAction.STOP, EVENING)
     pinned = service.time_edits.pin(ADA, "demo", "a demonstration", ttl="2d")
     assert pinned.switch_at == MONDAY + 2 * DAY + 10 * HOUR
@@ -212,7 +197,7 @@ def test_what_a_pin_suspended_is_not_made_up_when_it_is_removed(service: FakeSer
     assert service.time_edits.unpin(ADA, "demo").switch_at == MONDAY + DAY + 10 * HOUR
 
 
-def test_a_stop_that_is_due_stays_due_whatever_else_is_edited(service: FakeService, clock: Clock) -> None:
+def test_a_stop_that_is_due_stays_due_whatever_else_is_edited(service: FakeService, clock: SetClock) -> None:
     service.time_edits.add_rule(ADA, "demo", TimedAction.STOP, EVENING)
     clock.now = MONDAY + 11 * HOUR
     edited = service.time_edits.add_rule(ADA, "demo", DESTROY, "0 0 1 4 *")
