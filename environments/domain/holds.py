@@ -71,7 +71,10 @@ class HoldLimits:
 
 @dataclass(frozen=True)
 class DueFacts:
-    """What decides whether a due environment may be destroyed; `cause` says what set its deadline."""
+    """What decides whether a due environment may be destroyed; `cause` says what set its deadline.
+
+    `edited`: neither was the environment made with this deadline, nor did a person choose it for this one.
+    """
 
     id: str
     created_at: datetime
@@ -79,16 +82,22 @@ class DueFacts:
     warned_at: datetime | None
     released: bool
     cause: str
+    edited: bool = False
 
 
 SHORT_NOTICE = timedelta(minutes=5)
 """A warning counts if it came so long before the deadline, or for short lifetimes half of the usual notice before."""
 
 
-def noticed(created: datetime, deadline: datetime, warned_at: datetime | None) -> bool:
-    """Whether the deadline was warned of early enough. A deadline that moves loses its warning."""
+def noticed(created: datetime, deadline: datetime, warned_at: datetime | None, *, edited: bool = False) -> bool:
+    """Whether the deadline was warned of early enough. A deadline that moves loses its warning.
+
+    `edited`: an edit moved it, so a lifetime that is short by that needs no less notice.
+    """
     if warned_at is None:
         return False
+    if edited:
+        return warned_at <= deadline - SHORT_NOTICE
     usual = deadline - warn_at(created, deadline)
     return warned_at <= deadline - min(SHORT_NOTICE, usual / 2)
 

@@ -72,7 +72,7 @@ def timed(
         **changes,
         "deadline": at,
         "deadline_because": because,
-        "deadline_moves": environment.deadline_moves + (at != environment.deadline),
+        "deadline_moves": environment.deadline_moves + (at != environment.deadline and now != environment.created_at),
         "maximum_deadline": latest,
         **({} if at == environment.deadline else _NEW_DEADLINE),
         **_warned(environment, template, at, now),

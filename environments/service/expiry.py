@@ -190,7 +190,9 @@ class Expiry:
 
 def _sudden(facts: DueFacts) -> bool:
     """Whether its deadline was neither warned of early nor released by an admin."""
-    return not facts.released and not noticed(facts.created_at, facts.deadline, facts.warned_at)
+    if facts.released:
+        return False
+    return not noticed(facts.created_at, facts.deadline, facts.warned_at, edited=facts.edited)
 
 
 def _unnoticed(due: Sequence[DueFacts], restored: datetime | None) -> tuple[list[DueFacts], list[DueFacts]]:

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, exists, false, fu
 
 from environments.domain.holds import ClockMark, DueFacts, Hold, HoldDecision
 from environments.domain.lifecycle import DeploymentKind, DeploymentState
+from environments.domain.timing import Source
 from environments.service.pages import Page
 from environments.stores.environment_rows import COMPUTED, LEFT_TO_THE_CLOCK, NOT_HELD
 from environments.stores.holds_schema import clock_marks
@@ -30,7 +31,11 @@ _FACTS = (
     environments.c.warned_at,
     environments.c.hold_released,
     environments.c.deadline_because,
+    environments.c.deadline_moves,
 )
+
+_CHOSEN = {Source.PERSON.value, Source.PIN.value}
+"""What sets the deadline of one environment, on purpose."""
 
 
 class SqlHolds:
@@ -168,8 +173,16 @@ def _hold(row: Row[Any]) -> Hold:
 
 
 def _facts(row: Row[Any]) -> DueFacts:
+    because = row.deadline_because
+    source = because.get("source") if isinstance(because, dict) else None
     return DueFacts(
-        row.id, row.created_at, row.deadline, row.warned_at, bool(row.hold_released), _cause(row.deadline_because)
+        row.id,
+        row.created_at,
+        row.deadline,
+        row.warned_at,
+        bool(row.hold_released),
+        _cause(because),
+        edited=row.deadline_moves > 0 and source not in _CHOSEN,
     )
 
 

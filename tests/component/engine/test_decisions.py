@@ -69,7 +69,7 @@ def _taken_out(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], object
         ),
         "no warning counts": lambda: monkeypatch.setattr(expiry, "_sudden", lambda _: True),
         "nothing computed again": lambda: monkeypatch.setattr(retiming, "_computed", lambda *_: None),
-        "all warned": lambda: monkeypatch.setattr(expiry, "noticed", lambda *_: True),
+        "all warned": lambda: monkeypatch.setattr(expiry, "noticed", lambda *_, **__: True),
     }
 
 

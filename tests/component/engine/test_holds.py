@@ -109,6 +109,15 @@ def test_a_warned_deadline_is_never_held_also_after_the_service_was_away(setting
     assert _states(setting, names) == {State.DESTROYING}
 
 
+def test_a_short_lifetime_needs_no_more_than_half_of_its_usual_notice(setting: EngineHarness) -> None:
+    _create(setting, 12, "20m")
+    setting.clock.ahead += timedelta(minutes=18, seconds=5)
+    setting.scheduler.tick()  # warns
+    setting.clock.ahead += 2 * MINUTE
+    assert len(setting.expiry.destroy_due()) == 12
+    assert _open(setting) == []
+
+
 def test_a_warning_is_no_notice_of_a_deadline_that_moved_since(setting: EngineHarness) -> None:
     names = _create(setting, 12)
     setting.clock.ahead += timedelta(hours=1, minutes=50)
@@ -226,6 +235,18 @@ def _wrong_policy(setting: EngineHarness) -> list[str]:
     setting.scheduler.tick()  # warns at once, and that is too late
     setting.clock.ahead += 5 * MINUTE
     return names
+
+
+def test_young_environments_that_a_wrong_policy_ends_within_minutes_are_held(setting: EngineHarness) -> None:
+    names = _create(setting, 11, "9h")
+    setting.clock.ahead += 20 * MINUTE
+    rule = _at(setting.clock() + 4 * MINUTE)
+    _policies(setting).set(ADMIN, Scope.OWNER, "ada", [(TimedAction.DESTROY, rule)], None)
+    setting.scheduler.tick()  # warns: early enough for the 24 minutes that were left to them, if they had been meant so
+    setting.clock.ahead += 5 * MINUTE
+    setting.scheduler.tick()
+    assert [(hold.hold.kind, hold.environments) for hold in _open(setting)] == [(HoldKind.TOO_MANY, 11)]
+    assert _states(setting, names) == {State.REQUESTED}
 
 
 def test_what_a_wrong_policy_ends_within_minutes_is_held_and_lives_on_without_it(setting: EngineHarness) -> None:

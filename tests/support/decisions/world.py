@@ -197,8 +197,9 @@ class World(Running):
         self.rules = dict(copied.rules)
         self.identity = f"restored {next(self.numbers)}"
         self.restored_at = self.now
-        known = self.rows("SELECT id, deadline FROM environments WHERE state = 'ready'")
-        stands = {id: datetime.fromisoformat(deadline).replace(tzinfo=UTC) for id, deadline in known}
+        known = self.rows("SELECT id FROM environments WHERE state = 'ready'")
+        # By what had been said, for a deadline in the copy may wait to be computed again.
+        stands = {id: self.wishes[id].until(self.rules.values()) for (id,) in known}
         gone = {id for (id,) in self.rows("SELECT id FROM environments WHERE state <> 'ready'")}
         for id, life in self.oracle.lives.items():
             life.forgotten = id not in stands and id not in gone

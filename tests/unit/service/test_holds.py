@@ -26,6 +26,12 @@ def test_a_warning_counts_if_it_came_early_enough(lifetime: timedelta, before: t
     assert noticed(NOW - lifetime, NOW, NOW - before) is enough
 
 
+@pytest.mark.parametrize(("before", "enough"), [(5 * MINUTE, True), (4 * MINUTE, False)])
+def test_a_lifetime_that_an_edit_made_short_needs_the_whole_notice(before: timedelta, enough: bool) -> None:
+    assert noticed(NOW - 30 * MINUTE, NOW, NOW - before, edited=True) is enough
+    assert noticed(NOW - 30 * MINUTE, NOW, NOW - before)
+
+
 def test_no_warning_is_no_notice() -> None:
     assert not noticed(NOW - DAY, NOW, None)
 
