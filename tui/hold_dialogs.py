@@ -37,9 +37,8 @@ class ReleaseDialog(ReasonedDialog):
     def confirmed(self, reason: str) -> None:
         """Sends the request."""
         hold = self._hold
-        self.send(
-            lambda client: client.release_hold(hold.id, ReleaseHoldRequest(reason=reason)), f"{hold.id} is released."
-        )
+        request = ReleaseHoldRequest(reason=reason, environments=hold.environments)
+        self.send(lambda client: client.release_hold(hold.id, request), f"{hold.id} is released.")
 
 
 class CancelHoldDialog(Dialog):

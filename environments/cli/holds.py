@@ -72,8 +72,12 @@ def release(session: Session, hold_id: HoldName, reason: Reason, yes: Yes = Fals
     from environments.domain.holds import HoldKind
     from environments.wire.holds import ReleaseHoldRequest
 
+    seen = None if yes else next((hold for hold in session.client.holds() if hold.id == hold_id), None)
+    if seen is not None:
+        session.say(f"{seen.id} holds {_environments(seen.environments)}: {seen.reason}")
     session.confirm(for_command("hold", "release"), hold_id, yes)
-    hold = session.client.release_hold(hold_id, ReleaseHoldRequest(reason=reason))
+    request = ReleaseHoldRequest(reason=reason, environments=None if seen is None else seen.environments)
+    hold = session.client.release_hold(hold_id, request)
     follows = "may be destroyed" if hold.kind is HoldKind.CLOCK else "will be destroyed"
     session.show(hold, lambda: [f"{hold.id} is released: {_environments(hold.environments)} {follows}."])
     session.say("Next: `calvinverse env list` shows what happens to them.")

@@ -33,7 +33,9 @@ class HoldDecision(StrEnum):
 
 
 class Hold(BaseModel):
-    """A pause of destroys by the clock. `cause` names what caused it, such as a clock; `reason` is for people.
+    """A pause of destroys by the clock. `reason` is for people.
+
+    `cause` names what caused it: of clocks which ones, else what set the deadlines, which may name people and rules.
 
     The last four fields are None or empty until the hold has ended.
     """

@@ -99,7 +99,7 @@ class Expiry:
         passed = [one.id for one in due if one.id not in held][: max(room - len(names), 0)]
         facts = Facts(tx)
         for environment in tx.environments.due(now, passed) if passed else []:
-            if environment.hold_released or self._proven(facts, environment, now):
+            if _decided_about(tx, environment) or self._proven(facts, environment, now):
                 names.append(self._destroy(tx, environment, _reason(tx, environment), now))
         return names
 
@@ -126,9 +126,9 @@ class Expiry:
             return {one.id for one in lost}
         why = (
             f"{count} of {living} environments became due within {self._limits.window.total_seconds() / 60:.0f} "
-            f"minutes without an early warning: {causes([*every, *recent])}."
+            "minutes without an early warning."
         )
-        self._hold(tx, sudden, HoldKind.TOO_MANY, why, now)
+        self._hold(tx, sudden, HoldKind.TOO_MANY, why, now, causes([*every, *recent]))
         return {one.id for one in [*lost, *sudden]}
 
     def _proven(self, facts: Facts, environment: Environment, now: datetime) -> bool:
@@ -145,23 +145,33 @@ class Expiry:
                 return True
             leads = f"to {found.at:%Y-%m-%d %H:%M:%S %Z}" if found is not None else "to no deadline"
         due = DueFacts(environment.id, environment.created_at, environment.deadline, None, False, "")
-        why = (
-            "What is stored of rules and lifetimes doesn't lead to the stored deadline, which is "
-            f"{environment.deadline:%Y-%m-%d %H:%M:%S %Z}: it leads {leads}."
-        )
-        self._hold(facts.tx, [due], HoldKind.UNPROVEN, why, now)
+        why = "What is stored of rules and lifetimes doesn't lead to the stored deadline."
+        details = f"The deadline is {environment.deadline:%Y-%m-%d %H:%M:%S %Z}, and what is stored leads {leads}."
+        self._hold(facts.tx, [due], HoldKind.UNPROVEN, why, now, details, told=details)
         return False
 
     def _hold(
-        self, tx: Transaction, due: Sequence[DueFacts], kind: HoldKind, why: str, now: datetime, cause: str = ""
+        self,
+        tx: Transaction,
+        due: Sequence[DueFacts],
+        kind: HoldKind,
+        why: str,
+        now: datetime,
+        cause: str = "",
+        *,
+        told: str = "",
     ) -> None:
+        """`why` is read by everybody; `cause` may name people, rules and environments, and only admins read it.
+
+        `told`: what the owners of these are told beside `why`.
+        """
         if not due and kind is not HoldKind.CLOCK:
             return
         hold = next((hold for hold in tx.holds.open() if hold.kind is kind), None)
         if hold is None:
             hold = Hold(id=self._new_id("hold"), kind=kind, cause=cause[:200], opened_at=now, reason=why)
             tx.holds.add(hold)
-            log.error("hold.opened", hold=hold.id, kind=kind.value, reason=why, due=len(due))
+            log.error("hold.opened", hold=hold.id, kind=kind.value, reason=why, cause=cause, due=len(due))
         these = due[:_HELD_AT_ONCE]
         held = tx.holds.hold([facts.id for facts in these], hold.id, now)
         for facts in these:
@@ -172,7 +182,7 @@ class Expiry:
                 facts.id,
                 now,
                 message=f"not destroyed although its deadline has passed, held by {hold.id} until an admin decides: "
-                f"{why}",
+                f"{why}{f' {told}' if told else ''}",
                 data={
                     "hold": hold.id,
                     "kind": kind.value,
@@ -193,6 +203,12 @@ def _sudden(facts: DueFacts) -> bool:
     if facts.released:
         return False
     return not noticed(facts.created_at, facts.deadline, facts.warned_at, edited=facts.edited)
+
+
+def _decided_about(tx: Transaction, environment: Environment) -> bool:
+    """Whether an admin released it although its deadline can't be shown again, not only because it was one of many."""
+    hold = tx.holds.get(environment.hold_id) if environment.hold_released and environment.hold_id else None
+    return hold is not None and hold.kind is HoldKind.UNPROVEN
 
 
 def _unnoticed(due: Sequence[DueFacts], restored: datetime | None) -> tuple[list[DueFacts], list[DueFacts]]:

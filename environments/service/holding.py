@@ -63,21 +63,27 @@ class Holding:
                 for hold in tx.holds.open()
             }
 
-    def release(self, principal: Principal, hold_id: str, reason: str) -> HoldDetails:
+    def release(self, principal: Principal, hold_id: str, reason: str, seen: int | None = None) -> HoldDetails:
         """Lets the clock destroy what the hold holds. Raises `Forbidden`, `NotFound`, `NotAllowedNow`.
 
-        What was held because clocks disagree is judged as if they agreed: it may be held for another reason.
+        `seen`: how many environments it held when the admin looked; with more by now nothing is released. What was
+        held because clocks disagree is judged as if they agreed, however many: it may be held for another reason.
         """
         may(principal, Action.HOLD_RELEASE)
         with self._storage.write() as tx:
             hold = _open(tx, hold_id)
             details = _details(tx, principal, hold)
+            if hold.kind is not HoldKind.CLOCK and seen is not None and details.environments > seen:
+                raise NotAllowedNow(
+                    f"The hold {hold.id} holds {details.environments} environments by now, and {seen} when you looked.",
+                    hint="Look again with `calvinverse hold list`, then decide.",
+                )
             if hold.kind is HoldKind.CLOCK:
                 tx.holds.let_go(hold.id)
             else:
                 tx.holds.release(hold.id)
             return details._replace(
-                hold=self._decided(tx, hold, HoldDecision.RELEASED, principal, reason, self._clock())
+                hold=self._decided(tx, details.hold, HoldDecision.RELEASED, principal, reason, self._clock())
             )
 
     def cancel(self, principal: Principal, hold_id: str, reason: str, keep_for: str | None = None) -> HoldDetails:
@@ -97,7 +103,7 @@ class Holding:
                 for environment_id in some:
                     _keep(tx, environment_id, principal, hold, reason, now, keep)
                 if not tx.holds.count(hold.id):
-                    done = self._decided(tx, hold, HoldDecision.CANCELLED, principal, reason, now)
+                    done = self._decided(tx, details.hold, HoldDecision.CANCELLED, principal, reason, now)
                     return details._replace(hold=done)
 
     def _decided(
@@ -128,6 +134,8 @@ def _open(tx: Transaction, hold_id: str) -> Hold:
 
 
 def _details(tx: Transaction, principal: Principal, hold: Hold) -> HoldDetails:
+    if principal.sees_only is None and hold.kind is not HoldKind.CLOCK and hold.cause:  # it may name others
+        hold = hold.model_copy(update={"reason": f"{hold.reason} {hold.cause}"})
     if hold.decision is not None:
         return HoldDetails(hold, 0, ())
     found = (tx.environments.get(each) for each in tx.holds.held(hold.id, owner=principal.sees_only, limit=_NAMED))

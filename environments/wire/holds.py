@@ -11,6 +11,8 @@ from environments.wire.fields import Duration, HoldId, Request, Text, View
 class HoldView(View):
     """A pause of destroys by the clock. `environments` counts what an open hold holds; `names` has some of them.
 
+    To admins `reason` also says what set the deadlines.
+
     `decision` None: it is open, and waits for an admin.
     """
 
@@ -27,9 +29,13 @@ class HoldView(View):
 
 
 class ReleaseHoldRequest(Request):
-    """Lets the clock destroy what a hold holds. `reason` is recorded."""
+    """Lets the clock destroy what a hold holds. `reason` is recorded.
+
+    `environments`: how many it held when you looked; with more by now nothing is released.
+    """
 
     reason: Text = Field(min_length=1)
+    environments: int | None = Field(default=None, ge=0)
 
 
 class CancelHoldRequest(Request):

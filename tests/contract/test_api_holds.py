@@ -58,6 +58,10 @@ def test_a_hold_shows_on_environments_in_readiness_and_in_metrics(admin: httpx2.
     assert (hold["kind"], hold["environments"], hold["decision"]) == ("too_many", 11, None)
     assert len(hold["names"]) == 11
     assert [found["names"] for found in user.get("/v1/holds").json()] == [[]]
+    assert "11 by person of root" in hold["reason"]
+    for told in (user.get("/v1/holds").text, user.get("/self/readiness").text):
+        assert "11 of 11" in told
+        assert "root" not in told, "users see nothing of others"
     assert admin.get("/v1/environments/held-3").json()["held_by"] == hold["id"]
     ready = admin.get("/self/readiness").json()
     assert ready["ready"]
@@ -75,6 +79,13 @@ def test_only_an_admin_decides_and_only_with_a_reason(admin: httpx2.Client, user
         assert admin.post(path, json={"reason": ""}).status_code == 422
         assert admin.post(f"/v1/holds/nothing/{what}", json={"reason": "why"}).status_code == 404
     assert admin.get("/v1/holds").json() == [hold]
+
+
+def test_a_release_says_how_many_were_seen(admin: httpx2.Client) -> None:
+    (hold,) = admin.get("/v1/holds").json()
+    path = f"/v1/holds/{hold['id']}/release"
+    assert admin.post(path, json={"reason": "they are over", "environments": 10}).status_code == 409
+    admin.post(path, json={"reason": "they are over", "environments": hold["environments"]}).raise_for_status()
 
 
 def test_a_cancelled_hold_is_kept_with_its_reason(admin: httpx2.Client) -> None:

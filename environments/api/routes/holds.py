@@ -35,7 +35,7 @@ def hold_routes(service: Service) -> APIRouter:
     @router.post("/holds/{hold_id}/release", responses=problems(Forbidden, NotFound, NotAllowedNow))
     def release_hold(caller: Caller, hold_id: str, request: ReleaseHoldRequest) -> HoldView:
         """Lets the clock destroy what the hold holds (admins)."""
-        return presenting.hold(holding.release(caller, hold_id, request.reason))
+        return presenting.hold(holding.release(caller, hold_id, request.reason, request.environments))
 
     @router.post("/holds/{hold_id}/cancel", responses=problems(Forbidden, NotFound, NotAllowedNow, InvalidLifetime))
     def cancel_hold(caller: Caller, hold_id: str, request: CancelHoldRequest) -> HoldView:

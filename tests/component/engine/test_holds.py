@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from environments.domain.environment import EventType
+from environments.domain.environment import Environment, EventType
 from environments.domain.errors import Forbidden, NotAllowedNow, NotFound
 from environments.domain.holds import ClockTrouble, Hold, HoldDecision, HoldKind, HoldLimits
 from environments.domain.lifecycle import State
@@ -79,6 +79,8 @@ def test_many_that_become_due_without_a_warning_are_held_and_their_owners_can_re
         assert tx.environments.next_moment(setting.clock()) is None
     assert told[-1].type is EventType.ENVIRONMENT_HELD
     assert told[-1].data["hold"] == hold.hold.id == environment.hold_id
+    assert "11 of 11" in told[-1].message
+    assert "ada" not in told[-1].message, "somebody else's deadlines may be among them"
 
 
 def test_ten_go_without_an_admin(setting: EngineHarness) -> None:
@@ -154,7 +156,36 @@ def test_a_released_hold_destroys_and_says_who_said_so(setting: EngineHarness) -
     assert shown.endswith(f"ada released {hold.hold.id}: it is Monday")
     assert (held.action, held.by) == (PastAction.HELD, "clock")
     assert hold.hold.id in held.reason
-    assert hold.hold.reason in held.reason
+    assert "11 of 11" in held.reason
+
+
+def test_a_release_is_of_what_the_admin_saw(setting: EngineHarness) -> None:
+    first = _create(setting, 11)
+    setting.create("one-more", parameters={"code": "swordfish"}, ttl="3h")
+    setting.clock.ahead += 2 * HOUR + MINUTE
+    setting.expiry.destroy_due()
+    (seen,) = _open(setting)
+    setting.clock.ahead += HOUR
+    setting.expiry.destroy_due()  # this one joins them
+    with pytest.raises(NotAllowedNow, match="12 environments by now, and 11"):
+        _holding(setting).release(ADMIN, seen.hold.id, "they are over", seen.environments)
+    assert setting.expiry.destroy_due() == []
+    _holding(setting).release(ADMIN, seen.hold.id, "all of them", 12)
+    assert set(setting.expiry.destroy_due()) == {*first, "one-more"}
+
+
+def test_a_release_of_many_shows_each_deadline_again(setting: EngineHarness) -> None:
+    names = _create(setting, 11, "9h")
+    _move_by_hand(setting, "many-1")
+    setting.clock.ahead += 9 * HOUR + MINUTE
+    setting.expiry.destroy_due()
+    (many,) = _open(setting)
+    _holding(setting).release(ADMIN, many.hold.id, "they are over")
+    assert set(setting.expiry.destroy_due()) == {*names} - {"many-1"}
+    (hold,) = _open(setting)
+    assert (hold.hold.kind, hold.names) == (HoldKind.UNPROVEN, ("many-1",))
+    _holding(setting).release(ADMIN, hold.hold.id, "that one, too")
+    assert setting.expiry.destroy_due() == ["many-1"]
 
 
 def test_a_cancelled_hold_keeps_them_past_the_maximum_and_warns_again(setting: EngineHarness) -> None:
@@ -198,12 +229,18 @@ def test_an_owner_can_extend_or_destroy_what_is_held(setting: EngineHarness) -> 
     assert ended.hold.decision is HoldDecision.ENDED
 
 
-def test_a_deadline_that_does_not_follow_from_what_is_stored_is_held_alone(setting: EngineHarness) -> None:
-    _create(setting, 2, "9h")
+def _move_by_hand(setting: EngineHarness, name: str) -> Environment:
+    """Something other than the service writes a deadline into the database."""
     with setting.database.write() as tx:
-        environment = tx.environments.named("many-1")
+        environment = tx.environments.named(name)
         assert environment is not None
         tx.environments.change(environment.id, deadline=setting.clock() + MINUTE, warn_at=None)
+        return environment
+
+
+def test_a_deadline_that_does_not_follow_from_what_is_stored_is_held_alone(setting: EngineHarness) -> None:
+    _create(setting, 2, "9h")
+    environment = _move_by_hand(setting, "many-1")
     setting.clock.ahead += HOUR
     assert setting.expiry.destroy_due() == []
     (hold,) = _open(setting)

@@ -58,7 +58,7 @@ def test_a_release_needs_a_reason_and_the_id() -> None:
         await driver.until(lambda: not driver.screen.query_one("#go", Button).disabled, "both")
         await driver.press("enter")
         await driver.until_screen(HoldsScreen)
-        wanted = ReleaseHoldRequest(reason="they are over")
+        wanted = ReleaseHoldRequest(reason="they are over", environments=11)
         assert _calls(driver, "release_hold") == [("release_hold", HOLD, wanted)]
         await driver.until_text("No destroy by the clock is held.")
         await driver.press("x")
