@@ -16,8 +16,9 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from environments.domain.deadline import format_duration
-from environments.domain.errors import CalvinverseError
+from environments.domain.errors import CalvinverseError, MachineError
 from environments.domain.holds import ClockMark, ClockTrouble, Hold, HoldKind
+from environments.private_files import write_private
 from environments.service.expiry import ACCEPTED
 from environments.service.storage.transaction import Storage, Transaction
 
@@ -76,12 +77,10 @@ class FileBeats:
 
     def write(self, beats: int) -> None:
         """See `Beats.write`."""
-        part = self._path.with_suffix(".part")
         try:
-            part.write_text(f"{beats}\n")
-            part.replace(self._path)
-        except OSError as error:
-            log.warning("clock.count_not_kept", reason=str(error))
+            write_private(self._path, f"{beats}\n")
+        except MachineError as error:
+            log.warning("clock.count_not_kept", reason=error.message)
 
 
 def steady_clock() -> float:
