@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import JSON, Column, ColumnElement, Connection, Row, Text, cast, select, type_coerce
+from sqlalchemy import JSON, Column, ColumnElement, Connection, Row, Text, cast, func, select, type_coerce
 from sqlalchemy.types import NullType
 
 from environments.domain.environment import Environment, Failure
@@ -23,6 +23,15 @@ LEFT = [state for state in State if state not in ENDED and state not in (State.D
 
 LEFT_TO_THE_CLOCK = table.c.managed_by.is_(None) & table.c.state.in_([state.value for state in LEFT])
 """Environments that the clock may destroy: ours, and neither ended nor being destroyed."""
+
+PLAIN_STATE = func.coalesce(table.c.state, "")
+"""The state, by which no index is searched.
+
+SQLite would read all that are in a state rather than the few whose moment has come.
+"""
+
+LEFT_BY_MOMENT = table.c.managed_by.is_(None) & PLAIN_STATE.in_([state.value for state in LEFT])
+"""As `LEFT_TO_THE_CLOCK`, for queries by another moment than the deadline."""
 
 COMPUTED = table.c.retime_because.is_(None) | table.c.retime_kept
 """Its deadline was computed of all that decides it, as far as this version of the service can compute it.

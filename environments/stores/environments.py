@@ -16,8 +16,10 @@ from environments.service.storage.environments import Watched
 from environments.stores.environment_rows import (
     COMPUTED,
     LEFT,
+    LEFT_BY_MOMENT,
     LEFT_TO_THE_CLOCK,
     NOT_HELD,
+    PLAIN_STATE,
     RECORD,
     UNREAD,
     Otherwise,
@@ -40,7 +42,7 @@ _SWITCHED = [State.READY.value, State.STOPPED.value, State.FAILED.value]
 _UNFINISHED = [DeploymentState.QUEUED.value, DeploymentState.RUNNING.value]
 _SWITCHABLE = (
     table.c.managed_by.is_(None)
-    & table.c.state.in_(_SWITCHED)
+    & PLAIN_STATE.in_(_SWITCHED)
     & ~select(deployments.c.id)
     .where(deployments.c.environment_id == table.c.id, deployments.c.state.in_(_UNFINISHED))
     .exists()
@@ -231,8 +233,9 @@ class SqlEnvironments:
         return self._each(self._locks.rows(query, skip=True), nothing)
 
     def to_warn(self, now: datetime, limit: int) -> list[Environment]:
-        due = (LEFT_TO_THE_CLOCK, COMPUTED, table.c.warn_at <= now)
-        return self._each(select(*RECORD).where(*due).order_by(table.c.deadline).limit(limit), nothing)
+        due = (LEFT_BY_MOMENT, COMPUTED, table.c.warn_at <= now)
+        earliest = func.coalesce(table.c.deadline, table.c.warn_at)  # by no index: that of warnings has the few
+        return self._each(select(*RECORD).where(*due).order_by(earliest).limit(limit), nothing)
 
     def to_switch(self, now: datetime, limit: int) -> list[Environment]:
         found = select(*RECORD).where(_SWITCHABLE, COMPUTED, table.c.switch_at <= now)
@@ -240,7 +243,7 @@ class SqlEnvironments:
         return self._each(self._locks.rows(query, skip=True), nothing)
 
     def to_switch_again(self, now: datetime, limit: int) -> list[Environment]:
-        failed = (table.c.state == State.FAILED.value) & (table.c.switch_again_at <= now)
+        failed = PLAIN_STATE.in_([State.FAILED.value]) & (table.c.switch_again_at <= now)
         found = select(*RECORD).where(_SWITCHABLE, COMPUTED, failed)
         query = found.order_by(table.c.switch_again_at).limit(limit)
         return self._each(self._locks.rows(query, skip=True), nothing)
@@ -283,10 +286,12 @@ class SqlEnvironments:
     def next_moment(self, after: datetime) -> datetime | None:
         failed = table.c.state == State.DESTROY_FAILED.value
         queries = [select(func.min(table.c.destroy_again_at)).where(failed, table.c.destroy_again_at > after)]
-        # One query for each state walks the index from that moment on, and ends at the first row.
-        for column in (table.c.deadline, table.c.warn_at, table.c.switch_at):
-            first = select(column).where(column > after, LEFT_TO_THE_CLOCK).order_by(column).limit(1)
-            queries += [first.where(table.c.state == state.value) for state in LEFT]
+        # Each query walks an index from that moment on, and ends at the first row; that of deadlines has one for each
+        # state, for what has ended keeps its deadline.
+        first = select(table.c.deadline).where(table.c.deadline > after, LEFT_TO_THE_CLOCK)
+        queries += [first.where(table.c.state == state.value).order_by(table.c.deadline).limit(1) for state in LEFT]
+        for column in (table.c.warn_at, table.c.switch_at):
+            queries.append(select(column).where(column > after, LEFT_BY_MOMENT).order_by(column).limit(1))
         found = [self._connection.execute(query).scalar_one_or_none() for query in queries]
         return min((moment for moment in found if moment is not None), default=None)
 
