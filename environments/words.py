@@ -139,6 +139,11 @@ def clean(text: str) -> str:
     return replace_unshown(text, "�")
 
 
+def one_line(text: str) -> str:
+    """Likewise, and without line feeds, which would look like lines of ours."""
+    return clean(text).replace("\n", " ")
+
+
 def shown(value: Any) -> str:
     """A value as one line for people; an empty text as quotes, since it would be invisible."""
     if isinstance(value, str):

@@ -24,6 +24,7 @@ from environments.words import (
     address_of,
     clean,
     flags,
+    one_line,
     shown,
 )
 
@@ -216,7 +217,8 @@ def next_step(view: EnvironmentView) -> str:
 
 
 def _deployment_title(deployment: DeploymentView) -> str:
-    return f"Deployment {deployment.id}: {deployment.kind.value}, {DEPLOYMENTS[deployment.state]} ({deployment.reason})"
+    why = one_line(deployment.reason)
+    return f"Deployment {deployment.id}: {deployment.kind.value}, {DEPLOYMENTS[deployment.state]} ({why})"
 
 
 def _steps(deployment: DeploymentView) -> Iterator[str]:

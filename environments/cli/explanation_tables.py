@@ -16,12 +16,13 @@ from environments.timing_words import (
     why_not,
 )
 from environments.wire.environments import ExplanationView
+from environments.words import one_line
 
 
 def explanation_lines(view: ExplanationView, zone: tzinfo, now: datetime) -> Iterator[str]:
     """A line for each moment, soonest first; then one for each thing that happened, newest first."""
     if view.pin is not None:
-        yield f"{view.pin.by} pinned it until {moment(view.pin.end, zone)}: {view.pin.reason}"
+        yield f"{view.pin.by} pinned it until {moment(view.pin.end, zone)}: {one_line(view.pin.reason)}"
     if view.held is not None:
         yield f"{held(view.held.hold, view.held.kind)}."
     if not view.moments:

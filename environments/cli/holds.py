@@ -35,6 +35,7 @@ def list_holds(
 ) -> None:
     from environments.cli.tables import table
     from environments.moments import coarse
+    from environments.words import one_line
 
     found = session.client.holds(ended=ended)
 
@@ -45,12 +46,12 @@ def list_holds(
         ]
         shown = list(table(("ID", "STATE", "OPENED", "ENVIRONMENTS"), rows))
         for hold in found:
-            shown += ["", f"{hold.id}: {hold.reason}"]
+            shown += ["", f"{hold.id}: {one_line(hold.reason)}"]
             if hold.names:
                 more = hold.environments - len(hold.names)
                 shown.append(f"  {', '.join(hold.names)}{f' and {more} more' if more > 0 else ''}")
             if hold.decision is not None:
-                shown.append(f"  {hold.decision.value} by {hold.decided_by}: {hold.decision_reason}")
+                shown.append(f"  {hold.decision.value} by {hold.decided_by}: {one_line(hold.decision_reason)}")
         return shown
 
     session.show(found, lines)

@@ -111,18 +111,21 @@ class Session:
         buffer.flush()
 
     def show(self, model: Any, table: Callable[[], Iterable[str]]) -> None:
-        """Prints data (models, or lists and dicts of them) as JSON, or as the lines of `table`."""
+        """Prints data (models, or lists and dicts of them) as JSON, or as the lines of `table`.
+
+        People's words may be in the lines: a terminal gets no control characters of them.
+        """
         if self.json:
             self.print_json(model)
         else:
             for line in table():
-                self.print(line)
+                self.print(words.clean(line))
 
     # --- talk -------------------------------------------------------------------------------------------------------
 
     def say(self, line: str = "") -> None:
-        """Prints a line of talk on standard error."""
-        print(line, file=sys.stderr, flush=True)
+        """Prints a line of talk on standard error, without control characters, which a terminal would obey."""
+        print(words.clean(line), file=sys.stderr, flush=True)
 
     def confirm(self, action: Action, victim: str, yes: bool, *, again: str = "") -> None:
         """Makes a person type the name before something is destroyed. Raises `InvalidInput` unless they do.
