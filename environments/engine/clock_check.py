@@ -171,8 +171,8 @@ class ClockCheck:
         """The first time at once; then in the background."""
         if self._asked_at is None:
             self._database = self._identity()
+            self.ask()  # may raise, and is done again then before anything is decided
             self._asked_at = self._steady()
-            self.ask()
         elif (
             self._witnesses and self._steady() - self._asked_at >= _ASKED_EVERY and self._asking.acquire(blocking=False)
         ):

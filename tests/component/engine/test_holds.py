@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from environments.domain.environment import Environment, EventType
-from environments.domain.errors import Forbidden, NotAllowedNow, NotFound
+from environments.domain.errors import Forbidden, NotAllowedNow, NotFound, StorageError
 from environments.domain.holds import ClockTrouble, Hold, HoldDecision, HoldKind, HoldLimits
 from environments.domain.lifecycle import State
 from environments.domain.timing import Holiday, PastAction, Scope, TimedAction
+from environments.engine.clock_check import ClockCheck, Told, Witness
 from environments.service import expiry, holding, retiming
 from environments.service.authorization import Principal
 from environments.service.calendars import Calendars
@@ -563,6 +564,27 @@ def test_a_jump_that_another_start_of_the_machine_hides_waits_for_an_admin() -> 
     world.tick()
     assert _kinds(world) == []
     assert len(world.oracle.living()) == 3
+
+
+def test_clocks_that_could_not_be_asked_first_are_asked_before_anything_is_decided() -> None:
+    world = _world()
+    answers: list[Told | StorageError] = [StorageError("The database is away."), Told(world.now, elsewhere=True)]
+
+    def told() -> Told:
+        answer = answers.pop(0)
+        if isinstance(answer, StorageError):
+            raise answer
+        return answer
+
+    check = ClockCheck(
+        world.database,
+        lambda: world.now + HOUR,
+        witnesses=[Witness("the database", told)],
+        steady=lambda: 0.0,
+    )
+    with pytest.raises(StorageError):
+        check.look()
+    assert [trouble.cause for trouble in check.look()] == ["ahead of the clock of the database, 1h and more"]
 
 
 def test_small_jumps_add_up() -> None:
