@@ -23,10 +23,13 @@ def clock_check(settings: Settings, database: Database, health: BackendHealth) -
         moment = database.now()
         return None if moment is None else Told(moment, _elsewhere(settings.database or ""))
 
+    witnesses = [Witness("Nomad", nomad, lambda: health.knows("nomad"))]
+    if database.shared:
+        witnesses.append(Witness("the database", server))
     return ClockCheck(
         database,
         now,
-        witnesses=[Witness("Nomad", nomad), Witness("the database", server)],
+        witnesses=witnesses,
         boot=boot_id(),
         identity=database.identity,
         beats=FileBeats(settings.data_folder / _FILE),

@@ -30,6 +30,12 @@ _MARKED_EVERY = timedelta(minutes=1)
 _ASKED_EVERY = 60.0
 """Seconds."""
 
+_ASKED_AGAIN = 5.0
+"""Seconds until a clock is asked again that has not answered since the start."""
+
+AWAITED = 120.0
+"""Seconds from the first comparison: a clock that has not answered by then counts as away."""
+
 _OWN_TIME = "its own time"
 """In the cause of a hold: the machine's wall clock differs from the time since its start."""
 
@@ -44,10 +50,14 @@ class Told(NamedTuple):
 
 
 class Witness(NamedTuple):
-    """Another clock. `read` gives None when it can't be asked, and may take seconds."""
+    """Another clock. `read` gives None when it doesn't answer, and may take seconds.
+
+    `configured`: whether there is such a clock; the silence of one that there isn't means nothing.
+    """
 
     name: str
     read: Callable[[], Told | None]
+    configured: Callable[[], bool] = lambda: True
 
 
 class Beats(Protocol):
@@ -131,7 +141,9 @@ class ClockCheck:
         self._later = later
         self._known = 0
         self._told: dict[str, tuple[Told, float]] = {}
-        self._asked_at: float | None = None
+        self._began: float | None = None
+        self._ask_at = 0.0
+        self._silent = list(witnesses)
         self._asking = Lock()
         self._database = ""
 
@@ -154,29 +166,48 @@ class ClockCheck:
             with self._storage.read() as tx:
                 if not _accepted(tx, troubles, now):
                     return troubles
+        if self.awaits():
+            return []  # a mark would say that this clock was right
         another = mark is None or mark.boot != self._boot or found.jumped
         if mark is None or another or abs(now - mark.seen_at) >= _MARKED_EVERY:
             self._write(mark, now, steady, another)
         return []
 
+    def awaits(self) -> list[str]:
+        """The clocks that have not answered since the first `look`, and may still do so within `AWAITED`.
+
+        As long as there is one, nothing may be done that goes by the machine's clock.
+        """
+        if self._silent and self._began is not None:
+            waited = self._steady() - self._began
+            self._silent = [one for one in self._silent if one.name not in self._told and _is_configured(one)]
+            if waited >= AWAITED:
+                for witness in self._silent:
+                    log.error("clock.away", clock=_clock_of(witness), seconds=round(waited))
+                self._silent = []
+        return [witness.name for witness in self._silent]
+
     def ask(self) -> None:
         """Asks the other clocks, which may take seconds."""
         for witness in self._witnesses:
             before = self._steady()
-            told = witness.read()
+            try:
+                told = witness.read()
+            except CalvinverseError as error:
+                log.warning("clock.not_asked", clock=witness.name, reason=error.message)
+                continue
             if told is not None:  # else what it said before stays true by the steady clock
                 self._told[witness.name] = told, (before + self._steady()) / 2
 
     def _ask_if_old(self) -> None:
         """The first time at once; then in the background."""
-        if self._asked_at is None:
+        if self._began is None:
             self._database = self._identity()
-            self.ask()  # may raise, and is done again then before anything is decided
-            self._asked_at = self._steady()
-        elif (
-            self._witnesses and self._steady() - self._asked_at >= _ASKED_EVERY and self._asking.acquire(blocking=False)
-        ):
-            self._asked_at = self._steady()
+            self.ask()
+            self._began = self._steady()
+            self._ask_at = self._began + (_ASKED_AGAIN if self.awaits() else _ASKED_EVERY)
+        elif self._witnesses and self._steady() >= self._ask_at and self._asking.acquire(blocking=False):
+            self._ask_at = self._steady() + (_ASKED_AGAIN if self.awaits() else _ASKED_EVERY)
             self._later(self._ask_in_background)
 
     def _ask_in_background(self) -> None:
@@ -184,7 +215,8 @@ class ClockCheck:
             self._database = self._identity()
             self.ask()
         except CalvinverseError as error:
-            log.warning("clock.not_asked", reason=error.message)
+            self._ask_at = self._steady() + _ASKED_AGAIN
+            log.warning("clock.not_asked", clock="the database", reason=error.message)
         finally:
             self._asking.release()
 
@@ -263,6 +295,13 @@ class _Comparison(NamedTuple):
     jumped: bool
     agreeing: set[str]
     confirmed: bool
+
+
+def _is_configured(witness: Witness) -> bool:
+    try:
+        return witness.configured()
+    except CalvinverseError:  # what says so can't be read
+        return True
 
 
 def _clock_of(witness: Witness) -> str:

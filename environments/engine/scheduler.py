@@ -1,6 +1,6 @@
 """The scheduler: warns of deadlines, destroys, stops and starts what is due, and deletes what has expired.
 
-While the clocks disagree it does only what doesn't go by the clock.
+While the clocks disagree it does only what doesn't go by the clock, and nothing until they were compared.
 """
 
 import threading
@@ -87,6 +87,8 @@ class Scheduler:
     def tick(self) -> bool:
         """Handles what is due now, by deadlines that are computed; whether there may be more."""
         troubles = self._clock_check.look() if self._clock_check is not None else []
+        if self._clock_check is not None and not troubles and self._clock_check.awaits():
+            return False
         if self._retiming is not None and not troubles:  # edits don't move deadlines by a clock that may be wrong
             self._retiming.settle(lambda: not self._stopping.is_set())
         warned = self._warn() if not troubles else []

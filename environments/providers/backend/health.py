@@ -44,6 +44,10 @@ class BackendHealth:
             found = dict(zip(known, pool.map(self._trouble, known), strict=True))
         return {part: trouble for part, trouble in found.items() if trouble}
 
+    def knows(self, part: Part) -> bool:
+        """Whether it is known where the part is."""
+        return getattr(self._connections(), part) is not None
+
     def clock(self, part: Part) -> tuple[str, datetime] | None:
         """A part's address and its clock; None if it isn't known or doesn't answer."""
         endpoint = getattr(self._connections(), part)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import Forbidden, NotAllowedNow, NotFound, StorageError
@@ -548,6 +549,76 @@ def test_a_clock_that_stops_to_answer_ends_no_hold() -> None:
     assert _kinds(world) == []
 
 
+def _restarted_with_a_wrong_clock() -> World:
+    """Another start of the machine with a clock that is days ahead, which only Nomad can tell, and Nomad is silent."""
+    world = _world(remote=True)
+    world.now += MINUTE
+    world.nomad_answers, world.server_ahead = False, 9 * DAY
+    world.reboot(9 * DAY)
+    return world
+
+
+def test_nothing_is_destroyed_before_each_clock_has_answered_once() -> None:
+    world = _restarted_with_a_wrong_clock()
+    for _ in range(11):
+        world.tick()
+        world.now += timedelta(seconds=10)
+    assert _kinds(world) == []
+    world.nomad_answers = True
+    world.tick()
+    assert _kinds(world) == ["clock"]
+    assert len(world.oracle.living()) == 3
+
+
+def test_a_clock_that_is_silent_is_awaited_for_two_minutes() -> None:
+    world = _world(remote=True)
+    world.nomad_answers = False
+    world.now += 6 * HOUR
+    world.restart()
+    for _ in range(12):
+        world.tick()
+        assert len(world.oracle.living()) == 3
+        world.now += timedelta(seconds=10)
+    with capture_logs() as logs:
+        world.tick()
+        world.tick()
+    assert [(line["event"], line["clock"]) for line in logs if line["event"] == "clock.away"] == [
+        ("clock.away", "the clock of Nomad")
+    ]
+    assert world.oracle.living() == []
+
+
+def test_a_clock_that_can_not_be_read_is_asked_again_within_seconds() -> None:
+    world = _world(remote=True)
+    world.now += 6 * HOUR
+    world.restart()
+    failing = [StorageError("The database doesn't answer.")] * 2
+
+    def server() -> Told:
+        if failing:
+            raise failing.pop()
+        return Told(world.now, elsewhere=True)
+
+    steady = [0.0]
+    witnesses = [Witness("the database", server)]
+    check = ClockCheck(
+        world.database, world.clock, witnesses=witnesses, steady=lambda: steady[0], later=lambda run: run()
+    )
+    awaited = []
+    for steady[0] in (0.0, 4.0, 5.0, 9.0, 10.0, 11.0):
+        assert check.look() == []
+        awaited.append(bool(check.awaits()))
+    assert awaited == [True, True, True, True, False, False]
+
+
+def test_a_clock_that_is_not_configured_is_not_awaited() -> None:
+    world = _world(remote=False)
+    world.now += 6 * HOUR
+    world.restart()
+    world.tick()
+    assert world.oracle.living() == []
+
+
 def test_a_jump_that_another_start_of_the_machine_hides_waits_for_an_admin() -> None:
     world = _world()
     world.now += MINUTE
@@ -576,14 +647,17 @@ def test_clocks_that_could_not_be_asked_first_are_asked_before_anything_is_decid
             raise answer
         return answer
 
+    steady = [0.0]
     check = ClockCheck(
         world.database,
         lambda: world.now + HOUR,
         witnesses=[Witness("the database", told)],
-        steady=lambda: 0.0,
+        steady=lambda: steady[0],
+        later=lambda run: run(),
     )
-    with pytest.raises(StorageError):
-        check.look()
+    assert check.look() == []
+    assert check.awaits() == ["the database"]
+    steady[0] += 5
     assert [trouble.cause for trouble in check.look()] == ["ahead of the clock of the database, 1h and more"]
 
 

@@ -60,8 +60,12 @@ class Running:
             self.storage,
             self.clock,
             witnesses=[
-                Witness("Nomad", lambda: self._told(self.nomad_ahead) if self.nomad_answers else None),
-                Witness("the database", lambda: self._told(self.server_ahead)),
+                Witness(
+                    "Nomad",
+                    lambda: self._told(self.nomad_ahead) if self.nomad_answers else None,
+                    lambda: self.remote,
+                ),
+                Witness("the database", lambda: self._told(self.server_ahead), lambda: self.remote),
             ],
             steady=lambda: (self.now - self.leader.booted_at).total_seconds(),
             boot=self.leader.boot,
