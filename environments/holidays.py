@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from environments.domain.errors import InvalidInput
-from environments.domain.timing import Holiday
+from environments.domain.timing import LONGEST_TITLE, Holiday
 
 LARGEST = 4 * 1024 * 1024
 """Bytes of a file."""
@@ -84,7 +84,7 @@ def _of_lines(content: bytes, file: Path) -> Iterator[Holiday]:
             continue
         day, _, title = text.partition(" ")
         try:
-            yield Holiday(day=date.fromisoformat(day), title=title.strip()[:200])
+            yield Holiday(day=date.fromisoformat(day), title=title.strip()[:LONGEST_TITLE])
         except ValueError:
             raise InvalidInput(
                 f"Line {number} of {file} doesn't begin with a day: {text[:40]!r}.",
@@ -113,7 +113,7 @@ def _of_icalendar(content: bytes, file: Path, today: date) -> Iterator[Holiday]:
 def _days(event: Any, today: date) -> Iterator[Holiday]:
     first = _day(event.decoded("DTSTART"))
     length = _length(event, first)
-    title = str(event.get("SUMMARY", ""))[:200]
+    title = str(event.get("SUMMARY", ""))[:LONGEST_TITLE]
     left_out = {_day(value.dt) for part in _list(event.get("EXDATE")) for value in part.dts}
     for start in _starts(event, first, today):
         if start not in left_out:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from environments.domain.environment import Environment
-from environments.domain.timing import HolidayCalendar, Policy
+from environments.domain.timing import LONGEST_TITLE, HolidayCalendar, Policy
 from environments.service.calendars import CalendarChange
 from environments.service.policies import PolicyChange
 from environments.service.retiming import Preview
@@ -25,8 +25,12 @@ def policy(found: Policy) -> timing.PolicyView:
 
 
 def calendar(found: HolidayCalendar) -> timing.CalendarView:
-    """A holiday calendar."""
-    return timing.CalendarView(**{name: getattr(found, name) for name in timing.CalendarView.model_fields})
+    """A holiday calendar. A title that was stored without a limit of length is cut."""
+    days = tuple(
+        day if len(day.title) <= LONGEST_TITLE else day.model_copy(update={"title": day.title[:LONGEST_TITLE]})
+        for day in found.days
+    )
+    return timing.CalendarView(name=found.name, days=days, set_by=found.set_by, set_at=found.set_at)
 
 
 def policy_effect(change: PolicyChange) -> timing.PolicyEffectView:

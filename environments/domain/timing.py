@@ -15,6 +15,9 @@ UNPIN_NOTICE = timedelta(hours=1)
 MOST_DAYS = 5000
 """Days of a holiday calendar."""
 
+LONGEST_TITLE = 200
+"""Characters of a holiday's title."""
+
 
 class TimedAction(StrEnum):
     """What the calendar does."""

@@ -8,7 +8,7 @@ from environments.domain.calendar_rule import CALENDAR_NAME, CalendarRule, parse
 from environments.domain.errors import InvalidInput, InvalidName, NotAllowedNow, NotFound
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.template_parts import Template
-from environments.domain.timing import MOST_DAYS, Holiday, HolidayCalendar, OwnRule
+from environments.domain.timing import LONGEST_TITLE, MOST_DAYS, Holiday, HolidayCalendar, OwnRule
 from environments.service.authorization import Action, Principal, may
 from environments.service.pages import Page
 from environments.service.policies import MOST_SHOWN
@@ -52,7 +52,7 @@ class Calendars:
     def set(self, principal: Principal, name: str, days: Sequence[Holiday], *, dry_run: bool = False) -> CalendarChange:
         """Sets a calendar in place of one with that name; with `dry_run` it only computes what that moves.
 
-        Raises `Forbidden`, `InvalidName`, and `InvalidInput` for no days or too many.
+        Raises `Forbidden`, `InvalidName`, and `InvalidInput` for no days or too many, or too long a title.
         """
         may(principal, Action.CALENDAR_SET)
         if not CALENDAR_NAME.fullmatch(name):
@@ -62,6 +62,9 @@ class Calendars:
             )
         if not 0 < len(days) <= MOST_DAYS:
             raise InvalidInput(f"A calendar has 1 to {MOST_DAYS} days; this one has {len(days)}.")
+        long = next((holiday for holiday in days if len(holiday.title) > LONGEST_TITLE), None)
+        if long is not None:
+            raise InvalidInput(f"The title of {long.day} has more than {LONGEST_TITLE} characters.")
         now = self._clock()
         merged = {holiday.day: holiday for holiday in sorted(days, key=lambda holiday: (holiday.day, holiday.title))}
         calendar = HolidayCalendar(name=name, days=tuple(merged.values()), set_by=principal.owner, set_at=now)
@@ -69,7 +72,7 @@ class Calendars:
             if not dry_run:
                 tx.policies.alone()
             before = tx.calendars.get(name)
-            if before is None and len(tx.calendars.all(limit=MOST_CALENDARS)) == MOST_CALENDARS:
+            if before is None and len(tx.calendars.names(MOST_CALENDARS)) == MOST_CALENDARS:
                 raise InvalidInput(f"There are {MOST_CALENDARS} calendars already.", hint="Remove one first.")
             found = preview(tx, Change(calendar=calendar), now, MOST_SHOWN)
             if not dry_run:
@@ -100,7 +103,7 @@ class Calendars:
 def _found(tx: Transaction, name: str) -> HolidayCalendar:
     calendar = tx.calendars.get(name)
     if calendar is None:
-        known = [one.name for one in tx.calendars.all(limit=MOST_SUGGESTED_FROM)]
+        known = tx.calendars.names(MOST_SUGGESTED_FROM)
         raise NotFound(
             told(f"There is no holiday calendar {name!r}.", name, known),
             hint="See the calendars with `calvinverse calendar list`.",

@@ -191,7 +191,7 @@ def check_calendars(tx: Transaction, rules: Iterable[CalendarRule | OwnRule]) ->
         parsed = parse_rule(rule.rule) if isinstance(rule, OwnRule) else rule
         for name in parsed.without:
             if tx.calendars.get(name) is None:
-                known = [calendar.name for calendar in tx.calendars.all(limit=MOST_SUGGESTED_FROM)]
+                known = tx.calendars.names(MOST_SUGGESTED_FROM)
                 meant = suggestion(name, known)
                 raise InvalidLifetime(
                     f"The rule {str(parsed)[:60]!r} names the holiday calendar {name!r}, which isn't there."

@@ -68,6 +68,11 @@ class SqlCalendars:
         query = select(calendars).where(calendars.c.name > after).order_by(calendars.c.name)
         return read_page(self._connection, query, limit).each(_calendar)
 
+    def names(self, limit: int) -> list[str]:
+        return list(
+            self._connection.execute(select(calendars.c.name).order_by(calendars.c.name).limit(limit)).scalars()
+        )
+
     def put(self, calendar: HolidayCalendar) -> None:
         self.remove(calendar.name)
         self._connection.execute(

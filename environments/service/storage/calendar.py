@@ -53,6 +53,10 @@ class Calendars(Protocol):
         """Calendars by name, behind the one named `after`; at most `limit`."""
         ...
 
+    def names(self, limit: int) -> list[str]:
+        """The first names, without reading any days."""
+        ...
+
     def put(self, calendar: HolidayCalendar) -> None:
         """Adds a calendar, in place of one with the same name."""
         ...

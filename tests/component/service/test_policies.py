@@ -6,14 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from environments.api import presenting_timing
 from environments.domain.commands import CreateEnvironment
 from environments.domain.environment import Environment, EventType
-from environments.domain.errors import Forbidden, InvalidInput, InvalidLifetime, InvalidTemplate, NotAllowedNow
+from environments.domain.errors import (
+    Forbidden,
+    InvalidInput,
+    InvalidLifetime,
+    InvalidTemplate,
+    NotAllowedNow,
+    NotFound,
+)
 from environments.domain.holds import HoldKind
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Template
-from environments.domain.timing import Holiday, Obstacle, Scope, Source, TimedAction
-from environments.service import calendars, retiming
+from environments.domain.timing import Holiday, HolidayCalendar, Obstacle, Scope, Source, TimedAction
+from environments.service import calendars, pages, retiming
 from environments.service.authorization import Principal
 from environments.service.policies import Policies
 from environments.service.retiming import Retiming
@@ -254,8 +262,35 @@ def test_calendars_have_limits(service: FakeService, monkeypatch: pytest.MonkeyP
     days = [Holiday(day=date(2027, 1, 1) + timedelta(days=number)) for number in range(5001)]
     with pytest.raises(InvalidInput, match="1 to 5000 days"):
         service.calendars.set(service.admin, "many", days)
+    with pytest.raises(InvalidInput, match="title of 2027-01-01 has more than 200"):
+        service.calendars.set(service.admin, "many", [days[0].model_copy(update={"title": "x" * 201})])
     service.calendars.set(service.admin, "many", days[:5000])
     monkeypatch.setattr(calendars, "MOST_CALENDARS", 1)
     with pytest.raises(InvalidInput, match="calendars already"):
         service.calendars.set(service.admin, "more", days[:1])
     service.calendars.set(service.admin, "many", days[:1])
+
+
+def test_a_page_of_calendars_ends_by_its_bytes_and_their_number_is_limited_all_the_same(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = [Holiday(day=date(2027, 1, 1) + timedelta(days=number), title="x" * 200) for number in range(50)]
+    monkeypatch.setattr(pages, "LARGEST_BYTES", 20_000)
+    for name in ("one", "two", "three"):
+        service.calendars.set(service.admin, name, days)
+    page = service.calendars.calendars(limit=200)
+    assert ([one.name for one in page], page.more) == (["one"], True)
+    assert [one.name for one in service.calendars.calendars(after="one", limit=200)] == ["three"]
+    monkeypatch.setattr(calendars, "MOST_CALENDARS", 3)
+    with pytest.raises(InvalidInput, match="calendars already"):
+        service.calendars.set(service.admin, "more", days[:1])
+    with pytest.raises(NotFound, match="'three'"):
+        service.calendars.calendar("thre")
+
+
+def test_a_title_that_was_stored_without_a_limit_is_shown_cut(service: FakeService, clock: SetClock) -> None:
+    days = (Holiday(day=date(2027, 1, 1), title="x" * 9000), Holiday(day=date(2027, 1, 2), title="short"))
+    with service.database.write() as tx:
+        tx.calendars.put(HolidayCalendar(name="old", days=days, set_by="ada", set_at=clock()))
+    shown = presenting_timing.calendar(service.calendars.calendar("old"))
+    assert [len(day.title) for day in shown.days] == [200, 5]
