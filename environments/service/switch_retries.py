@@ -20,6 +20,8 @@ TRIED_FOR = timedelta(days=3)
 KINDS = {TimedAction.STOP: DeploymentKind.STOP, TimedAction.START: DeploymentKind.START}
 DONE = {DeploymentKind.STOP: "stopped", DeploymentKind.START: "started"}
 
+_TOLD_BEFORE = 10
+"""Events that are searched for the same reason: rules to stop and to start may fire by turns."""
 
 log = structlog.get_logger()
 
@@ -78,6 +80,17 @@ def tell_not_switched(
     because = due.because.model_dump(mode="json")
     data = {"action": due.action.value, "due": due.at.isoformat(), "because": because, **more}
     tx.events.add(EventType.ENVIRONMENT_NOT_SWITCHED, environment.id, now, message=message, data=data)
+
+
+def told_already(tx: Transaction, environment: Environment, message: str) -> bool:
+    """Whether its events say so since its last deployment was requested: the same reason is told once."""
+    types = (EventType.ENVIRONMENT_NOT_SWITCHED, EventType.DEPLOYMENT_REQUESTED)
+    for event in tx.events.before(None, environment_id=environment.id, types=types, limit=_TOLD_BEFORE):
+        if event.type is EventType.DEPLOYMENT_REQUESTED:
+            return False
+        if event.message == message:
+            return True
+    return False
 
 
 def _wished(tx: Transaction, environment: Environment, now: datetime) -> Due | None:

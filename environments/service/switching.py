@@ -14,11 +14,14 @@ from environments.service.deadlines import switched, switches
 from environments.service.enqueue import DeploymentRequest
 from environments.service.records import Accepted, accepted
 from environments.service.storage.transaction import Storage, Transaction
-from environments.service.switch_retries import DONE, KINDS, retry, tell_not_switched
+from environments.service.switch_retries import DONE, KINDS, retry, tell_not_switched, told_already
 from environments.service.timing import Due
 
 _AT_ONCE = 50
 """Environments that the scheduler stops and starts in one transaction."""
+
+LEAST_BETWEEN = timedelta(minutes=5)
+"""Between two stops or starts of an environment by the calendar, retries apart: rules may fire each minute."""
 
 _AGAIN = timedelta(hours=1)
 """How long an environment is left whose rules can't be computed on this machine."""
@@ -68,16 +71,18 @@ class Switching:
         """Queues the stops and starts that are due by the calendar; returns the names of these environments.
 
         Of several moments that have passed only the last counts: what should hold now. What failed is tried again if
-        that still holds. An environment with a deployment is left until that has ended. Each call handles at most
-        `_AT_ONCE` of both. Call it until it returns none.
+        that still holds. An environment with a deployment is left until that has ended, and one that the calendar
+        stopped or started within `LEAST_BETWEEN` until that is over. Each call handles at most `_AT_ONCE` of both. Call
+        it until it returns none.
         """
         now = self._clock()
+        rested = now - LEAST_BETWEEN
         with self._storage.read() as tx:
-            if not tx.environments.to_switch(now, 1) and not tx.environments.to_switch_again(now, 1):
+            if not tx.environments.to_switch(now, 1, not_since=rested) and not tx.environments.to_switch_again(now, 1):
                 return []
         names = []
         with self._storage.write() as tx:
-            for environment in tx.environments.to_switch(now, _AT_ONCE):
+            for environment in tx.environments.to_switch(now, _AT_ONCE, not_since=rested):
                 try:
                     due, done = switches(tx, environment, now), switched(tx, environment, now)
                 except CalvinverseError as error:  # of one environment, so others go on
@@ -110,6 +115,8 @@ class Switching:
         self._tell(tx, environment, f"{environment.name} can't follow the calendar: {error.message}", now)
 
     def _tell(self, tx: Transaction, environment: Environment, message: str, now: datetime) -> None:
+        if told_already(tx, environment, message):
+            return
         action = "" if environment.switch_action is None else environment.switch_action.value
         tx.events.add(
             EventType.ENVIRONMENT_NOT_SWITCHED,
@@ -129,7 +136,8 @@ class Switching:
             _check(tx, environment, kind)
         except CalvinverseError as error:
             message = f"{environment.name} was not {DONE[kind]} by the calendar: {error.message}"
-            tell_not_switched(tx, environment, due, now, message)
+            if not told_already(tx, environment, message):
+                tell_not_switched(tx, environment, due, now, message)
             return
         asked = DeploymentRequest(
             self._new_id("dep"), CLOCK.owner, _reason(kind, due, attempt), now, by_machine=True, because=due.because

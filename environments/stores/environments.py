@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from environments.domain.environment import DegradedReason, Environment
 from environments.domain.errors import NameTaken, NotFound, StorageError, UnknownEnvironment
-from environments.domain.lifecycle import DeploymentState, ResourceStatus, State
+from environments.domain.lifecycle import SWITCHES, DeploymentState, ResourceStatus, State
 from environments.service.pages import Page
 from environments.service.storage.environments import Watched
 from environments.stores.environment_rows import (
@@ -237,8 +237,10 @@ class SqlEnvironments:
         earliest = func.coalesce(table.c.deadline, table.c.warn_at)  # by no index: that of warnings has the few
         return self._each(select(*RECORD).where(*due).order_by(earliest).limit(limit), nothing)
 
-    def to_switch(self, now: datetime, limit: int) -> list[Environment]:
+    def to_switch(self, now: datetime, limit: int, *, not_since: datetime | None = None) -> list[Environment]:
         found = select(*RECORD).where(_SWITCHABLE, COMPUTED, table.c.switch_at <= now)
+        if not_since is not None:
+            found = found.where(~_switched_between(not_since, now))
         query = found.order_by(table.c.switch_at).limit(limit)
         return self._each(self._locks.rows(query, skip=True), nothing)
 
@@ -298,6 +300,21 @@ class SqlEnvironments:
     def count_by_state(self) -> dict[State, int]:
         query = select(table.c.state, func.count()).where(table.c.destroyed_at.is_(None)).group_by(table.c.state)
         return {State(state): count for state, count in self._connection.execute(query)}
+
+
+def _switched_between(after: datetime, until: datetime) -> ColumnElement[bool]:
+    """Whether the calendar asked for a stop or a start of it after a moment, and not after another one."""
+    return (
+        select(deployments.c.id)
+        .where(
+            deployments.c.environment_id == table.c.id,
+            deployments.c.requested_at > after,
+            deployments.c.requested_at <= until,
+            deployments.c.kind.in_([kind.value for kind in SWITCHES]),
+            deployments.c.by_machine.is_(True),
+        )
+        .exists()
+    )
 
 
 def _living(owner: str | None, template: str | None) -> list[ColumnElement[bool]]:

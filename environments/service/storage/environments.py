@@ -128,10 +128,11 @@ class Environments(Protocol):
         """Live environments whose next warning is due; at most `limit`, the earliest deadline first."""
         ...
 
-    def to_switch(self, now: datetime, limit: int) -> list[Environment]:
+    def to_switch(self, now: datetime, limit: int, *, not_since: datetime | None = None) -> list[Environment]:
         """Environments without a deployment whose next stop or start by the calendar has passed.
 
-        Only ready, stopped and failed ones; at most `limit`, the longest overdue first.
+        Only ready, stopped and failed ones; at most `limit`, the longest overdue first. With `not_since` without those
+        of which the calendar asked for a stop or a start after that moment.
         """
         ...
 

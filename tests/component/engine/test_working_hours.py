@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -223,6 +224,48 @@ def test_a_failed_environment_is_left_as_it_is_and_that_is_told(setting: EngineH
     go(setting, 0, 22)
     setting.ended(setting.recovery.repair(ADMIN, "one").deployment_id)
     assert tick(setting) is State.READY, "who mends it at night can use it"
+
+
+@pytest.mark.parametrize("setting", DATABASES, indirect=True)
+def test_rules_that_fire_each_minute_switch_no_more_often_than_every_five_minutes(setting: EngineHarness) -> None:
+    rules = ((TimedAction.STOP, "*/2 * * * * UTC"), (TimedAction.START, "1-59/2 * * * * UTC"))
+    own = tuple(OwnRule(action=action, rule=rule, since=setting.clock(), by="ada") for action, rule in rules)
+    change(setting, lambda found: {"rules": own})
+    for minute in range(1, 14):
+        go(setting, 0, 10, minute, 2 * minute)
+        tick(setting)
+    with setting.database.read() as tx:
+        moments = [one.requested_at for one in tx.deployments.of(setting.environment().id)][:-1]
+    assert 2 <= len(moments) <= 3
+    assert all(later - earlier >= timedelta(minutes=5) for later, earlier in pairwise(moments))
+    assert history(setting)[:2] == [STOP, START], "the last moment that passed counts"
+
+
+@pytest.mark.parametrize("setting", DATABASES, indirect=True)
+def test_the_same_reason_is_told_once_however_often_rules_fire(setting: EngineHarness) -> None:
+    rules = ((TimedAction.STOP, "*/2 * * * * UTC"), (TimedAction.START, "1-59/2 * * * * UTC"))
+    own = tuple(OwnRule(action=action, rule=rule, since=setting.clock(), by="ada") for action, rule in rules)
+    change(setting, lambda found: {"rules": own})
+
+    def fail() -> None:
+        def before(verb: str, address: str) -> None:
+            raise StepFailed("It is glued to the floor.")
+
+        setting.world.before = before
+        asked = UpdateEnvironment(parameters={"word": f"bye at {setting.clock():%M}"})
+        setting.ended(setting.requests.update(ADMIN, "one", asked).deployment_id)
+        assert setting.environment().state is State.FAILED
+        setting.world.before = lambda verb, address: None
+
+    fail()
+    for minute in range(1, 9):
+        go(setting, 0, 10, minute, 30)
+        assert tick(setting) is State.FAILED
+    assert len(told(setting, EventType.ENVIRONMENT_NOT_SWITCHED)) == 2, "of stops, and of starts"
+    fail()
+    go(setting, 0, 10, 12, 30)
+    assert tick(setting) is State.FAILED
+    assert len(told(setting, EventType.ENVIRONMENT_NOT_SWITCHED)) == 3, "another deployment failed"
 
 
 def test_a_start_that_failed_is_stopped_at_night_and_started_again(setting: EngineHarness) -> None:
