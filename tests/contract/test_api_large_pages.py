@@ -14,7 +14,7 @@ from environments.domain.lifecycle import State
 from environments.service import pages
 from environments.wire.environments import CreateRequest
 from environments.wire.tokens import TokenRequest
-from tests.contract.test_api_pages import LISTS, fill
+from tests.contract.test_api_pages import LISTS, fill, limited
 from tests.fakes.listener import Listener, connected
 from tests.fakes.service import Served, served
 
@@ -43,7 +43,7 @@ def http(api: Served) -> Iterator[httpx2.Client]:
 
 def pages_of(http: httpx2.Client, path: str) -> Iterator[list[Any]]:
     """Each page, by the addresses in the answers."""
-    address: str | None = f"{path}?limit=1000"
+    address: str | None = limited(path, 1000)
     while address is not None:
         answer = http.get(address)
         assert answer.status_code == 200

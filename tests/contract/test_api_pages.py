@@ -102,7 +102,8 @@ LISTS: dict[str, Callable[[Client], list[Any]]] = {
 }
 
 
-def _limited(path: str, limit: object) -> str:
+def limited(path: str, limit: object) -> str:
+    """The address of a page of so many."""
     return f"{path}{'&' if '?' in path else '?'}limit={limit}"
 
 
@@ -124,11 +125,11 @@ def test_every_list_has_a_limit(http: httpx2.Client) -> None:
 
 @pytest.mark.parametrize("path", LISTS)
 def test_pages_follow_each_other_without_gap(http: httpx2.Client, path: str) -> None:
-    whole = http.get(_limited(path, 1000)).json()
+    whole = http.get(limited(path, 1000)).json()
     assert len(whole) >= MANY
     for size in (1, 2, 3, len(whole)):
         found: list[Any] = []
-        address: str | None = _limited(path, size)
+        address: str | None = limited(path, size)
         while address is not None:
             answer = http.get(address)
             assert answer.status_code == 200
@@ -137,12 +138,12 @@ def test_pages_follow_each_other_without_gap(http: httpx2.Client, path: str) -> 
             address = answer.links.get("next", {}).get("url")
         assert found == whole
     for wrong in ("0", "1001", "-1", "many"):
-        assert http.get(_limited(path, wrong)).status_code == 422
+        assert http.get(limited(path, wrong)).status_code == 422
 
 
 @pytest.mark.parametrize("path", [path for path in LISTS if not path.endswith("events")])
 def test_the_client_reads_all_pages(api: Served, http: httpx2.Client, path: str) -> None:
-    whole = http.get(_limited(path, 1000)).json()
+    whole = http.get(limited(path, 1000)).json()
 
     def small(request: httpx2.Request) -> httpx2.Response:
         """The service, with a smaller page where none is asked for."""
