@@ -75,7 +75,8 @@ class HoldLimits:
 class DueFacts:
     """What decides whether a due environment may be destroyed; `cause` says what set its deadline.
 
-    `edited`: neither was the environment made with this deadline, nor did a person choose it for this one.
+    `warned_at`: when a warning of the deadline first reached somebody; where there is no channel, when its event was
+    written. `edited`: neither was the environment made with this deadline, nor did a person choose it for this one.
     """
 
     id: str

@@ -9,7 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, exists, false, fu
 from environments.domain.holds import ClockMark, DueFacts, Hold, HoldDecision
 from environments.domain.lifecycle import DeploymentKind, DeploymentState
 from environments.domain.timing import Source
+from environments.service.channels import Channel
 from environments.service.pages import Page
+from environments.stores.column_types import Moment
 from environments.stores.environment_rows import COMPUTED, LEFT_TO_THE_CLOCK, NOT_HELD
 from environments.stores.holds_schema import clock_marks
 from environments.stores.holds_schema import holds as table
@@ -24,6 +26,15 @@ _ROW = 1
 
 _OPEN = table.c.decided_at.is_(None)
 
+_SENT = (
+    (warnings.c.environment_id == environments.c.id)
+    & (warnings.c.deadline == environments.c.deadline)
+    & (warnings.c.deadline_moves == environments.c.deadline_moves)
+    & (warnings.c.queued_at >= environments.c.warned_at)  # not those from before a restored copy
+    & (warnings.c.channel != Channel.EVENT.value)
+)
+"""Warnings of the deadline that a channel was to deliver to somebody."""
+
 _FACTS = (
     environments.c.id,
     environments.c.created_at,
@@ -32,6 +43,12 @@ _FACTS = (
     environments.c.hold_released,
     environments.c.deadline_because,
     environments.c.deadline_moves,
+    exists().where(_SENT).correlate(environments).label("sent"),
+    select(func.min(warnings.c.delivered_at, type_=Moment))
+    .where(_SENT)
+    .correlate(environments)
+    .scalar_subquery()
+    .label("delivered_at"),
 )
 
 _CHOSEN = {Source.PERSON.value, Source.PIN.value}
@@ -179,7 +196,7 @@ def _facts(row: Row[Any]) -> DueFacts:
         row.id,
         row.created_at,
         row.deadline,
-        row.warned_at,
+        row.delivered_at if row.sent else row.warned_at,
         bool(row.hold_released),
         _cause(because),
         edited=row.deadline_moves > 0 and source not in _CHOSEN,

@@ -8,6 +8,7 @@ import pytest
 
 from environments.domain.commands import UpdateEnvironment
 from environments.domain.environment import Environment, EventType
+from environments.domain.holds import HoldKind
 from environments.domain.lifecycle import State
 from environments.service.channels import Channel, Target
 from environments.service.storage.warnings import QueuedWarning
@@ -513,3 +514,29 @@ def test_a_changed_link_is_no_link(setting: EngineHarness) -> None:
         other = "A" if said[place] != "A" else "B"
         assert setting.links.read(f"{said[:place]}{other}{said[place + 1 :]}.{signature}") is None
     assert setting.links.read(f"{said}.{'A' * len(signature)}") is None
+
+
+def _many(setting: EngineHarness) -> set[State]:
+    """What becomes of eleven that end together, after all warnings and the grace."""
+    for number in range(11):
+        setting.create(f"many-{number}", parameters=SECRET, ttl="8h")
+    tick(setting, 7 * HOUR)
+    tick(setting, HOUR)
+    tick(setting, GRACE + MINUTE)
+    return {setting.environment(f"many-{number}").state for number in range(11)}
+
+
+def test_a_warning_that_reached_nobody_is_no_notice(setting: EngineHarness) -> None:
+    setting.channels.faults = {Channel.EMAIL: "no route"}
+    assert _many(setting) == {State.REQUESTED}
+    with setting.database.read() as tx:
+        (hold,) = tx.holds.open()
+    assert hold.kind is HoldKind.TOO_MANY
+
+
+def test_a_warning_that_one_channel_delivered_is_notice(setting: EngineHarness) -> None:
+    setting.channels = MemoryChannels(MAIL, HOOK)
+    setting.database.close()
+    setting.open()
+    setting.channels.faults = {Channel.EMAIL: "no route"}
+    assert _many(setting) == {State.DESTROYING}
