@@ -17,7 +17,7 @@ from environments.domain.errors import (
     StorageError,
     Superseded,
 )
-from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
+from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, state_when_running
 from environments.engine.cancelling import end_cancelled
 from environments.engine.deploy import Deploy
 from environments.engine.destroy import Destroy
@@ -43,6 +43,9 @@ _IDLE = 1.0
 
 _GRACE = 8.0
 """Seconds within which running steps must stop when the service stops."""
+
+_NOT_BEGUN = (State.REQUESTED, State.READY, State.STOPPED)
+"""States of environments whose deployment hasn't made its first change: it begins before it fails."""
 
 _UNREADABLE_AGAIN = 600.0
 """Seconds until a destroy that couldn't be read is claimed again."""
@@ -225,7 +228,7 @@ class Worker:
             failure = failure_of(error)
             with lease.write() as tx:
                 if lease.deployment.kind is not DeploymentKind.DESTROY:
-                    if recorder.state is State.REQUESTED:
-                        recorder.move(tx, State.DEPLOYING)
+                    if recorder.state in _NOT_BEGUN:
+                        recorder.move(tx, state_when_running(lease.deployment.kind))
                     recorder.move(tx, State.FAILED, failure=failure)
                 recorder.end(tx, DeploymentState.FAILED, failure)

@@ -11,7 +11,7 @@ from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState
 from environments.domain.timing import Because
 from environments.service import transitions
 from environments.service.authorization import Allowed
-from environments.service.deadlines import tell_moved
+from environments.service.deadlines import read_template, tell_moved
 from environments.service.drafting import Draft
 from environments.service.running_again import left_to_run
 from environments.service.storage.transaction import Transaction
@@ -149,7 +149,8 @@ def add(
 
     A retry or a repair also runs the steps that the previous deployment was to run again and didn't.
 
-    Raises `NotAllowedNow` while another deployment is queued or running, except for a destroy.
+    Raises `NotAllowedNow` while another deployment is queued or running, except for a destroy; and `InvalidTemplate`
+    for a template that this version can't read, except for a destroy and a stop.
     """
     if not allowed.covers(environment, kind):
         raise TypeError(f"{allowed} is not for {kind.value} of {environment.id} with {environment.bundle}")
@@ -186,6 +187,11 @@ def add(
 
 
 def _limit(tx: Transaction, environment: Environment, kind: DeploymentKind) -> int | None:
-    # Destroys have no limit, and must not depend on whether this version can read the template.
-    bundle = None if kind is DeploymentKind.DESTROY else tx.templates.bundle(environment.bundle)
+    # Destroys have no limit. They and stops must not depend on whether this version can read the template.
+    if kind is DeploymentKind.DESTROY:
+        return None
+    if kind is DeploymentKind.STOP:
+        template = read_template(tx, environment)
+        return None if template is None else template.limit
+    bundle = tx.templates.bundle(environment.bundle)
     return None if bundle is None else bundle.template().limit

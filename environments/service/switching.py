@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from environments.domain.environment import Deployment, Environment, EventType
-from environments.domain.errors import CalvinverseError, NotAllowedNow
+from environments.domain.errors import CalvinverseError, InvalidTemplate, NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, State, check_switch
 from environments.domain.names import META
 from environments.domain.timing import Because, Source
@@ -132,17 +132,16 @@ class Switching:
         kind = KINDS[due.action]
         if environment.state is _THERE[kind]:
             return
-        try:
-            _check(tx, environment, kind)
-        except CalvinverseError as error:
-            message = f"{environment.name} was not {DONE[kind]} by the calendar: {error.message}"
-            if not told_already(tx, environment, message):
-                tell_not_switched(tx, environment, due, now, message)
-            return
         asked = DeploymentRequest(
             self._new_id("dep"), CLOCK.owner, _reason(kind, due, attempt), now, by_machine=True, because=due.because
         )
-        enqueue.add(tx, environment, kind, asked, may(CLOCK, _ACTIONS[kind], environment))
+        try:
+            _check(tx, environment, kind)
+            enqueue.add(tx, environment, kind, asked, may(CLOCK, _ACTIONS[kind], environment))
+        except (NotAllowedNow, InvalidTemplate) as error:  # of one environment, so others go on
+            message = f"{environment.name} was not {DONE[kind]} by the calendar: {error.message}"
+            if not told_already(tx, environment, message):
+                tell_not_switched(tx, environment, due, now, message)
 
 
 def _check(tx: Transaction, environment: Environment, kind: DeploymentKind) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.environment import Deployment, Environment, Event, EventType
-from environments.domain.errors import StepFailed
+from environments.domain.errors import InvalidTemplate, StepFailed
 from environments.domain.lifecycle import DeploymentKind, State
+from environments.domain.template import Bundle
+from environments.domain.template_parts import Template
 from environments.domain.timing import Because, Holiday, Obstacle, OwnRule, Scope, Source, TimedAction
 from environments.engine import progress
 from environments.engine.clock_check import ClockCheck, Told, Witness
@@ -601,3 +603,48 @@ def test_of_what_failed_no_stop_is_promised(setting: EngineHarness) -> None:
         ("Tue 08:00", "start", Obstacle.FAILED),
         ("Tue 19:00", "stop", Obstacle.FAILED),
     ]
+
+
+def test_a_template_that_can_not_be_read_any_more_keeps_nobody_from_their_hours(
+    setting: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = TEMPLATE.replace('"things"', '"old"')
+    setting.push(old)
+    rules = [{"action": "stop", "rule": "0 19 * * 1-5"}, {"action": "start", "rule": "0 8 * * 1-5"}]
+    setting.requests.create(ADMIN, CreateEnvironment(name="two", template="old", rules=rules))
+    assert setting.wait_for(State.READY, State.FAILED, name="two").state is State.READY
+    readable = Bundle.template
+
+    def template(self: Bundle) -> Template:
+        if '"old"' in self.text("template.toml"):
+            raise InvalidTemplate("It is of another age.")
+        return readable(self)
+
+    monkeypatch.setattr(Bundle, "template", template)
+    go(setting, 0, 19)
+    assert tick(setting) is State.STOPPED
+    assert setting.wait_for(State.STOPPED, name="two").state is State.STOPPED, "a stop needs no template"
+    go(setting, 1, 8)
+    assert tick(setting) is State.READY
+    assert setting.environment("two").state is State.STOPPED
+    (event,) = told(setting, EventType.ENVIRONMENT_NOT_SWITCHED)
+    assert event.message == "two was not started by the calendar: It is of another age."
+
+
+def test_a_queued_start_whose_template_can_not_be_read_any_more_fails(
+    setting: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(setting, 0, 19)
+    assert tick(setting) is State.STOPPED
+    setting.stop()
+    setting.open()
+    setting.switching.start(ADMIN, "one")
+
+    def template(self: Bundle) -> Template:
+        raise InvalidTemplate("It is of another age.")
+
+    monkeypatch.setattr(Bundle, "template", template)
+    setting.worker.start()
+    environment = setting.wait_for(State.FAILED)
+    assert environment.failure is not None
+    assert environment.failure.message == "It is of another age."
