@@ -82,9 +82,11 @@ class RuleDialog(Dialog):
     def _said(self, view: EnvironmentView) -> str:
         """What follows from it."""
         if self._request is not None and self._request.action is not TimedAction.DESTROY:
-            at, what = view.switch_at, view.switch_action
-            if at is not None and what is not None:
+            if (coming := view.coming_switch()) is not None:
+                what, at = coming
                 return f"{view.name} has the rule. Next, it {WHAT[what]} {self._clock.moment(at)}."
+            if view.deadline is not None and view.switch_at is not None and view.switch_at > view.deadline:
+                return f"{view.name} has the rule. It expires before, {self._clock.moment(view.deadline)}."
         elif view.deadline is not None:
             return f"{view.name} has the rule. It expires {self._clock.moment(view.deadline)}."
         return f"{view.name} has the rule."

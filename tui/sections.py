@@ -158,11 +158,13 @@ def switch(view: EnvironmentView, clock: Clock) -> Iterator[Line]:
     """When the calendar stops or starts it next, and when one that failed is tried again; none without a rule."""
     if view.switch_again_at is not None and view.state is State.FAILED:
         yield [("will be tried again ", "$faint"), (clock.moment(view.switch_again_at), "")]
-    if view.switch_at is None or view.switch_action is None or view.state in ENDED or view.state is State.DESTROYING:
+    coming = view.coming_switch()
+    if coming is None or view.state in ENDED or view.state is State.DESTROYING:
         return
-    left = view.switch_at - clock.now()
+    action, at = coming
+    left = at - clock.now()
     when = f", in {countdown(left)}" if left.total_seconds() > 0 else ", due now"
-    yield [(f"next {view.switch_action.value} ", "$faint"), (clock.moment(view.switch_at), ""), (when, "")]
+    yield [(f"next {action.value} ", "$faint"), (clock.moment(at), ""), (when, "")]
 
 
 def pin(view: EnvironmentView, clock: Clock) -> Iterator[Line]:

@@ -20,6 +20,7 @@ class StopDialog(ConfirmDialog):
 
 
 def _until(view: EnvironmentView, clock: Clock) -> str:
-    if view.switch_at is not None and view.switch_action is TimedAction.START:
+    in_time = view.deadline is None or view.switch_at is None or view.switch_at <= view.deadline
+    if view.switch_at is not None and view.switch_action is TimedAction.START and in_time:
         return f"The calendar starts it at {clock.moment(view.switch_at)}, if nobody does before."
     return "It stays stopped until somebody or its calendar starts it."

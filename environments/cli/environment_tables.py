@@ -85,9 +85,9 @@ def deadline_line(view: EnvironmentView, zone: tzinfo, now: datetime) -> str:
 def timing_lines(view: EnvironmentView, zone: tzinfo, now: datetime) -> Iterator[str]:
     """When it will be destroyed, and what the calendar does to it before, as sentences in the reader's zone."""
     yield deadline_line(view, zone, now)
-    if view.switch_at is not None and view.switch_action is not None:
-        when = f"at {moment(view.switch_at, zone)}, in {until(view.switch_at, now)}" if view.switch_at > now else "now"
-        yield f"Next it {WHAT[view.switch_action]} {when}."
+    if (coming := view.coming_switch()) is not None:
+        action, at = coming
+        yield f"Next it {WHAT[action]} {f'at {moment(at, zone)}, in {until(at, now)}' if at > now else 'now'}."
 
 
 def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool = False) -> Iterator[str]:
@@ -121,9 +121,10 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
             facts.append(("maximum", moment(view.maximum_deadline, zone)))
         if view.warn_at is not None and not short:
             facts.append(("next warning", moment(view.warn_at, zone)))
-    if view.switch_at is not None and view.switch_action is not None and view.destroyed_at is None:
-        when = f"in {until(view.switch_at, now)}" if view.switch_at > now else "due now"
-        facts.append((f"next {view.switch_action.value}", f"{moment(view.switch_at, zone)}, {when}"))
+    if (coming := view.coming_switch()) is not None and view.destroyed_at is None:
+        action, at = coming
+        when = f"in {until(at, now)}" if at > now else "due now"
+        facts.append((f"next {action.value}", f"{moment(at, zone)}, {when}"))
     if (again := view.destroy_again_at or view.switch_again_at) is not None:
         facts.append(("tried again at", moment(again, zone)))
     if view.deployment is not None and is_being_cancelled(view.deployment):

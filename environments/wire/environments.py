@@ -32,6 +32,8 @@ from environments.wire.fields import (
 from environments.wire.timing import RuleRequest
 from environments.wire.warnings import WarningView
 
+_RESTING = (State.STOPPING, State.STOPPED)
+
 
 class OutputView(View):
     """An output; the value of a secret one is a mask unless it was revealed."""
@@ -102,6 +104,17 @@ class EnvironmentView(View):
     """The newest deployment; only when one environment is shown."""
     warnings: tuple[WarningView, ...] = ()
     """Those of the present deadline, oldest first; only when one environment is shown."""
+
+    def coming_switch(self) -> tuple[TimedAction, datetime] | None:
+        """The next stop or start by the calendar, and when; None if it would have no effect, or comes too late.
+
+        `env explain` looks further.
+        """
+        if self.switch_at is None or self.switch_action is None:
+            return None
+        has_effect = self.switch_action is not (TimedAction.STOP if self.state in _RESTING else TimedAction.START)
+        in_time = self.deadline is None or self.held_by is not None or self.switch_at <= self.deadline
+        return (self.switch_action, self.switch_at) if has_effect and in_time else None
 
 
 class MomentView(View):

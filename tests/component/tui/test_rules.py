@@ -72,7 +72,7 @@ def test_a_rule_is_read_before_it_is_sent_and_its_consequence_is_said() -> None:
         wanted = RuleRequest(action=TimedAction.STOP, rule=EVENING)
         assert _calls(driver, "add_rule") == [("add_rule", environment_id("checkout-fix"), wanted)]
         await driver.until_text("is stopped")
-        assert "checkout-fix has the rule. Next, it is stopped Mon 23 Nov 19:00 CET." in driver.said()
+        assert any("has the rule. It expires before, " in said for said in driver.said())
 
     drive(script, InProcessClient(ready()))
 
