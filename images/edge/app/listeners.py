@@ -32,9 +32,12 @@ class Listeners:
         try:
             for place in places:
                 _check_free(place)
-                for sockets in self._sets:
+                first, *others = self._sets
+                first.append(_listening(place))
+                # Before another one listens: it could get a connection, which would wait there.
+                self.steer(0)
+                for sockets in others:
                     sockets.append(_listening(place))
-            self.steer(0)
         except BaseException:
             self.close()
             raise
