@@ -35,6 +35,7 @@ class Deadlines(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.logging = structlog.get_config()
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
         self.world = World(remote=True)
         self.former: Scheduler | None = None
@@ -137,6 +138,10 @@ class Deadlines(RuleBasedStateMachine):
     def _to_one(self, data: st.DataObject, does: Callable[[str], object]) -> None:
         if living := self.world.oracle.living():
             does(data.draw(st.sampled_from(living)))
+
+    def teardown(self) -> None:
+        """Lets others log as before."""
+        structlog.configure(**self.logging)
 
 
 TestDeadlines = Deadlines.TestCase

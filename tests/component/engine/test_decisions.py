@@ -6,7 +6,7 @@ protection taken out, it finds a wrong decision.
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -24,9 +24,12 @@ WORLDS = max(4, DECISIONS // 25_000)
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> None:
+def quiet() -> Iterator[None]:
     """What the service logs of its thousands of faults helps nobody."""
+    former = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    yield
+    structlog.configure(**former)
 
 
 def test_no_decision_to_destroy_is_wrong() -> None:

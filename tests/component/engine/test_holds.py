@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from structlog import PrintLogger, wrap_logger
+from structlog import PrintLogger, make_filtering_bound_logger, wrap_logger
 from structlog.testing import LogCapture
 
 from environments.domain.environment import Environment, EventType
@@ -573,9 +573,10 @@ def test_nothing_is_destroyed_before_each_clock_has_answered_once() -> None:
 
 
 def test_a_clock_that_is_silent_is_awaited_for_two_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Of its own: a logger that was used before keeps the processors that were configured then.
+    # Of its own: a logger that was used before keeps what was configured then.
     logs = LogCapture()
-    monkeypatch.setattr(clock_check, "log", wrap_logger(PrintLogger(), processors=[logs]))
+    every = make_filtering_bound_logger(0)
+    monkeypatch.setattr(clock_check, "log", wrap_logger(PrintLogger(), processors=[logs], wrapper_class=every))
     world = _world(remote=True)
     world.nomad_answers = False
     world.now += 6 * HOUR
