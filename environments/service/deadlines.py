@@ -52,6 +52,13 @@ def holidays_of(facts: Facts, timing: Timing) -> Holidays:
     return facts.holidays({name for rule in timing.rules for name in rule.rule.without})
 
 
+def stored_timing(tx: Transaction | Facts, environment: Environment) -> tuple[Timing, Holidays]:
+    """What decides about an environment as it is stored, with the holidays that its rules name."""
+    facts = tx if isinstance(tx, Facts) else Facts(tx)
+    timing = timing_of(facts, environment, facts.template(environment))
+    return timing, holidays_of(facts, timing)
+
+
 def timed(
     tx: Transaction | Facts, environment: Environment, template: Template | None, now: datetime, **changes: Any
 ) -> dict[str, Any]:
@@ -99,19 +106,17 @@ def retimed(
     return columns
 
 
-def switched(tx: Transaction, environment: Environment, now: datetime) -> dict[str, Any]:
+def switched(tx: Transaction | Facts, environment: Environment, now: datetime) -> dict[str, Any]:
     """The columns that say that stops and starts by the calendar are done with up to now."""
-    facts = Facts(tx)
-    timing = timing_of(facts, environment, read_template(tx, environment))
-    next_one = _switch_columns(timing, holidays_of(facts, timing), now)
+    timing, holidays = stored_timing(tx, environment)
+    next_one = _switch_columns(timing, holidays, now)
     return {"switches_from": now, **next_one, "switch_again_at": None, "switch_attempts": 0}
 
 
-def switches(tx: Transaction, environment: Environment, now: datetime) -> Due | None:
+def switches(tx: Transaction | Facts, environment: Environment, now: datetime) -> Due | None:
     """The stop or start that should hold now by the calendar, and isn't done with; None: none."""
-    facts = Facts(tx)
-    timing = timing_of(facts, environment, read_template(tx, environment))
-    return last_switch(timing, holidays_of(facts, timing), switches_from(environment), now)
+    timing, holidays = stored_timing(tx, environment)
+    return last_switch(timing, holidays, switches_from(environment), now)
 
 
 def _switch_columns(timing: Timing, holidays: Holidays, after: datetime) -> dict[str, Any]:
@@ -134,9 +139,7 @@ def warning_after(environment: Environment, template: Template | None, moment: d
 
 def provable(tx: Transaction | Facts, environment: Environment) -> Due | None:
     """The deadline that follows from what is stored now; None: none does. Raises one of `NOT_COMPUTED`."""
-    facts = tx if isinstance(tx, Facts) else Facts(tx)
-    timing = timing_of(facts, environment, facts.template(environment))
-    return deadline(timing, holidays_of(facts, timing))
+    return deadline(*stored_timing(tx, environment))
 
 
 def pinned_only(environment: Environment, template: Template | None, now: datetime, pin: Pin) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from environments.domain.holds import Hold
 from environments.domain.lifecycle import SWITCHES, State
 from environments.domain.timing import Obstacle, TimedAction
 from environments.service.cron import Holidays
-from environments.service.deadlines import holidays_of, switches_from, timing_of
+from environments.service.deadlines import stored_timing, switches_from
 from environments.service.left_out import LeftOut, kept_from, left_out, without_effect
+from environments.service.storage.deployments import newest_of
 from environments.service.storage.transaction import Transaction
 from environments.service.switch_retries import retry
 from environments.service.timing import (
@@ -24,7 +25,6 @@ from environments.service.timing import (
     next_switch,
     upcoming,
 )
-from environments.service.timing_facts import Facts, read_template
 
 LOOK_BACK = timedelta(days=7)
 """How far back it is told what did not happen."""
@@ -36,9 +36,7 @@ def next_moments(tx: Transaction, environment: Environment, now: datetime, count
     Stops of what is stopped by then, and starts of what runs, are left out, and all of both while its state prevents
     them. A stop or a start that waits for the end of a deployment comes first, with its moment in the past.
     """
-    facts = Facts(tx)
-    timing = timing_of(facts, environment, read_template(tx, environment))
-    holidays = holidays_of(facts, timing)
+    timing, holidays = stored_timing(tx, environment)
     if _obstacle(tx, environment) is not None:
         timing = replace(timing, rules=[rule for rule in timing.rules if rule.action is TimedAction.DESTROY])
     first, runs, after = _begin(tx, environment, timing, holidays, now)
@@ -64,7 +62,7 @@ def _obstacle(tx: Transaction, environment: Environment) -> Obstacle | None:
     """What of its present state keeps the calendar from stopping and starting it, until a person changes that."""
     if environment.awaiting_promotion:
         return Obstacle.PROMOTION
-    newest = next(iter(tx.deployments.of(environment.id, limit=1)), None)
+    newest = newest_of(tx.deployments, environment.id)
     if environment.state is State.FAILED and (newest is None or newest.kind not in SWITCHES):
         return Obstacle.FAILED
     return None
@@ -87,9 +85,7 @@ def next_left_out(tx: Transaction, environment: Environment, now: datetime, coun
 
     Stops and starts without effect are those from now on; events tell of earlier ones.
     """
-    facts = Facts(tx)
-    timing = timing_of(facts, environment, read_template(tx, environment))
-    holidays = holidays_of(facts, timing)
+    timing, holidays = stored_timing(tx, environment)
     found = left_out(timing, holidays, max(now - LOOK_BACK, environment.created_at), count)
     obstacle = _obstacle(tx, environment)
     if obstacle is not None:
@@ -102,9 +98,7 @@ def next_left_out(tx: Transaction, environment: Environment, now: datetime, coun
 
 def next_of_each(tx: Transaction, environment: Environment, now: datetime) -> list[tuple[TimedRule, datetime | None]]:
     """The rules that apply to it, each with its next moment (UTC) as if there were no others."""
-    facts = Facts(tx)
-    timing = timing_of(facts, environment, read_template(tx, environment))
-    holidays = holidays_of(facts, timing)
+    timing, holidays = stored_timing(tx, environment)
     return [(rule, next(moments_of(rule, timing, holidays, now), None)) for rule in timing.rules]
 
 

@@ -36,6 +36,7 @@ from environments.service.idempotency import Once
 from environments.service.planner import Planner, Target
 from environments.service.records import Accepted, accepted
 from environments.service.running_again import WhyNot, any_step, left_to_run
+from environments.service.storage.deployments import newest_of
 from environments.service.storage.transaction import Storage, Transaction
 
 KEPT = timedelta(hours=24)
@@ -84,7 +85,12 @@ class Planning:
                 draft = self._draft(tx, principal, name, request, now, verdicts)
                 wished = dict.fromkeys(draft.run_again, "asked")
                 again = left_to_run(tx, draft.environment) if request.kind is DeploymentKind.REPAIR else wished
-                return draft, _newest(tx, draft.environment), tx.environments.sealed(draft.environment.id), again
+                return (
+                    draft,
+                    newest_of(tx.deployments, draft.environment.id),
+                    tx.environments.sealed(draft.environment.id),
+                    again,
+                )
 
         draft, newest, waiting, again = verdicts.settle(drafted)
         environment = draft.environment
@@ -278,7 +284,7 @@ def _check_fields(request: MakePlan) -> None:
 
 def _check_unmoved(tx: Transaction, plan: Plan, environment: Environment) -> None:
     """Raises `PlanStale` when the environment has changed since the plan was made."""
-    newest = _newest(tx, environment)
+    newest = newest_of(tx.deployments, environment.id)
     if newest is not None and newest.id != plan.based_on:
         raise _stale(
             plan, f"{newest.requested_by} asked to {newest.kind.value} {environment.name} ({newest.id}) after it"
@@ -291,10 +297,6 @@ def _check_unmoved(tx: Transaction, plan: Plan, environment: Environment) -> Non
 
 def _stale(plan: Plan, moved: str) -> PlanStale:
     return PlanStale(f"The plan {plan.id} no longer fits: {moved}.", details={"moved": [moved]})
-
-
-def _newest(tx: Transaction, environment: Environment) -> Deployment | None:
-    return next(iter(tx.deployments.of(environment.id, limit=1)), None)
 
 
 def _may_see(tx: Transaction, principal: Principal, plan: Plan) -> bool:

@@ -31,6 +31,7 @@ from environments.service.extending import check_extendable, move_deadline
 from environments.service.idempotency import Once
 from environments.service.records import Accepted, accepted
 from environments.service.running_again import WhyNot, any_step
+from environments.service.storage.deployments import newest_of
 from environments.service.storage.transaction import Storage, Transaction
 
 _NOT_MIRRORED = {"deadline": None, "deadline_because": None, "maximum_deadline": None, "rules": ()}
@@ -176,7 +177,7 @@ class Requests:
 
 def _to_retry(tx: Transaction, environment: Environment) -> DeploymentKind:
     """What a retry of a failed environment does: the stop or the start that failed, else what makes all of it."""
-    newest = next(iter(tx.deployments.of(environment.id, limit=1)), None)
+    newest = newest_of(tx.deployments, environment.id)
     return newest.kind if newest is not None and newest.kind in SWITCHES else DeploymentKind.CREATE
 
 

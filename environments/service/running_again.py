@@ -8,6 +8,7 @@ from environments.domain.lifecycle import DeploymentKind, StepState
 from environments.domain.suggesting import suggestion
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Step
+from environments.service.storage.deployments import newest_of
 from environments.service.storage.transaction import Transaction
 
 WhyNot = Callable[[Step, Bundle], str]
@@ -36,7 +37,7 @@ def check_steps(wanted: Sequence[str], bundle: Bundle, why_not: WhyNot) -> tuple
 
 def left_to_run(tx: Transaction, environment: Environment) -> dict[str, str]:
     """Steps that the newest deployment was to run again and didn't; the next deployment runs them again."""
-    newest = next(iter(tx.deployments.of(environment.id, limit=1)), None)
+    newest = newest_of(tx.deployments, environment.id)
     if newest is None or not newest.run_again or newest.kind is DeploymentKind.DESTROY:
         return {}
     done = {step.name for step in tx.journal.steps(newest.id) if step.state is StepState.DONE}

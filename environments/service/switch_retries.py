@@ -9,10 +9,10 @@ from environments.domain.deadline import switch_again_after
 from environments.domain.environment import Deployment, Environment, EventType
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.timing import TimedAction
-from environments.service.deadlines import NOT_COMPUTED, holidays_of, read_template, timing_of
+from environments.service.deadlines import NOT_COMPUTED, stored_timing
+from environments.service.storage.deployments import newest_of
 from environments.service.storage.transaction import Transaction
 from environments.service.timing import Due, last_switch
-from environments.service.timing_facts import Facts
 
 TRIED_FOR = timedelta(days=3)
 """How long after its moment a stop or a start is tried again: over a weekend."""
@@ -67,7 +67,7 @@ def retry(tx: Transaction, environment: Environment, now: datetime) -> Retry | N
     if environment.switch_again_at is None or environment.state is not State.FAILED:
         return None
     due = _wished(tx, environment, now)
-    newest = next(iter(tx.deployments.of(environment.id, limit=1)), None)
+    newest = newest_of(tx.deployments, environment.id)
     if due is None or newest is None or newest.kind is not KINDS[due.action]:
         return None
     return Retry(due, environment.switch_attempts + 1)
@@ -95,6 +95,5 @@ def told_already(tx: Transaction, environment: Environment, message: str) -> boo
 
 def _wished(tx: Transaction, environment: Environment, now: datetime) -> Due | None:
     """The last stop or start by the calendar, done with or not: what should hold unless a person wants otherwise."""
-    facts = Facts(tx)
-    timing = timing_of(facts, environment, read_template(tx, environment))
-    return last_switch(timing, holidays_of(facts, timing), environment.created_at, now)
+    timing, holidays = stored_timing(tx, environment)
+    return last_switch(timing, holidays, environment.created_at, now)

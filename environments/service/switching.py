@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from environments.domain.environment import Deployment, Environment, EventType
+from environments.domain.environment import Environment, EventType
 from environments.domain.errors import CalvinverseError, InvalidTemplate, NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, State, check_switch
 from environments.domain.names import META
@@ -13,9 +13,11 @@ from environments.service.authorization import CLOCK, Action, Principal, environ
 from environments.service.deadlines import switched, switches
 from environments.service.enqueue import DeploymentRequest
 from environments.service.records import Accepted, accepted
+from environments.service.storage.deployments import newest_of
 from environments.service.storage.transaction import Storage, Transaction
 from environments.service.switch_retries import DONE, KINDS, retry, tell_not_switched, told_already
 from environments.service.timing import Due
+from environments.service.timing_facts import Facts
 
 _AT_ONCE = 50
 """Environments that the scheduler stops and starts in one transaction."""
@@ -82,9 +84,10 @@ class Switching:
                 return []
         names = []
         with self._storage.write() as tx:
+            facts = Facts(tx)
             for environment in tx.environments.to_switch(now, _AT_ONCE, not_since=rested):
                 try:
-                    due, done = switches(tx, environment, now), switched(tx, environment, now)
+                    due, done = switches(facts, environment, now), switched(facts, environment, now)
                 except CalvinverseError as error:  # of one environment, so others go on
                     self._postpone(tx, environment, error, now)
                     continue
@@ -151,7 +154,7 @@ def _check(tx: Transaction, environment: Environment, kind: DeploymentKind) -> N
             f"Environment {environment.name!r} runs this service, so it can't be stopped or started.",
             hint="`doit undeploy`, on the machine that deployed it, removes it.",
         )
-    newest: Deployment | None = next(iter(tx.deployments.of(environment.id, limit=1)), None)
+    newest = newest_of(tx.deployments, environment.id)
     check_switch(environment.name, environment.state, kind, None if newest is None else newest.kind)
     if kind is DeploymentKind.STOP and environment.awaiting_promotion:
         raise NotAllowedNow(

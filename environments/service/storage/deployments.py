@@ -143,6 +143,11 @@ class Deployments(Protocol):
         ...
 
 
+def newest_of(deployments: Deployments, environment_id: str) -> Deployment | None:
+    """The newest deployment of an environment; None: it has none."""
+    return next(iter(deployments.of(environment_id, limit=1)), None)
+
+
 class Journal(Protocol):
     """The steps of deployments."""
 
