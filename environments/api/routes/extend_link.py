@@ -5,9 +5,7 @@ page's button sends, extends the environment. The token is in the query, which n
 and none runs a script.
 """
 
-import time
 from base64 import b64encode
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from hashlib import sha256
 from html import escape
@@ -18,8 +16,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from environments.api.clients import client_of
-from environments.domain.errors import TooManyRequests
+from environments.api.rates import Rate, address_key
 from environments.service.extend_links import PATH, ExtendLinks, Link, LinkAnswer, Outcome
 
 __all__ = ["PATH", "extend_link_routes"]
@@ -29,9 +26,6 @@ _AT_ONCE = 4
 
 _EACH_MINUTE = 30
 """Requests with one link, and requests of one client without a good one."""
-
-_REMEMBERED = 10_000
-"""Links and clients whose requests are counted."""
 
 _STYLE = (
     "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:4rem auto;padding:0 1rem}"
@@ -52,32 +46,11 @@ _STATUSES = {Outcome.OFFERED: 200, Outcome.EXTENDED: 200, Outcome.UNKNOWN: 404}
 _Token = Annotated[str, Query(max_length=4096)]
 
 
-class Rate:
-    """Counts requests by key, and refuses more than `most` in a minute. Used by one thread."""
-
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most = most
-        self._clock = clock
-        self._seen: OrderedDict[str, deque[float]] = OrderedDict()
-
-    def count(self, key: str) -> None:
-        """Raises `TooManyRequests`."""
-        now = self._clock()
-        seen = self._seen.setdefault(key, deque())
-        self._seen.move_to_end(key)
-        while seen and now - seen[0] >= 60:
-            seen.popleft()
-        if len(seen) >= self._most:
-            raise TooManyRequests("Too many requests with this link, or without a good one, in a minute.")
-        seen.append(now)
-        if len(self._seen) > _REMEMBERED:
-            self._seen.popitem(last=False)
-
-
 def extend_link_routes(links: ExtendLinks) -> APIRouter:
     """/extend."""
     router = APIRouter(include_in_schema=False)
-    rate = Rate(_EACH_MINUTE)
+    good = Rate(_EACH_MINUTE, "requests with this link")
+    bad = Rate(_EACH_MINUTE, "requests without a good link")
     threads: list[anyio.CapacityLimiter] = []
 
     async def answer(request: Request, token: str, ask: Callable[[Link], LinkAnswer]) -> HTMLResponse:
@@ -85,9 +58,9 @@ def extend_link_routes(links: ExtendLinks) -> APIRouter:
             threads.append(anyio.CapacityLimiter(_AT_ONCE))
         link = links.read(token)  # before anything is counted: strangers can't use up what holders of links have
         if link is None:
-            rate.count(f"client {client_of(request.scope)}")
+            bad.count(address_key(request.scope))
             return page(LinkAnswer(Outcome.UNKNOWN))
-        rate.count(f"link {link.warning_id}")
+        good.count(link.warning_id)
         return page(await anyio.to_thread.run_sync(ask, link, limiter=threads[0]))
 
     @router.get(PATH)
