@@ -39,6 +39,7 @@ from environments.providers.vault.certificate import VaultCertificate
 from environments.providers.vault.edge_names import EdgeNames, EdgeNamesJudge
 from environments.providers.vault.revealing import Revealing
 from environments.service.access import Access
+from environments.service.audit_sealing import KEY_LABEL as AUDIT_KEY
 from environments.service.authorization import Principal
 from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
@@ -150,6 +151,8 @@ def build(settings: Settings) -> Service:
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = open_database(settings.data_folder, settings.database, settings.database_password_file)
+    sealer = KeyFileSealer(settings.key_file)
+    database.audit_key = sealer.derive(AUDIT_KEY)
     with database.write() as tx:
         if not database.shared:
             # No other process has this database open, so every lease is that of a process that ended.
@@ -158,7 +161,6 @@ def build(settings: Settings) -> Service:
         feed = Feed(tx.events.newest())
     database.follow(feed.publish)
     connections = connections_of(settings)
-    sealer = KeyFileSealer(settings.key_file)
     version = installed_version("calvinverse")
     access = Access(database, now, new_id)
     module_states = ModuleStates(database, partial(sealer.derive, SECRET_LABEL), now)

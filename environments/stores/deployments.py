@@ -62,10 +62,13 @@ class SqlDeployments:
         self._dialect = connection.dialect.name
         self._now = NOW[self._dialect]
         self._queue = SqlQueue(connection, locks)
+        self.added: dict[str, Deployment] = {}
+        """What this transaction queued last, by environment."""
 
     def add(self, deployment: Deployment) -> None:
         row = plain({name: getattr(deployment, name) for name in Deployment.model_fields})
         self._connection.execute(table.insert().values(**row, superseded=False, lease_until=0.0))
+        self.added[deployment.environment_id] = deployment
 
     def get(self, deployment_id: str) -> Deployment | None:
         row = self._connection.execute(select(*_RECORD).where(table.c.id == deployment_id)).one_or_none()

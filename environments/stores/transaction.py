@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, not_, select
 
 from environments.service.leadership import Leadership
+from environments.stores.audit import SqlAudit
 from environments.stores.calendar import SqlCalendars, SqlPolicies
 from environments.stores.catalogue import SqlImages, SqlRequests, SqlTemplates, SqlTokens
 from environments.stores.catalogue_schema import bundles, idempotency, templates
@@ -29,8 +30,11 @@ from environments.stores.workers import SqlWorkers
 class SqlTransaction:
     """See `environments.service.storage.transaction.Transaction`."""
 
-    def __init__(self, connection: Connection, known: KnownRows, *, writes: bool) -> None:
+    def __init__(
+        self, connection: Connection, known: KnownRows, *, writes: bool, audit_key: bytes | None = None
+    ) -> None:
         self._connection = connection
+        self.writes = writes
         locks = Locks(connection, writes)
         self.environments = SqlEnvironments(connection, known, locks)
         self.deployments = SqlDeployments(connection, locks)
@@ -49,6 +53,7 @@ class SqlTransaction:
         self.policies = SqlPolicies(connection, locks)
         self.calendars = SqlCalendars(connection)
         self.holds = SqlHolds(connection, locks)
+        self.audit = SqlAudit(connection, audit_key, self.environments, self.deployments, writes=writes)
 
     def forget_ended(self, before: datetime) -> int:
         """See `Transaction.forget_ended`; what belongs to an environment goes with it (ON DELETE CASCADE)."""
@@ -78,14 +83,17 @@ class Database(ABC):
         self.where = where
         """For people: the file, or server and name."""
         self.on_commit: list[Callable[[int], None]] = []
+        self.audit_key: bytes | None = None
+        """What entries of the audit log are sealed with; set before anything is written."""
         self._known = KnownRows()
 
     @contextmanager
     def write(self) -> Iterator[SqlTransaction]:
         """A transaction that may write. Raises `StorageError`."""
         with self._writing() as connection:
-            transaction = SqlTransaction(connection, self._known, writes=True)
+            transaction = SqlTransaction(connection, self._known, writes=True, audit_key=self.audit_key)
             yield transaction
+            transaction.audit.flush()
             transaction.events.flush()
             connection.commit()
         for tell in self.on_commit:

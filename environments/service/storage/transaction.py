@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from environments.service.storage.audit import Audit
 from environments.service.storage.calendar import Calendars, Policies
 from environments.service.storage.deployments import Deployments, Inventory, Journal, Workers
 from environments.service.storage.entry_points import EntryPoints
@@ -23,6 +24,11 @@ from environments.service.storage.warnings import Warnings
 
 class Transaction(Protocol):
     """One transaction's view of the database."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may write."""
+        ...
 
     @property
     def environments(self) -> Environments: ...
@@ -58,6 +64,8 @@ class Transaction(Protocol):
     def calendars(self) -> Calendars: ...
     @property
     def holds(self) -> Holds: ...
+    @property
+    def audit(self) -> Audit: ...
 
     def forget_ended(self, before: datetime) -> int:
         """Deletes environments that ended before a moment, with all their records, and bundles that nothing refers to.

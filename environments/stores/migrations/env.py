@@ -2,7 +2,12 @@
 
 from alembic import context
 
-from environments.stores import catalogue_schema, holds_schema, schema  # noqa: F401 - their tables register themselves
+from environments.stores import (  # noqa: F401 - their tables register themselves
+    audit_schema,
+    catalogue_schema,
+    holds_schema,
+    schema,
+)
 from environments.stores.column_types import metadata
 
 context.configure(
