@@ -16,6 +16,7 @@ from environments.domain.errors import (
     InvalidInput,
     NotFound,
     ServiceUnavailable,
+    SignInRefused,
     TooManyRequests,
     Unauthenticated,
     all_errors,
@@ -35,7 +36,7 @@ _BY_STATUS: dict[int, type[CalvinverseError]] = {
     429: TooManyRequests,
 }
 
-REFUSALS = (InvalidInput, NotFound, Conflict, Unauthenticated, Forbidden, Interrupted)
+REFUSALS = (InvalidInput, NotFound, Conflict, Unauthenticated, SignInRefused, Forbidden, Interrupted)
 """Errors that the same request will cause again."""
 
 ELSEWHERE = "Check the address, which `calvinverse context show` shows, the network, and that the service runs there."

@@ -284,6 +284,20 @@ class Forbidden(CalvinverseError):
     default_hint = "Ask an admin."
 
 
+class SignInRefused(CalvinverseError):
+    """A person can't sign in: a wrong user name or password, or what the provider tells isn't as it must be."""
+
+    code = "sign_in_refused"
+    default_hint = "Start again with `calvinverse login`, or on the page for signing in."
+
+
+class PasswordChangeNeeded(SignInRefused):
+    """The password is right and was given for one time: a new one must be chosen first."""
+
+    code = "password_change_needed"
+    default_hint = "Choose a new password on the page for signing in."
+
+
 # --- backends, steps and the database --------------------------------------------------------------------------------
 
 
