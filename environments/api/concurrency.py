@@ -9,9 +9,13 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
+from environments.api.rates import Rate
 from environments.domain.errors import TooManyRequests
 
 T = TypeVar("T")
+
+EACH_MINUTE = 240
+"""Calls of other systems for one owner. A pipeline that plans and observes 60 environments at once needs 120."""
 
 
 class OwnerLimiter:
@@ -92,10 +96,14 @@ class OwnerLimiter:
 class BackendCalls:
     """Runs what calls other systems (plans, drift detection, secrets, repositories) in threads of its own.
 
-    Requests that only use the database, and authentication, keep their threads.
+    Requests that only use the database, and authentication, keep their threads. `each_minute`: calls of one owner,
+    waiting or not.
     """
 
-    def __init__(self, *, each: int = 2, most: int = 8, waiting: int = 8, patience: float = 60.0) -> None:
+    def __init__(
+        self, *, each: int = 2, most: int = 8, waiting: int = 8, patience: float = 60.0, each_minute: int = EACH_MINUTE
+    ) -> None:
+        self._rate = Rate(each_minute, "plans, observations and other requests that other systems answer")
         self._limiter = OwnerLimiter("slow requests", each=each, most=most, waiting=waiting, patience=patience)
         self._most = most
         self._threads: anyio.CapacityLimiter | None = None
@@ -104,5 +112,6 @@ class BackendCalls:
         """Runs `call` when the owner gets a slot, and returns its result. Raises `TooManyRequests`."""
         if self._threads is None:
             self._threads = anyio.CapacityLimiter(self._most)
+        self._rate.count(owner)
         async with self._limiter.slot(owner):
             return await anyio.to_thread.run_sync(call, limiter=self._threads)

@@ -18,9 +18,10 @@ from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from environments.api.clients import EdgeSecret, Refusals, beyond, client_of
+from environments.api.clients import EdgeSecret, Refusals, client_of
 from environments.api.concurrency import OwnerLimiter
 from environments.api.problems import problem_response, unforeseen
+from environments.api.rates import Rate, apart
 from environments.api.routes import edge, extend_link, module_states
 from environments.domain.errors import CalvinverseError, TooManyRequests, Unauthenticated
 from environments.service.access import Access
@@ -40,7 +41,10 @@ _STRANGERS = 200
 """Tokens that nobody has shown before and that wait to be looked up; more are refused."""
 
 STRANGERS_EACH = 50
-"""Those of one client that the edge tells of."""
+"""Those of one client that has an address of its own."""
+
+BAD_TOKENS_EACH_MINUTE = 100
+"""Tokens that turned out not to be good, of one such client; then its further unknown tokens are refused unread."""
 
 _KNOWN = 1000
 """Tokens that were good before and are remembered for it."""
@@ -148,7 +152,7 @@ class Authenticated:
     async def _take_token(self, scope: Scope) -> None:
         try:
             token = bearer(scope)
-            scope["state"]["principal"] = await self._tokens.principal(token, beyond(scope))
+            scope["state"]["principal"] = await self._tokens.principal(token, apart(scope))
         except (Unauthenticated, TooManyRequests):
             if "authorization" in Headers(scope=scope):
                 self._refusals.note(client_of(scope))
@@ -163,12 +167,14 @@ class _Tokens:
         self._access = access
         self._known: OrderedDict[bytes, None] = OrderedDict()
         self._waiting: Counter[str] = Counter()
+        self._bad = Rate(BAD_TOKENS_EACH_MINUTE, "tokens that are not good are shown from one address")
         self._lanes: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None
 
     async def principal(self, token: str, client: str = "") -> Principal:
         """The principal of a token, checked now. Raises `Unauthenticated`, `TooManyRequests`.
 
-        `client`: its address if each client has another one, so that one can't take what all of them share.
+        `client`: its address if each client has another one, so that one can't take what all of them share. Whatever
+        a client shows, tokens that were good before are looked up.
         """
         if self._lanes is None:
             self._lanes = anyio.CapacityLimiter(8), anyio.CapacityLimiter(4)
@@ -180,11 +186,15 @@ class _Tokens:
         stranger = client if not known else ""
         if stranger and self._waiting[stranger] >= STRANGERS_EACH:
             raise TooManyRequests("Too many tokens that are not known here are shown at once from one address.")
+        if stranger:
+            self._bad.check(stranger)
         self._waiting[stranger] += 1
         try:
             found = await anyio.to_thread.run_sync(self._access.authenticate, token, limiter=fast if known else slow)
         except Unauthenticated:
             self._known.pop(digest, None)
+            if stranger:
+                self._bad.note(stranger)
             raise
         finally:
             self._waiting[stranger] -= 1

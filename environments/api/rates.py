@@ -9,20 +9,18 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from fastapi import Request
 from starlette.types import Scope
 
-from environments.api.clients import client_of
+from environments.api.clients import beyond, client_of
 from environments.domain.errors import TooManyRequests, Unauthenticated
 
 WINDOW_SECONDS = 60.0
 
 REMEMBERED = 300_000
 """Moments that one `Rate` remembers, of all keys together: about 10 MB. Beyond that it forgets the idlest keys."""
-
-_HINT = "Send the request again after the time in Retry-After."
 
 _SITE_BITS = 64
 """Of an IPv6 address: one customer gets at least all addresses that share these."""
@@ -31,7 +29,8 @@ _SITE_BITS = 64
 class Rate:
     """Counts by key within a sliding window, and refuses what is beyond `most`. What is refused doesn't count.
 
-    `what` completes the sentence "Too many … in a minute". May be used by several threads.
+    `what` completes the sentence "Too many … in a minute"; without `hint` the error says how long to wait. May be used
+    by several threads.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class Rate:
         most: int,
         what: str,
         *,
-        hint: str = _HINT,
+        hint: str = "",
         seconds: float = WINDOW_SECONDS,
         remembered: int = REMEMBERED,
         clock: Callable[[], float] = time.monotonic,
@@ -60,11 +59,15 @@ class Rate:
             now = self._clock()
             seen = self._current(key, now)
             self._check(seen, now)
-            self._seen.setdefault(key, seen).append(now)
-            self._seen.move_to_end(key)
-            self._moments += 1
-            while self._moments > self._remembered and len(self._seen) > 1:
-                self._moments -= len(self._seen.popitem(last=False)[1])
+            self._add(key, seen, now)
+
+    def note(self, key: str) -> None:
+        """Counts one more for the key if there is room, and never refuses: `check` does."""
+        with self._lock:
+            now = self._clock()
+            seen = self._current(key, now)
+            if len(seen) < self._most:
+                self._add(key, seen, now)
 
     def check(self, key: str) -> None:
         """Raises `TooManyRequests` if `count` would, and counts nothing: for what counts only when it has failed."""
@@ -84,29 +87,50 @@ class Rate:
             del self._seen[key]
         return seen
 
+    def _add(self, key: str, seen: deque[float], now: float) -> None:
+        self._seen.setdefault(key, seen).append(now)
+        self._seen.move_to_end(key)
+        self._moments += 1
+        while self._moments > self._remembered and len(self._seen) > 1:
+            self._moments -= len(self._seen.popitem(last=False)[1])
+
     def _check(self, seen: deque[float], now: float) -> None:
         if len(seen) >= self._most:
             after = max(1, math.ceil(seen[-self._most] + self._seconds - now))
             raise TooManyRequests(
                 f"Too many {self._what} in a minute: at most {self._most}.",
-                hint=self._hint,
+                hint=self._hint or f"Send the request again in {after} second{'s' if after > 1 else ''}.",
                 details={"retry_after": after, "each_minute": self._most},
             )
 
 
 def address_key(scope: Scope) -> str:
     """The client's address as one key for all that one client can have: IPv6 by its first 64 bits."""
-    told = client_of(scope)
-    try:
-        address = ip_address(told)
-    except ValueError:
-        return told
+    address = _address(scope)
+    if address is None:
+        return client_of(scope)
     if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
         site = int(address) >> (128 - _SITE_BITS) << (128 - _SITE_BITS)
         return f"{IPv6Address(site)}/{_SITE_BITS}"
     return str(address)
+
+
+def apart(scope: Scope) -> str:
+    """The same for a client with an address of its own; empty for one on loopback that the edge didn't tell of.
+
+    The service's machine runs many programs, jobs too, that share loopback: one could take what is for all of them.
+    """
+    address = _address(scope)
+    shared = address is not None and address.is_loopback and not beyond(scope)
+    return "" if shared else address_key(scope)
+
+
+def _address(scope: Scope) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(client_of(scope))
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 def by_address(rate: Rate) -> Callable[[Request], Awaitable[None]]:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import anyio.to_thread
 
+from environments.api.rates import Rate
 from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError, TooManyRequests
 from environments.service.access import Access
@@ -34,6 +35,14 @@ MOST_STREAMS = 500
 
 MOST_OF_ONE = 100
 """Of them, those of one owner, with whatever tokens."""
+
+KEPT_STREAMS = 100
+"""Of the places of all, those that only who has few gets."""
+
+FEW_STREAMS = 10
+
+OPENED_EACH_MINUTE = 300
+"""Streams that one owner opens in a minute: 100 clients that lose the service connect again well within it."""
 
 _PAUSE_SECONDS = 1.0
 _POLL_SECONDS = 0.25
@@ -92,6 +101,7 @@ class Hub:
         self._feed = feed
         self._subscriptions: set[Subscription] = set()
         self._open: Counter[str] = Counter()
+        self._opened = Rate(OPENED_EACH_MINUTE, "streams of events are opened")
         self._position = 0
         self._stopping = threading.Event()
         self._closed = False
@@ -134,6 +144,13 @@ class Hub:
             raise TooManyRequests(f"{owner} has {MOST_OF_ONE} streams of events open already.", hint=_CLOSE_ONE)
         if self._open.total() >= MOST_STREAMS:
             raise TooManyRequests(f"{MOST_STREAMS} streams of events are open already.", hint=_CLOSE_ONE)
+        if self._open.total() >= MOST_STREAMS - KEPT_STREAMS and self._open[owner] >= FEW_STREAMS:
+            raise TooManyRequests(
+                f"Of {MOST_STREAMS} streams of events, the last {KEPT_STREAMS} are for those who have fewer than "
+                f"{FEW_STREAMS}: {owner} has {self._open[owner]}.",
+                hint=_CLOSE_ONE,
+            )
+        self._opened.count(owner)
         self._open[owner] += 1
         try:
             yield

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from environments.client.problems import REFUSALS
 from environments.domain.environment import Event
-from environments.domain.errors import CalvinverseError, CertificateRefused, ServiceUnavailable
+from environments.domain.errors import CalvinverseError, CertificateRefused, ServiceUnavailable, TooManyRequests
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ StreamItem = Event | Connected | Disconnected
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 5.0
 """Seconds between attempts to connect: doubled from the first to the longest."""
+
+LONGEST_TOLD_PAUSE = 120.0
+"""What the service may tell to wait, in seconds."""
 
 Open = Callable[[int | None], AbstractContextManager[httpx2.Response]]
 """Connects to the events after an id; the response has been checked."""
@@ -77,8 +80,9 @@ class EventStream:
                     self._response = None
             if self._closed.is_set():
                 return
-            yield Disconnected(error, pause)
-            self._closed.wait(pause)
+            wait = max(pause, _told_pause(error))
+            yield Disconnected(error, wait)
+            self._closed.wait(wait)
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def close(self) -> None:
@@ -128,6 +132,12 @@ def parse_events(lines: Iterable[str]) -> Iterator[tuple[int | None, str]]:
             data.append(value)
         elif field == "id" and value.isdigit():
             number = int(value)
+
+
+def _told_pause(error: CalvinverseError) -> float:
+    """The seconds that the service told to wait, when it has too much to do; else 0."""
+    told = error.details.get("retry_after") if isinstance(error, TooManyRequests) else None
+    return min(float(told), LONGEST_TOLD_PAUSE) if isinstance(told, int | float) and told > 0 else 0.0
 
 
 def _shut_down(response: httpx2.Response) -> None:

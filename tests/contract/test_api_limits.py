@@ -16,7 +16,7 @@ import pytest
 
 from environments.api import bodies, connections
 from environments.api.bodies import LARGEST_BODY
-from environments.api.concurrency import OwnerLimiter
+from environments.api.concurrency import BackendCalls, OwnerLimiter
 from environments.api.guard import EACH_AT_ONCE
 from environments.api.readiness import Ready
 from environments.domain.errors import TooManyRequests
@@ -392,5 +392,17 @@ def test_slots_are_refused_when_too_many_wait_or_it_takes_too_long() -> None:
             await leaving
         slots.release("ada")
         await slots.acquire("ada")  # nothing of those that left is in the way
+
+    run(check)
+
+
+def test_an_owner_has_only_so_many_slow_requests_in_a_minute() -> None:
+    async def check() -> None:
+        calls = BackendCalls(each_minute=2)
+        assert [await calls.run("ada", lambda: 1), await calls.run("ada", lambda: 2)] == [1, 2]
+        with pytest.raises(TooManyRequests, match="in a minute: at most 2") as refusal:
+            await calls.run("ada", lambda: 3)
+        assert 1 <= refusal.value.details["retry_after"] <= 60
+        assert await calls.run("bob", lambda: 4) == 4
 
     run(check)

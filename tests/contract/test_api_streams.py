@@ -362,6 +362,47 @@ def test_an_owner_has_only_so_many_streams_open_and_all_have_only_so_many(
             listener.close()
 
 
+def test_the_last_streams_are_for_those_who_have_few(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, number in {"MOST_STREAMS": 4, "KEPT_STREAMS": 2, "FEW_STREAMS": 1}.items():
+        monkeypatch.setattr(streams, name, number)
+    with api.client() as admin:
+        ada, grace, eve = (admin.create_token(TokenRequest(owner=owner)).secret for owner in ("ada", "grace", "eve"))
+    with contextlib.ExitStack() as stack:
+
+        def opened(token: str) -> httpx2.Response:
+            http = stack.enter_context(httpx2.Client(base_url=api.address, trust_env=False, timeout=60))
+            headers = {"Authorization": f"Bearer {token}"}
+            return stack.enter_context(http.stream("GET", "/v1/events", headers=headers))
+
+        assert [opened(ada).status_code, opened(ada).status_code] == [200, 200]
+        refused = opened(ada)
+        assert refused.status_code == 429
+        assert "the last 2 are for those who have fewer than 1: ada has 2" in refused.read().decode()
+        assert [opened(token).status_code for token in (grace, eve)] == [200, 200]
+
+
+def test_an_owner_opens_only_so_many_streams_in_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "OPENED_EACH_MINUTE", 2)
+    with served(tmp_path) as api:
+        with api.client() as admin:
+            ada, grace = (admin.create_token(TokenRequest(owner=owner)).secret for owner in ("ada", "grace"))
+        with api.client(ada) as client:
+            for _ in range(2):
+                listener = Listener(client.events())
+                listener.until(connected)
+                listener.close()
+            stream = client.events()
+            refused = next(iter(stream))
+            stream.close()
+        assert isinstance(refused, Disconnected)
+        assert "Too many streams of events are opened in a minute: at most 2" in refused.error.message
+        assert 5 < refused.again_in == refused.error.details["retry_after"] <= 60  # and not its own half second
+        with api.client(grace) as client:
+            listener = Listener(client.events())
+            listener.until(connected)
+            listener.close()
+
+
 def test_a_stream_that_was_not_to_be_takes_no_place(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "MOST_OF_ONE", 1)
     with api.client() as client:

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 import structlog
 
+from environments.api import guard
 from environments.api.guard import STRANGERS_EACH
 from images.edge.app.configuration import CLIENT_HEADER, SECRET_HEADER
 from tests.fakes.service import FakeService, listening, make_service
@@ -97,3 +98,33 @@ def test_one_address_does_not_take_the_room_for_unknown_tokens_of_all(
             gate.set()
         assert other.result() == 401
         assert sorted(asked.result() for asked in many) == [401] * STRANGERS_EACH + [429] * 20
+
+
+def test_an_address_guesses_only_so_many_tokens_in_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "BAD_TOKENS_EACH_MINUTE", 3)
+    (tmp_path / "known").write_text(SECRET)
+    service = make_service(tmp_path / "service")
+    known, fresh = (service.access.first_token("root", "test") for _ in range(2))
+    try:
+        with (
+            listening(service, edge_secret=tmp_path / "known") as address,
+            httpx2.Client(base_url=address, timeout=60, trust_env=False) as http,
+        ):
+
+            def ask(client: str | None, token: str) -> httpx2.Response:
+                told = {CLIENT_HEADER: client, SECRET_HEADER: SECRET} if client else {}
+                return http.get("/v1/environments", headers={"Authorization": f"Bearer {token}", **told})
+
+            assert ask("2001:db8::1", known).status_code == 200
+            guesses = [ask(f"2001:db8::{number}", f"guess-{number}") for number in range(1, 6)]
+            assert [guess.status_code for guess in guesses] == [401] * 3 + [429] * 2
+            problem = guesses[-1].json()
+            assert "Too many tokens that are not good are shown from one address in a minute" in problem["detail"]
+            assert 1 <= int(guesses[-1].headers["Retry-After"]) == problem["details"]["retry_after"] <= 60
+            assert ask("2001:db8::1", known).status_code == 200  # what was good before is never kept out
+            assert ask("2001:db8::1", fresh).status_code == 429
+            assert ask("2001:db8:0:1::1", fresh).status_code == 200
+            # Programs on the machine itself share loopback: none of them can keep the others out.
+            assert [ask(None, f"local-{number}").status_code for number in range(5)] == [401] * 5
+    finally:
+        service.database.close()

@@ -59,7 +59,8 @@ def event_routes(service: Service, hub: Hub) -> APIRouter:
     ) -> StreamingResponse:
         """Streams events: `id` is the event's id, `event` its type, `data` the event as JSON.
 
-        An owner has at most 100 streams open at once, and all together 500.
+        An owner has at most 100 streams open at once, and opens at most 300 in a minute. All together have at most
+        500 open, of which the last 100 are for owners with fewer than 10.
         """
         if last_event_id:
             if not _EVENT_ID.fullmatch(last_event_id) or int(last_event_id) > LARGEST_ID:

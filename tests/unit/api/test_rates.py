@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from environments.api.rates import Rate, address_key, by_address, by_principal
+from environments.api.rates import Rate, address_key, apart, by_address, by_principal
 from environments.domain.errors import TooManyRequests, Unauthenticated
 
 
@@ -63,9 +63,18 @@ def test_what_is_refused_or_only_checked_does_not_count() -> None:
     assert refused(rate) is None
 
 
+def test_what_is_noted_counts_and_is_never_refused() -> None:
+    clock = Clock()
+    rate = Rate(2, "guesses", clock=clock)
+    for _ in range(5):
+        rate.note("ada")
+        clock.now += 1
+    assert refused(rate) == 55
+
+
 @given(
     most=st.integers(1, 5),
-    waits=st.lists(st.floats(0, 40, allow_nan=False), min_size=1, max_size=60),
+    waits=st.lists(st.integers(0, 320).map(lambda eighths: eighths / 8), min_size=1, max_size=60),
 )
 def test_no_window_holds_more_than_the_most_and_the_time_to_wait_is_true(most: int, waits: list[float]) -> None:
     clock = Clock()
@@ -114,6 +123,13 @@ def test_one_key_alone_is_never_forgotten() -> None:
 )
 def test_a_client_has_one_key_whichever_of_its_addresses_it_takes(address: str | None, key: str) -> None:
     assert address_key(scope(address)) == key
+
+
+def test_clients_that_share_loopback_have_no_key_unless_the_edge_tells_of_them() -> None:
+    assert apart(scope("192.0.2.7", from_edge=False)) == "192.0.2.7"
+    assert apart(scope("127.0.0.1", from_edge=True)) == "127.0.0.1"
+    for address in ("127.0.0.1", "127.0.0.77", "::1", "::ffff:127.0.0.1", None):
+        assert apart(scope(address, from_edge=False)) == ""
 
 
 def asks(counts: Any, *scopes: dict[str, Any]) -> None:
