@@ -50,7 +50,7 @@ def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
     `edge_secret`: the file by which the edge's requests are known; None: there is no edge.
     """
     backend_calls = BackendCalls()
-    hub = Hub(service.reading, service.feed, service.access)
+    hub = Hub(service.reading, service.feed, service.tokens)
     metrics = Metrics(service.reading, service.warnings, service.holding, service.version)
 
     @asynccontextmanager
@@ -80,7 +80,7 @@ def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
     app.add_middleware(Limited)
     app.add_middleware(Shared)
     secret = EdgeSecret(edge_secret)
-    app.add_middleware(Authenticated, access=service.access, states=service.module_states, edge_secret=secret)
+    app.add_middleware(Authenticated, tokens=service.tokens, states=service.module_states, edge_secret=secret)
     app.add_middleware(Watched, observer=metrics.observe)
     app.add_middleware(Clients, secret=secret)
     for router in (

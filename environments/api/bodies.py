@@ -13,7 +13,7 @@ from environments.api.routes import module_states
 from environments.domain.errors import InvalidInput, NotJson, RequestTooLarge, RequestTooSlow
 from environments.domain.json_values import DEEPEST, parse_json
 from environments.domain.template import LARGEST_BUNDLE
-from environments.service.authorization import Action, Principal, may
+from environments.service.authorization import Action, Principal, check_service
 from environments.service.module_access import StateCaller
 
 LARGEST_BODY = 256 * 1024
@@ -105,7 +105,7 @@ class Limited:
         action = _PUSHES.get(scope["path"]) if scope["method"] == "POST" else None
         if action is None or not isinstance(principal, Principal):
             return _Limits(LARGEST_BODY, self._pushes, owner)
-        may(principal, action)
+        check_service(principal, action)
         return _Limits(LARGEST_PUSH, self._pushes, owner)
 
     async def _check(self, body: bytes) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 
 import anyio
@@ -24,9 +25,9 @@ from environments.api.problems import problem_response, unforeseen
 from environments.api.rates import Rate, apart
 from environments.api.routes import edge, extend_link, module_states
 from environments.domain.errors import CalvinverseError, TooManyRequests, Unauthenticated
-from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.module_states import ModuleStates
+from environments.service.tokens import Tokens
 
 OPEN_PATHS = frozenset({"/self/liveness", "/self/readiness", extend_link.PATH})
 """What answers without a token: what a supervisor asks, and links, which bring a signature of their own."""
@@ -123,12 +124,12 @@ class Authenticated:
     """
 
     def __init__(
-        self, app: ASGIApp, access: Access, states: ModuleStates, edge_secret: EdgeSecret | None = None
+        self, app: ASGIApp, tokens: Tokens, states: ModuleStates, edge_secret: EdgeSecret | None = None
     ) -> None:
         self._app = app
         self._edge_secret = edge_secret or EdgeSecret(None)
         self._states = states
-        self._tokens = _Tokens(access)
+        self._lookups = _Lookups(tokens)
         self._refusals = Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,7 +153,9 @@ class Authenticated:
     async def _take_token(self, scope: Scope) -> None:
         try:
             token = bearer(scope)
-            scope["state"]["principal"] = await self._tokens.principal(token, apart(scope))
+            found = await self._lookups.principal(token, apart(scope), client_of(scope))
+            asked = f"{scope['method']} {scope['path']}"
+            scope["state"]["principal"] = replace(found, request=asked)
         except (Unauthenticated, TooManyRequests):
             if "authorization" in Headers(scope=scope):
                 self._refusals.note(client_of(scope))
@@ -160,21 +163,22 @@ class Authenticated:
                 raise
 
 
-class _Tokens:
+class _Lookups:
     """Looks tokens up in threads of its own; unknown tokens don't delay known ones."""
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
         self._known: OrderedDict[bytes, None] = OrderedDict()
         self._waiting: Counter[str] = Counter()
         self._bad = Rate(BAD_TOKENS_EACH_MINUTE, "tokens that are not good are shown from one address")
         self._lanes: tuple[anyio.CapacityLimiter, anyio.CapacityLimiter] | None = None
 
-    async def principal(self, token: str, client: str = "") -> Principal:
+    async def principal(self, token: str, client: str = "", address: str = "") -> Principal:
         """The principal of a token, checked now. Raises `Unauthenticated`, `TooManyRequests`.
 
         `client`: its address if each client has another one, so that one can't take what all of them share. Whatever
-        a client shows, tokens that were good before are looked up.
+        a client shows, tokens that were good before are looked up. `address`: where the request came from, for the
+        audit log.
         """
         if self._lanes is None:
             self._lanes = anyio.CapacityLimiter(8), anyio.CapacityLimiter(4)
@@ -190,7 +194,9 @@ class _Tokens:
             self._bad.check(stranger)
         self._waiting[stranger] += 1
         try:
-            found = await anyio.to_thread.run_sync(self._access.authenticate, token, limiter=fast if known else slow)
+            found = await anyio.to_thread.run_sync(
+                self._tokens.authenticate, token, address, limiter=fast if known else slow
+            )
         except Unauthenticated:
             self._known.pop(digest, None)
             if stranger:

@@ -2,7 +2,6 @@
 
 from typing import Protocol
 
-from environments.service.access import Access
 from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.drift import Drifting
@@ -20,6 +19,7 @@ from environments.service.requests import Requests
 from environments.service.sources import Sources
 from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
+from environments.service.tokens import Tokens
 from environments.service.warnings import Warnings
 from environments.steps.entry_points import RouteSource
 
@@ -28,7 +28,7 @@ class Service(Protocol):
     """The use cases, and the feed of events."""
 
     @property
-    def access(self) -> Access: ...
+    def tokens(self) -> Tokens: ...
     @property
     def catalogue(self) -> Catalogue: ...
     @property

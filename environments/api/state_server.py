@@ -14,8 +14,8 @@ from environments.api.guard import Authenticated, Watched
 from environments.api.routes.module_states import module_state_routes
 from environments.api.server import make_server
 from environments.domain.errors import PortTaken
-from environments.service.access import Access
 from environments.service.module_states import ModuleStates
+from environments.service.tokens import Tokens
 
 _HOST = "127.0.0.1"
 _STOP_SECONDS = 10.0
@@ -24,8 +24,8 @@ _STOP_SECONDS = 10.0
 class StateServer:
     """Serves `/v1/modules` on a free port of loopback from `start` to `stop`."""
 
-    def __init__(self, access: Access, states: ModuleStates) -> None:
-        self._app = _app(access, states)
+    def __init__(self, tokens: Tokens, states: ModuleStates) -> None:
+        self._app = _app(tokens, states)
         self._address = ""
         self._thread: threading.Thread | None = None
 
@@ -57,11 +57,11 @@ class StateServer:
             self._thread = None
 
 
-def _app(access: Access, states: ModuleStates) -> FastAPI:
+def _app(tokens: Tokens, states: ModuleStates) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     problems.install(app)
     app.add_middleware(Limited)
-    app.add_middleware(Authenticated, access=access, states=states)
+    app.add_middleware(Authenticated, tokens=tokens, states=states)
     app.add_middleware(Watched, observer=lambda method, route, status, seconds: None)
     app.include_router(module_state_routes(states))
     return app

@@ -13,12 +13,12 @@ import anyio.to_thread
 from environments.api.rates import Rate
 from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError, TooManyRequests
-from environments.service.access import Access
-from environments.service.authorization import Principal, sees
+from environments.service.authorization import Principal
 from environments.service.feed import Feed
 from environments.service.pages import Page
 from environments.service.reading import Reading
-from environments.service.storage.events import OwnedEvent
+from environments.service.storage.events import SharedEvent
+from environments.service.tokens import Tokens
 
 HEARTBEAT_SECONDS = 10.0
 """How often a silent stream says something, so that both ends notice when the other is gone."""
@@ -47,7 +47,6 @@ OPENED_EACH_MINUTE = 300
 _PAUSE_SECONDS = 1.0
 _POLL_SECONDS = 0.25
 """How long the reading thread takes to notice that it should stop."""
-_SYSTEM = Principal(owner="calvinverse", role="admin", token_id="")
 
 _CLOSE_ONE = "Every terminal UI, `env watch` and followed deployment has one open: close some, or try again later."
 
@@ -57,15 +56,16 @@ _log = logging.getLogger(__name__)
 class Subscription:
     """One subscriber's queue. Used in the event loop only."""
 
-    def __init__(self, position: int, token_id: str) -> None:
-        self.token_id = token_id
+    def __init__(self, position: int, principal: Principal) -> None:
+        self.principal = principal
+        """The subscriber, as they stood when that was last looked at."""
         self.position = position
         """Events up to this id are not in the queue and have to be read from the database."""
         self.closed = False
-        self._queue: deque[OwnedEvent] = deque()
+        self._queue: deque[SharedEvent] = deque()
         self._wake = asyncio.Event()
 
-    def put(self, events: list[OwnedEvent]) -> None:
+    def put(self, events: list[SharedEvent]) -> None:
         """Adds events, in order."""
         if len(self._queue) + len(events) > LONGEST_QUEUE:
             self._queue.clear()
@@ -74,7 +74,7 @@ class Subscription:
             self._queue.extend(events)
         self._wake.set()
 
-    def take(self) -> list[OwnedEvent]:
+    def take(self) -> list[SharedEvent]:
         """Removes and returns the queued events."""
         events = list(self._queue)
         self._queue.clear()
@@ -95,8 +95,8 @@ class Subscription:
 class Hub:
     """Passes events on from the database to all subscriptions."""
 
-    def __init__(self, reading: Reading, feed: Feed, access: Access) -> None:
-        self._access = access
+    def __init__(self, reading: Reading, feed: Feed, tokens: Tokens) -> None:
+        self._tokens = tokens
         self._reading = reading
         self._feed = feed
         self._subscriptions: set[Subscription] = set()
@@ -107,13 +107,14 @@ class Hub:
         self._closed = False
         self._thread: threading.Thread | None = None
         self._tell: Callable[[frozenset[str]], None] | None = None
+        self._seen_changes = -1
 
     async def start(self) -> None:
         """Starts to read after the newest event."""
         self._position = await anyio.to_thread.run_sync(self._reading.newest_event)
         loop = asyncio.get_running_loop()
         self._tell = lambda ended: self._end_soon(loop, ended)
-        self._access.on_revoked.append(self._tell)
+        self._tokens.on_revoked.append(self._tell)
         self._thread = threading.Thread(target=self._run, args=(loop, self._position), name="events", daemon=True)
         self._thread.start()
 
@@ -121,8 +122,8 @@ class Hub:
         """Ends all streams so that the server can stop. Call it in the event loop only."""
         self._closed = True
         self._stopping.set()
-        if self._tell in self._access.on_revoked:
-            self._access.on_revoked.remove(self._tell)
+        if self._tell in self._tokens.on_revoked:
+            self._tokens.on_revoked.remove(self._tell)
         for subscription in self._subscriptions:
             subscription.close()
 
@@ -160,9 +161,9 @@ class Hub:
                 del self._open[owner]
 
     @contextlib.contextmanager
-    def subscribed(self, token_id: str) -> Iterator[Subscription]:
-        """A subscription to new events, until the token with that id ends."""
-        subscription = Subscription(self._position, token_id)
+    def subscribed(self, principal: Principal) -> Iterator[Subscription]:
+        """A subscription to new events, until the principal's token ends."""
+        subscription = Subscription(self._position, principal)
         subscription.closed = self._closed
         self._subscriptions.add(subscription)
         try:
@@ -177,13 +178,25 @@ class Hub:
 
     def _end(self, ended: frozenset[str]) -> None:
         for subscription in self._subscriptions:
-            if subscription.token_id in ended:
+            if subscription.principal.token_id in ended:
                 subscription.close()
 
-    def _look_at_tokens(self, loop: asyncio.AbstractEventLoop) -> None:
-        ended = self._access.ended({subscription.token_id for subscription in tuple(self._subscriptions)})
-        if ended:
-            self._end_soon(loop, ended)
+    def _look_at_subscribers(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Ends the streams of tokens that have ended, and notes who is in other groups, or has other roles, by now."""
+        changes = self._tokens.changes()
+        open_ones = {one.principal.token_id: one.principal for one in tuple(self._subscriptions)}
+        after = self._tokens.refreshed(open_ones.values(), whole=changes != self._seen_changes)
+        self._seen_changes = changes
+        with contextlib.suppress(RuntimeError):  # the loop has been closed, and the streams with it
+            loop.call_soon_threadsafe(self._refresh, after)
+
+    def _refresh(self, after: dict[str, Principal | None]) -> None:
+        for subscription in self._subscriptions:
+            found = after.get(subscription.principal.token_id, subscription.principal)
+            if found is None:
+                subscription.close()
+            else:
+                subscription.principal = found
 
     def _run(self, loop: asyncio.AbstractEventLoop, position: int) -> None:
         looked = time.monotonic()
@@ -191,11 +204,11 @@ class Hub:
             try:
                 if time.monotonic() - looked >= CHECK_SECONDS:
                     looked = time.monotonic()
-                    self._look_at_tokens(loop)
+                    self._look_at_subscribers(loop)
                 if not self._feed.wait(position, _POLL_SECONDS):
                     continue
                 newest = self._feed.newest
-                events = self._reading.events_for(_SYSTEM, None, after=position, limit=BATCH)
+                events = self._reading.shared_events(after=position, limit=BATCH)
             except CalvinverseError as error:
                 _log.warning("events can't be read: %s", error.message)
                 self._stopping.wait(_PAUSE_SECONDS)
@@ -213,7 +226,7 @@ class Hub:
             except RuntimeError:  # the loop has been closed: nobody listens any more
                 return
 
-    def _pass_on(self, events: list[OwnedEvent]) -> None:
+    def _pass_on(self, events: list[SharedEvent]) -> None:
         self._position = events[-1].event.id
         for subscription in self._subscriptions:
             subscription.put(events)
@@ -222,21 +235,22 @@ class Hub:
 class Reader:
     """One stream: missed events from the database, then new ones, in order and each once."""
 
-    def __init__(self, hub: Hub, reading: Reading, access: Access, principal: Principal, token: str) -> None:
+    def __init__(self, hub: Hub, reading: Reading, tokens: Tokens, principal: Principal, token: str) -> None:
         self._hub = hub
         self._reading = reading
-        self._access = access
+        self._tokens = tokens
         self._principal = principal
         self._token = token
 
     async def stream(self, after: int, environment: str | None) -> AsyncIterator[bytes]:
         """Server-sent events behind the event `after`. `environment` is an id.
 
-        Who may see an event is decided by who owns its environment, as it was read together with the event.
+        Who may see an event is decided by who owns its environment and what is shared with whom, as it was read
+        together with the event, and by the groups and roles of the reader as they are at most a few seconds before.
         An event with an id and no data tells the place from which to go on, also when everything so far was invisible.
         """
-        with self._hub.subscribed(self._principal.token_id) as subscription:
-            if not await self._still_allowed():  # it may have ended before the hub knew of this stream
+        with self._hub.subscribed(self._principal) as subscription:
+            if not await self._still_allowed(subscription):  # it may have ended before the hub knew of this stream
                 return
             cursor = after
             if cursor > self._hub.position:
@@ -248,7 +262,7 @@ class Reader:
                 waiting = subscription.take()
                 while cursor < subscription.position and not subscription.closed:
                     target = subscription.position
-                    batch = await anyio.to_thread.run_sync(self._missed, environment, cursor)
+                    batch = await anyio.to_thread.run_sync(self._missed, subscription.principal, environment, cursor)
                     for event in batch:
                         if subscription.closed:
                             return
@@ -256,11 +270,12 @@ class Reader:
                         said, cursor = time.monotonic(), event.id
                     if not batch.more and len(batch) < BATCH:
                         cursor = max(cursor, target)
-                fresh = [(event, owner) for event, owner in waiting if event.id > cursor]
+                fresh = [(event, shared) for event, shared in waiting if event.id > cursor]
+                sight = subscription.principal.sight
                 shown = [
                     event
-                    for event, owner in fresh
-                    if environment in (None, event.environment_id) and sees(self._principal, owner)
+                    for event, shared in fresh
+                    if environment in (None, event.environment_id) and sight.sees(shared)
                 ]
                 if shown and not subscription.closed:
                     yield b"".join(map(encode, shown))
@@ -273,15 +288,15 @@ class Reader:
                     said, silent = time.monotonic(), 0.0
                 await subscription.wait(HEARTBEAT_SECONDS - silent)
 
-    def _missed(self, environment: str | None, after: int) -> Page[Event]:
-        found = self._reading.events_for(self._principal, environment, after=after, limit=BATCH)
-        return found.each(lambda owned: owned.event)
+    def _missed(self, principal: Principal, environment: str | None, after: int) -> Page[Event]:
+        return self._reading.events_for(principal, environment, after=after, limit=BATCH)
 
-    async def _still_allowed(self) -> bool:
+    async def _still_allowed(self, subscription: Subscription) -> bool:
         try:
-            self._principal = await anyio.to_thread.run_sync(self._access.authenticate, self._token)
+            found = await anyio.to_thread.run_sync(self._tokens.authenticate, self._token)
         except CalvinverseError:
             return False
+        subscription.principal = found
         return True
 
 

@@ -21,7 +21,7 @@ def create_worker_app(service: Service) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(Limited)
     app.add_middleware(Shared)
-    app.add_middleware(Authenticated, access=service.access, states=service.module_states)
+    app.add_middleware(Authenticated, tokens=service.tokens, states=service.module_states)
     app.add_middleware(Watched, observer=metrics.observe)
     app.include_router(system_routes(service, metrics, BackendCalls()))
     return app

@@ -38,7 +38,6 @@ from environments.providers.nomad.validation import NomadJudge
 from environments.providers.vault.certificate import VaultCertificate
 from environments.providers.vault.edge_names import EdgeNames, EdgeNamesJudge
 from environments.providers.vault.revealing import Revealing
-from environments.service.access import Access
 from environments.service.audit_sealing import KEY_LABEL as AUDIT_KEY
 from environments.service.authorization import Principal
 from environments.service.calendars import Calendars
@@ -64,6 +63,7 @@ from environments.service.retiming import Retiming
 from environments.service.sources import Sources
 from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
+from environments.service.tokens import Tokens
 from environments.service.warnings import Warnings
 from environments.service.zone_database import zone_database
 from environments.settings import Settings
@@ -84,7 +84,7 @@ class Service:
     settings: Settings
     version: str
     database: Database
-    access: Access
+    tokens: Tokens
     catalogue: Catalogue
     sources: Sources
     images: Images
@@ -162,9 +162,9 @@ def build(settings: Settings) -> Service:
     database.follow(feed.publish)
     connections = connections_of(settings)
     version = installed_version("calvinverse")
-    access = Access(database, now, new_id)
+    tokens = Tokens(database, now, new_id)
     module_states = ModuleStates(database, partial(sealer.derive, SECRET_LABEL), now)
-    state_server = StateServer(access, module_states)
+    state_server = StateServer(tokens, module_states)
     checks = CheckPool()
     entry_points = EntryPoints(database, now, settings.entry_domain, settings.entry_port)
     shared = parts.make_parts(settings, connections, module_states, lambda: state_server.address, entry_points)
@@ -201,7 +201,7 @@ def build(settings: Settings) -> Service:
         settings=settings,
         version=version,
         database=database,
-        access=access,
+        tokens=tokens,
         catalogue=catalogue,
         sources=Sources(catalogue, GitRepositories(settings.git_protocols.split(","), settings.git_credentials)),
         images=Images(database, now),
@@ -253,7 +253,7 @@ def build(settings: Settings) -> Service:
         return service
     if settings.deployer_token:
         prefix, _, hashed = settings.deployer_token.partition(":")
-        access.keep_known(hashed, prefix, settings.deployer or "deployer")
+        tokens.keep_known(hashed, prefix, settings.deployer or "deployer")
     _push_shipped(service)
     return service
 

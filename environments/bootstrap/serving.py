@@ -131,10 +131,10 @@ def _welcome(service: Service, address: str) -> list[str]:
         return lines
     token_file = settings.data_folder / _TOKEN_FILE
     if not token_file.exists():
-        if service.database.shared and service.access.tokens(SHIPPER):
+        if service.database.shared and service.tokens.list(SHIPPER):
             return [*lines, "Others use this database already: an admin makes tokens with `calvinverse token create`."]
         owner = getpass.getuser()
-        write_private(token_file, service.access.first_token(owner, "made by the first start") + "\n")
+        write_private(token_file, service.tokens.first_token(owner, "made by the first start") + "\n")
         lines.append(f"A token for {owner} is in {token_file}.")
     known = stored_context(settings.state)
     if known is None or known.token_file == token_file:

@@ -2,117 +2,87 @@
 
 Code that queues a deployment, changes an environment or reads a secret calls `may` first, with the principal, the
 action, the environment and the template that will be applied. `environments.service.enqueue` queues a deployment only
-with the `Allowed` that `may` returns. This module also resolves the name or id that a person typed, so that nobody
-learns of an environment that they may not see.
+with the `Allowed` that `may` returns. What each action takes is in the table `environments.service.roles`. This module
+also resolves the name or id that a person typed, so that nobody learns of an environment that they may not see.
 """
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Literal
 
+from environments.domain.access import (
+    EVERYONE,
+    Access,
+    EnvironmentRole,
+    ServiceRole,
+    Share,
+    SharedTo,
+    Sight,
+    TokenScope,
+    group_subject,
+)
 from environments.domain.environment import Environment
 from environments.domain.errors import Forbidden, ManagedOutside, UnknownEnvironment
-from environments.domain.lifecycle import SWITCHES, DeploymentKind
+from environments.domain.lifecycle import DeploymentKind
 from environments.domain.names import BY_ID, BY_NAME, META, is_id
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, suggestion
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Template
+from environments.service.roles import APPLIES, ON_ENVIRONMENTS, ON_SERVICE, QUEUES, READS, WHY_ADMINS
+from environments.service.roles import Action as Action  # exported from here
+from environments.service.storage.audit import ENVIRONMENT, AuditEntry
 from environments.service.storage.transaction import Transaction
 
-Role = Literal["admin", "user"]
+Role = Literal["admin", "auditor", "user"]
 
 
 @dataclass(frozen=True)
 class Principal:
-    """The caller: the owner of the token, and its role."""
+    """The caller, as they stood at the moment `at`: the owner of the token, their service role and groups.
+
+    `kind` says what speaks: `token`, `session`, `local_admin`, or a part of the service. `address`: where from.
+    """
 
     owner: str
     role: Role
     token_id: str
+    groups: frozenset[str] = frozenset()
+    scope: TokenScope | None = None
+    kind: str = "token"
+    address: str = ""
+    request: str = ""
+    """The method and route that it asks by."""
+    at: datetime | None = None
 
     @property
-    def sees_only(self) -> str | None:
-        """The owner whose environments this principal may see; None: everybody's."""
-        return None if self.role == "admin" else self.owner
+    def subjects(self) -> frozenset[str]:
+        """What is given to these is given to them."""
+        return frozenset({self.owner, EVERYONE, *map(group_subject, self.groups)})
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether their role lets them see everybody's environments; their token's scope may still limit that."""
+        return self.role != "user"
+
+    @property
+    def sight(self) -> Sight:
+        """What they see."""
+        return Sight.of(None if self.sees_all else self.subjects, self.scope, self.at)
+
+    @property
+    def theirs_only(self) -> str | None:
+        """The owner whose tokens this principal may manage; None: everybody's."""
+        return None if self.role == "admin" and self.scope is None else self.owner
 
 
-ENGINE = Principal("calvinverse", "admin", "engine")
+ENGINE = Principal("calvinverse", "admin", "engine", kind="engine")
 """Requests the rollback when a deployment fails and its template asks for one."""
 
-CLOCK = Principal("clock", "admin", "clock")
+CLOCK = Principal("clock", "admin", "clock", kind="clock")
 """Requests what the calendar does: destroys of environments whose deadline has passed, stops and starts."""
 
-LINK = Principal("extend link", "admin", "link")
+LINK = Principal("extend link", "admin", "link", kind="link")
 """Extends environments for those who were sent a link."""
-
-
-class Action(StrEnum):
-    """An action that needs authorization, `subject:action`."""
-
-    ENVIRONMENT_READ = "environment:read"
-    ENVIRONMENT_REVEAL = "environment:reveal"
-    ENVIRONMENT_OBSERVE = "environment:observe"
-    ENVIRONMENT_CREATE = "environment:create"
-    ENVIRONMENT_UPDATE = "environment:update"
-    ENVIRONMENT_ROLL_BACK = "environment:roll_back"
-    ENVIRONMENT_REPAIR = "environment:repair"
-    ENVIRONMENT_PROMOTE = "environment:promote"
-    ENVIRONMENT_STOP = "environment:stop"
-    ENVIRONMENT_START = "environment:start"
-    ENVIRONMENT_RETRY = "environment:retry"
-    ENVIRONMENT_DESTROY = "environment:destroy"
-    ENVIRONMENT_CANCEL = "environment:cancel"
-    ENVIRONMENT_EXTEND = "environment:extend"
-    ENVIRONMENT_RULES = "environment:rules"
-    ENVIRONMENT_PIN = "environment:pin"
-    ENVIRONMENT_PIN_PAST_MAXIMUM = "environment:pin_past_maximum"
-    ENVIRONMENT_ABANDON = "environment:abandon"
-    ENVIRONMENT_MIRROR = "environment:mirror"
-    TEMPLATE_PUSH = "template:push"
-    TEMPLATE_VALIDATE = "template:validate"
-    TEMPLATE_DELETE = "template:delete"
-    IMAGE_PUBLISH = "image:publish"
-    IMAGE_WITHDRAW = "image:withdraw"
-    WARNING_CHANNELS = "warning:channels"
-    WARNING_TEST = "warning:test"
-    POLICY_SET = "policy:set"
-    CALENDAR_SET = "calendar:set"
-    HOLD_RELEASE = "hold:release"
-    HOLD_CANCEL = "hold:cancel"
-
-
-QUEUES = {
-    Action.ENVIRONMENT_CREATE: frozenset({DeploymentKind.CREATE}),
-    Action.ENVIRONMENT_UPDATE: frozenset({DeploymentKind.UPDATE}),
-    Action.ENVIRONMENT_ROLL_BACK: frozenset({DeploymentKind.UPDATE}),
-    Action.ENVIRONMENT_REPAIR: frozenset({DeploymentKind.REPAIR}),
-    Action.ENVIRONMENT_PROMOTE: frozenset({DeploymentKind.PROMOTE}),
-    Action.ENVIRONMENT_STOP: frozenset({DeploymentKind.STOP}),
-    Action.ENVIRONMENT_START: frozenset({DeploymentKind.START}),
-    Action.ENVIRONMENT_RETRY: frozenset({DeploymentKind.CREATE, DeploymentKind.DESTROY}) | SWITCHES,
-    Action.ENVIRONMENT_DESTROY: frozenset({DeploymentKind.DESTROY}),
-}
-"""The kinds of deployment that each action queues. Actions that aren't named here queue none."""
-
-_APPLIES = frozenset({Action.ENVIRONMENT_CREATE, Action.ENVIRONMENT_UPDATE, Action.ENVIRONMENT_ROLL_BACK})
-"""Actions that apply a version of a template which the environment may not have had before."""
-
-_FOR_ADMINS = {
-    Action.ENVIRONMENT_MIRROR: "Only an admin can show environments that another service manages.",
-    Action.ENVIRONMENT_PIN_PAST_MAXIMUM: "Only an admin can pin an environment past its maximum.",
-    Action.POLICY_SET: "Only an admin can set and remove policies, because they destroy environments of others.",
-    Action.CALENDAR_SET: "Only an admin can set and remove holiday calendars, because everybody's rules use them.",
-    Action.TEMPLATE_PUSH: "Only admins may push templates: everybody creates environments from them.",
-    Action.TEMPLATE_VALIDATE: "Only an admin can validate templates, because only an admin can push them.",
-    Action.TEMPLATE_DELETE: "Only admins may delete templates: everybody creates environments from them.",
-    Action.IMAGE_PUBLISH: "Only an admin can publish and withdraw images, because everybody's environments run them.",
-    Action.IMAGE_WITHDRAW: "Only an admin can publish and withdraw images, because everybody's environments run them.",
-    Action.HOLD_RELEASE: "Only an admin can decide about a hold: it may concern everybody's environments.",
-    Action.HOLD_CANCEL: "Only an admin can decide about a hold: it may concern everybody's environments.",
-}
-
-_CHANNELS = "Only an admin can see and test the channels of warnings: they name everybody's recipients."
-_FOR_ADMINS |= {Action.WARNING_CHANNELS: _CHANNELS, Action.WARNING_TEST: _CHANNELS}
 
 CHANGED_OUTSIDE = "`doit deploy`, on the machine that deployed it, changes and repairs it."
 REMOVED_OUTSIDE = "`doit undeploy`, on the machine that deployed it, removes it."
@@ -145,28 +115,164 @@ class Allowed:
 
 
 def may(
-    principal: Principal, action: Action, environment: Environment | None = None, *, becomes: Bundle | None = None
+    tx: Transaction,
+    principal: Principal,
+    action: Action,
+    environment: Environment | None = None,
+    *,
+    becomes: Bundle | None = None,
 ) -> Allowed:
     """Authorizes an action, or raises `UnknownEnvironment` (the principal may not see it) or `Forbidden`.
 
     `environment` is None only for actions that concern no environment. `becomes` is the content of the template that
-    the action applies: create, update and roll back need it, others don't take it.
+    the action applies: create, update and roll back need it, a plan takes it, others don't.
     """
-    if environment is not None and not sees(principal, environment.owner):
-        raise UnknownEnvironment(f"There is no environment {environment.id!r}.")
-    if principal.role != "admin" and action in _FOR_ADMINS:
-        raise Forbidden(_FOR_ADMINS[action])
-    if (becomes is not None) != (action in _APPLIES):
+    if environment is not None:
+        _check_on_environment(tx, principal, action, environment)
+    check_service(principal, action, on_environment=environment is not None)
+    if (becomes is not None) != (action in APPLIES) and action is not Action.ENVIRONMENT_PLAN:
         raise TypeError(f"{action.value} has to say which template it applies, and only what applies one")
     if becomes is not None:
         _check_template(principal, action, becomes.template())
+    if action is Action.ENVIRONMENT_CREATE and environment is not None:
+        check_creator(tx, principal, environment.template)
+    if tx.writes and action not in READS:
+        _note(tx, principal, action, environment)
     bundle = becomes.digest if becomes is not None else environment.bundle if environment is not None else ""
     return Allowed(action, environment.id if environment is not None else "", bundle, _MAKER)
 
 
-def sees(principal: Principal, owner: str) -> bool:
-    """Whether the principal may see what belongs to that owner."""
-    return principal.sees_only in (None, owner)
+def _note(tx: Transaction, principal: Principal, action: Action, environment: Environment | None) -> None:
+    """Writes the action to the audit log, in the transaction that does it."""
+    entry = entry_of(principal, action)
+    if environment is None:
+        tx.audit.add(entry)
+        return
+    entry = replace(
+        entry,
+        object_kind=ENVIRONMENT,
+        object_id=environment.id,
+        object_name=environment.name,
+        template=environment.template,
+    )
+    tx.audit.add(entry, None if action is Action.ENVIRONMENT_CREATE else environment)
+
+
+def entry_of(principal: Principal, action: Action) -> AuditEntry:
+    """An entry of the audit log about what a principal does."""
+    return AuditEntry(
+        action=action.value,
+        actor=principal.owner,
+        actor_kind=principal.kind,
+        role=principal.role,
+        token_id=principal.token_id,
+        address=principal.address,
+        request=principal.request,
+    )
+
+
+def access_of(tx: Transaction, principal: Principal, environment: Environment) -> Access:
+    """What the principal is for an environment, and why; without a role it isn't visible."""
+    if principal.scope is not None and not principal.scope.reaches(environment.id, environment.template):
+        return Access(reasons=("The token isn't for this environment.",))
+    if principal.role == "admin":
+        return Access(role=EnvironmentRole.OWNER, reveal=True, reasons=(f"{principal.owner} is an admin.",))
+    if environment.owner == principal.owner:
+        return Access(role=EnvironmentRole.OWNER, reveal=True, reasons=(f"{principal.owner} owns it.",))
+    if environment.owner in principal.subjects:
+        return Access(role=EnvironmentRole.OWNER, reveal=True, reasons=(f"{environment.owner} owns it.",))
+    shares = [share for share in tx.shares.of(environment.id, principal.subjects) if share.holds(principal.at)]
+    roles = [share.role for share in shares]
+    reasons = [_told(share) for share in shares]
+    if principal.sees_all:
+        roles.append(EnvironmentRole.VIEWER)
+        reasons.append(f"{principal.owner} is an auditor, and sees every environment.")
+    if not roles:
+        return Access(reasons=("It isn't shared with them.",))
+    best = max(roles, key=lambda role: role.rank)
+    reveal = any(share.reveal or share.role is EnvironmentRole.OWNER for share in shares)
+    return Access(role=best, reveal=reveal, reasons=tuple(reasons))
+
+
+def _told(share: Share) -> str:
+    end = f" until {share.until:%Y-%m-%d %H:%M} UTC" if share.until is not None else ""
+    secrets = ", with its secrets" if share.reveal else ""
+    return f"{share.by} shared it with {share.subject} as {share.role.value}{secrets}{end}."
+
+
+def _check_on_environment(tx: Transaction, principal: Principal, action: Action, environment: Environment) -> None:
+    found = access_of(tx, principal, environment)
+    if found.role is None:
+        raise UnknownEnvironment(f"There is no environment {environment.id!r}.")
+    needed = ON_ENVIRONMENTS.get(action, EnvironmentRole.VIEWER)
+    if action is Action.ENVIRONMENT_REVEAL and found.reveal:
+        needed = EnvironmentRole.VIEWER
+    if not found.role.covers(needed):
+        verb = action.value.partition(":")[2].replace("_", " ")
+        right = "the right to reveal, or the role owner" if action is Action.ENVIRONMENT_REVEAL else needed.value
+        raise Forbidden(
+            f"You are {found.role.value} of {environment.name!r}; to {verb} takes {right}.",
+            hint=f"Ask {environment.owner}, who owns it, to share it with you: `calvinverse env share "
+            f"{environment.name} {principal.owner} --role {needed.value}`.",
+            details={"needs": needed.value, "has": found.role.value},
+        )
+
+
+def check_service(principal: Principal, action: Action, *, on_environment: bool = False) -> None:
+    """Raises `Forbidden` unless the principal's service role, and the scope of their token, allow the action."""
+    needed = ON_SERVICE.get(action, ServiceRole.USER)
+    if ServiceRole(principal.role).rank < needed.rank:
+        raise Forbidden(WHY_ADMINS[action], details={"needs": needed.value, "has": principal.role})
+    scope = principal.scope
+    if scope is None:
+        return
+    named = scope.actions is not None and action.value in scope.actions
+    implied = scope.actions is None and (on_environment or not scope.limits_environments)
+    reads = action is Action.ENVIRONMENT_READ  # what one may do something to, one may see
+    if not (named or implied or reads):
+        raise Forbidden(
+            f"The token isn't for the action {action.value}.",
+            hint="Use a token that is, or one without limits.",
+            details={"actions": list(scope.actions or ())},
+        )
+
+
+def sees(tx: Transaction, principal: Principal, environment: Environment) -> bool:
+    """Whether the principal may see an environment."""
+    return access_of(tx, principal, environment).role is not None
+
+
+def names_owner(principal: Principal, owner: str) -> bool:
+    """Whether the principal may be told this owner's name beside an environment that isn't named."""
+    return (principal.sees_all and principal.scope is None) or owner in principal.subjects
+
+
+def shared_to(environment_id: str, template: str, owner: str, shares: tuple[Share, ...]) -> SharedTo:
+    """What decides who sees an environment."""
+    return SharedTo(id=environment_id, template=template, owner=owner, shares=shares)
+
+
+def check_creator(tx: Transaction, principal: Principal, template: str) -> None:
+    """Raises `Forbidden` unless the principal may create (one more) from the template."""
+    if principal.role == "admin":
+        return
+    rules = tx.creators.of(template)
+    mine = [rule for rule in rules if rule.subject in principal.subjects]
+    if rules and not mine:
+        raise Forbidden(
+            f"You may not create environments from the template {template!r}.",
+            hint="An admin says who may: `calvinverse template creators`.",
+        )
+    if not mine or any(rule.most is None for rule in mine):
+        return
+    most = max(rule.most for rule in mine if rule.most is not None)
+    have = tx.environments.count_living(owner=principal.owner, template=template)
+    if have >= most:
+        raise Forbidden(
+            f"You have {have} environments from the template {template!r}, and may have {most} at once.",
+            hint="Destroy one first, or ask an admin for more: `calvinverse template creators`.",
+            details={"most": most, "have": have},
+        )
 
 
 def check_template_name(principal: Principal, template: str) -> None:
@@ -175,9 +281,9 @@ def check_template_name(principal: Principal, template: str) -> None:
         raise Forbidden("Only an admin can create the meta environment.")
 
 
-def check_new_token(principal: Principal, owner: str, role: Role) -> None:
+def check_new_token(principal: Principal, owner: str, role: str) -> None:
     """Raises `Forbidden` unless the principal may make a token for that owner with that role."""
-    if principal.role != "admin" and (owner != principal.owner or role != "user"):
+    if principal.role != "admin" and (owner != principal.owner or role not in ("user", principal.role)):
         raise Forbidden("Only an admin can create tokens for others.")
 
 
@@ -204,7 +310,6 @@ def environment_to_read(tx: Transaction, principal: Principal, said: str) -> Env
     environment = _find(tx, principal, said)
     if environment is None:
         raise UnknownEnvironment(f"There is no environment {said!r}.{_did_you_mean(tx, principal, said)}")
-    may(principal, Action.ENVIRONMENT_READ, environment)
     return environment
 
 
@@ -229,7 +334,7 @@ def _did_you_mean(tx: Transaction, principal: Principal, said: str) -> str:
     typed = said.removeprefix(BY_NAME)
     if said.startswith(BY_ID) or is_id(typed):
         return ""
-    found = suggestion(typed, tx.environments.names(owner=principal.sees_only, limit=MOST_SUGGESTED_FROM))
+    found = suggestion(typed, tx.environments.names(sight=principal.sight, limit=MOST_SUGGESTED_FROM))
     return f" {found}" if found else ""
 
 
@@ -237,11 +342,11 @@ def _find(tx: Transaction, principal: Principal, said: str) -> Environment | Non
     if said.startswith(BY_ID):
         return _seen(tx, principal, said.removeprefix(BY_ID))
     if said.startswith(BY_NAME):
-        return tx.environments.named(said.removeprefix(BY_NAME), owner=principal.sees_only)
+        return tx.environments.named(said.removeprefix(BY_NAME), sight=principal.sight)
     found = _seen(tx, principal, said) if is_id(said) else None
-    return found or tx.environments.named(said, owner=principal.sees_only)
+    return found or tx.environments.named(said, sight=principal.sight)
 
 
 def _seen(tx: Transaction, principal: Principal, environment_id: str) -> Environment | None:
     environment = tx.environments.get(environment_id)
-    return environment if environment is not None and sees(principal, environment.owner) else None
+    return environment if environment is not None and sees(tx, principal, environment) else None

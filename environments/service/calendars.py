@@ -9,7 +9,7 @@ from environments.domain.errors import InvalidInput, InvalidName, NotAllowedNow,
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.template_parts import Template
 from environments.domain.timing import LONGEST_TITLE, MOST_DAYS, Holiday, HolidayCalendar, OwnRule
-from environments.service.authorization import Action, Principal, may
+from environments.service.authorization import Action, Principal, check_service, may
 from environments.service.pages import Page
 from environments.service.policies import MOST_SHOWN
 from environments.service.retiming import Preview, Retiming, preview
@@ -54,7 +54,7 @@ class Calendars:
 
         Raises `Forbidden`, `InvalidName`, and `InvalidInput` for no days or too many, or too long a title.
         """
-        may(principal, Action.CALENDAR_SET)
+        check_service(principal, Action.CALENDAR_SET)
         if not CALENDAR_NAME.fullmatch(name):
             raise InvalidName(
                 f"{name[:60]!r} can't be the name of a holiday calendar.",
@@ -70,6 +70,7 @@ class Calendars:
         calendar = HolidayCalendar(name=name, days=tuple(merged.values()), set_by=principal.owner, set_at=now)
         with self._storage.read() if dry_run else self._storage.write() as tx:
             if not dry_run:
+                may(tx, principal, Action.CALENDAR_SET)
                 tx.policies.alone()
             before = tx.calendars.get(name)
             if before is None and len(tx.calendars.names(MOST_CALENDARS)) == MOST_CALENDARS:
@@ -84,8 +85,8 @@ class Calendars:
 
     def remove(self, principal: Principal, name: str) -> HolidayCalendar:
         """Removes a calendar that nothing refers to. Raises `Forbidden`, `NotFound`, `NotAllowedNow`."""
-        may(principal, Action.CALENDAR_SET)
         with self._storage.write() as tx:
+            may(tx, principal, Action.CALENDAR_SET)
             tx.policies.alone()
             calendar = _found(tx, name)
             users = sorted(set(_users(tx, name)))

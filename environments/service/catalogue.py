@@ -9,7 +9,7 @@ from environments.domain.errors import TemplateInUse, UnknownTemplate
 from environments.domain.faults import Fault
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.template import Bundle, invalid_template
-from environments.service.authorization import Action, Principal, may, sees
+from environments.service.authorization import Action, Principal, check_service, may
 from environments.service.calendar_faults import unknown_calendars
 from environments.service.checking import Checks, Judge, unjudged
 from environments.service.images import references
@@ -40,7 +40,7 @@ class Catalogue:
 
         Nomad checks jobs too if it is connected. Raises `Forbidden` unless the principal may push: checks are costly.
         """
-        may(principal, Action.TEMPLATE_VALIDATE)
+        check_service(principal, Action.TEMPLATE_VALIDATE)
         with self._storage.read() as tx:
             images = references(tx)
             unknown = unknown_calendars(tx, bundle)
@@ -53,7 +53,7 @@ class Catalogue:
 
         `source` is stored with it. Pushing the same content from the same commit changes nothing.
         """
-        may(principal, Action.TEMPLATE_PUSH)
+        check_service(principal, Action.TEMPLATE_PUSH)
         return self._push(principal, bundle, source, self._judge)
 
     def _push(
@@ -68,6 +68,7 @@ class Catalogue:
             raise invalid_template(faults)
         template = bundle.template()
         with self._storage.write() as tx:
+            may(tx, principal, Action.TEMPLATE_PUSH)
             newest = tx.templates.find(template.name, None)
             kept = None if source is None else source._asdict()
             if newest is None or newest.digest != bundle.digest or (kept is not None and newest.source != kept):
@@ -83,7 +84,6 @@ class Catalogue:
         with self._storage.read() as tx:
             unwanted = tx.templates.find(name, digest) is None and tx.templates.deleted(name, digest)
         if not unwanted:
-            may(principal, Action.TEMPLATE_PUSH)
             # The service starts before the cluster, so Nomad is not asked here.
             self._push(principal, bundle, None, unjudged)
 
@@ -94,12 +94,12 @@ class Catalogue:
         destroyed. Raises `Forbidden`, `UnknownTemplate` (also when it was deleted before), and `TemplateInUse` while an
         environment created from it (from that version) isn't destroyed.
         """
-        may(principal, Action.TEMPLATE_DELETE)
         with self._storage.write() as tx:
+            may(tx, principal, Action.TEMPLATE_DELETE)
             tx.templates.hold(name)
             if tx.templates.find(name, digest) is None:
                 raise unknown_template(tx, name, digest)
-            _check_unused(principal, name, tx.environments.made_from(name, digest), digest)
+            _check_unused(name, *tx.environments.made_from(name, digest, sight=principal.sight), digest)
             now = self._clock()
             gone = tx.templates.delete(name, digest, principal.owner, now)
         return TemplateDeletion(name, tuple(gone), now, principal.owner)
@@ -140,16 +140,16 @@ def unknown_template(tx: Transaction, name: str, digest: str | None) -> UnknownT
     return UnknownTemplate(told(f"There is no template {name!r}{version}.", name, known))
 
 
-def _check_unused(principal: Principal, name: str, users: Sequence[tuple[str, str]], digest: str | None) -> None:
-    if not users:
+def _check_unused(name: str, seen: Sequence[str], count: int, digest: str | None) -> None:
+    """`seen`: the users that may be named; `count`: how many there are."""
+    if not count:
         return
-    seen = [environment for environment, owner in users if sees(principal, owner)]
     named = [repr(environment) for environment in seen[:_MOST_NAMED]]
-    rest = len(users) - len(named)
+    rest = count - len(named)
     others = f"{rest} {'other ' if named else ''}environment{'' if rest == 1 else 's'}" if rest else ""
     who = " and ".join(filter(None, (", ".join(named), others)))
     which = "This version of the template" if digest else "The template"
-    raise TemplateInUse(f"{which} {name!r} is in use by {who}.", details={"environments": seen, "count": len(users)})
+    raise TemplateInUse(f"{which} {name!r} is in use by {who}.", details={"environments": seen, "count": count})
 
 
 def _content(bundle: Bundle | None, name: str) -> Bundle:

@@ -73,7 +73,7 @@ def new_environment(
         state_since=now,
         created_at=now,
     )
-    allowed = may(principal, Action.ENVIRONMENT_CREATE, environment, becomes=bundle)
+    allowed = may(tx, principal, Action.ENVIRONMENT_CREATE, environment, becomes=bundle)
     opened, secrets = split_secrets(template, verdicts.parameters(template, request.parameters))
     for service in _literal_services(template):
         service_name(name, service)
@@ -117,14 +117,14 @@ def check_name_free(tx: Transaction, principal: Principal, name: str) -> None:
     try:
         tx.environments.check_free(name)
     except NameTaken as taken:
-        seen = tx.environments.named(name, owner=principal.sees_only)
+        seen = tx.environments.named(name, sight=principal.sight)
         if seen is not None and seen.state not in ENDED:
             raise NameTaken(
                 taken.message,
                 hint=f"Choose another name, change that one with `calvinverse env update {name}`, or destroy it first "
                 f"with `calvinverse env destroy {name}`.",
             ) from None
-        if principal.sees_only is None or taken.hint != NameTaken.default_hint:
+        if principal.sight.unlimited or taken.hint != NameTaken.default_hint:
             raise
         raise NameTaken(
             f"The name {name!r} is taken.",
@@ -140,6 +140,8 @@ def updated(
     now: datetime,
     verdicts: Verdicts,
     why_not_again: WhyNot = any_step,
+    *,
+    action: Action = Action.ENVIRONMENT_UPDATE,
 ) -> Draft:
     """The environment with the newest (or named) version of its template and changed parameters.
 
@@ -147,7 +149,7 @@ def updated(
     that can't be run again.
     """
     bundle = catalogued(tx, environment.template, request.digest)
-    allowed = may(principal, Action.ENVIRONMENT_UPDATE, environment, becomes=bundle)
+    allowed = may(tx, principal, action, environment, becomes=bundle)
     template = bundle.template()
     given = {**environment.parameters, **(request.parameters or {})}
     # Parameters that the new version doesn't have are dropped, unless this request gives them.
@@ -159,7 +161,13 @@ def updated(
 
 
 def rolled_back(
-    tx: Transaction, principal: Principal, environment: Environment, wanted: str | None, now: datetime
+    tx: Transaction,
+    principal: Principal,
+    environment: Environment,
+    wanted: str | None,
+    now: datetime,
+    *,
+    action: Action = Action.ENVIRONMENT_ROLL_BACK,
 ) -> Draft:
     """The environment that an earlier deployment was to make. `wanted` None or `last-good`: the last good deployment.
 
@@ -171,7 +179,7 @@ def rolled_back(
         raise NotAllowedNow(
             f"What deployment {good.id!r} applied is no longer stored.", hint="Update the environment instead."
         )
-    allowed = may(principal, Action.ENVIRONMENT_ROLL_BACK, environment, becomes=bundle)
+    allowed = may(tx, principal, action, environment, becomes=bundle)
     back = with_version(tx, environment, bundle, good.parameters, now)
     return Draft(back, bundle, {}, allowed, rollback_to=good.id)
 
@@ -190,7 +198,7 @@ def unchanged(tx: Transaction, principal: Principal, action: Action, environment
     bundle = tx.templates.bundle(environment.bundle)
     if bundle is None:
         raise UnknownTemplate(f"The content of template {environment.template!r} is gone.")
-    return Draft(environment, bundle, {}, may(principal, action, environment))
+    return Draft(environment, bundle, {}, may(tx, principal, action, environment))
 
 
 def catalogued(tx: Transaction, template: str, digest: str | None) -> Bundle:

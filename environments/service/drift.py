@@ -39,7 +39,7 @@ class Drifting:
         """Observes now. Raises `NotAllowedNow` unless the environment is ready or stopped, before and after."""
         with self._storage.read() as tx:
             environment = environment_to_read(tx, principal, name)
-            may(principal, Action.ENVIRONMENT_OBSERVE, environment)
+            may(tx, principal, Action.ENVIRONMENT_OBSERVE, environment)
             newest = _newest(tx, environment)
         if environment.state not in _OBSERVED:
             raise NotAllowedNow(

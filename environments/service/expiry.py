@@ -192,7 +192,7 @@ class Expiry:
             )
 
     def _destroy(self, tx: Transaction, environment: Environment, reason: str, now: datetime) -> str:
-        allowed = may(CLOCK, Action.ENVIRONMENT_DESTROY, environment)
+        allowed = may(tx, CLOCK, Action.ENVIRONMENT_DESTROY, environment)
         request = DeploymentRequest(self._new_id("dep"), CLOCK.owner, reason, now, by_machine=True)
         enqueue.destroy(tx, environment, request, allowed)
         return environment.name

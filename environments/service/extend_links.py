@@ -126,7 +126,7 @@ class ExtendLinks:
             answer, environment = self._look(tx, link, now)
             if answer.outcome is not Outcome.OFFERED or environment is None or answer.new_deadline is None:
                 return answer
-            check_extendable(LINK, environment)
+            check_extendable(tx, LINK, environment)
             warning = tx.warnings.get(link.warning_id)
             sent = f" sent by {warning.channel}" if warning is not None else ""
             to = f" to {warning.recipient}" if warning is not None and warning.recipient else ""

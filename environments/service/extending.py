@@ -12,9 +12,9 @@ from environments.service.deadlines import read_template, timed
 from environments.service.storage.transaction import Transaction
 
 
-def check_extendable(principal: Principal, environment: Environment) -> None:
+def check_extendable(tx: Transaction, principal: Principal, environment: Environment) -> None:
     """Raises `NotAllowedNow` for an environment that is being destroyed or is gone, and what `may` raises."""
-    may(principal, Action.ENVIRONMENT_EXTEND, environment)
+    may(tx, principal, Action.ENVIRONMENT_EXTEND, environment)
     if environment.state in ENDED or environment.state in (State.DESTROYING, State.DESTROY_FAILED):
         raise NotAllowedNow(
             f"Environment {environment.name!r} is {environment.state.value} already.",

@@ -11,7 +11,7 @@ from environments.domain.environment import Environment, EventType
 from environments.domain.errors import NotAllowedNow, NotFound, StorageError
 from environments.domain.holds import Hold, HoldDecision, HoldKind
 from environments.domain.timing import Pin
-from environments.service.authorization import Action, Principal, may
+from environments.service.authorization import Action, Principal, check_service, may
 from environments.service.deadlines import NOT_COMPUTED, active_pin, pinned_only, read_template, timed
 from environments.service.pages import Page
 from environments.service.storage.transaction import Storage, Transaction
@@ -69,8 +69,8 @@ class Holding:
         `seen`: how many environments it held when the admin looked; with more by now nothing is released. What was
         held because clocks disagree is judged as if they agreed, however many: it may be held for another reason.
         """
-        may(principal, Action.HOLD_RELEASE)
         with self._storage.write() as tx:
+            may(tx, principal, Action.HOLD_RELEASE)
             hold = _open(tx, hold_id)
             details = _details(tx, principal, hold)
             if hold.kind is not HoldKind.CLOCK and seen is not None and details.environments > seen:
@@ -91,13 +91,15 @@ class Holding:
 
         Raises `Forbidden`, `NotFound`, `NotAllowedNow`, `InvalidLifetime`.
         """
-        may(principal, Action.HOLD_CANCEL)
+        check_service(principal, Action.HOLD_CANCEL)
         keep = parse_duration(keep_for) if keep_for is not None else KEPT_FOR
         details: HoldDetails | None = None
         while True:
             with self._storage.write() as tx:
                 hold = _open(tx, hold_id)
-                details = details or _details(tx, principal, hold)
+                if details is None:
+                    may(tx, principal, Action.HOLD_CANCEL)
+                    details = _details(tx, principal, hold)
                 some = tx.holds.held(hold.id, limit=_AT_ONCE)
                 now = self._clock()
                 for environment_id in some:
@@ -134,11 +136,11 @@ def _open(tx: Transaction, hold_id: str) -> Hold:
 
 
 def _details(tx: Transaction, principal: Principal, hold: Hold) -> HoldDetails:
-    if principal.sees_only is None and hold.kind is not HoldKind.CLOCK and hold.cause:  # it may name others
+    if principal.sight.unlimited and hold.kind is not HoldKind.CLOCK and hold.cause:  # it may name others
         hold = hold.model_copy(update={"reason": f"{hold.reason} {hold.cause}"})
     if hold.decision is not None:
         return HoldDetails(hold, 0, ())
-    found = (tx.environments.get(each) for each in tx.holds.held(hold.id, owner=principal.sees_only, limit=_NAMED))
+    found = (tx.environments.get(each) for each in tx.holds.held(hold.id, sight=principal.sight, limit=_NAMED))
     return HoldDetails(hold, tx.holds.count(hold.id), tuple(one.name for one in found if one is not None))
 
 

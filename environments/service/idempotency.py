@@ -41,7 +41,7 @@ class Once:
         if not hmac.compare_digest(known.request_hash, self._hash):
             raise IdempotencyMismatch(f"The Idempotency-Key {self._key!r} was used for another request.")
         environment = tx.environments.get(known.environment_id)
-        if environment is None or not sees(self._principal, environment.owner):
+        if environment is None or not sees(tx, self._principal, environment):
             raise UnknownEnvironment("The environment that was created with this Idempotency-Key no longer exists.")
         return Accepted(environment, known.deployment_id)
 

@@ -7,7 +7,7 @@ from environments.domain.errors import ImageNotPublished
 from environments.domain.images import check_image_name, check_reference
 from environments.domain.names import check_label
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
-from environments.service.authorization import Action, Principal, may
+from environments.service.authorization import Action, Principal, check_service, may
 from environments.service.pages import Page
 from environments.service.storage.templates import PublishedImage
 from environments.service.storage.transaction import Storage, Transaction
@@ -27,7 +27,7 @@ class Images:
 
         Only an admin may do this. Raises `Forbidden`, `InvalidName`, `InvalidImage`.
         """
-        may(principal, Action.IMAGE_PUBLISH)
+        check_service(principal, Action.IMAGE_PUBLISH)
         image = PublishedImage(
             name=check_image_name(name),
             reference=check_reference(reference),
@@ -38,6 +38,7 @@ class Images:
             published_by=principal.owner,
         )
         with self._storage.write() as tx:
+            may(tx, principal, Action.IMAGE_PUBLISH)
             before = _newest(tx, name)
             if before is not None and _content(before) == _content(image):
                 return before
@@ -70,9 +71,9 @@ class Images:
 
     def withdraw(self, principal: Principal, name: str) -> PublishedImage:
         """Withdraws the image from new deployments; its history stays. Raises `Forbidden`, `ImageNotPublished`."""
-        may(principal, Action.IMAGE_WITHDRAW)
         now = self._clock()
         with self._storage.write() as tx:
+            may(tx, principal, Action.IMAGE_WITHDRAW)
             image = _newest(tx, name)
             if image is None:
                 raise _unknown(tx, name)

@@ -18,7 +18,7 @@ from environments.domain.admission import (
 from environments.domain.deadline import format_duration
 from environments.domain.environment import Deployment
 from environments.domain.lifecycle import DeploymentState, StepState
-from environments.service.authorization import Principal, sees
+from environments.service.authorization import Principal, names_owner
 from environments.service.records import Pending
 from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.transaction import Transaction
@@ -51,7 +51,7 @@ def _place(order: Sequence[Waiting], place: int, principal: Principal, lane: Lan
     where = f"Position {place + 1} of {len(order)} in the {lane.value} lane"
     if place == 0:
         return f"{where}."
-    ahead = Counter(waiting.owner if sees(principal, waiting.owner) else None for waiting in order[:place])
+    ahead = Counter(waiting.owner if names_owner(principal, waiting.owner) else None for waiting in order[:place])
     counts: list[str] = []
     for owner, count in ahead.most_common():
         whose = "others'" if owner is None else f"{owner}'s"

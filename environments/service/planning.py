@@ -48,6 +48,8 @@ _ACTIONS = {
     DeploymentKind.DESTROY: Action.ENVIRONMENT_DESTROY,
 }
 
+_PLAN = Action.ENVIRONMENT_PLAN
+
 
 class Planning:
     """Makes, shows and applies plans."""
@@ -182,12 +184,12 @@ class Planning:
         if request.kind is DeploymentKind.PROMOTE:
             check_awaiting(environment)
         if request.kind is not DeploymentKind.UPDATE:
-            return unchanged(tx, principal, _ACTIONS[request.kind], environment)
+            return unchanged(tx, principal, _PLAN, environment)
         if request.rollback_to is not None:
-            return rolled_back(tx, principal, environment, request.rollback_to, now)
+            return rolled_back(tx, principal, environment, request.rollback_to, now, action=_PLAN)
         again = request.run_again or ()
         update = UpdateEnvironment(digest=request.digest, parameters=request.parameters, run_again=again)
-        return updated(tx, principal, environment, update, now, verdicts, self._why_not_again)
+        return updated(tx, principal, environment, update, now, verdicts, self._why_not_again, action=_PLAN)
 
     def _apply(
         self,
@@ -205,18 +207,18 @@ class Planning:
         environment = environment_to_change(tx, principal, BY_ID + plan.environment_id)
         _check_unmoved(tx, plan, environment)
         if plan.kind is DeploymentKind.DESTROY:
-            return enqueue.destroy(tx, environment, new, may(principal, Action.ENVIRONMENT_DESTROY, environment))
+            return enqueue.destroy(tx, environment, new, may(tx, principal, Action.ENVIRONMENT_DESTROY, environment))
         bundle = tx.templates.bundle(plan.bundle)
         if bundle is None:
             raise _stale(plan, f"the content of template {plan.template!r} that it was made for is no longer stored")
         if plan.kind is not DeploymentKind.UPDATE:
-            allowed = may(principal, _ACTIONS[plan.kind], environment)
+            allowed = may(tx, principal, _ACTIONS[plan.kind], environment)
             return environment, enqueue.add(tx, environment, plan.kind, new, allowed)
         rollback_to = plan.request.get("rollback_to")
         if rollback_to is None and tx.templates.find(plan.template, plan.bundle) is None:
             raise _stale(plan, f"the version of template {plan.template!r} that it was made for was deleted")
         action = Action.ENVIRONMENT_UPDATE if rollback_to is None else Action.ENVIRONMENT_ROLL_BACK
-        allowed = may(principal, action, environment, becomes=bundle)
+        allowed = may(tx, principal, action, environment, becomes=bundle)
         after = with_version(tx, environment, bundle, plan.parameters, now)
         draft = Draft(after, bundle, secrets, allowed, rollback_to, tuple(plan.request.get("run_again") or ()))
         if draft.rollback_to is not None:
@@ -302,4 +304,6 @@ def _stale(plan: Plan, moved: str) -> PlanStale:
 def _may_see(tx: Transaction, principal: Principal, plan: Plan) -> bool:
     """A plan to create belongs to whoever made it; any other belongs to the owner of the environment."""
     environment = tx.environments.get(plan.environment_id)
-    return sees(principal, plan.requested_by if environment is None else environment.owner)
+    if environment is None:
+        return principal.owner == plan.requested_by or principal.role == "admin"
+    return sees(tx, principal, environment)

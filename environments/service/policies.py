@@ -8,7 +8,7 @@ from environments.domain.deadline import parse_duration
 from environments.domain.errors import InvalidInput, NotFound
 from environments.domain.names import META
 from environments.domain.timing import OwnRule, Policy, Scope, TimedAction
-from environments.service.authorization import Action, Principal, may
+from environments.service.authorization import Action, Principal, check_service, may
 from environments.service.deadlines import check_calendars, new_rule
 from environments.service.pages import Page
 from environments.service.retiming import Preview, Retiming, preview
@@ -42,7 +42,7 @@ class Policies:
     def policies(self, principal: Principal, *, limit: int | None = None, skip: int = 0) -> Page[Policy]:
         """All for an admin; for others those for templates, and the one for themselves."""
         with self._storage.read() as tx:
-            return tx.policies.all(owner=principal.sees_only, limit=limit, skip=skip)
+            return tx.policies.all(owner=None if principal.sees_all else principal.owner, limit=limit, skip=skip)
 
     def set(
         self,
@@ -59,7 +59,7 @@ class Policies:
         A rule that is in the earlier one goes on; a new one counts from now on. Raises `Forbidden`, `InvalidLifetime`,
         `InvalidInput` for a policy that says nothing, or for `meta`.
         """
-        may(principal, Action.POLICY_SET)
+        check_service(principal, Action.POLICY_SET)
         _check_name(scope, name)
         longest = None if maximum is None else parse_duration(maximum)
         if not rules and longest is None:
@@ -70,6 +70,7 @@ class Policies:
         fresh = [new_rule(action, text, now, principal.owner) for action, text in rules]
         with self._storage.read() if dry_run else self._storage.write() as tx:
             if not dry_run:
+                may(tx, principal, Action.POLICY_SET)
                 tx.policies.alone()
             check_calendars(tx, fresh)
             before = tx.policies.get(scope, name)
@@ -91,10 +92,11 @@ class Policies:
 
     def remove(self, principal: Principal, scope: Scope, name: str, *, dry_run: bool = False) -> PolicyChange:
         """Removes a policy; with `dry_run` it only computes what that moves. Raises `Forbidden`, `NotFound`."""
-        may(principal, Action.POLICY_SET)
+        check_service(principal, Action.POLICY_SET)
         now = self._clock()
         with self._storage.read() if dry_run else self._storage.write() as tx:
             if not dry_run:
+                may(tx, principal, Action.POLICY_SET)
                 tx.policies.alone()
             if tx.policies.get(scope, name) is None:
                 raise NotFound(

@@ -30,7 +30,7 @@ class Queueing:
         with self._storage.read() as tx:
             deployment = tx.deployments.get(deployment_id)
             environment = tx.environments.get(deployment.environment_id) if deployment else None
-            if deployment is None or environment is None or not sees(principal, environment.owner):
+            if deployment is None or environment is None or not sees(tx, principal, environment):
                 raise NotFound(f"There is no deployment {deployment_id!r}.")
             return pending(tx, principal, deployment, now)
 
@@ -42,9 +42,10 @@ class Queueing:
         with self._storage.read() as tx:
             running = tx.deployments.running()
             found = tx.workers.all(limit=limit, skip=skip)
+            seen = tx.environments.visible(principal.sight, {run.environment_id for run in running})
 
         def with_its_own(worker: WorkerRecord) -> Worker:
-            own = (run.id for run in running if run.worker == worker.name and sees(principal, run.owner))
+            own = (run.id for run in running if run.worker == worker.name and run.environment_id in seen)
             return Worker(worker, tuple(own))
 
         return found.each(with_its_own)
@@ -59,7 +60,7 @@ class Queueing:
         now = self._clock()
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name, STOPPED_OUTSIDE)
-            may(principal, Action.ENVIRONMENT_CANCEL, environment)
+            may(tx, principal, Action.ENVIRONMENT_CANCEL, environment)
             deployment = _to_cancel(tx, environment)
             # It may have started or ended since it was read.
             if not self._withdraw(tx, principal, environment, deployment, now) and not transitions.request_cancel(

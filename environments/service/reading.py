@@ -1,4 +1,4 @@
-"""Queries. Users see their own environments, admins see all."""
+"""Queries: everybody sees what they own and what is shared with them, admins and auditors see all."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,7 +17,7 @@ from environments.service.looking_back import what_happened
 from environments.service.pages import Page, ended_in_time
 from environments.service.records import EnvironmentDetails, Explanation, Journaled, Output, ServiceInfo, with_journal
 from environments.service.secret_outputs import secret_of
-from environments.service.storage.events import OwnedEvent
+from environments.service.storage.events import SharedEvent
 from environments.service.storage.transaction import Storage
 from environments.service.timing import TimedRule
 from environments.service.zone_database import zone_database
@@ -93,11 +93,8 @@ class Reading:
         before: str | None = None,
     ) -> Page[Environment]:
         """Newest first; at most `limit`, older than the one with the id `before`. Raises `UnknownEnvironment`."""
-        only = principal.sees_only
-        if only is not None and owner not in (None, only):
-            return Page()
         with self._storage.read() as tx:
-            return tx.environments.all(owner=only or owner, ended=ended, limit=limit, before=before)
+            return tx.environments.all(sight=principal.sight, owner=owner, ended=ended, limit=limit, before=before)
 
     def environment(self, principal: Principal, name: str) -> EnvironmentDetails:
         """One environment with its newest deployment. Raises `UnknownEnvironment`."""
@@ -149,10 +146,10 @@ class Reading:
 
     def outputs(self, principal: Principal, name: str, *, reveal: bool = False) -> dict[str, Output]:
         """The outputs. With `reveal`, secret ones are read from OpenBao, which records that in its audit log."""
-        with self._storage.read() as tx:
+        with self._storage.write() if reveal else self._storage.read() as tx:
             environment = environment_to_read(tx, principal, name)
             if reveal:
-                may(principal, Action.ENVIRONMENT_REVEAL, environment)
+                may(tx, principal, Action.ENVIRONMENT_REVEAL, environment)
             shown = shown_outputs(environment.outputs)
             hidden = [name for name, output in shown.items() if output.secret]
             references = {output: secret_of(tx, environment, output) for output in hidden} if reveal else {}
@@ -179,7 +176,7 @@ class Reading:
         with self._storage.read() as tx:
             deployment = tx.deployments.get(deployment_id)
             environment = tx.environments.get(deployment.environment_id) if deployment else None
-            if deployment is None or environment is None or not sees(principal, environment.owner):
+            if deployment is None or environment is None or not sees(tx, principal, environment):
                 raise NotFound(f"There is no deployment {deployment_id!r}.")
             return with_journal(tx, deployment)
 
@@ -193,17 +190,17 @@ class Reading:
         """Events of an environment newer than the id `after`, oldest first. Raises `UnknownEnvironment`."""
         with self._storage.read() as tx:
             environment_id = environment_to_read(tx, principal, name).id
-            return tx.events.after(after, environment_id=environment_id, owner=principal.sees_only, limit=limit)
+            return tx.events.after(after, environment_id=environment_id, sight=principal.sight, limit=limit)
 
-    def events_for(
-        self, principal: Principal, environment_id: str | None, *, after: int, limit: int
-    ) -> Page[OwnedEvent]:
-        """Events newer than the id `after`, oldest first: of one environment, or of all that the principal may see.
-
-        Each event has the owner of its environment, read in the same query.
-        """
+    def events_for(self, principal: Principal, environment_id: str | None, *, after: int, limit: int) -> Page[Event]:
+        """Events newer than the id `after`, oldest first: of one environment, or of all that the principal may see."""
         with self._storage.read() as tx:
-            return tx.events.owned_after(after, environment_id=environment_id, owner=principal.sees_only, limit=limit)
+            return tx.events.after(after, environment_id=environment_id, sight=principal.sight, limit=limit)
+
+    def shared_events(self, *, after: int, limit: int) -> Page[SharedEvent]:
+        """Everybody's, each with what decides who sees it: for those who pass them on."""
+        with self._storage.read() as tx:
+            return tx.events.shared_after(after, limit=limit)
 
     def newest_event(self) -> int:
         """The id of the newest event: a stream of new events starts after it."""

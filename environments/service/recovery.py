@@ -31,7 +31,7 @@ class Recovery:
         """
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
-            allowed = may(principal, Action.ENVIRONMENT_REPAIR, environment)
+            allowed = may(tx, principal, Action.ENVIRONMENT_REPAIR, environment)
             check_request(environment.name, environment.state, DeploymentKind.REPAIR)
             new = DeploymentRequest(self._new_id("dep"), principal.owner, "repaired", self._clock())
             deployment = enqueue.add(tx, environment, DeploymentKind.REPAIR, new, allowed)
@@ -44,7 +44,7 @@ class Recovery:
         """
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
-            allowed = may(principal, Action.ENVIRONMENT_PROMOTE, environment)
+            allowed = may(tx, principal, Action.ENVIRONMENT_PROMOTE, environment)
             check_request(environment.name, environment.state, DeploymentKind.PROMOTE)
             check_awaiting(environment)
             steps = ", ".join(environment.awaiting_promotion)
@@ -76,7 +76,7 @@ class Recovery:
         now = self._clock()
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name, REMOVED_OUTSIDE)
-            may(principal, Action.ENVIRONMENT_ABANDON, environment)
+            may(tx, principal, Action.ENVIRONMENT_ABANDON, environment)
             if environment.state is State.ABANDONED:
                 return self._observe_again(tx, environment, now)
             if environment.state is not State.DESTROY_FAILED:

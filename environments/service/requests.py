@@ -20,6 +20,7 @@ from environments.service.authorization import (
     Action,
     Allowed,
     Principal,
+    check_service,
     environment_to_change,
     may,
 )
@@ -105,7 +106,7 @@ class Requests:
         now = self._clock()
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
-            allowed = may(principal, Action.ENVIRONMENT_RETRY, environment)
+            allowed = may(tx, principal, Action.ENVIRONMENT_RETRY, environment)
             if environment.state is State.DESTROY_FAILED:
                 asked = self._new_request(principal.owner, "retried by hand", now)
                 return _destroy(tx, environment, asked, allowed)
@@ -119,7 +120,7 @@ class Requests:
         reason = reason or f"requested by {principal.owner}"
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name, REMOVED_OUTSIDE)
-            allowed = may(principal, Action.ENVIRONMENT_DESTROY, environment)
+            allowed = may(tx, principal, Action.ENVIRONMENT_DESTROY, environment)
             return _destroy(tx, environment, self._new_request(principal.owner, reason, self._clock()), allowed)
 
     def extend(
@@ -140,7 +141,7 @@ class Requests:
             raise InvalidLifetime("Give one of: how much longer, how long from now, or until when.")
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name, NO_DEADLINE)
-            check_extendable(principal, environment)
+            check_extendable(tx, principal, environment)
             if by is not None:
                 wanted = later(environment.deadline or now, parse_duration(by))
             elif ttl is not None:
@@ -158,11 +159,12 @@ class Requests:
 
         Raises `Forbidden`, `InvalidName`, `NameTaken`.
         """
-        may(principal, Action.ENVIRONMENT_MIRROR)
+        check_service(principal, Action.ENVIRONMENT_MIRROR)
         if environment.managed_by is None:
             raise InvalidTemplate("An environment that another service manages needs the name of its manager.")
         environment = environment.model_copy(update=_NOT_MIRRORED)
         with self._storage.write() as tx:
+            may(tx, principal, Action.ENVIRONMENT_MIRROR)
             known = tx.environments.get(environment.id)
             if known is None:
                 check_environment_name(environment.name, reserved_allowed=True)

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from environments.domain.errors import InvalidSource
 from environments.domain.template import Bundle
-from environments.service.authorization import Action, Principal, may
+from environments.service.authorization import Action, Principal, check_service
 from environments.service.catalogue import Catalogue
 from environments.service.records import CataloguedTemplate, TemplateSource
 
@@ -43,7 +43,7 @@ class Sources:
 
         Only an admin may do this. Raises `Forbidden`, `InvalidTemplate`, and what `Repositories.fetch` raises.
         """
-        may(principal, Action.TEMPLATE_PUSH)
+        check_service(principal, Action.TEMPLATE_PUSH)
         path = _checked_path(path)
         if ref is not None:
             _check_ref(ref)

@@ -58,7 +58,7 @@ class Switching:
         now = self._clock()
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
-            allowed = may(principal, _ACTIONS[kind], environment)
+            allowed = may(tx, principal, _ACTIONS[kind], environment)
             _check(tx, environment, kind)
             why = reason or f"{DONE[kind]} by {principal.owner}"
             deployment = enqueue.add(
@@ -140,7 +140,7 @@ class Switching:
         )
         try:
             _check(tx, environment, kind)
-            enqueue.add(tx, environment, kind, asked, may(CLOCK, _ACTIONS[kind], environment))
+            enqueue.add(tx, environment, kind, asked, may(tx, CLOCK, _ACTIONS[kind], environment))
         except (NotAllowedNow, InvalidTemplate) as error:  # of one environment, so others go on
             message = f"{environment.name} was not {DONE[kind]} by the calendar: {error.message}"
             if not told_already(tx, environment, message):

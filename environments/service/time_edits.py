@@ -88,7 +88,7 @@ class TimeEdits:
         with self._storage.write() as tx:
             environment = self._to_edit(tx, principal, name, Action.ENVIRONMENT_PIN)
             if past_maximum:
-                may(principal, Action.ENVIRONMENT_PIN_PAST_MAXIMUM, environment)
+                may(tx, principal, Action.ENVIRONMENT_PIN_PAST_MAXIMUM, environment)
             end = until if until is not None else later(now, parse_duration(ttl or ""))
             latest, created = environment.maximum_deadline, environment.created_at
             maximum = None if latest is None or past_maximum else latest - created
@@ -122,7 +122,7 @@ class TimeEdits:
 
     def _to_edit(self, tx: Transaction, principal: Principal, name: str, action: Action) -> Environment:
         environment = environment_to_change(tx, principal, name, NO_DEADLINE)
-        may(principal, action, environment)
+        may(tx, principal, action, environment)
         if environment.state in ENDED or environment.state in (State.DESTROYING, State.DESTROY_FAILED):
             raise NotAllowedNow(
                 f"Environment {environment.name!r} is {environment.state.value} already.",

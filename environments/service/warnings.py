@@ -16,7 +16,7 @@ from environments.domain.deadline import format_duration, pause_between, send_ag
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ENDED, State
-from environments.service.authorization import Action, Principal, may
+from environments.service.authorization import Action, Principal, check_service, may
 from environments.service.channels import Channel, Channels, NotDelivered, Target, WarningMessage
 from environments.service.deadlines import read_template, warning_after
 from environments.service.storage.transaction import Storage, Transaction
@@ -133,7 +133,7 @@ class Warnings:
 
     def status(self, principal: Principal) -> tuple[list[ChannelStatus], str]:
         """The channels, and what is wrong with their configuration. Raises `Forbidden`."""
-        may(principal, Action.WARNING_CHANNELS)
+        check_service(principal, Action.WARNING_CHANNELS)
         with self._storage.read() as tx:
             counts, faults = tx.warnings.counts(), tx.warnings.faults()
         configured = self._channels.configured()
@@ -154,7 +154,8 @@ class Warnings:
 
     def test(self, principal: Principal) -> list[TestDelivery]:
         """Sends a test warning by each channel, and says what became of it. Raises `Forbidden`."""
-        may(principal, Action.WARNING_TEST)
+        with self._storage.write() as tx:
+            may(tx, principal, Action.WARNING_TEST)
         now = self._clock()
         made = []
         for target in self._channels.test_targets():

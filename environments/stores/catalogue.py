@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, literal, or_, select
 
+from environments.domain.access import TokenScope
 from environments.domain.template import Bundle
 from environments.service.pages import Page
 from environments.service.storage.plans import KnownRequest
@@ -139,6 +140,11 @@ def _made_with(token_id: str) -> Select[Any]:
     return select(ended.c.id)
 
 
+def _token(row: Row[Any]) -> TokenRecord:
+    found = TokenRecord(**row._mapping)
+    return found if found.scope is None else found._replace(scope=TokenScope.model_validate(found.scope))
+
+
 class SqlTokens:
     """See `environments.service.storage.tokens.Tokens`."""
 
@@ -149,11 +155,12 @@ class SqlTokens:
     def add(self, token: TokenRecord) -> None:
         self._locks.text(f"token {token.id}")
         self._connection.execute(tokens.delete().where(tokens.c.id == token.id))
-        self._connection.execute(tokens.insert().values(**token._asdict()))
+        scope = None if token.scope is None else token.scope.model_dump(mode="json")
+        self._connection.execute(tokens.insert().values(**token._asdict() | {"scope": scope}))
 
     def by_prefix(self, prefix: str) -> TokenRecord | None:
         row = self._connection.execute(select(tokens).where(tokens.c.prefix == prefix)).one_or_none()
-        return None if row is None else TokenRecord(**row._mapping)
+        return None if row is None else _token(row)
 
     def all(self, owner: str | None, *, limit: int | None = None, before: str | None = None) -> Page[TokenRecord]:
         query = select(tokens).order_by(tokens.c.created_at.desc(), tokens.c.id.desc())
@@ -161,7 +168,7 @@ class SqlTokens:
         query = query.where(*seen)
         if before is not None:
             query = query.where(older_than(self._connection, tokens, "created_at", before, "token", *seen))
-        return read_page(self._connection, query, limit).each(lambda row: TokenRecord(**row._mapping))
+        return read_page(self._connection, query, limit).each(_token)
 
     def living(self, owner: str, now: datetime) -> list[TokenRecord]:
         self._locks.text(f"tokens of {owner}")
@@ -171,11 +178,24 @@ class SqlTokens:
             or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
         )
         query = query.order_by(func.coalesce(tokens.c.last_used_at, tokens.c.created_at), tokens.c.id)
-        return [TokenRecord(**row._mapping) for row in self._connection.execute(query)]
+        return [_token(row) for row in self._connection.execute(query)]
 
     def line(self, token_id: str, longest: int) -> list[TokenRecord]:
         found = self._connection.execute(_LINE, {"token": token_id, "longest": longest})
-        return [TokenRecord(**row._mapping) for row in found]
+        return [_token(row) for row in found]
+
+    def of(self, owner: str, kind: str) -> list[TokenRecord]:
+        query = select(tokens).where(tokens.c.owner == owner, tokens.c.kind == kind)
+        query = query.order_by(tokens.c.created_at.desc(), tokens.c.id.desc())
+        return [_token(row) for row in self._connection.execute(query)]
+
+    def revoke_all(self, owner: str, now: datetime) -> list[str]:
+        own = select(tokens.c.id).where(tokens.c.owner == owner, tokens.c.revoked_at.is_(None))
+        ended: set[str] = set()
+        for token_id in self._connection.execute(own).scalars().all():
+            ended.update(self.made_with(token_id))
+            self.revoke(token_id, now)
+        return sorted(ended)
 
     def used(self, token_id: str, now: datetime) -> None:
         self._connection.execute(tokens.update().where(tokens.c.id == token_id).values(last_used_at=now))
@@ -190,7 +210,7 @@ class SqlTokens:
             .values(revoked_at=func.coalesce(tokens.c.revoked_at, now))
         )
         row = self._connection.execute(select(tokens).where(tokens.c.id == token_id)).one_or_none()
-        return None if row is None else TokenRecord(**row._mapping)
+        return None if row is None else _token(row)
 
 
 class SqlRequests:

@@ -81,10 +81,15 @@ tokens = Table(
     Column("revoked_at", Moment),
     Column("last_used_at", Moment),
     Column("parent_id", String(40)),
+    Column("kind", String(20), nullable=False, server_default="token"),
+    Column("scope", JSON(none_as_null=True)),
+    Column("idle_seconds", Integer),
+    Column("address", String(64), nullable=False, server_default=""),
     UniqueConstraint("prefix"),
     Index("ix_tokens_parent_id", "parent_id"),
+    Index("ix_tokens_owner", "owner"),
 )
-"""`parent_id`: the token that it was made with, and with which it ends."""
+"""`parent_id`: the token that it was made with, and with which it ends. `idle_seconds`: it ends unused by then."""
 
 idempotency = Table(
     "idempotency",

@@ -1,6 +1,6 @@
 """Queries on environments."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 from sqlalchemy.exc import IntegrityError
 
+from environments.domain.access import EVERYTHING, Sight
 from environments.domain.environment import DegradedReason, Environment
 from environments.domain.errors import NameTaken, NotFound, StorageError, UnknownEnvironment
 from environments.domain.lifecycle import SWITCHES, DeploymentState, ResourceStatus, State
@@ -33,6 +34,7 @@ from environments.stores.locks import Locks
 from environments.stores.paging import older_than, read_page
 from environments.stores.schema import deployments, resources
 from environments.stores.schema import environments as table
+from environments.stores.sight import visible
 
 _log = structlog.get_logger()
 
@@ -90,10 +92,8 @@ class SqlEnvironments:
     def get(self, environment_id: str) -> Environment | None:
         return self._one(select(*RECORD).where(table.c.id == environment_id))
 
-    def named(self, name: str, *, owner: str | None = None) -> Environment | None:
-        query = select(*RECORD).where(table.c.name == name)
-        if owner is not None:
-            query = query.where(table.c.owner == owner)
+    def named(self, name: str, *, sight: Sight = EVERYTHING) -> Environment | None:
+        query = select(*RECORD).where(table.c.name == name, *visible(sight))
         live_first = (table.c.destroyed_at.is_not(None), table.c.created_at.desc(), table.c.id.desc())
         return self._one(query.order_by(*live_first).limit(1))
 
@@ -108,10 +108,16 @@ class SqlEnvironments:
             ) from error
 
     def all(
-        self, *, owner: str | None = None, ended: bool = False, limit: int | None = None, before: str | None = None
+        self,
+        *,
+        sight: Sight = EVERYTHING,
+        owner: str | None = None,
+        ended: bool = False,
+        limit: int | None = None,
+        before: str | None = None,
     ) -> Page[Environment]:
         query = UNREAD[self._connection.dialect.name]
-        seen = [] if owner is None else [table.c.owner == owner]
+        seen = visible(sight) if owner is None else [*visible(sight), table.c.owner == owner]
         query = query.where(*seen)
         if not ended:
             query = query.where(table.c.destroyed_at.is_(None))
@@ -150,18 +156,26 @@ class SqlEnvironments:
                     found.append(other)
         return found
 
-    def names(self, *, owner: str | None = None, limit: int) -> list[str]:
-        query = select(table.c.name).where(table.c.destroyed_at.is_(None))
-        if owner is not None:
-            query = query.where(table.c.owner == owner)
+    def names(self, *, sight: Sight = EVERYTHING, limit: int) -> list[str]:
+        query = select(table.c.name).where(table.c.destroyed_at.is_(None), *visible(sight))
         query = query.order_by(table.c.created_at.desc(), table.c.id.desc()).limit(limit)
         return list(self._connection.execute(query).scalars())
 
-    def made_from(self, template: str, digest: str | None = None) -> list[tuple[str, str]]:
-        query = select(table.c.name, table.c.owner).where(table.c.destroyed_at.is_(None), table.c.template == template)
+    def made_from(self, template: str, digest: str | None, *, sight: Sight) -> tuple[list[str], int]:
+        users = [table.c.destroyed_at.is_(None), table.c.template == template]
         if digest is not None:
-            query = query.where(table.c.bundle == digest)
-        return [(row.name, row.owner) for row in self._connection.execute(query.order_by(table.c.name))]
+            users.append(table.c.bundle == digest)
+        seen = select(table.c.name).where(*users, *visible(sight)).order_by(table.c.name)
+        count = select(func.count()).select_from(table).where(*users)
+        return list(self._connection.execute(seen).scalars()), int(self._connection.execute(count).scalar_one())
+
+    def visible(self, sight: Sight, environment_ids: Collection[str]) -> frozenset[str]:
+        found: set[str] = set()
+        ids = sorted(environment_ids)
+        for start in range(0, len(ids), _AT_ONCE):
+            query = select(table.c.id).where(table.c.id.in_(ids[start : start + _AT_ONCE]), *visible(sight))
+            found.update(self._connection.execute(query).scalars())
+        return frozenset(found)
 
     def change(self, environment_id: str, **values: Any) -> None:
         if "state" in values:

@@ -9,30 +9,39 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, literal_column, or_, select, text
+from sqlalchemy import Connection, Row, delete, func, literal_column, or_, select, text
 
+from environments.domain.access import EVERYTHING, SharedTo, Sight
 from environments.domain.environment import Event, EventType
 from environments.service.pages import Page
-from environments.service.storage.events import OwnedEvent
+from environments.service.storage.events import SharedEvent
 from environments.stores.listening import CHANNEL
 from environments.stores.locks import Locks
 from environments.stores.paging import read_page
 from environments.stores.schema import environments
 from environments.stores.schema import events as table
+from environments.stores.sharing import SqlShares
+from environments.stores.sight import visible
 
 _FORGOTTEN_AT_ONCE = 5000
 """Events: nobody waits long for a transaction that forgets."""
 
 _INSERT = table.insert()
+_NEWER = (
+    select(table, environments.c.name.label("environment"), environments.c.owner, environments.c.template)
+    .join(environments, environments.c.id == table.c.environment_id)
+    .order_by(table.c.id)
+)
 _NOTIFY = text(f"SELECT max(id), pg_notify('{CHANNEL}', max(id)::text) FROM events")  # noqa: S608 - our own word
 
 
 class SqlEvents:
     """See `environments.service.storage.events.Events`. `last`: the id of the newest event that was written here."""
 
-    def __init__(self, connection: Connection, locks: Locks) -> None:
+    def __init__(self, connection: Connection, locks: Locks, shares: SqlShares) -> None:
         self._connection = connection
         self._locks = locks
+        self._shares = shares
         self._kept: list[dict[str, Any]] = []
         self.last = 0
 
@@ -82,33 +91,24 @@ class SqlEvents:
         event_id: int,
         *,
         environment_id: str | None,
-        owner: str | None,
+        sight: Sight = EVERYTHING,
         limit: int,
     ) -> Page[Event]:
-        found = self.owned_after(event_id, environment_id=environment_id, owner=owner, limit=limit)
-        return found.each(lambda owned: owned.event)
-
-    def owned_after(
-        self,
-        event_id: int,
-        *,
-        environment_id: str | None,
-        owner: str | None,
-        limit: int,
-    ) -> Page[OwnedEvent]:
-        query = (
-            select(table, environments.c.name.label("environment"), environments.c.owner)
-            .join(environments, environments.c.id == table.c.environment_id)
-            .where(table.c.id > event_id)
-            .order_by(table.c.id)
-        )
+        query = _NEWER.where(table.c.id > event_id, *visible(sight))
         if environment_id is not None:
             query = query.where(table.c.environment_id == environment_id)
-        if owner is not None:
-            query = query.where(environments.c.owner == owner)
-        return read_page(self._connection, query, limit).each(
-            lambda row: OwnedEvent(Event.model_validate(row._mapping), row.owner)
-        )
+        return read_page(self._connection, query, limit).each(lambda row: Event.model_validate(row._mapping))
+
+    def shared_after(self, event_id: int, *, limit: int) -> Page[SharedEvent]:
+        rows = read_page(self._connection, _NEWER.where(table.c.id > event_id), limit)
+        shares = self._shares.of_many({row.environment_id for row in rows})
+
+        def shared(row: Row[Any]) -> SharedEvent:
+            here = shares.get(row.environment_id, ())
+            to = SharedTo(id=row.environment_id, template=row.template, owner=row.owner, shares=here)
+            return SharedEvent(Event.model_validate(row._mapping), to)
+
+        return rows.each(shared)
 
     def before(
         self, event_id: int | None, *, environment_id: str, types: Collection[EventType], limit: int

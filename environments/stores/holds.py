@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, exists, false, func, select, true
 
+from environments.domain.access import EVERYTHING, Sight
 from environments.domain.holds import ClockMark, DueFacts, Hold, HoldDecision
 from environments.domain.lifecycle import DeploymentKind, DeploymentState
 from environments.domain.timing import Source
@@ -18,6 +19,7 @@ from environments.stores.holds_schema import holds as table
 from environments.stores.locks import Locks
 from environments.stores.paging import older_than, read_page
 from environments.stores.schema import deployments, environments, warnings
+from environments.stores.sight import visible
 
 _AT_ONCE = 500
 """How many ids one statement has."""
@@ -102,10 +104,8 @@ class SqlHolds:
             held |= set(found)
         return held
 
-    def held(self, hold_id: str, *, owner: str | None = None, limit: int) -> list[str]:
-        query = select(environments.c.id).where(_of(hold_id))
-        if owner is not None:
-            query = query.where(environments.c.owner == owner)
+    def held(self, hold_id: str, *, sight: Sight = EVERYTHING, limit: int) -> list[str]:
+        query = select(environments.c.id).where(_of(hold_id), *visible(sight))
         query = query.order_by(environments.c.deadline, environments.c.id).limit(limit)
         return list(self._connection.execute(query).scalars())
 

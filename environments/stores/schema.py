@@ -93,6 +93,7 @@ environments = Table(
     ),
     Index("ix_environments_created_at", "created_at", "id"),
     Index("ix_environments_name", "name"),
+    Index("ix_environments_owner", "owner"),
     Index("ix_environments_hold_id", "hold_id"),
 )
 

@@ -21,8 +21,10 @@ from environments.stores.journal import SqlInventory, SqlJournal
 from environments.stores.known_rows import KnownRows
 from environments.stores.locks import Locks
 from environments.stores.module_states import SqlModuleStates
+from environments.stores.people import AccessChanges, SqlGroups, SqlPeople
 from environments.stores.plans import SqlPlans
 from environments.stores.schema import deployments, environments
+from environments.stores.sharing import SqlCreators, SqlServiceRoles, SqlShares
 from environments.stores.warnings import SqlWarnings
 from environments.stores.workers import SqlWorkers
 
@@ -40,10 +42,16 @@ class SqlTransaction:
         self.deployments = SqlDeployments(connection, locks)
         self.journal = SqlJournal(connection)
         self.inventory = SqlInventory(connection)
-        self.events = SqlEvents(connection, locks)
         self.templates = SqlTemplates(connection, locks)
         self.images = SqlImages(connection)
         self.tokens = SqlTokens(connection, locks)
+        self.access_changes = AccessChanges(connection)
+        self.people = SqlPeople(connection, locks, self.access_changes)
+        self.groups = SqlGroups(connection, locks, self.access_changes)
+        self.shares = SqlShares(connection, self.access_changes)
+        self.events = SqlEvents(connection, locks, self.shares)
+        self.service_roles = SqlServiceRoles(connection, self.access_changes)
+        self.creators = SqlCreators(connection, self.access_changes)
         self.requests = SqlRequests(connection, locks)
         self.plans = SqlPlans(connection, locks)
         self.workers = SqlWorkers(connection)
@@ -94,6 +102,7 @@ class Database(ABC):
             transaction = SqlTransaction(connection, self._known, writes=True, audit_key=self.audit_key)
             yield transaction
             transaction.audit.flush()
+            transaction.access_changes.flush()
             transaction.events.flush()
             connection.commit()
         for tell in self.on_commit:

@@ -20,7 +20,7 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EntryPointHarn
 
 @pytest.mark.parametrize("path", sorted(PATHS))
 def test_a_client_can_not_ask_for_routes_through_the_edge(harness: EntryPointHarness, path: str) -> None:
-    token = harness.service.access.first_token("root", "test")
+    token = harness.service.tokens.first_token("root", "test")
     for shown in ("Edge x", f"Edge {SECRET}", f"Bearer {token}", f"Bearer {SECRET}", ""):
         lines = [f"Authorization: {shown}"] if shown else []
         forged = [f"{SECRET_HEADER}: {SECRET}", f"{CLIENT_HEADER}: 127.0.0.1"]

@@ -31,7 +31,7 @@ def api(tmp_path: Path) -> Iterator[Served]:
 
 
 def token(api: Served, owner: str, role: Literal["admin", "user"] = "admin") -> str:
-    return api.service.access.create_token(api.service.admin, owner=owner, role=role).secret
+    return api.service.tokens.create_token(api.service.admin, owner=owner, role=role).secret
 
 
 def head(path: str, secret: str, length: int) -> bytes:

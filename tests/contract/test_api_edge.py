@@ -52,7 +52,7 @@ def test_the_edge_gets_the_table_and_then_waits(api: Api) -> None:
 
 @pytest.mark.parametrize("path", sorted(PATHS))
 def test_nobody_else_may_ask(api: Api, path: str) -> None:
-    token = api.service.access.first_token("root", "test")
+    token = api.service.tokens.first_token("root", "test")
     shown = [
         {},
         {"Authorization": f"Bearer {token}"},
@@ -101,7 +101,7 @@ def test_both_sides_derive_the_same_credential() -> None:
 
 
 def test_it_is_in_no_description(api: Api) -> None:
-    token = api.service.access.first_token("root", "test")
+    token = api.service.tokens.first_token("root", "test")
     headers = {"Authorization": f"Bearer {token}"}
     found = httpx2.get(f"{api.address}/openapi.json", headers=headers, timeout=60, trust_env=False)
     assert not [path for path in json.loads(found.text)["paths"] if "edge" in path]

@@ -36,7 +36,7 @@ def api(tmp_path: Path) -> Iterator[Served]:
 
 
 def token(api: Served, owner: str) -> str:
-    return api.service.access.create_token(api.service.admin, owner=owner).secret
+    return api.service.tokens.create_token(api.service.admin, owner=owner).secret
 
 
 def http(api: Served, secret: str | None, timeout: float = 60.0) -> httpx2.Client:
@@ -143,7 +143,7 @@ def test_an_asker_of_readiness_with_a_token_gets_a_look_of_its_own_time() -> Non
 
 def test_made_up_tokens_keep_no_good_one_waiting(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = token(api, "grace")
-    honest = api.service.access.authenticate
+    honest = api.service.tokens.authenticate
     gate = Gate()
 
     def slow(bearer: str) -> object:
@@ -153,7 +153,7 @@ def test_made_up_tokens_keep_no_good_one_waiting(api: Served, monkeypatch: pytes
 
     with http(api, mine) as grace, http(api, None) as stranger, ThreadPoolExecutor(50) as pool:
         assert grace.get("/self/started").status_code == 200
-        monkeypatch.setattr(api.service.access, "authenticate", slow)
+        monkeypatch.setattr(api.service.tokens, "authenticate", slow)
         asked = [
             pool.submit(stranger.get, "/v1/environments", headers={"Authorization": f"Bearer made-up-{number}"})
             for number in range(50)

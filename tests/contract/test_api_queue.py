@@ -33,7 +33,7 @@ def client(api: Served) -> Iterator[Client]:
 @pytest.fixture
 def user(api: Served) -> Iterator[Client]:
     """That of somebody else, who is no admin."""
-    token = api.service.access.create_token(api.service.admin, owner="grace").secret
+    token = api.service.tokens.create_token(api.service.admin, owner="grace").secret
     with api.client(token) as client:
         yield client
 

@@ -72,7 +72,7 @@ def test_what_happens_is_told_in_order_and_from_now_on(api: Served) -> None:
 def test_what_happens_before_a_slow_stream_begins_is_told(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its reader is told that it is connected before the stream has looked at its token once more."""
     may_begin, looks = threading.Event(), itertools.count()
-    authenticate = api.service.access.authenticate
+    authenticate = api.service.tokens.authenticate
 
     def slow(token: str) -> Principal:
         if next(looks) == 1:  # that of the stream, after that of its request
@@ -81,7 +81,7 @@ def test_what_happens_before_a_slow_stream_begins_is_told(api: Served, monkeypat
 
     with api.client() as client:
         client.create(CreateRequest(name="demo", template="web"))
-        monkeypatch.setattr(api.service.access, "authenticate", slow)
+        monkeypatch.setattr(api.service.tokens, "authenticate", slow)
         listener = Listener(client.events())
         listener.until(connected)
         api.service.log("demo", "meanwhile")
@@ -302,7 +302,7 @@ def test_the_server_stops_at_once_and_readers_go_on_when_it_is_back(
 ) -> None:
     monkeypatch.setattr(server, "STOP_SECONDS", 100)  # after which it cuts readers off that still read
     service: FakeService = make_service(tmp_path)
-    secret = service.access.first_token("root", "test")
+    secret = service.tokens.first_token("root", "test")
     try:
         with listening(service) as address:
             client = Client(address, secret)

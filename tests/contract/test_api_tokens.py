@@ -10,8 +10,8 @@ import pytest
 from environments.domain.errors import Forbidden, TooManyRequests, Unauthenticated
 from environments.domain.tokens import secret_hash, secret_prefix
 from environments.service import allowances
-from environments.service.access import LONGEST_LINE
 from environments.service.storage.tokens import TokenRecord
+from environments.service.tokens import LONGEST_LINE
 from environments.wire.tokens import NewToken, TokenRequest
 from tests.fakes.service import Served, served
 
@@ -120,7 +120,7 @@ def test_a_line_of_tokens_has_an_end(api: Served) -> None:
 
 def test_tokens_that_come_from_nowhere_are_as_good_as_ever(api: Served) -> None:
     """Those of an older version have no parent; the deployer's is put in place of the one before."""
-    access = api.service.access
+    access = api.service.tokens
     access.keep_known(secret_hash("cv_first-deployer"), secret_prefix("cv_first-deployer"), "dora")
     child = make(api, "cv_first-deployer")
     access.keep_known(secret_hash("cv_other-deployer"), secret_prefix("cv_other-deployer"), "dora")

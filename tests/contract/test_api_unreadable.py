@@ -24,7 +24,7 @@ def api(tmp_path: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def http(api: Served) -> Iterator[httpx2.Client]:
-    secret = api.service.access.create_token(api.service.admin, owner="grace").secret
+    secret = api.service.tokens.create_token(api.service.admin, owner="grace").secret
     headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
     with httpx2.Client(base_url=api.address, headers=headers, trust_env=False, timeout=60) as client:
         yield client

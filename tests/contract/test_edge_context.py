@@ -75,7 +75,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     where = Places(tmp_path / "state")
     where.state.mkdir()
     made = make_service(tmp_path / "service")
-    where.token.write_text(made.access.first_token("ada", "test"))
+    where.token.write_text(made.tokens.first_token("ada", "test"))
     where.authority.write_text(PARTS.pem)
     with ExitStack() as back, ExitStack() as front:
         back.callback(made.database.close)

@@ -45,7 +45,7 @@ def both(tmp_path: Path) -> Iterator[Both]:
 
 
 def test_the_api_answers_at_the_edge(both: Both) -> None:
-    token = both.service.access.first_token("root", "test")
+    token = both.service.tokens.first_token("root", "test")
     answer = both.edge.send(request("/v1/environments", f"Authorization: Bearer {token}"))
     assert status(answer) == 200
     assert json.loads(answer.partition(b"\r\n\r\n")[2]) == []
@@ -67,13 +67,13 @@ def test_the_log_has_the_clients_own_address(both: Both) -> None:
 def test_one_address_does_not_take_the_room_for_unknown_tokens_of_all(
     both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest, gate = both.service.access.authenticate, Event()
+    honest, gate = both.service.tokens.authenticate, Event()
 
     def slow(token: str) -> object:
         gate.wait(120)
         return honest(token)
 
-    monkeypatch.setattr(both.service.access, "authenticate", slow)
+    monkeypatch.setattr(both.service.tokens, "authenticate", slow)
     limits = httpx2.Limits(max_connections=200)
 
     def asking(http: httpx2.Client, client: str) -> Callable[[int], int]:
@@ -104,7 +104,7 @@ def test_an_address_guesses_only_so_many_tokens_in_a_minute(tmp_path: Path, monk
     monkeypatch.setattr(guard, "BAD_TOKENS_EACH_MINUTE", 3)
     (tmp_path / "known").write_text(SECRET)
     service = make_service(tmp_path / "service")
-    known, fresh = (service.access.first_token("root", "test") for _ in range(2))
+    known, fresh = (service.tokens.first_token("root", "test") for _ in range(2))
     try:
         with (
             listening(service, edge_secret=tmp_path / "known") as address,

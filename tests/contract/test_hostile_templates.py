@@ -79,7 +79,7 @@ def admin(api: Served) -> Iterator[Caller]:
 
 @pytest.fixture
 def mallory(api: Served) -> Iterator[Caller]:
-    caller = Caller(api, api.service.access.create_token(api.service.admin, owner="mallory").secret)
+    caller = Caller(api, api.service.tokens.create_token(api.service.admin, owner="mallory").secret)
     with caller.http:
         yield caller
 

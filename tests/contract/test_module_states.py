@@ -93,7 +93,7 @@ class Scene:
     def log(self) -> list[str]:
         """What people read."""
         with self.api.service.database.read() as tx:
-            events = tx.events.after(0, environment_id=self.owner.id, owner=None, limit=100)
+            events = tx.events.after(0, environment_id=self.owner.id, limit=100)
         return [event.message for event in events if event.type is EventType.LOG and event.step == "app"]
 
 
@@ -423,7 +423,7 @@ def test_a_forgotten_environment_does_not_look_like_one_without_a_state(scene: S
 
 
 def test_beside_a_worker_states_are_served_on_loopback_until_it_has_ended(scene: Scene) -> None:
-    server = StateServer(scene.api.service.access, scene.api.service.module_states)
+    server = StateServer(scene.api.service.tokens, scene.api.service.module_states)
     server.start()
     tofu: Tofu | None = None
     try:

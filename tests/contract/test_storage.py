@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from environments.domain.access import Sight
 from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.environment import Deployment, Environment, EventType
 from environments.domain.errors import (
@@ -97,7 +98,7 @@ def deployment(number: int, of: int, kind: DeploymentKind = DeploymentKind.CREAT
 
 
 def told(tx: Transaction, after: int = 0) -> list[str]:
-    return [event.message for event in tx.events.after(after, environment_id=None, owner=None, limit=10_000)]
+    return [event.message for event in tx.events.after(after, environment_id=None, limit=10_000)]
 
 
 def at_once(*calls: Callable[[], object]) -> list[object]:
@@ -141,7 +142,7 @@ def test_names_and_ids_are_two_namespaces(setting: EngineHarness) -> None:
         with open_transaction() as tx:
 
             def named(name: str, owner: str | None = None, tx: Transaction = tx) -> str | None:
-                found = tx.environments.named(name, owner=owner)
+                found = tx.environments.named(name, sight=Sight.of(None if owner is None else {owner}))
                 return None if found is None else found.id
 
             assert [getattr(tx.environments.get(said), "name", None) for said in ("env-1", "env-2", "name-1")] == [
@@ -161,9 +162,10 @@ def test_events_come_with_the_owner_as_it_is_now(setting: EngineHarness) -> None
         with setting.database.write() as tx:
             tx.environments.change("env-1", owner=owner)
         with setting.database.read() as tx:
-            found = tx.events.owned_after(0, environment_id=None, owner=None, limit=10)
-            assert [(event.message, who) for event, who in found] == [("first", owner)]
-            assert [event for event, _ in found] == tx.events.after(0, environment_id="env-1", owner=owner, limit=10)
+            found = tx.events.shared_after(0, limit=10)
+            assert [(event.message, shared.owner) for event, shared in found] == [("first", owner)]
+            theirs = tx.events.after(0, environment_id="env-1", sight=Sight.of({owner}), limit=10)
+            assert [event for event, _ in found] == theirs
 
 
 REFERENCE = SecretReference("env-1", "password", "environments/name-1/password", "key")
@@ -289,7 +291,7 @@ def test_a_reader_misses_no_event_of_many_writers(setting: EngineHarness, other:
         while True:
             over = all(done.done() for done in writing)
             with setting.database.read() as tx:
-                found = tx.events.after(last, environment_id=None, owner=None, limit=1000)
+                found = tx.events.after(last, environment_id=None, limit=1000)
             seen += [event.message for event in found]
             last = found[-1].id if found else last
             if over:

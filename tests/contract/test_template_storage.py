@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from environments.domain.access import EVERYTHING, Sight
 from environments.domain.errors import TemplateInUse, UnknownTemplate
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
@@ -66,6 +67,9 @@ def test_versions_are_deleted_and_remembered(setting: EngineHarness) -> None:
         assert tx.templates.newest() == []
 
 
+NOBODY = Sight.of({"nobody"})
+
+
 def test_names_and_users_of_what_stands(setting: EngineHarness) -> None:
     for name in ("one", "two", "three"):
         setting.create(name, parameters=SECRET)
@@ -75,12 +79,13 @@ def test_names_and_users_of_what_stands(setting: EngineHarness) -> None:
     with setting.database.read() as tx:
         assert sorted(tx.environments.names(limit=10)) == ["one", "three"]
         assert len(tx.environments.names(limit=1)) == 1
-        assert tx.environments.names(owner="nobody", limit=10) == []
+        assert tx.environments.names(sight=NOBODY, limit=10) == []
         digest = two.bundle
-        owner = two.owner
-        assert tx.environments.made_from("things") == [("one", owner), ("three", owner)]
-        assert tx.environments.made_from("things", digest) == [("one", owner), ("three", owner)]
-        assert tx.environments.made_from("things", "sha256:other") == tx.environments.made_from("others") == []
+        for which in (None, digest):
+            assert tx.environments.made_from("things", which, sight=Sight.of({two.owner})) == (["one", "three"], 2)
+            assert tx.environments.made_from("things", which, sight=NOBODY) == ([], 2)
+        for template, which in (("things", "sha256:other"), ("others", None)):
+            assert tx.environments.made_from(template, which, sight=EVERYTHING) == ([], 0)
 
 
 def test_a_template_is_deleted_or_something_is_made_from_it(setting: EngineHarness, other: Database) -> None:

@@ -25,7 +25,6 @@ from environments.domain.plan import StepPlan
 from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import make_bundle
 from environments.providers.git.source import GitRepositories
-from environments.service.access import Access
 from environments.service.authorization import Principal
 from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
@@ -51,6 +50,7 @@ from environments.service.sources import Sources
 from environments.service.storage.transaction import Transaction
 from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
+from environments.service.tokens import Tokens
 from environments.service.warnings import GRACE, Warnings
 from environments.stores.database import Database
 from tests.fakes.channels import MemoryChannels
@@ -158,7 +158,7 @@ class FakeService:
 
     database: Database
     world: FakeBackends
-    access: Access
+    tokens: Tokens
     catalogue: Catalogue
     sources: Sources
     images: Images
@@ -315,7 +315,7 @@ def make_service(
     service = FakeService(
         database=database,
         world=world,
-        access=Access(database, clock, new_id),
+        tokens=Tokens(database, clock, new_id),
         catalogue=catalogue,
         sources=Sources(catalogue, GitRepositories(("file", "http"))),
         images=Images(database, clock),
@@ -370,7 +370,7 @@ def served(
     service = make_service(folder, checks, opened, clock=clock, channels=channels)
     try:
         with listening(service) as address:
-            yield Served(service, address, service.access.first_token("root", "test"))
+            yield Served(service, address, service.tokens.first_token("root", "test"))
     finally:
         service.database.close()
 

@@ -97,7 +97,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
             served(tmp_path_factory.mktemp("fuzz"), pool) as api,
             httpx2.Client(base_url=api.address, timeout=120, trust_env=False) as http,
         ):
-            access, root = api.service.access, api.service.admin
+            access, root = api.service.tokens, api.service.admin
             users = [access.create_token(root, owner=f"user{n}").secret for n in range(OWNERS)]
             admins = [access.create_token(root, f"admin{n}", "admin").secret for n in range(OWNERS)]
             yield Fuzzed(api, http, users, admins)

@@ -133,7 +133,7 @@ class Backend:
 def backend(tmp_path: Path) -> Iterator[Backend]:
     program = require("tofu")["tofu"]
     service = make_service(tmp_path / "service")
-    server = StateServer(service.access, service.module_states)
+    server = StateServer(service.tokens, service.module_states)
     folder = tmp_path / "module"
     folder.mkdir()
     (folder / "main.tf").write_text(MODULE)

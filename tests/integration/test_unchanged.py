@@ -124,7 +124,7 @@ def registered(setting: RealEngineHarness, name: str) -> dict[str, Any]:
 
 def lines(setting: RealEngineHarness) -> list[str]:
     with setting.database.read() as tx:
-        events = tx.events.after(0, environment_id=None, owner=None, limit=10_000)
+        events = tx.events.after(0, environment_id=None, limit=10_000)
     return [f"{event.step}: {event.message}" for event in events if event.type is EventType.LOG]
 
 

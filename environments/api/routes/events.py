@@ -72,7 +72,7 @@ def event_routes(service: Service, hub: Hub) -> APIRouter:
         if environment is not None:
             found = await anyio.to_thread.run_sync(service.reading.environment, caller, environment)
             wanted = found.environment.id
-        reader = Reader(hub, service.reading, service.access, caller, bearer(request.scope))
+        reader = Reader(hub, service.reading, service.tokens, caller, bearer(request.scope))
         return EventStream(hub, caller.owner, reader.stream(begin, wanted))
 
     return router

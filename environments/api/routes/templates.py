@@ -30,7 +30,7 @@ from environments.domain.errors import (
 )
 from environments.domain.faults import Fault
 from environments.domain.template import Bundle, make_bundle
-from environments.service.authorization import Action, may
+from environments.service.authorization import Action, check_service
 from environments.wire.templates import GitPushRequest, PushRequest, TemplateDeletionView, TemplateView, Validation
 
 _Digest = Annotated[str | None, Query(description="This version and not the newest.")]
@@ -87,7 +87,7 @@ def template_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     @router.post("/templates/validate", responses=problems(Forbidden, RequestTooLarge, CheckTooCostly, TooManyRequests))
     def validate_template(caller: Caller, request: PushRequest) -> Validation:
         """Names every fault of a template that can be found without running it. Admins only."""
-        may(caller, Action.TEMPLATE_VALIDATE)
+        check_service(caller, Action.TEMPLATE_VALIDATE)
         try:
             bundle = _bundle(request)
         except InvalidTemplate as error:

@@ -16,7 +16,7 @@ from environments.wire.tokens import NewToken, TokenRequest, TokenView
 def token_routes(service: Service) -> APIRouter:
     """Everything below /v1/tokens."""
     router = APIRouter(prefix="/v1", tags=["tokens"])
-    access = service.access
+    tokens = service.tokens
 
     @router.get("/tokens", responses=problems(NotFound))
     def list_tokens(
@@ -27,19 +27,19 @@ def token_routes(service: Service) -> APIRouter:
         before: Annotated[str | None, Query(description="Only those older than the one with this id.")] = None,
     ) -> list[TokenView]:
         """Lists tokens without their secret part, newest first."""
-        found = access.tokens(caller, limit=limit, before=before)
+        found = tokens.list(caller, limit=limit, before=before)
         link_next(request, response, found, limit, before=found[-1].id if found else "")
         return [presenting.token(one) for one in found]
 
     @router.post("/tokens", status_code=status.HTTP_201_CREATED, responses=problems(Forbidden, InvalidLifetime))
     def create_token(caller: Caller, request: TokenRequest) -> NewToken:
         """Creates a token; only this answer holds its secret."""
-        made = access.create_token(caller, request.owner, request.role, note=request.note, ttl=request.ttl)
+        made = tokens.create_token(caller, request.owner, request.role, note=request.note, ttl=request.ttl)
         return presenting.new_token(made)
 
     @router.delete("/tokens/{token_id}", responses=problems(NotFound))
     def revoke_token(caller: Caller, token_id: str) -> TokenView:
         """Revokes a token, at once and for good."""
-        return presenting.token(access.revoke(caller, token_id))
+        return presenting.token(tokens.revoke(caller, token_id))
 
     return router

@@ -1,9 +1,10 @@
 """The port to the database: environments."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from environments.domain.access import EVERYTHING, Sight
 from environments.domain.environment import DegradedReason, Environment
 from environments.domain.lifecycle import State
 from environments.service.pages import Page
@@ -39,28 +40,43 @@ class Environments(Protocol):
         """The environment with that id; doesn't accept a name."""
         ...
 
-    def named(self, name: str, *, owner: str | None = None) -> Environment | None:
-        """The live environment of that name, else the newest ended one; only the owner's, if `owner` is given.
+    def named(self, name: str, *, sight: Sight = EVERYTHING) -> Environment | None:
+        """The live environment of that name, else the newest ended one; only one that is in sight.
 
         Doesn't accept an id. Only for what a person typed.
         """
         ...
 
     def all(
-        self, *, owner: str | None = None, ended: bool = False, limit: int | None = None, before: str | None = None
+        self,
+        *,
+        sight: Sight = EVERYTHING,
+        owner: str | None = None,
+        ended: bool = False,
+        limit: int | None = None,
+        before: str | None = None,
     ) -> Page[Environment]:
-        """Environments, newest first, ended ones only with `ended`: at most `limit`, older than the one `before`.
+        """Environments in sight (of that owner), newest first, ended ones only with `ended`.
+
+        At most `limit`, older than the one `before`.
 
         Raises `UnknownEnvironment` when there is no environment `before`.
         """
         ...
 
-    def names(self, *, owner: str | None = None, limit: int) -> list[str]:
+    def names(self, *, sight: Sight = EVERYTHING, limit: int) -> list[str]:
         """The names of environments that haven't ended, newest first, at most `limit`."""
         ...
 
-    def made_from(self, template: str, digest: str | None = None) -> list[tuple[str, str]]:
-        """Name and owner of each environment of the template (and that version of it) that hasn't ended."""
+    def made_from(self, template: str, digest: str | None, *, sight: Sight) -> tuple[list[str], int]:
+        """Environments of the template (and that version of it) that haven't ended.
+
+        The names of those that are in sight, and how many there are.
+        """
+        ...
+
+    def visible(self, sight: Sight, environment_ids: Collection[str]) -> frozenset[str]:
+        """Which of these environments are in sight."""
         ...
 
     def change(self, environment_id: str, **values: Any) -> None:

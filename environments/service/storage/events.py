@@ -4,15 +4,16 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from environments.domain.access import EVERYTHING, SharedTo, Sight
 from environments.domain.environment import Event, EventType
 from environments.service.pages import Page
 
 
-class OwnedEvent(NamedTuple):
-    """An event, and the owner of its environment when the event was read."""
+class SharedEvent(NamedTuple):
+    """An event, and what decided who sees its environment when the event was read."""
 
     event: Event
-    owner: str
+    shared: SharedTo
 
 
 class Events(Protocol):
@@ -41,21 +42,14 @@ class Events(Protocol):
         event_id: int,
         *,
         environment_id: str | None,
-        owner: str | None,
+        sight: Sight = EVERYTHING,
         limit: int,
     ) -> Page[Event]:
-        """Events newer than the id, oldest first; of one environment, or of those of an owner."""
+        """Events newer than the id, oldest first; of one environment, or of all that are in sight."""
         ...
 
-    def owned_after(
-        self,
-        event_id: int,
-        *,
-        environment_id: str | None,
-        owner: str | None,
-        limit: int,
-    ) -> Page[OwnedEvent]:
-        """The same events, each with the owner of its environment, from one query."""
+    def shared_after(self, event_id: int, *, limit: int) -> Page[SharedEvent]:
+        """Everybody's events, each with what decides who sees its environment, as of the same moment."""
         ...
 
     def before(

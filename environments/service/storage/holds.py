@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from environments.domain.access import EVERYTHING, Sight
 from environments.domain.holds import ClockMark, DueFacts, Hold, HoldDecision
 from environments.service.pages import Page
 
@@ -48,7 +49,7 @@ class Holds(Protocol):
         """
         ...
 
-    def held(self, hold_id: str, *, owner: str | None = None, limit: int) -> list[str]:
+    def held(self, hold_id: str, *, sight: Sight = EVERYTHING, limit: int) -> list[str]:
         """Ids of living environments that the hold still holds, in the order of their deadlines; at most `limit`."""
         ...
 

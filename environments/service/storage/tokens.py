@@ -3,13 +3,16 @@
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from environments.domain.access import TokenScope
 from environments.service.pages import Page
 
 
 class TokenRecord(NamedTuple):
     """A stored token; `hash` is the SHA-256 of the whole secret, in hex.
 
-    `parent_id` is the token that it was created with; None: the service itself created it, or an older version did.
+    `role` is the most that it may: see `environments.domain.access.TokenRole`. `parent_id` is the token that it was
+    created with; None: the service itself created it, or an older version did. `kind` is `token`, `session` or
+    `local_admin`; `address` is where it was made from. With `idle_seconds` it also ends when it isn't used for long.
     """
 
     id: str
@@ -23,6 +26,22 @@ class TokenRecord(NamedTuple):
     revoked_at: datetime | None
     last_used_at: datetime | None
     parent_id: str | None = None
+    kind: str = "token"
+    scope: TokenScope | None = None
+    idle_seconds: int | None = None
+    address: str = ""
+
+    def ended(self, now: datetime) -> str:
+        """How it has ended by then, to follow its name; empty if it is valid."""
+        if self.revoked_at is not None:
+            return "has been revoked"
+        if self.expires_at is not None and self.expires_at <= now:
+            return "has expired"
+        if self.idle_seconds is not None:
+            used = self.last_used_at or self.created_at
+            if (now - used).total_seconds() >= self.idle_seconds:
+                return "has ended, because it was not used for long"
+        return ""
 
 
 class Tokens(Protocol):
@@ -52,6 +71,14 @@ class Tokens(Protocol):
 
     def line(self, token_id: str, longest: int) -> list[TokenRecord]:
         """The token, the one that it was created with, and so on; at most `longest`."""
+        ...
+
+    def of(self, owner: str, kind: str) -> list[TokenRecord]:
+        """An owner's tokens of one kind, newest first, those that have ended too."""
+        ...
+
+    def revoke_all(self, owner: str, now: datetime) -> list[str]:
+        """Revokes the owner's tokens and all that were made with them; returns the ids of all of these."""
         ...
 
     def used(self, token_id: str, now: datetime) -> None:

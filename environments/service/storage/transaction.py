@@ -16,7 +16,9 @@ from environments.service.storage.environments import Environments
 from environments.service.storage.events import Events
 from environments.service.storage.holds import Holds
 from environments.service.storage.module_states import ModuleStates
+from environments.service.storage.people import Groups, People
 from environments.service.storage.plans import Plans, Requests
+from environments.service.storage.sharing import Creators, ServiceRoles, Shares
 from environments.service.storage.templates import Images, Templates
 from environments.service.storage.tokens import Tokens
 from environments.service.storage.warnings import Warnings
@@ -46,6 +48,16 @@ class Transaction(Protocol):
     def images(self) -> Images: ...
     @property
     def tokens(self) -> Tokens: ...
+    @property
+    def people(self) -> People: ...
+    @property
+    def groups(self) -> Groups: ...
+    @property
+    def shares(self) -> Shares: ...
+    @property
+    def service_roles(self) -> ServiceRoles: ...
+    @property
+    def creators(self) -> Creators: ...
     @property
     def requests(self) -> Requests: ...
     @property

@@ -6,6 +6,7 @@ from environments.stores import (  # noqa: F401 - their tables register themselv
     audit_schema,
     catalogue_schema,
     holds_schema,
+    people_schema,
     schema,
 )
 from environments.stores.column_types import metadata

@@ -72,7 +72,7 @@ def test_certificates_are_renewed_while_requests_and_a_stream_go_on(service: Fak
     """Certificates for two minutes, five times over; requests come on new connections and on one that is kept."""
     file, short = tmp_path / "tls.pem", timedelta(minutes=2)
     AUTHORITY.sign(file, "127.0.0.1", ends=short)
-    token = service.access.first_token("ada", "test")
+    token = service.tokens.first_token("ada", "test")
     stop, failures, answers = threading.Event(), list[Exception](), {"new": 0, "kept": 0}
 
     def ask(connection: str, address: str) -> None:
@@ -120,7 +120,7 @@ def test_a_new_certificate_that_cannot_be_used_is_told_and_the_one_before_stays(
 ) -> None:
     file, other = tmp_path / "tls.pem", make_authority("foreign")
     AUTHORITY.sign(file, "127.0.0.1")
-    good, token = file.read_text(), service.access.first_token("ada", "test")
+    good, token = file.read_text(), service.tokens.first_token("ada", "test")
     key, certificate = good[: good.index("-----BEGIN CERT")], good[good.index("-----BEGIN CERT") :]
     foreign = other.sign(tmp_path / "foreign.pem", "127.0.0.1").read_text()
     bad = {
@@ -194,7 +194,7 @@ def test_connections_without_a_handshake_make_room_for_others(
     service: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Handshakes, "most", 5)
-    token = service.access.first_token("ada", "test")
+    token = service.tokens.first_token("ada", "test")
     file = AUTHORITY.sign(tmp_path / "tls.pem", "127.0.0.1")
     server = make_server(create_app(service), certificate=ServedCertificate(file, file))
     listener = socket.create_server(("127.0.0.1", 0))

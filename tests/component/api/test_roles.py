@@ -33,7 +33,7 @@ def test_of_many_that_make_the_key_at_once_all_get_the_same(tmp_path: Path) -> N
 @pytest.mark.anyio
 async def test_a_worker_says_how_it_is_and_nothing_else(tmp_path: Path) -> None:
     service = make_service(tmp_path)
-    token = {"Authorization": f"Bearer {service.access.first_token('root', 'test')}"}
+    token = {"Authorization": f"Bearer {service.tokens.first_token('root', 'test')}"}
     try:
         for app, versioned in ((create_worker_app(service), 404), (create_app(service), 200)):
             transport = httpx2.ASGITransport(app=app)

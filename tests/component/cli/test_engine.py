@@ -109,7 +109,7 @@ def cli(
     try:
         with listening(service) as address:
             token = tmp_path / "token"
-            token.write_text(service.access.first_token("ada", "test"))
+            token.write_text(service.tokens.first_token("ada", "test"))
             monkeypatch.setenv("CALVINVERSE_STATE", str(tmp_path))
             monkeypatch.setenv("CALVINVERSE_ADDRESS", address)
             monkeypatch.setenv("CALVINVERSE_TOKEN_FILE", str(token))

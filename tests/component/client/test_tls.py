@@ -33,7 +33,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeService]:
 
 @pytest.fixture(scope="module")
 def token(service: FakeService) -> str:
-    return service.access.first_token("ada", "test")
+    return service.tokens.first_token("ada", "test")
 
 
 def client_of(address: str, token: str, authority: MadeAuthority | str = OURS) -> Client:

@@ -427,7 +427,7 @@ def test_it_is_told(setting: EngineHarness) -> None:
     setting.create(parameters=SECRET)
     cancel(setting)
     with setting.database.read() as tx:
-        events = tx.events.after(0, environment_id=None, owner=None, limit=100)
+        events = tx.events.after(0, environment_id=None, limit=100)
     assert [(event.type.value, event.message) for event in events[-2:]] == [
         ("environment.state", "one is failed"),
         ("deployment.state", "create: ada cancelled the create."),

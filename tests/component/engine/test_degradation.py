@@ -128,7 +128,7 @@ class Cluster:
     def events(self, name: str = "one") -> list[Event]:
         found = self.setting.environment(name)
         with self.setting.database.read() as tx:
-            every = tx.events.after(0, environment_id=found.id, owner=None, limit=1000)
+            every = tx.events.after(0, environment_id=found.id, limit=1000)
         return [one for one in every if one.type in (EventType.ENVIRONMENT_DEGRADED, EventType.ENVIRONMENT_RECOVERED)]
 
 

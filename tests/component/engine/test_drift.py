@@ -44,7 +44,7 @@ def observed(drifting: Drifting) -> Drift:
 
 def told(setting: EngineHarness, kind: EventType = EventType.ENVIRONMENT_DRIFT) -> list[str]:
     with setting.database.read() as tx:
-        events = tx.events.after(0, environment_id=None, owner=None, limit=1000)
+        events = tx.events.after(0, environment_id=None, limit=1000)
     return [event.message for event in events if event.type is kind]
 
 

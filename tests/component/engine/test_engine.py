@@ -54,7 +54,7 @@ def test_goes_through_the_states_and_tells_of_each(setting: EngineHarness) -> No
     setting.create(parameters=SECRET)
     setting.wait_for(State.READY)
     with setting.database.read() as tx:
-        events = tx.events.after(0, environment_id=None, owner=None, limit=1000)
+        events = tx.events.after(0, environment_id=None, limit=1000)
     states = [event.data["state"] for event in events if event.type is EventType.ENVIRONMENT_STATE]
     assert states == ["deploying", "validating", "ready"]
     assert [event.message for event in events if event.type is EventType.LOG].count("making top") == 1

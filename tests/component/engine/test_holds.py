@@ -79,7 +79,7 @@ def test_many_that_become_due_without_a_warning_are_held_and_their_owners_can_re
     assert _states(setting, names) == {State.REQUESTED}
     environment = setting.environment(names[0])
     with setting.database.read() as tx:
-        told = tx.events.after(0, environment_id=environment.id, owner=None, limit=100)
+        told = tx.events.after(0, environment_id=environment.id, limit=100)
         assert tx.environments.next_moment(setting.clock()) is None
     assert told[-1].type is EventType.ENVIRONMENT_HELD
     assert told[-1].data["hold"] == hold.hold.id == environment.hold_id

@@ -279,7 +279,7 @@ class Lives(RuleBasedStateMachine):
 
     def _moves(self) -> None:
         with self.setting.database.read() as tx:
-            events = tx.events.after(self._seen, environment_id=None, owner=None, limit=10_000)
+            events = tx.events.after(self._seen, environment_id=None, limit=10_000)
         for event in events:
             self._seen = event.id
             if event.type is EventType.ENVIRONMENT_STATE:

@@ -21,7 +21,7 @@ def claim(setting: EngineHarness, worker: str, lease: float) -> tuple[str, str]:
 
 def lines(setting: EngineHarness) -> list[str]:
     with setting.database.read() as tx:
-        found = tx.events.after(0, environment_id=None, owner=None, limit=100)
+        found = tx.events.after(0, environment_id=None, limit=100)
     return [event.message for event in found if event.type is EventType.LOG]
 
 

@@ -61,7 +61,7 @@ def view(setting: EngineHarness) -> EnvironmentView:
 
 def told(setting: EngineHarness) -> list[str]:
     with setting.database.read() as tx:
-        events = tx.events.after(0, environment_id=None, owner=None, limit=1000)
+        events = tx.events.after(0, environment_id=None, limit=1000)
     return [event.message for event in events if event.type is EventType.ENVIRONMENT_AWAITING_PROMOTION]
 
 

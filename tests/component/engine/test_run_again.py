@@ -93,7 +93,7 @@ def update(setting: Nomad, *run_again: str, **parameters: str) -> DeploymentStat
 
 def lines(setting: Nomad) -> list[str]:
     with setting.database.read() as tx:
-        events = tx.events.after(0, environment_id=None, owner=None, limit=10_000)
+        events = tx.events.after(0, environment_id=None, limit=10_000)
     return [event.message for event in events if event.type is EventType.LOG]
 
 
@@ -135,7 +135,7 @@ def test_an_update_that_changes_nothing_logs_nothing(setting: Nomad) -> None:
     assert lines(setting) == told
     # And all that a step logs comes before its end.
     with setting.database.read() as tx:
-        events = tx.events.after(0, environment_id=None, owner=None, limit=10_000)
+        events = tx.events.after(0, environment_id=None, limit=10_000)
     ended: set[tuple[str | None, str | None]] = set()
     for event in events:
         assert event.type is not EventType.LOG or (event.deployment_id, event.step) not in ended, event

@@ -73,7 +73,7 @@ def start(setting: EngineHarness) -> DeploymentState:
 def states(setting: EngineHarness) -> list[str]:
     """The states that the environment went through since it was ready."""
     with setting.database.read() as tx:
-        events = tx.events.after(0, environment_id=None, owner=None, limit=10_000)
+        events = tx.events.after(0, environment_id=None, limit=10_000)
     found = [event.data["state"] for event in events if event.type is EventType.ENVIRONMENT_STATE]
     return found[found.index("ready") + 1 :]
 

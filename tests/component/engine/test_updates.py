@@ -75,7 +75,7 @@ def journal(setting: EngineHarness, deployment_id: str) -> dict[str, StepRecord]
 
 def logs(setting: EngineHarness, deployment_id: str, step: str) -> list[str]:
     with setting.database.read() as tx:
-        events = tx.events.after(0, environment_id=None, owner=None, limit=10_000)
+        events = tx.events.after(0, environment_id=None, limit=10_000)
     return [
         event.message
         for event in events
@@ -86,7 +86,7 @@ def logs(setting: EngineHarness, deployment_id: str, step: str) -> list[str]:
 def told(setting: EngineHarness, deployment_id: str, step: str) -> str:
     """What the last event of the step says."""
     with setting.database.read() as tx:
-        events = tx.events.after(0, environment_id=None, owner=None, limit=10_000)
+        events = tx.events.after(0, environment_id=None, limit=10_000)
     mine = [found for found in events if found.type is EventType.STEP_STATE and found.step == step]
     return [found.message for found in mine if found.deployment_id == deployment_id][-1]
 
@@ -388,7 +388,7 @@ def test_a_failed_update_is_rolled_back_by_hand(setting: EngineHarness) -> None:
         found = tx.deployments.get(back.deployment_id or "")
         asked = [
             e.message
-            for e in tx.events.after(0, environment_id=None, owner=None, limit=1000)
+            for e in tx.events.after(0, environment_id=None, limit=1000)
             if e.deployment_id == back.deployment_id and e.type is EventType.DEPLOYMENT_REQUESTED
         ]
     assert found is not None
@@ -493,7 +493,7 @@ def test_a_failure_may_leave_the_rest_alone(setting: EngineHarness) -> None:
     assert list(environment.outputs) == ["plain"]
     with setting.database.read() as tx:
         deployment = tx.deployments.of(environment.id)[0]
-        events = tx.events.after(0, environment_id=None, owner=None, limit=1000)
+        events = tx.events.after(0, environment_id=None, limit=1000)
     states = {name: step.state for name, step in journal(setting, deployment.id).items()}
     assert states == {
         "left": StepState.FAILED,

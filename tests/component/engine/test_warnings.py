@@ -44,7 +44,7 @@ def outbox(setting: EngineHarness) -> list[QueuedWarning]:
 
 def events(setting: EngineHarness, type_: EventType) -> list[str]:
     with setting.database.read() as tx:
-        found = tx.events.after(0, environment_id=setting.environment().id, owner=None, limit=1000)
+        found = tx.events.after(0, environment_id=setting.environment().id, limit=1000)
     return [event.message for event in found if event.type is type_]
 
 

@@ -87,9 +87,7 @@ def history(setting: EngineHarness) -> list[tuple[DeploymentKind, str]]:
 
 def told(setting: EngineHarness, kind: EventType) -> list[Event]:
     with setting.database.read() as tx:
-        return [
-            event for event in tx.events.after(0, environment_id=None, owner=None, limit=10_000) if event.type is kind
-        ]
+        return [event for event in tx.events.after(0, environment_id=None, limit=10_000) if event.type is kind]
 
 
 STOP, START = (DeploymentKind.STOP, "clock"), (DeploymentKind.START, "clock")

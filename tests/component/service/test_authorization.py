@@ -10,16 +10,17 @@ from environments.domain.commands import CreateEnvironment
 from environments.domain.lifecycle import DeploymentKind, State
 from environments.domain.template import make_bundle
 from environments.service import enqueue
-from environments.service.authorization import QUEUES, Action, Principal, may
+from environments.service.authorization import Action, Principal, may
 from environments.service.enqueue import DeploymentRequest
+from environments.service.roles import APPLIES, QUEUES
 from tests.fakes.service import WEB, FakeService, make_service
+from tests.fakes.sharing import transaction
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ALICE, BOB = Principal("alice", "user", "tok-a"), Principal("bob", "user", "tok-b")
 ADMIN = Principal("root", "admin", "tok-r")
+TX = transaction()
 MOUNTS = make_bundle({"template.toml": WEB.replace("[lifetime]", 'host_volumes = ["builds"]\n[lifetime]').encode()})
-
-APPLIES = (Action.ENVIRONMENT_CREATE, Action.ENVIRONMENT_UPDATE, Action.ENVIRONMENT_ROLL_BACK)
 
 
 @pytest.fixture
@@ -40,13 +41,13 @@ def test_nothing_queues_a_deployment_that_was_not_allowed(service: FakeService) 
     for kind in DeploymentKind:
         wrong = [
             *(
-                may(ALICE, action, record)
+                may(TX, ALICE, action, record)
                 for action, kinds in QUEUES.items()
                 if action not in APPLIES and kind not in kinds
             ),
-            may(ALICE, Action.ENVIRONMENT_READ, record),
-            may(ALICE, Action.ENVIRONMENT_DESTROY, other),
-            may(ADMIN, Action.ENVIRONMENT_UPDATE, record, becomes=MOUNTS),
+            may(TX, ALICE, Action.ENVIRONMENT_READ, record),
+            may(TX, ALICE, Action.ENVIRONMENT_DESTROY, other),
+            may(TX, ADMIN, Action.ENVIRONMENT_UPDATE, record, becomes=MOUNTS),
         ]
         for allowed in wrong:
             with service.database.write() as tx, pytest.raises(TypeError):

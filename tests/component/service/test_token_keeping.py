@@ -10,8 +10,8 @@ from tests.fakes.service import make_service
 def test_of_a_token_only_its_prefix_and_its_hash_are_stored(tmp_path: Path) -> None:
     service = make_service(tmp_path)
     try:
-        secret = service.access.create_token(service.admin, owner="ada").secret
-        assert service.access.authenticate(secret).owner == "ada"
+        secret = service.tokens.create_token(service.admin, owner="ada").secret
+        assert service.tokens.authenticate(secret).owner == "ada"
     finally:
         service.database.close()
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

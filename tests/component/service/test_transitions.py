@@ -24,7 +24,7 @@ def setting(tmp_path: Path) -> Iterator[EngineHarness]:
 
 def _events(setting: EngineHarness, after: int = 0) -> list[Event]:
     with setting.database.read() as tx:
-        return list(tx.events.after(after, environment_id=None, owner=None, limit=1000))
+        return list(tx.events.after(after, environment_id=None, limit=1000))
 
 
 def test_a_state_is_no_column_among_others(setting: EngineHarness) -> None:

@@ -40,7 +40,7 @@ def test_it_uses_the_current_context_and_stays_with_it(tmp_path: Path, monkeypat
     monkeypatch.setattr(tui.app, "run", open_it)
     with listening(service, tls=authority.sign(tmp_path / "tls.pem", "calvinverse.localhost")) as loopback:
         address = loopback.replace("127.0.0.1", "calvinverse.localhost")
-        token = service.access.first_token("ada", "test")
+        token = service.tokens.first_token("ada", "test")
         named_contexts.store(state, "prod", NamedContext(address=address, authority=authority.pem), token)
         named_contexts.store(state, "test", NamedContext(address="https://test.example.org"), "cv_other")
         named_contexts.use(state, "prod")

@@ -65,7 +65,7 @@ class InProcessClient(Scene, Client):
         self._ending = ExitStack()
         _OPEN.append(self)
         Scene.__init__(self, now, self._ending)
-        token = self.service.access.first_token(owner, "test")
+        token = self.service.tokens.first_token(owner, "test")
         Client.__init__(self, address, token, transport=start_api(self.service, self._ending))
         self._ending.callback(super().close)
         with self.service.database.write() as tx:

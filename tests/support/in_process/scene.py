@@ -84,7 +84,7 @@ class Scene:
     def stored(self) -> list[Event]:
         """Every event."""
         with self.service.database.read() as tx:
-            return list(tx.events.after(0, environment_id=None, owner=None, limit=10**6))
+            return list(tx.events.after(0, environment_id=None, limit=10**6))
 
     def put(self, view: EnvironmentView) -> None:
         """Makes an environment be like this, without telling of it."""

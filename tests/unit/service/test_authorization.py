@@ -9,36 +9,26 @@ from pathlib import Path
 import pytest
 
 import environments
+from environments.domain.access import ServiceRole
 from environments.domain.environment import Environment
 from environments.domain.errors import Forbidden, UnknownEnvironment
 from environments.domain.lifecycle import State
 from environments.domain.template import Bundle, make_bundle
 from environments.service.authorization import Action, Allowed, Principal, may
+from environments.service.roles import APPLIES, ON_SERVICE
 from tests.fakes.service import WEB, FakeService, make_service
+from tests.fakes.sharing import transaction
 from tests.support.syntax import nodes
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ALICE, BOB = Principal("alice", "user", "tok-a"), Principal("bob", "user", "tok-b")
 ADMIN = Principal("root", "admin", "tok-r")
+TX = transaction()
 PLAIN = make_bundle({"template.toml": WEB.encode()})
 MOUNTS = make_bundle({"template.toml": WEB.replace("[lifetime]", 'host_volumes = ["builds"]\n[lifetime]').encode()})
 
-APPLIES = (Action.ENVIRONMENT_CREATE, Action.ENVIRONMENT_UPDATE, Action.ENVIRONMENT_ROLL_BACK)
-FOR_ADMINS = (
-    Action.ENVIRONMENT_MIRROR,
-    Action.ENVIRONMENT_PIN_PAST_MAXIMUM,
-    Action.POLICY_SET,
-    Action.CALENDAR_SET,
-    Action.TEMPLATE_PUSH,
-    Action.TEMPLATE_VALIDATE,
-    Action.TEMPLATE_DELETE,
-    Action.IMAGE_PUBLISH,
-    Action.IMAGE_WITHDRAW,
-    Action.WARNING_CHANNELS,
-    Action.WARNING_TEST,
-    Action.HOLD_RELEASE,
-    Action.HOLD_CANCEL,
-)
+FOR_ADMINS = [action for action, role in ON_SERVICE.items() if role is ServiceRole.ADMIN]
+FOR_AUDITORS = [action for action, role in ON_SERVICE.items() if role is ServiceRole.AUDITOR]
 
 
 def environment(bundle: Bundle = PLAIN) -> Environment:
@@ -60,18 +50,18 @@ def environment(bundle: Bundle = PLAIN) -> Environment:
 def test_every_action_is_the_owners_or_an_admins_or_nobodys(action: Action) -> None:
     becomes = PLAIN if action in APPLIES else None
     with pytest.raises(UnknownEnvironment, match="env-1"):
-        may(BOB, action, environment(), becomes=becomes)
-    may(ADMIN, action, environment(), becomes=becomes)
-    if action in FOR_ADMINS:
+        may(TX, BOB, action, environment(), becomes=becomes)
+    may(TX, ADMIN, action, environment(), becomes=becomes)
+    if action in (*FOR_ADMINS, *FOR_AUDITORS):
         with pytest.raises(Forbidden):
-            may(ALICE, action, environment())
+            may(TX, ALICE, action, environment())
         return
-    may(ALICE, action, environment(), becomes=becomes)
+    may(TX, ALICE, action, environment(), becomes=becomes)
     if action in APPLIES:
         with pytest.raises(Forbidden, match="builds"):
-            may(ALICE, action, environment(), becomes=MOUNTS)
+            may(TX, ALICE, action, environment(), becomes=MOUNTS)
         with pytest.raises(TypeError):
-            may(ALICE, action, environment())
+            may(TX, ALICE, action, environment())
 
 
 def test_nobody_else_makes_an_allowance() -> None:

@@ -6,7 +6,7 @@ from alembic import op
 from environments.stores.column_types import Long, Moment
 
 revision = "0023"
-down_revision = "0021"
+down_revision = "0022"
 
 _TEXTS = (
     ("action", 80),

@@ -1,0 +1,237 @@
+"""Tokens: random, stored as hashes. A token's owner owns what is created with it.
+
+A token that was created with another token becomes invalid together with that token. What a token may do depends on
+its own limits, on those of the tokens that it comes from, and on what its owner is at the moment.
+"""
+
+import hmac
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from environments.domain.access import EVERYONE, GROUP, PersonKind, ServiceRole, TokenRole
+from environments.domain.deadline import parse_duration
+from environments.domain.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
+from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
+from environments.service.allowances import check_tokens
+from environments.service.authorization import Action, Principal, Role, check_new_token, may
+from environments.service.pages import Page
+from environments.service.records import NewToken
+from environments.service.storage.people import Standing
+from environments.service.storage.tokens import TokenRecord
+from environments.service.storage.transaction import Storage, Transaction
+
+_USE_NOTED_EVERY = timedelta(minutes=1)
+
+LONGEST_LINE = 8
+"""The longest chain of tokens in which each token was created with the one before. The last one can't create more."""
+
+LOCAL_ADMIN = "local_admin"
+"""The kind of the token with which an admin gets in without a provider: its secret is on the machine of who deploys."""
+
+
+class Tokens:
+    """Makes, checks and revokes tokens."""
+
+    def __init__(self, storage: Storage, clock: Callable[[], datetime], new_id: Callable[[str], str]) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._new_id = new_id
+        self.on_revoked: list[Callable[[frozenset[str]], None]] = []
+        """Called with the ids of tokens that were just revoked, in the thread that revoked them."""
+
+    def authenticate(self, bearer: str, address: str = "") -> Principal:
+        """The principal of a token, as they stand now; `address` is where the request came from.
+
+        Raises `Unauthenticated`, also when a token from which it descends is no longer valid, or its owner is disabled.
+        """
+        now = self._clock()
+        with self._storage.read() as tx:
+            token = tx.tokens.by_prefix(secret_prefix(bearer))
+            if token is None or not hmac.compare_digest(token.hash, secret_hash(bearer)):
+                raise Unauthenticated("The token is not known here.")
+            line = [token] if token.parent_id is None else tx.tokens.line(token.id, LONGEST_LINE)
+            found = _principal(tx, line, now)
+        if token.last_used_at is None or now - token.last_used_at >= _USE_NOTED_EVERY:
+            with self._storage.write() as tx:
+                tx.tokens.used(token.id, now)
+        return replace(found, address=address)
+
+    def refreshed(self, principals: Iterable[Principal], *, whole: bool) -> dict[str, Principal | None]:
+        """Token id → the principal as they stand now; None: the token is no longer valid.
+
+        Unless `whole`, people, groups and roles are taken to be as they were: see `changes`.
+        """
+        now = self._clock()
+        after: dict[str, Principal | None] = {}
+        with self._storage.read() as tx:
+            for principal in principals:
+                line = tx.tokens.line(principal.token_id, LONGEST_LINE)
+                try:
+                    if whole:
+                        after[principal.token_id] = replace(_principal(tx, line, now), address=principal.address)
+                        continue
+                    _check_line(line, now)
+                except Unauthenticated:
+                    after[principal.token_id] = None
+                else:
+                    after[principal.token_id] = replace(principal, at=now)
+        return after
+
+    def changes(self) -> int:
+        """How often people, groups, roles and shares have changed."""
+        with self._storage.read() as tx:
+            return tx.people.changes()
+
+    def create_token(
+        self, principal: Principal, owner: str, role: TokenRole = "user", *, note: str = "", ttl: str | None = None
+    ) -> NewToken:
+        """Creates a token; only an admin may create tokens for others, or tokens with the role admin.
+
+        The token expires no later than the token that creates it, and is revoked together with that token. Raises
+        `Forbidden`, `InvalidInput`, `TooManyRequests`, and `Unauthenticated` when the creating token is no longer
+        valid.
+        """
+        check_new_token(principal, owner, role)
+        check_owner(owner)
+        now = self._clock()
+        expires = None if ttl is None else now + parse_duration(ttl)
+        secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
+        token = self._make(secret, owner.strip(), role, note, now)
+        with self._storage.write() as tx:
+            may(tx, principal, Action.TOKEN_CREATE)
+            tx.people.keep(token.owner, PersonKind.UNCLAIMED, now, principal.owner)
+            check_tokens(tx, token.owner, now)
+            # Callers inside this process, such as the code that pushes shipped templates, have no token.
+            line = tx.tokens.line(principal.token_id, LONGEST_LINE)
+            if line:
+                parent = line[0]
+                _check_good(parent, "The token", now)
+                token = token._replace(scope=parent.scope)
+                if len(line) >= LONGEST_LINE:
+                    raise Forbidden(
+                        f"The token {parent.id!r} comes from {len(line) - 1} others that were created with one "
+                        "another.",
+                        hint="Create the token with an older one.",
+                    )
+                expires = min((moment for moment in (expires, parent.expires_at) if moment is not None), default=None)
+                token = token._replace(parent_id=parent.id)
+            token = token._replace(expires_at=expires)
+            tx.tokens.add(token)
+        return NewToken(token, secret)
+
+    def keep_known(self, hashed: str, prefix: str, owner: str) -> None:
+        """Adds an admin's token by its hash: the deployer's own, whose secret the service never sees."""
+        with self._storage.write() as tx:
+            known = tx.tokens.by_prefix(prefix)
+            if known is None or known.hash != hashed:
+                now = self._clock()
+                tx.people.keep(owner, PersonKind.UNCLAIMED, now, "deploy")
+                made = TokenRecord(
+                    "tok-deployer", prefix, hashed, owner, "admin", "made by deploy", now, None, None, None
+                )
+                tx.tokens.add(made._replace(kind=LOCAL_ADMIN))
+
+    def first_token(self, owner: str, note: str) -> str:
+        """Creates an admin's token for the person who starts a new service; returns its secret."""
+        secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
+        now = self._clock()
+        with self._storage.write() as tx:
+            tx.people.keep(owner, PersonKind.UNCLAIMED, now, owner)
+            tx.tokens.add(self._make(secret, owner, "admin", note, now)._replace(kind=LOCAL_ADMIN))
+        return secret
+
+    def list(self, principal: Principal, *, limit: int | None = None, before: str | None = None) -> Page[TokenRecord]:
+        """Lists tokens, newest first: for an admin all, for a user their own.
+
+        At most `limit`, older than the token `before`. Raises `NotFound` when there is no token `before`.
+        """
+        with self._storage.read() as tx:
+            return tx.tokens.all(principal.theirs_only, limit=limit, before=before)
+
+    def revoke(self, principal: Principal, token_id: str) -> TokenRecord:
+        """Revokes a token and all tokens created with it, directly or not. Raises `NotFound`."""
+        with self._storage.write() as tx:
+            found = tx.tokens.line(token_id, 1)
+            if not found or principal.theirs_only not in (None, found[0].owner):
+                known = [token.id for token in tx.tokens.all(principal.theirs_only, limit=MOST_SUGGESTED_FROM)]
+                raise NotFound(
+                    told(f"There is no token {token_id!r}.", token_id, known),
+                    hint="See the tokens with `calvinverse token list`.",
+                )
+            may(tx, principal, Action.TOKEN_REVOKE)
+            revoked = tx.tokens.revoke(token_id, self._clock())
+            ended = frozenset(tx.tokens.made_with(token_id))
+        assert revoked is not None
+        self.tell_revoked(ended)
+        return revoked
+
+    def tell_revoked(self, ended: frozenset[str]) -> None:
+        """Tells those who asked that these tokens were revoked, after the transaction that did it."""
+        for tell in tuple(self.on_revoked):
+            tell(ended)
+
+    def _make(self, secret: str, owner: str, role: str, note: str, now: datetime) -> TokenRecord:
+        return TokenRecord(
+            id=self._new_id("tok"),
+            prefix=secret_prefix(secret),
+            hash=secret_hash(secret),
+            owner=owner,
+            role=role,
+            note=note,
+            created_at=now,
+            expires_at=None,
+            revoked_at=None,
+            last_used_at=None,
+        )
+
+
+def check_owner(owner: str) -> None:
+    """Raises `InvalidInput` for what can't be an owner's name."""
+    if not owner.strip():
+        raise InvalidInput("The owner's name is empty.")
+    if owner.strip() == EVERYONE or owner.strip().startswith(GROUP):
+        raise InvalidInput(f"{owner.strip()!r} can't be the name of an owner: it means a group.")
+
+
+def _principal(tx: Transaction, line: Sequence[TokenRecord], now: datetime) -> Principal:
+    """Whom the first token of a line stands for. Raises `Unauthenticated`."""
+    _check_line(line, now)
+    standings = {owner: tx.people.standing(owner, now) for owner in {one.owner for one in line}}
+    for standing in standings.values():
+        if standing.person is not None and standing.person.disabled_at is not None:
+            raise Unauthenticated(f"{standing.person.name} is disabled.", hint="Ask an admin.")
+    token = line[0]
+    # At most the rights of its creator.
+    role = min((_role(one, standings[one.owner]) for one in line), key=lambda role: role.rank)
+    names: dict[ServiceRole, Role] = {
+        ServiceRole.USER: "user",
+        ServiceRole.AUDITOR: "auditor",
+        ServiceRole.ADMIN: "admin",
+    }
+    groups = standings[token.owner].groups
+    return Principal(token.owner, names[role], token.id, groups, token.scope, kind=token.kind, at=now)
+
+
+def _role(token: TokenRecord, standing: Standing) -> ServiceRole:
+    return standing.role if token.role == "own" else ServiceRole(token.role)
+
+
+def _check_line(line: Sequence[TokenRecord], now: datetime) -> None:
+    if not line:
+        raise Unauthenticated("The token is not known here.")
+    _check_good(line[0], "The token", now)
+    for older in line[1:]:
+        _check_good(older, "The token that it was made with", now)
+    if line[-1].parent_id is not None:
+        raise Unauthenticated("The token that it was created with no longer exists.")
+
+
+def _check_good(token: TokenRecord, which: str, now: datetime) -> None:
+    ended = token.ended(now)
+    if ended:
+        if token.kind == "session" and which == "The token":
+            raise Unauthenticated(f"The session {ended}.", hint="Sign in again with `calvinverse login`.")
+        raise Unauthenticated(f"{which} {ended}.")

@@ -1,0 +1,106 @@
+"""What is shared with whom: see `environments.service.storage.sharing`."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from environments.domain.access import Creator, ServiceRoleGrant, Share
+from environments.stores.environment_rows import plain
+from environments.stores.people import AccessChanges
+from environments.stores.people_schema import creators, service_roles, shares
+
+_AT_ONCE = 500
+"""How many ids one query has."""
+
+
+class SqlShares:
+    """See `environments.service.storage.sharing.Shares`."""
+
+    def __init__(self, connection: Connection, changes: AccessChanges) -> None:
+        self._connection = connection
+        self._changes = changes
+
+    def put(self, share: Share) -> Share | None:
+        before = self.remove(share.environment_id, share.subject)
+        self._connection.execute(shares.insert().values(**plain(dict(share))))
+        return before
+
+    def remove(self, environment_id: str, subject: str) -> Share | None:
+        chosen = (shares.c.environment_id == environment_id) & (shares.c.subject == subject)
+        row = self._connection.execute(select(shares).where(chosen)).one_or_none()
+        self._connection.execute(shares.delete().where(chosen))
+        self._changes.note()
+        return None if row is None else Share.model_validate(row._mapping)
+
+    def of(self, environment_id: str, subjects: Iterable[str] | None = None) -> list[Share]:
+        query = select(shares).where(shares.c.environment_id == environment_id).order_by(shares.c.subject)
+        if subjects is not None:
+            query = query.where(shares.c.subject.in_(sorted(subjects)))
+        return [Share.model_validate(row._mapping) for row in self._connection.execute(query)]
+
+    def of_many(self, environment_ids: Collection[str]) -> Mapping[str, tuple[Share, ...]]:
+        found: dict[str, tuple[Share, ...]] = {}
+        ids = sorted(environment_ids)
+        for start in range(0, len(ids), _AT_ONCE):
+            query = select(shares).where(shares.c.environment_id.in_(ids[start : start + _AT_ONCE]))
+            for row in self._connection.execute(query):
+                share = Share.model_validate(row._mapping)
+                found[share.environment_id] = (*found.get(share.environment_id, ()), share)
+        return found
+
+    def with_subject(self, subject: str, limit: int) -> list[Share]:
+        query = select(shares).where(shares.c.subject == subject).order_by(shares.c.at.desc(), shares.c.id)
+        return [Share.model_validate(row._mapping) for row in self._connection.execute(query.limit(limit))]
+
+    def forget_expired(self, before: datetime) -> int:
+        return self._connection.execute(shares.delete().where(shares.c.until < before)).rowcount
+
+
+class SqlServiceRoles:
+    """See `environments.service.storage.sharing.ServiceRoles`."""
+
+    def __init__(self, connection: Connection, changes: AccessChanges) -> None:
+        self._connection = connection
+        self._changes = changes
+
+    def put(self, grant: ServiceRoleGrant) -> None:
+        self.remove(grant.subject)
+        self._connection.execute(service_roles.insert().values(**plain(dict(grant))))
+
+    def remove(self, subject: str) -> ServiceRoleGrant | None:
+        chosen = service_roles.c.subject == subject
+        row = self._connection.execute(select(service_roles).where(chosen)).one_or_none()
+        self._connection.execute(service_roles.delete().where(chosen))
+        self._changes.note()
+        return None if row is None else ServiceRoleGrant.model_validate(row._mapping)
+
+    def all(self) -> list[ServiceRoleGrant]:
+        rows = self._connection.execute(select(service_roles).order_by(service_roles.c.subject))
+        return [ServiceRoleGrant.model_validate(row._mapping) for row in rows]
+
+
+class SqlCreators:
+    """See `environments.service.storage.sharing.Creators`."""
+
+    def __init__(self, connection: Connection, changes: AccessChanges) -> None:
+        self._connection = connection
+        self._changes = changes
+
+    def put(self, creator: Creator) -> None:
+        self.remove(creator.template, creator.subject)
+        self._connection.execute(creators.insert().values(**plain(dict(creator))))
+
+    def remove(self, template: str, subject: str) -> Creator | None:
+        chosen = (creators.c.template == template) & (creators.c.subject == subject)
+        row = self._connection.execute(select(creators).where(chosen)).one_or_none()
+        self._connection.execute(creators.delete().where(chosen))
+        return None if row is None else Creator.model_validate(row._mapping)
+
+    def of(self, template: str) -> list[Creator]:
+        query = select(creators).where(creators.c.template == template).order_by(creators.c.subject)
+        return [Creator.model_validate(row._mapping) for row in self._connection.execute(query)]
+
+    def all(self) -> list[Creator]:
+        rows = self._connection.execute(select(creators).order_by(creators.c.template, creators.c.subject))
+        return [Creator.model_validate(row._mapping) for row in rows]
