@@ -116,6 +116,7 @@ class Settings(BaseModel):
     keep_logs: Duration = Field(timedelta(days=14), description="How long log lines of steps are kept")
     keep_events: Duration = Field(timedelta(days=90), description="How long other events are kept")
     keep_ended: Duration = Field(timedelta(days=90), description="How long ended environments are kept")
+    keep_audit: Duration = Field(timedelta(days=400), description="How long entries of the audit log are kept")
 
     hold_above: int = Field(
         10, ge=0, description="Destroys by the clock are held when more environments than this become due at once"

@@ -17,6 +17,7 @@ from environments.domain.errors import InvalidTemplate
 from environments.domain.holds import HoldLimits
 from environments.domain.template import TEMPLATE_FILE
 from environments.engine.abandoned import AbandonedObserver
+from environments.engine.audit_chainer import AuditChainer
 from environments.engine.cluster_follower import ClusterFollower
 from environments.engine.degradation import DegradationDetector
 from environments.engine.edge_routes import EdgeRoutes
@@ -38,6 +39,7 @@ from environments.providers.nomad.validation import NomadJudge
 from environments.providers.vault.certificate import VaultCertificate
 from environments.providers.vault.edge_names import EdgeNames, EdgeNamesJudge
 from environments.providers.vault.revealing import Revealing
+from environments.service.audit_chain import AuditChain
 from environments.service.audit_sealing import KEY_LABEL as AUDIT_KEY
 from environments.service.authorization import Principal
 from environments.service.calendars import Calendars
@@ -112,6 +114,7 @@ class Service:
     cluster_follower: ClusterFollower
     degradation: DegradationDetector
     edge_routes: EdgeRoutes
+    audit_chainer: AuditChainer
 
     @property
     def works(self) -> bool:
@@ -126,6 +129,7 @@ class Service:
         if self.works:
             self.worker.start()
             self.scheduler.start()
+            self.audit_chainer.start()
             self.warning_sender.start()
             self.observation.start()
             self.degradation.start()
@@ -143,6 +147,8 @@ class Service:
             self.worker.stop()
         self.checks.stop()
         self.state_server.stop()  # last: an OpenTofu that is told to stop still saves its state
+        if self.works:
+            self.audit_chainer.stop()  # after all that writes entries
         self.database.close()
 
 
@@ -189,6 +195,9 @@ def build(settings: Settings) -> Service:
     check = clock_check(settings, database, health)
     leadership = database.leadership()
     scheduler = Scheduler(database, expiry, warnings, now, retention, leadership, switching, retiming, check)
+    chain = AuditChain(database, database.audit_key, now, settings.keep_audit)
+    audit_chainer = AuditChainer(chain, scheduler.leads, shared=database.shared)
+    database.on_audit.append(audit_chainer.committed)
     cluster_follower = ClusterFollower(NomadFeed(connections), ConsulFeed(connections), scheduler.leads)
     degradation = DegradationDetector(database, JOB_KIND, shared.words, now, cluster_follower.want)
     cluster_follower.subscribe(degradation)
@@ -248,6 +257,7 @@ def build(settings: Settings) -> Service:
         cluster_follower=cluster_follower,
         degradation=degradation,
         edge_routes=edge_routes,
+        audit_chainer=audit_chainer,
     )
     if settings.role == "worker":
         return service

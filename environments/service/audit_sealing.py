@@ -11,6 +11,7 @@ KEY_LABEL = "calvinverse audit log"
 """The key is derived from the service's sealing key by this label."""
 
 FIELDS = (
+    "id",
     "at",
     "action",
     "actor",
@@ -52,11 +53,11 @@ def checkpoint_seal(key: bytes, position: int, hash: str, pruned: int, at: datet
 
 def same(one: str | None, other: str) -> bool:
     """Compares two of these without telling by its time where they differ."""
-    return one is not None and hmac.compare_digest(one.encode(), other.encode())
+    return one is not None and hmac.compare_digest(one.encode(errors="replace"), other.encode())
 
 
 def _mac(key: bytes, what: str, value: Any) -> str:
-    canonical = json.dumps([what, value], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    canonical = json.dumps([what, value], sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=repr)
     return hmac.new(key, canonical.encode(), hashlib.sha256).hexdigest()
 
 

@@ -1,12 +1,12 @@
 """The audit log: entries of this transaction, and those that are written."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, bindparam, func, literal_column, or_, select
 
 from environments.domain.environment import Deployment, Environment
 from environments.domain.errors import StorageError
@@ -15,10 +15,12 @@ from environments.service.audit_sealing import entry_seal
 from environments.service.audit_values import differing, environment_values, shown, text
 from environments.service.pages import Page
 from environments.service.storage.audit import ENVIRONMENT, AuditEntry, AuditFilter, StoredEntry
+from environments.stores.audit_chain import SqlAuditChain
 from environments.stores.audit_schema import audit as table
 from environments.stores.clock import NOW
 from environments.stores.deployments import SqlDeployments
 from environments.stores.environments import SqlEnvironments
+from environments.stores.locks import POSTGRESQL, SQLITE, Locks
 from environments.stores.paging import read_page
 from environments.stores.schema import environments
 
@@ -31,14 +33,25 @@ _TEXTS = tuple(
     if column.name in {field.name for field in fields(AuditEntry)} - {"before", "after", "count", "at"}
 )
 _INSERT = table.insert()
+_NEXT = {
+    SQLITE: select(
+        NOW[SQLITE].label("now"),
+        (func.coalesce(literal_column("(SELECT seq FROM sqlite_sequence WHERE name = 'audit')"), 0) + 1).label("id"),
+    ),
+    POSTGRESQL: select(
+        NOW[POSTGRESQL].label("now"), func.nextval(func.pg_get_serial_sequence("audit", "id")).label("id")
+    ).select_from(func.generate_series(1, bindparam("count", type_=Integer))),
+}
+"""The present moment, and the next id or ids. SQLite has one writer, which takes ids from the first one on."""
 
 
-class SqlAudit:
+class SqlAudit(SqlAuditChain):
     """See `environments.service.storage.audit.Audit`."""
 
     def __init__(
         self,
         connection: Connection,
+        locks: Locks,
         key: bytes | None,
         environments: SqlEnvironments,
         deployments: SqlDeployments,
@@ -46,7 +59,7 @@ class SqlAudit:
         writes: bool,
     ) -> None:
         """Without a `key` entries aren't sealed, which `verify` finds."""
-        self._connection = connection
+        super().__init__(connection, locks)
         self._key = key
         self._environments = environments
         self._deployments = deployments
@@ -79,9 +92,12 @@ class SqlAudit:
         """Writes the entries; after all else that the transaction writes, except its events."""
         if not self._added:
             return
-        now = self._now()
+        now, ids = self._now_and_ids(len(self._added))
         known: dict[str, dict[str, Any]] = {}
-        rows = [self._row(entry, environment, known, now) for entry, environment in self._added]
+        rows = [
+            self._row(entry_id, entry, environment, known, now)
+            for entry_id, (entry, environment) in zip(ids, self._added, strict=True)
+        ]
         self._connection.execute(_INSERT, rows)
         self.written += len(rows)
         self._added = []
@@ -101,7 +117,12 @@ class SqlAudit:
         return read_page(self._connection, query, limit).each(stored)
 
     def _row(
-        self, entry: AuditEntry, was: Environment | None, known: dict[str, dict[str, Any]], now: datetime
+        self,
+        entry_id: int,
+        entry: AuditEntry,
+        was: Environment | None,
+        known: dict[str, dict[str, Any]],
+        now: datetime,
     ) -> dict[str, Any]:
         before, after = entry.before, entry.after
         rule, reason = entry.rule, entry.reason
@@ -118,7 +139,7 @@ class SqlAudit:
         row: dict[str, Any] = {name: text(getattr(entry, name), longest) for name, longest in _TEXTS}
         row["reason"], row["rule"] = text(reason, LONGEST_TEXT), text(rule, LONGEST_TEXT)
         row["before"], row["after"] = shown(before), shown(after)
-        row["count"], row["at"] = entry.count, entry.at or now
+        row["id"], row["count"], row["at"] = entry_id, entry.count, entry.at or now
         row["seal"] = entry_seal(self._key, row) if self._key is not None else ""
         return row
 
@@ -128,9 +149,13 @@ class SqlAudit:
         except StorageError:
             return {"state": self._environments.name_and_state(environment_id)[1]}
 
-    def _now(self) -> datetime:
-        seconds = self._connection.execute(select(NOW[self._connection.dialect.name])).scalar_one()
-        return datetime.fromtimestamp(seconds, UTC)
+    def _now_and_ids(self, count: int) -> tuple[datetime, Sequence[int]]:
+        """The present moment, and ids for new entries, which their seals cover."""
+        found = self._connection.execute(_NEXT[self._connection.dialect.name], {"count": count}).all()
+        now = datetime.fromtimestamp(found[0].now, UTC)
+        first = found[0].id
+        ids = [row.id for row in found] if len(found) == count else list(range(first, first + count))
+        return now, ids
 
 
 def _filtered(which: AuditFilter) -> Select[Any]:

@@ -14,7 +14,7 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 _FAMILY = 0x0CA1
 """First half of the keys of Calvinverse's advisory locks. The second half is one of these, or the hash of a text."""
-MIGRATION, EVENTS, LEADER, CLAIMS, CALENDAR = 1, 2, 3, 4, 5
+MIGRATION, EVENTS, LEADER, CLAIMS, CALENDAR, AUDIT = 1, 2, 3, 4, 5, 6
 _TEXTS = 0x0CA2
 
 
@@ -55,6 +55,11 @@ class Locks:
         """Held from the first event's id to the commit, so that ids become visible in order."""
         if self.needed:
             self._connection.execute(_HOLD, {"which": EVENTS})
+
+    def audit(self) -> None:
+        """Allows one transaction at a time to chain and prune the audit log."""
+        if self.needed:
+            self._connection.execute(_HOLD, {"which": AUDIT})
 
     def calendar(self, *, alone: bool) -> None:
         """Of policies and holiday calendars: one transaction edits them, while none that shares them goes on."""

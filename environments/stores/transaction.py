@@ -61,7 +61,7 @@ class SqlTransaction:
         self.policies = SqlPolicies(connection, locks)
         self.calendars = SqlCalendars(connection)
         self.holds = SqlHolds(connection, locks)
-        self.audit = SqlAudit(connection, audit_key, self.environments, self.deployments, writes=writes)
+        self.audit = SqlAudit(connection, locks, audit_key, self.environments, self.deployments, writes=writes)
 
     def forget_ended(self, before: datetime) -> int:
         """See `Transaction.forget_ended`; what belongs to an environment goes with it (ON DELETE CASCADE)."""
@@ -91,6 +91,8 @@ class Database(ABC):
         self.where = where
         """For people: the file, or server and name."""
         self.on_commit: list[Callable[[int], None]] = []
+        self.on_audit: list[Callable[[], None]] = []
+        """Called after each commit of this process that wrote entries of the audit log."""
         self.audit_key: bytes | None = None
         """What entries of the audit log are sealed with; set before anything is written."""
         self._known = KnownRows()
@@ -107,6 +109,9 @@ class Database(ABC):
             connection.commit()
         for tell in self.on_commit:
             tell(transaction.events.last)
+        if transaction.audit.written:
+            for audited in self.on_audit:
+                audited()
 
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:

@@ -4,8 +4,8 @@ An entry is part of the transaction of what it tells of. The leading process cha
 position without gaps and a hash over itself and the hash before it (`environments.service.audit_chain`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -76,6 +76,15 @@ class Head(NamedTuple):
     hash: str
 
 
+class Link(NamedTuple):
+    """The place of an entry in the chain."""
+
+    id: int
+    position: int
+    previous: str
+    hash: str
+
+
 @dataclass(frozen=True)
 class AuditFilter:
     """Which entries; None: any. `until` is exclusive. `environment` is an id, `object` an id or a name."""
@@ -92,31 +101,19 @@ class AuditFilter:
     """Only entries on environments of this owner."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something that `verify` found. `position` None: an entry that isn't chained; `id` None: no entry is there."""
+class SealedRow(NamedTuple):
+    """An entry as it is stored, for checks: column → value; None if the row can't be read."""
 
-    kind: str
+    id: int
     position: int | None
-    id: int | None
-    message: str
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a walk over the chain found. `findings` are the first ones, in order; `more` counts the others."""
-
-    head: Head
-    first: int
-    entries: int
-    unchained: int
-    checkpoint: Checkpoint | None
-    findings: tuple[Finding, ...] = field(default=())
-    more: int = 0
+    values: Mapping[str, Any] | None
 
 
 class Audit(Protocol):
-    """Entries of the audit log: this transaction's, and all that were written."""
+    """Entries of the audit log: this transaction's, and all that were written.
+
+    `environments.service.audit_chain` alone calls the methods from `head` on.
+    """
 
     def add(self, entry: AuditEntry, environment: Environment | None = None) -> None:
         """Adds an entry, written when the transaction ends, and rolled back with it. `TypeError` when it only reads.
@@ -149,4 +146,48 @@ class Audit(Protocol):
 
     def after(self, position: int, which: AuditFilter, *, limit: int) -> Page[StoredEntry]:
         """Chained entries from after a position, oldest first."""
+        ...
+
+    def head(self) -> Head:
+        """The end of the chain: the last chained entry, else the checkpoint, else position 0."""
+        ...
+
+    def lock_chain(self) -> None:
+        """Until the transaction ends, no other one chains or prunes."""
+        ...
+
+    def to_chain(self, limit: int) -> Sequence[tuple[int, str]]:
+        """Id and seal of entries that aren't chained, in the order of their ids."""
+        ...
+
+    def chain(self, links: Sequence[Link]) -> None:
+        """Gives entries their places. Raises `StorageError` if a place is taken."""
+        ...
+
+    def link(self, position: int) -> Head | None:
+        """The entry at a position, by its hash."""
+        ...
+
+    def oldest(self, limit: int) -> Sequence[tuple[int, str, datetime]]:
+        """Position, hash and moment of the first chained entries."""
+        ...
+
+    def prune(self, checkpoint: Checkpoint) -> int:
+        """Deletes chained entries up to the checkpoint, and keeps the checkpoint in place of the one before."""
+        ...
+
+    def checkpoints(self) -> Sequence[Checkpoint]:
+        """The checkpoint that is stored; more than one only if somebody added rows."""
+        ...
+
+    def walk(self, position: int, limit: int) -> Page[SealedRow]:
+        """Chained entries from after a position, in order."""
+        ...
+
+    def before_chain(self, position: int) -> Sequence[int]:
+        """Positions of some entries up to that one, which should have been pruned or never existed."""
+        ...
+
+    def walk_unchained(self, entry_id: int, limit: int) -> Page[SealedRow]:
+        """Entries that aren't chained, from after an id."""
         ...
