@@ -68,6 +68,11 @@ class Settings(BaseModel):
         description="Address by which people reach the service, such as `https://calvinverse.example.net`: links in "
         "warnings begin with it, and no environment gets a certificate for its name; default: warnings have no links",
     )
+    identity_providers: Path | None = Field(
+        None,
+        description="File (TOML) with the OpenID providers by which people sign in, and with the CI systems whose "
+        "tokens are exchanged; read again when it changes; default: the provider of a deployed OpenBao alone",
+    )
     warning_channels: Path | None = Field(
         None,
         description="File (TOML) with the channels that deliver warnings, and their secrets; read again when it "

@@ -3,6 +3,7 @@
 A claim that did not come is not an empty one: a rule about it is undecided, which is not the same as not matched.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -19,6 +20,9 @@ _MOST_TOLD = 20
 
 _LONGEST_TOLD = 100
 """Characters of a value that a reason repeats."""
+
+_LONGEST_MATCHED = 2000
+"""Characters of a claim that is compared with a pattern."""
 
 _TOO_MANY = ("_claim_names", "hasgroups")
 """Claims with which a provider says that it left out groups, because a person has too many (OpenID Connect 5.6.2)."""
@@ -97,6 +101,53 @@ def groups_of(claims: Mapping[str, object], groups_claim: str) -> tuple[str, ...
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         return None
     return tuple(sorted({one for one in value if one.strip()}))
+
+
+def judge_program(wanted: Mapping[str, str], claims: Mapping[str, object]) -> tuple[RuleReport, ...]:
+    """Whether a token of a CI system is one of those that an entry allows: all reports have to match.
+
+    `wanted`: claim → value, in which `*` stands for any characters but `/` and `:`, and `**` for any at all.
+    """
+    return tuple(_report_pattern(name, pattern, claims) for name, pattern in wanted.items())
+
+
+def fits_pattern(text: str, pattern: str) -> bool:
+    """Whether a text has the form of a pattern as in `judge_program`. Takes time in proportion to both lengths."""
+    parts = re.findall(r"\*\*|\*|[^*]", pattern)
+    places = _behind_stars({0}, parts)  # in the pattern, up to which the text so far can have come
+    for character in text:
+        after = set()
+        for place in places:
+            part = parts[place] if place < len(parts) else ""
+            if part == "**" or (part == "*" and character not in "/:"):
+                after.add(place)
+            elif part == character and character != "*":
+                after.add(place + 1)
+        places = _behind_stars(after, parts)
+        if not places:
+            return False
+    return len(parts) in places
+
+
+def _behind_stars(places: set[int], parts: Sequence[str]) -> set[int]:
+    found = set(places)
+    for place in sorted(places):
+        while place < len(parts) and parts[place] in ("*", "**"):
+            place += 1
+            found.add(place)
+    return found
+
+
+def _report_pattern(name: str, pattern: str, claims: Mapping[str, object]) -> RuleReport:
+    text, value = f"{name} is {_shown(pattern)}", claims.get(name)
+    if value is None:
+        return RuleReport(text, False, f"the claim `{name}` did not come", undecided=True)
+    if isinstance(value, dict | list):
+        return RuleReport(text, False, f"`{name}` is {_shown(value)}, not a single value")
+    plain = str(value).lower() if isinstance(value, bool) else str(value)
+    if len(plain) <= _LONGEST_MATCHED and fits_pattern(plain, pattern):
+        return RuleReport(text, True)
+    return RuleReport(text, False, f"it is {_shown(value)}")
 
 
 def _report(condition: Condition, claims: Mapping[str, object], groups_claim: str) -> RuleReport:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from environments.domain.claim_rules import Judgement
@@ -112,4 +112,44 @@ class IdentityProviders(Protocol):
 
     def fault(self) -> str:
         """Why the file of providers, as it is now, can't be used; empty: it can, or there is none."""
+        ...
+
+
+class CiEntry(Protocol):
+    """An entry of the file of providers, by which tokens of a CI system are exchanged."""
+
+    @property
+    def name(self) -> str:
+        """Unique among the entries."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """The service account that the exchanged token belongs to."""
+        ...
+
+    @property
+    def claims(self) -> Mapping[str, str]:
+        """What a token must claim; see `environments.domain.claim_rules.judge_program`."""
+        ...
+
+    @property
+    def ttl(self) -> timedelta:
+        """How long the exchanged token lives."""
+        ...
+
+
+class CiIssuers(Protocol):
+    """The CI systems whose tokens are exchanged for tokens of service accounts."""
+
+    def entries(self) -> Sequence[CiEntry]:
+        """All entries."""
+        ...
+
+    def verify_program(self, entry: str, token: str) -> Mapping[str, object]:
+        """The claims of a token of the entry's issuer, for its audience, issued at most five minutes ago. Neither the
+        claims of the entry nor whether the token was used before are looked at: that is for the caller.
+
+        Raises `SignInRefused`, `BackendUnavailable`, `BackendError`.
+        """
         ...

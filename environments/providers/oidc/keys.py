@@ -9,7 +9,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 SignatureKey = RSAKey | ECKey | OKPKey
 
 _KINDS: dict[str, type[SignatureKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
-_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
+_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519", "Ed25519": "Ed25519"}
 _SHORTEST_RSA, _LONGEST_RSA = 2048, 8192
 """Bits. A signature with a longer key takes too long to verify."""
 
@@ -45,13 +45,15 @@ def _read(one: object) -> SignatureKey | None:
         return None
     kind = _KINDS.get(str(one.get("kty")))
     members = {name: value for name, value in one.items() if name in ("kty", "kid", "alg", "n", "e", "crv", "x", "y")}
-    if kind is None or not all(isinstance(value, str) for value in members.values()):
+    if kind is None or members.get("crv", "P-256") not in _CURVES.values():
+        return None
+    if not all(isinstance(value, str) for value in members.values()):
         return None
     try:
         if kind is RSAKey and not _SHORTEST_RSA <= _bits(members.get("n", "")) <= _LONGEST_RSA:
             return None
         return kind.import_key(members)
-    except (JoseError, ValueError, TypeError, OverflowError):
+    except (JoseError, ValueError, TypeError, LookupError, OverflowError):
         return None
 
 
