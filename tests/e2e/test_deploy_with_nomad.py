@@ -28,10 +28,14 @@ from tests.support.what_stands import differences, meta, rights
 
 PAGE = "how-to/deploy-with-nomad.md"
 NAME = "calvinverse.localhost"
+PEOPLE = "https://calvinverse.example.org:8443"
+"""Where people reach the service, says the page."""
+
 SECTIONS = (
     "Say where everything is",
     "Configure the agents",
     "Let jobs log in",
+    "Let people sign in",
     "Make the secrets",
     "Let Consul trust the certificates of services",
     "Run the jobs",
@@ -139,9 +143,9 @@ def test_what_the_page_makes_is_what_deploy_makes(
     before = taker.take()
 
     operator.follow("Say where everything is", 1)  # the first block has the cluster's own values
-    for heading in SECTIONS[1:5]:
+    for heading in SECTIONS[1:6]:
         operator.follow(heading)
-    assert Trust(cluster.connections).verify() == []
+    assert Trust(cluster.connections, external_address=PEOPLE).verify() == []
     by_hand = rights(cluster.connections)
     operator.follow("Run the jobs", 0)
     operator.edit()
@@ -158,7 +162,7 @@ def test_what_the_page_makes_is_what_deploy_makes(
         for path in volume.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    Trust(cluster.connections).apply()
+    Trust(cluster.connections, external_address=PEOPLE).apply()
     found["rights"] = list(differences(by_hand, rights(cluster.connections)))
     _trust_certificates(cluster)
     deployment = _deployment(cluster, operator, tmp_path)

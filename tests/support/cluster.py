@@ -29,6 +29,9 @@ from tests.support import images_here
 from tests.support.claimed_ports import PortClaim, claim_ports
 from tests.support.shared_folder import shared_folder
 
+EXTERNAL_ADDRESS = "https://calvinverse.localhost:8443"
+"""Where people would reach a service of the cluster."""
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -120,7 +123,7 @@ def start_cluster(folder: Path, *, bridge: bool = True, certificate_life: timede
                 raise
             continue
         authority = keep_authority(agents.site.credentials, datetime.now(UTC))
-        Trust(agents.connections, signer=authority).apply()
+        Trust(agents.connections, signer=authority, external_address=EXTERNAL_ADDRESS).apply()
         return Cluster(state, agents, claim, claimed)
     raise AssertionError("unreachable")
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Protocol
 
+from pydantic import Field
+
 from environments.domain.errors import StepFailed
 from environments.domain.faults import Fault
 from environments.domain.plan import Action, Change
@@ -31,14 +33,16 @@ class Lack:
 class TrustKeeper(Protocol):
     """What this step needs of the cluster."""
 
-    def establish(self, before_effect: Callable[[], None], log: Callable[[str], None]) -> Sequence[Lack]:
+    def establish(
+        self, external_address: str, before_effect: Callable[[], None], log: Callable[[str], None]
+    ) -> Sequence[Lack]:
         """Makes what is missing in the parts that run here, and gives what is missing in those of others. Idempotent.
 
         Raises `BackendError`.
         """
         ...
 
-    def lacking(self) -> Sequence[Lack] | None:
+    def lacking(self, external_address: str) -> Sequence[Lack] | None:
         """All required settings that are missing; None when there is no cluster yet. Changes nothing.
 
         Raises `BackendError`.
@@ -54,7 +58,9 @@ class TrustKeeper(Protocol):
 
 
 class ClusterTrustOptions(Options):
-    """None."""
+    """`external_address`, by which people reach the service: for signing in with OpenBao; empty: it isn't set up."""
+
+    external_address: str = Field("", max_length=300, pattern=r"^(https?://[^/?#\s]+)?$")
 
 
 class ClusterTrust(OwnThingsOnly):
@@ -90,7 +96,8 @@ class ClusterTrust(OwnThingsOnly):
 
         Raises `StepFailed` naming everything that an administrator of the cluster has to fix.
         """
-        lacking = self._keeper.establish(run.before_effect, run.log)
+        options: ClusterTrustOptions = context.options
+        lacking = self._keeper.establish(options.external_address, run.before_effect, run.log)
         for lack in lacking:
             run.log(f"{lack.where} lacks {lack.what}. To fix it: {lack.fix}")
         if lacking:
@@ -99,7 +106,8 @@ class ClusterTrust(OwnThingsOnly):
 
     def plan(self, context: StepContext, run: StepRun) -> Sequence[Change]:
         """What would be set up in the parts that run here. Raises `StepFailed` as `apply` does."""
-        lacking = self._keeper.lacking()
+        options: ClusterTrustOptions = context.options
+        lacking = self._keeper.lacking(options.external_address)
         if lacking is None:
             lines = ["all of it, once its agents run"]
             return [change(Action.CREATE, self.kind, "cluster", details=lines)]

@@ -569,12 +569,17 @@ class Keeper:
 
     def __init__(self, lacks: list[Lack] | None) -> None:
         self.lacks = lacks
+        self.external_addresses: list[str] = []
 
-    def establish(self, before_effect: Callable[[], None], log: Callable[[str], None]) -> Sequence[Lack]:
+    def establish(
+        self, external_address: str, before_effect: Callable[[], None], log: Callable[[str], None]
+    ) -> Sequence[Lack]:
+        self.external_addresses.append(external_address)
         self.lacks = [lack for lack in self.lacks or () if not lack.ours]
         return self.lacks
 
-    def lacking(self) -> Sequence[Lack] | None:
+    def lacking(self, external_address: str) -> Sequence[Lack] | None:
+        self.external_addresses.append(external_address)
         return self.lacks
 
     def keep_authority(self) -> str:
@@ -593,6 +598,21 @@ def test_trust_is_planned_where_it_is_ours_and_refused_where_it_is_not() -> None
     theirs = ClusterTrust(Keeper([Lack("a role", "OpenBao", "POST /x")]))
     with pytest.raises(StepFailed, match=r"lacks what Calvinverse needs: a role \(OpenBao\)"):
         theirs.plan(context, Run())
+
+
+def test_the_cluster_is_told_where_people_reach_the_service() -> None:
+    keeper = Keeper([])
+    options = ClusterTrustOptions(external_address="https://calvinverse.example.org:8443")
+    context = StepContext(ALPHA, "trust", options, bundle())
+    ClusterTrust(keeper).plan(context, Run())
+    ClusterTrust(keeper).apply(context, Run())
+    assert keeper.external_addresses == ["https://calvinverse.example.org:8443"] * 2
+
+
+@pytest.mark.parametrize("address", ["calvinverse.example.org", "https://x.example/", "https://x/a", "https://a b"])
+def test_what_is_no_origin_is_refused_when_the_template_is_pushed(address: str) -> None:
+    assert ClusterTrust.check({"external_address": address}, bundle()) != []
+    assert ClusterTrust.check({"external_address": "{{ parameters.x }}"}, bundle()) == []
 
 
 # --- parts that are away ---

@@ -107,14 +107,16 @@ class LocalCluster:
         if LocalAgents.exist(self._state):
             self._agents({}, {}).remove_one(agent)
 
-    def establish(self, before_effect: Callable[[], None], log: Callable[[str], None]) -> Sequence[Lack]:
+    def establish(
+        self, external_address: str, before_effect: Callable[[], None], log: Callable[[str], None]
+    ) -> Sequence[Lack]:
         """Makes or verifies every setting. Raises `BackendError`."""
         path = self._state / CONNECTIONS_FILE
-        trust = self._trust(Connections.load(path))
+        trust = self._trust(Connections.load(path), external_address)
         missing = trust.establish(self._ours(), before_effect, log)
         return [Lack(fault.what, fault.where, fault.fix) for fault in missing]
 
-    def lacking(self) -> Sequence[Lack] | None:
+    def lacking(self, external_address: str) -> Sequence[Lack] | None:
         """What `establish` would make, and what an administrator has to make. Raises `BackendError`."""
         path = self._state / CONNECTIONS_FILE
         connections = Connections.load(path) if path.exists() else Connections()
@@ -123,7 +125,7 @@ class LocalCluster:
         ours = {TITLES[part] for part in self._ours()}
         return [
             Lack(fault.what, fault.where, fault.fix, fault.where in ours)
-            for fault in self._trust(connections).verify()
+            for fault in self._trust(connections, external_address).verify()
             if fault.where in ours or not fault.optional
         ]
 
@@ -136,10 +138,10 @@ class LocalCluster:
         write_if_changed(self._state / AUTHORITY_FILE, authority)
         return authority
 
-    def _trust(self, connections: Connections) -> Trust:
+    def _trust(self, connections: Connections, external_address: str = "") -> Trust:
         """Our own authority signs for an OpenBao that runs here, and for no other one."""
         signer = keep_authority(self._state / "credentials", datetime.now(UTC)) if "vault" in self._ours() else None
-        return Trust(connections, signer=signer)
+        return Trust(connections, signer=signer, external_address=external_address)
 
     def _ours(self) -> list[Part]:
         return [part for agent, part in _PARTS.items() if self.find(agent) is not None]

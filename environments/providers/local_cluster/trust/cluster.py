@@ -14,6 +14,7 @@ from environments.providers.local_cluster.trust.consul import consul_settings
 from environments.providers.local_cluster.trust.nomad import nomad_settings
 from environments.providers.local_cluster.trust.openbao import openbao_settings
 from environments.providers.local_cluster.trust.parts import SigningAuthority, mounts_authority
+from environments.providers.local_cluster.trust.people import people_settings
 from environments.providers.local_cluster.trust.setting import Missing, NomadKeys, TrustSetting
 from environments.steps.base import Clock
 
@@ -27,7 +28,8 @@ class Trust:
 
     `connections` need all three parts, with admin credentials for `apply` and reading ones for `verify`.
     `nomad_address` is where Consul and OpenBao find Nomad's keys, if it isn't the address that we use. `signer` signs
-    the authority of OpenBao's mount for our own parts; None: it is one of its own.
+    the authority of OpenBao's mount for our own parts; None: it is one of its own. `external_address`, by which people
+    reach the service: for signing in with OpenBao; empty: nothing is set up for it.
     """
 
     def __init__(
@@ -36,9 +38,11 @@ class Trust:
         *,
         nomad_address: str | None = None,
         signer: SigningAuthority | None = None,
+        external_address: str = "",
         clock: Clock = lambda: datetime.now(UTC),
     ) -> None:
         self._signer = signer
+        self._external_address = external_address.rstrip("/")
         self._clock = clock
         self._consul = connections.caller("consul")
         self._vault = connections.caller("vault")
@@ -50,6 +54,8 @@ class Trust:
         """All settings, in the order of making; a later one may depend on an earlier one."""
         yield from consul_settings(self._consul, self._keys)
         yield from openbao_settings(self._vault, self._keys, self._signer, self._clock())
+        if self._external_address:
+            yield from people_settings(self._vault, self._external_address)
         yield from nomad_settings(self._nomad, self._keys)
 
     def parts_authority(self) -> str:

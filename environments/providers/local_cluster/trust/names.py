@@ -40,3 +40,15 @@ PART_NAMES = {
 
 NOMAD_MANAGER = "nomad-manager"
 """Auth method of the service in Nomad, and the audience of its identity."""
+
+OPENBAO_PEOPLE = "calvinverse-people"
+"""Mount of the login of people, their group in OpenBao, and the assignment that lets that group use the clients. Groups
+of people below it are named `calvinverse-people/NAME`."""
+OPENBAO_PERSON = "calvinverse-person"
+"""Policy of that group."""
+OPENBAO_PEOPLE_MANAGER = "calvinverse-people-manager"
+"""Role and policy with which the service manages people."""
+OPENBAO_PROVIDER = "calvinverse"
+"""OpenID provider, and the key with which it signs."""
+OPENBAO_WEB_CLIENT = "calvinverse-web"
+OPENBAO_CLI_CLIENT = "calvinverse-cli"

@@ -24,9 +24,12 @@ def policy(name: str, **values: str) -> str:
     return text
 
 
-def settings(name: str) -> dict[str, Any]:
-    """A role or a key."""
-    found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+def settings(name: str, **values: str) -> dict[str, Any]:
+    """A role, a key or a client, with `values` in place of the words that name them."""
+    text = (FOLDER / f"{name}.json").read_text(encoding="utf-8")
+    for word, value in values.items():
+        text = text.replace(word, json.dumps(value)[1:-1])
+    found: dict[str, Any] = json.loads(text)
     return found
 
 
