@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -13,8 +14,10 @@ from environments.domain.errors import BackendDenied, BackendError
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.providers.backend.calls import Caller, FixedToken, Part
-from environments.providers.backend.connections import JwtLogin, token_source
+from environments.providers.backend.connections import Connections, JwtLogin, token_source
 from environments.providers.local_cluster.trust.cluster import Trust
+from environments.providers.local_cluster.trust.names import OPENBAO_CLI_CLIENT, OPENBAO_PROVIDER, OPENBAO_WEB_CLIENT
+from environments.providers.openbao_people.client import OpenBaoPeople
 from environments.providers.opentofu.keys import VaultModuleKeys, module_key_resource
 from environments.providers.opentofu.provide import make_broker
 from environments.providers.vault.revealing import Revealing
@@ -362,3 +365,104 @@ def test_what_is_missing_is_named_and_mended(
     assert any(fault.what.startswith(what) and path.split("?")[0].rsplit("/", 1)[0] in fault.fix for fault in missing)
     trust.apply()
     assert trust.verify() == []
+
+
+# --- people ---
+
+_REQUEST = {
+    "response_type": "code",
+    "scope": "openid",
+    "state": "state",
+    "nonce": "nonce",
+    "code_challenge": "c" * 43,
+    "code_challenge_method": "S256",
+}
+
+
+def _ask_for_code(vault: Caller, provider: str, client: dict[str, Any]) -> Any:
+    asked = {**_REQUEST, "client_id": client["client_id"], "redirect_uri": client["redirect_uris"][0]}
+    return vault.call("GET", f"/v1/identity/oidc/provider/{provider}/authorize?{urlencode(asked)}")
+
+
+@pytest.fixture
+def careless_provider(cluster: Cluster) -> Iterator[str]:
+    """A provider whose client everybody may use."""
+    admin, name = cluster.connections.caller("vault"), "careless"
+    client = {"assignments": ["allow_all"], "redirect_uris": ["https://careless.example/"], "key": "default"}
+    admin.call("POST", f"/v1/identity/oidc/client/{name}", client)
+    id = admin.call("GET", f"/v1/identity/oidc/client/{name}")["data"]["client_id"]
+    admin.call("POST", f"/v1/identity/oidc/provider/{name}", {"allowed_client_ids": [id]})
+    yield name
+    for kind in ("provider", "client"):
+        admin.call("DELETE", f"/v1/identity/oidc/{kind}/{name}")
+
+
+@pytest.mark.parametrize("client", [OPENBAO_WEB_CLIENT, OPENBAO_CLI_CLIENT])
+def test_a_job_can_t_sign_in_as_a_person(cluster: Cluster, workloads: dict[str, Workload], client: str) -> None:
+    admin = cluster.connections.caller("vault")
+    found = admin.call("GET", f"/v1/identity/oidc/client/{client}")["data"]
+    for workload in workloads.values():
+        with pytest.raises(BackendError) as refused:
+            _ask_for_code(_as(cluster, "vault", workload.vault_token), OPENBAO_PROVIDER, found)
+        assert "access_denied" in refused.value.message
+    with pytest.raises(BackendError):  # neither can somebody who has all rights, and is no person
+        _ask_for_code(admin, OPENBAO_PROVIDER, found)
+
+
+def test_only_the_assignment_keeps_jobs_out(
+    cluster: Cluster, workloads: dict[str, Workload], careless_provider: str
+) -> None:
+    """The policy `default` lets every token ask: the test above shows something."""
+    admin = cluster.connections.caller("vault")
+    client = admin.call("GET", f"/v1/identity/oidc/client/{careless_provider}")["data"]
+    job = _as(cluster, "vault", workloads["red"].vault_token)
+    assert _ask_for_code(job, careless_provider, client)["code"]
+
+
+def test_a_person_s_login_is_good_for_nothing_but_a_code(cluster: Cluster) -> None:
+    admin, user = cluster.connections.caller("vault"), "test-trust-person"
+    body = {"password": "a long enough secret", "token_no_default_policy": True}
+    admin.call("POST", f"/v1/auth/calvinverse-people/users/{user}", body)
+    login = _as(cluster, "vault", "").call(
+        "POST", f"/v1/auth/calvinverse-people/login/{user}", {"password": body["password"]}
+    )
+    group = "/v1/identity/group/name/calvinverse-people"
+    members = admin.call("GET", group)["data"]["member_entity_ids"] or []
+    admin.call("POST", group, {"member_entity_ids": [*members, login["auth"]["entity_id"]]})
+    try:
+        person = _as(cluster, "vault", login["auth"]["client_token"])
+        client = admin.call("GET", f"/v1/identity/oidc/client/{OPENBAO_WEB_CLIENT}")["data"]
+        assert _ask_for_code(person, OPENBAO_PROVIDER, client)["code"]
+        for path in (
+            "auth/token/lookup-self",
+            "sys/auth",
+            "secret/metadata/environments?list=true",
+            "identity/oidc/client/calvinverse-web",
+        ):
+            with pytest.raises(BackendDenied):
+                person.call("GET", f"/v1/{path}")
+        assert login["auth"]["lease_duration"] <= 120
+    finally:
+        admin.call("POST", group, {"member_entity_ids": members})
+        admin.call("DELETE", f"/v1/auth/calvinverse-people/users/{user}")
+        admin.call("DELETE", f"/v1/identity/entity/id/{login['auth']['entity_id']}")
+
+
+def test_the_service_manages_people_with_a_login_of_its_own(
+    cluster: Cluster, manager: Workload, workloads: dict[str, Workload], tmp_path: Path
+) -> None:
+    endpoint = cluster.connections.endpoint("vault")
+    identity = tmp_path / "identity.jwt"
+    identity.write_text(manager.backend_jwt)
+    login = JwtLogin(jwt_file=identity, method="jwt-nomad", role="calvinverse-manager")
+    theirs = endpoint.model_copy(update={"authentication": login})
+    calls = OpenBaoPeople(lambda: Connections(vault=theirs))
+    assert calls.web_client().secret
+    calls.users()
+    service = _as(cluster, "vault", _log_in(cluster, "vault", manager.backend_jwt, tmp_path))
+    with pytest.raises(BackendDenied):  # the one for environments doesn't suffice
+        service.call("GET", f"/v1/identity/oidc/client/{OPENBAO_WEB_CLIENT}")
+    for workload in workloads.values():
+        identity.write_text(workload.backend_jwt)
+        with pytest.raises(BackendDenied):
+            OpenBaoPeople(lambda: Connections(vault=theirs)).users()

@@ -4,6 +4,8 @@ import json
 
 from environments.providers.local_cluster.trust import names, shipped
 from environments.providers.local_cluster.trust.setting import NomadKeys
+from environments.providers.openbao_people import attempts
+from environments.service.built_in_provider import CALLBACK_PATH, CLI_CALLBACK_PATH, PROVIDER_PATH
 
 URL = "https://192.0.2.7:4646/.well-known/jwks.json"
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
@@ -49,6 +51,39 @@ def test_the_names_are_those_of_the_code() -> None:
     for name, policy in (("secrets", names.OPENBAO_SECRETS), ("module", names.OPENBAO_MODULES)):
         assert shipped.settings(f"openbao-tokens-{name}")["allowed_policies"] == [policy]
         assert f'"auth/token/create/{policy}"' in shipped.policy("openbao-service")
+
+
+def test_the_names_for_people_are_those_of_the_code() -> None:
+    people = shipped.settings("openbao-role-people")
+    service = shipped.settings("openbao-role-service")
+    assert people["token_policies"] == [names.OPENBAO_PEOPLE_MANAGER]
+    assert people["token_no_default_policy"] is True
+    assert people["bound_claims"] == service["bound_claims"]
+    manager = shipped.policy("openbao-people-manager")
+    for path in (
+        f"auth/{names.OPENBAO_PEOPLE}/users/*",
+        f"identity/group/name/{names.OPENBAO_PEOPLE}/*",
+        f"identity/oidc/client/{names.OPENBAO_WEB_CLIENT}",
+        f"identity/oidc/client/{names.OPENBAO_CLI_CLIENT}",
+    ):
+        assert f'path "{path}"' in manager
+    assert f'path "{PROVIDER_PATH.removeprefix("/v1/")}/authorize"' in shipped.policy("openbao-person")
+    web = shipped.settings("openbao-people-web", EXTERNAL_ADDRESS="https://x.example")
+    assert web["redirect_uris"] == [f"https://x.example{CALLBACK_PATH}"]
+    cli = shipped.settings("openbao-people-cli")
+    assert cli["redirect_uris"] == [f"http://{host}{CLI_CALLBACK_PATH}" for host in ("127.0.0.1", "localhost")]
+    assert (web["client_type"], cli["client_type"]) == ("confidential", "public")
+    for client in (web, cli):
+        assert client["assignments"] == [names.OPENBAO_PEOPLE], "everybody else's tokens could ask for codes"
+        assert client["id_token_ttl"] <= 300
+        assert client["access_token_ttl"] <= 300
+
+
+def test_all_wrong_passwords_that_the_page_lets_through_lock_nobody_out() -> None:
+    login = shipped.settings("openbao-people-login")["user_lockout_config"]
+    assert login["lockout_counter_reset_duration"] == f"{attempts.WINDOW_SECONDS:g}s"
+    most = attempts.STRANGERS_EACH_USER + attempts.KNOWN_ADDRESSES * attempts.EACH_KNOWN_ADDRESS
+    assert most < int(login["lockout_threshold"])
 
 
 def test_every_file_is_used() -> None:

@@ -1,0 +1,205 @@
+"""People who sign in with the built-in provider: an admin makes them, and they choose their passwords.
+
+They are kept by the provider and nowhere here. What the service itself knows of a person begins with the first sign-in.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from environments.domain.errors import CalvinverseError, InvalidInput
+from environments.service.authorization import Action, Principal, check_service, entry_of
+from environments.service.storage.audit import AuditEntry
+from environments.service.storage.transaction import Storage
+
+_USER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_GROUP = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_EMAIL = re.compile(r"[^\s@<>\"]{1,64}@[A-Za-z0-9.-]{1,180}")
+_LONGEST_DISPLAY_NAME = 200
+_MOST_GROUPS = 50
+_RESERVED = frozenset({"everyone"})
+
+
+@dataclass(frozen=True)
+class LocalPerson:
+    """A person as the provider knows one.
+
+    `subject` is what identity tokens name, empty when nobody has ever signed in with the name. `groups` arrive as the
+    claim of groups. `must_change`: the password is for one time, until `password_until`.
+    """
+
+    user_name: str
+    subject: str
+    display_name: str = ""
+    email: str = ""
+    groups: tuple[str, ...] = ()
+    disabled: bool = False
+    must_change: bool = False
+    password_until: datetime | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class OneTimePassword:
+    """Shown once. The person signs in at `address` with it and chooses a password before `until`."""
+
+    person: LocalPerson
+    password: str = field(repr=False)
+    until: datetime
+    address: str
+
+
+class LocalPeople(Protocol):
+    """The people of the built-in provider. All raise `BackendError`, and with a user name `NotFound`."""
+
+    @property
+    def issuer(self) -> str:
+        """What identity tokens of these people name as their issuer."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Where they sign in."""
+        ...
+
+    def all(self) -> Sequence[LocalPerson]:
+        """Everybody, by user name."""
+        ...
+
+    def named(self, user_name: str) -> LocalPerson:
+        """One person."""
+        ...
+
+    def create(self, user_name: str, *, display_name: str, email: str, groups: Sequence[str]) -> OneTimePassword:
+        """A new person.
+
+        Raises `NameTaken` also for the name of somebody who was deleted: the new person would be taken for that one.
+        """
+        ...
+
+    def disable(self, user_name: str) -> LocalPerson:
+        """From now on the person can't sign in, and logins and codes that are under way end."""
+        ...
+
+    def enable(self, user_name: str) -> LocalPerson:
+        """The person can sign in again, with the same password."""
+        ...
+
+    def reset(self, user_name: str) -> OneTimePassword:
+        """Replaces the password; logins and codes that are under way end."""
+        ...
+
+    def set_groups(self, user_name: str, groups: Sequence[str]) -> LocalPerson:
+        """Replaces the groups; they count from the next sign-in on."""
+        ...
+
+
+class ManageLocalPeople:
+    """For admins: `LocalPeople` with who may, and which values are valid."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        people: LocalPeople,
+        disabled: Callable[[Principal, str, str], None] = lambda principal, issuer, subject: None,
+    ) -> None:
+        self._storage = storage
+        self._people = people
+        self._disabled = disabled
+
+    def all(self, principal: Principal) -> Sequence[LocalPerson]:
+        """Everybody. Raises `Forbidden`, `BackendError`."""
+        check_service(principal, Action.PERSON_LIST)
+        return self._people.all()
+
+    def create(
+        self,
+        principal: Principal,
+        user_name: str,
+        *,
+        display_name: str = "",
+        email: str = "",
+        groups: Sequence[str] = (),
+    ) -> OneTimePassword:
+        """Raises `Forbidden`, `InvalidInput`, `NameTaken`, `BackendError`."""
+        check_service(principal, Action.PERSON_MANAGE)
+        check_user_name(user_name)
+        name = display_name.strip() or user_name
+        if len(name) > _LONGEST_DISPLAY_NAME or not name.isprintable():
+            raise InvalidInput(f"A name has at most {_LONGEST_DISPLAY_NAME} printable characters.")
+        if email and not _EMAIL.fullmatch(email):
+            raise InvalidInput(f"{email!r} is no e-mail address.", hint="Give one such as ada@example.org.")
+        _check_groups(groups)
+        with self._noted(principal, user_name, {"made": True, "groups": sorted(groups)}):
+            return self._people.create(user_name, display_name=name, email=email, groups=groups)
+
+    def disable(self, principal: Principal, user_name: str) -> LocalPerson:
+        """Also ends the person's sessions here. Raises `Forbidden`, `NotFound`, `BackendError`."""
+        with self._noted(principal, user_name, {"disabled": True}):
+            found = self._people.disable(user_name)
+        if found.subject:
+            self._disabled(principal, self._people.issuer, found.subject)
+        return found
+
+    def enable(self, principal: Principal, user_name: str) -> LocalPerson:
+        """Raises `Forbidden`, `NotFound`, `BackendError`."""
+        with self._noted(principal, user_name, {"disabled": False}):
+            return self._people.enable(user_name)
+
+    def reset(self, principal: Principal, user_name: str) -> OneTimePassword:
+        """Raises `Forbidden`, `NotFound`, `NotAllowedNow`, `BackendError`."""
+        with self._noted(principal, user_name, {"password": "reset"}):
+            return self._people.reset(user_name)
+
+    def set_groups(self, principal: Principal, user_name: str, groups: Sequence[str]) -> LocalPerson:
+        """Raises `Forbidden`, `InvalidInput`, `NotFound`, `BackendError`."""
+        check_service(principal, Action.PERSON_MANAGE)
+        _check_groups(groups)
+        with self._noted(principal, user_name, {"groups": sorted(groups)}):
+            return self._people.set_groups(user_name, groups)
+
+    @contextmanager
+    def _noted(self, principal: Principal, user_name: str, after: Mapping[str, Any]) -> Iterator[None]:
+        """Writes to the audit log what is done at the provider, before it is: that has no part in our transactions."""
+        check_service(principal, Action.PERSON_MANAGE)
+        entry = replace(
+            entry_of(principal, Action.PERSON_MANAGE), object_kind="local person", object_name=user_name, after=after
+        )
+        self._add(entry)
+        try:
+            yield
+        except CalvinverseError as error:
+            self._add(replace(entry, outcome="failed", code=error.code, reason=error.message))
+            raise
+
+    def _add(self, entry: AuditEntry) -> None:
+        with self._storage.write() as tx:
+            tx.audit.add(entry)
+
+
+def check_user_name(user_name: str) -> None:
+    """Raises `InvalidInput` for what can't be a user name."""
+    if not is_user_name(user_name) or user_name in _RESERVED:
+        raise InvalidInput(
+            f"{user_name!r} can't be a user name.",
+            hint="Use 1 to 63 lower-case letters, digits, dots, hyphens and underscores, a letter or a digit first.",
+        )
+
+
+def is_user_name(text: str) -> bool:
+    """Whether a user can have that name."""
+    return _USER_NAME.fullmatch(text) is not None
+
+
+def _check_groups(groups: Sequence[str]) -> None:
+    if len(groups) > _MOST_GROUPS:
+        raise InvalidInput(f"A person is in at most {_MOST_GROUPS} groups.")
+    for group in groups:
+        if not _GROUP.fullmatch(group):
+            raise InvalidInput(
+                f"{group!r} can't be a group.",
+                hint="Use 1 to 63 lower-case letters, digits, dots, hyphens and underscores.",
+            )
