@@ -32,7 +32,7 @@ class Shell(Asks, App[None]):
         """Id → environment, as last reported."""
         self.connection = Connection()
         self.role = ""
-        """The role of the caller, `admin` or `user`; empty: not known yet."""
+        """The role of the caller, `admin`, `auditor` or `user`; empty: not known yet."""
         self.draft = Draft()
         self.live = Live(connect, self.post_message)
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import cast
 
+from environments.domain.access import TokenRole
 from environments.domain.environment import Environment, Resource
 from environments.domain.holds import Hold
 from environments.domain.lifecycle import ENDED, State
 from environments.domain.plan import Plan
-from environments.service.authorization import Role
 from environments.service.entry_points import EntryPointAddress
 from environments.service.holding import HoldDetails
 from environments.service.reading import shown_outputs
@@ -206,13 +206,15 @@ def token(record: TokenRecord) -> tokens.TokenView:
     return tokens.TokenView(
         id=record.id,
         owner=record.owner,
-        role=cast(Role, record.role),
+        role=cast(TokenRole, record.role),
         note=record.note,
         created_at=record.created_at,
         expires_at=record.expires_at,
         revoked_at=record.revoked_at,
         last_used_at=record.last_used_at,
         parent_id=record.parent_id,
+        kind=record.kind,
+        scope=record.scope,
     )
 
 

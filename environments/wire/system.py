@@ -16,7 +16,7 @@ class Info(View):
     started_at: datetime
     now: datetime
     owner: str
-    role: Literal["admin", "user"]
+    role: Literal["admin", "auditor", "user"]
     step_kinds: tuple[str, ...]
     parts: dict[str, str]
     """Part (consul, nomad, openbao, database) → address; empty when it isn't known yet."""

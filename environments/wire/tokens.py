@@ -6,24 +6,27 @@ from typing import Annotated, Literal
 from pydantic import WithJsonSchema
 
 from environments.domain import shapes
+from environments.domain.access import TokenRole, TokenScope
 from environments.wire.fields import Duration, Request, Text, TokenId, View, Word
 
 
 class TokenView(View):
-    """A token without its secret part. `role`: an admin sees and does everything, a user has own environments.
+    """A token without its secret part. `role`: the most that it may; `own`: what its owner's roles are when it is used.
 
-    `parent_id` is the token that it was made with, and ends with.
+    `kind` is `token`, `session` or `local_admin`; `scope` null: it isn't limited. `parent_id` is the token that it was made with, and ends with.
     """
 
     id: TokenId
     owner: str
-    role: Literal["admin", "user"]
+    role: TokenRole
     note: str
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
     parent_id: TokenId | None = None
+    kind: str = "token"
+    scope: TokenScope | None = None
 
 
 class NewToken(View):

@@ -146,10 +146,10 @@ def test_made_up_tokens_keep_no_good_one_waiting(api: Served, monkeypatch: pytes
     honest = api.service.tokens.authenticate
     gate = Gate()
 
-    def slow(bearer: str) -> object:
+    def slow(bearer: str, address: str) -> object:
         if bearer.startswith("made-up"):
             gate()
-        return honest(bearer)
+        return honest(bearer, address)
 
     with http(api, mine) as grace, http(api, None) as stranger, ThreadPoolExecutor(50) as pool:
         assert grace.get("/self/started").status_code == 200

@@ -74,10 +74,10 @@ def test_what_happens_before_a_slow_stream_begins_is_told(api: Served, monkeypat
     may_begin, looks = threading.Event(), itertools.count()
     authenticate = api.service.tokens.authenticate
 
-    def slow(token: str) -> Principal:
+    def slow(token: str, address: str = "") -> Principal:
         if next(looks) == 1:  # that of the stream, after that of its request
             may_begin.wait(60)
-        return authenticate(token)
+        return authenticate(token, address)
 
     with api.client() as client:
         client.create(CreateRequest(name="demo", template="web"))
