@@ -13,8 +13,8 @@ from environments.wire.fields import Duration, Request, Text, TokenId, View, Wor
 class TokenView(View):
     """A token without its secret part. `role`: the most that it may; `own`: what its owner's roles are when it is used.
 
-    `kind` is `token`, `session` or `local_admin`; `scope` null: it isn't limited. `parent_id` is the token that it was made
-    with, and ends with.
+    `kind` is `token`, `session` or `local_admin`; `scope` null: it isn't limited. `parent_id` is the token that it
+    was made with, and ends with.
     """
 
     id: TokenId
