@@ -97,13 +97,11 @@ class Fetcher:
         place, server_name = self._place(address)
         headers = {"Accept": "application/json", "Connection": "close"}
         try:
-            context = trusting(None if self._ca_file is None else str(self._ca_file))
+            trust = None
+            if place.startswith("https:"):
+                trust = trusting(None if self._ca_file is None else str(self._ca_file))
             with bounded_session(
-                context=context if place.startswith("https:") else None,
-                seconds=_LIMIT,
-                largest=_LARGEST,
-                keep=1,
-                server_name=server_name,
+                context=trust, seconds=_LIMIT, largest=_LARGEST, keep=1, server_name=server_name
             ) as session:
                 response = session.request(method, place, data=form, headers=headers, auth=credentials)
         except requests.Timeout:
