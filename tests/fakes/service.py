@@ -46,6 +46,7 @@ from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.retiming import Retiming
+from environments.service.service_accounts import ServiceAccounts
 from environments.service.sources import Sources
 from environments.service.storage.transaction import Transaction
 from environments.service.switching import Switching
@@ -159,6 +160,7 @@ class FakeService:
     database: Database
     world: FakeBackends
     tokens: Tokens
+    service_accounts: ServiceAccounts
     catalogue: Catalogue
     sources: Sources
     images: Images
@@ -312,10 +314,12 @@ def make_service(
     links = ExtendLinks(database, lambda: b"\2" * 32, clock, EXTERNAL, GRACE)
     channels = MemoryChannels() if channels is None else channels
     retiming = Retiming(database, clock, lambda: "2026a (test)")
+    tokens = Tokens(database, clock, new_id)
     service = FakeService(
         database=database,
         world=world,
-        tokens=Tokens(database, clock, new_id),
+        tokens=tokens,
+        service_accounts=ServiceAccounts(database, clock, new_id, tokens.tell_revoked),
         catalogue=catalogue,
         sources=Sources(catalogue, GitRepositories(("file", "http"))),
         images=Images(database, clock),
