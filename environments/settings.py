@@ -113,6 +113,11 @@ class Settings(BaseModel):
         description="File with `https://USER:TOKEN@HOST` lines (as `git credential-store` writes it) for repositories "
         "of templates; ssh uses the keys of the service's user",
     )
+    departed_owners: Literal["admin", "group", "keep"] = Field(
+        "admin",
+        description="Who gets the environments of somebody who is disabled and has no successor: `admin`, whoever "
+        "disables them; `group`, the local group that they are in, if it is exactly one; or `keep`, nobody",
+    )
     deployer: str = Field("", description="Owner of the token that deploy made for its user")
     deployer_token: str = Field("", description="That token's prefix and SHA-256, separated by a colon")
     log_format: str = Field(
@@ -122,12 +127,6 @@ class Settings(BaseModel):
     keep_events: Duration = Field(timedelta(days=90), description="How long other events are kept")
     keep_ended: Duration = Field(timedelta(days=90), description="How long ended environments are kept")
     keep_audit: Duration = Field(timedelta(days=400), description="How long entries of the audit log are kept")
-
-    account_token_lifetime: Duration = Field(
-        timedelta(days=90),
-        ge=timedelta(hours=1),
-        description="How long a token of a service account lives at most",
-    )
 
     hold_above: int = Field(
         10, ge=0, description="Destroys by the clock are held when more environments than this become due at once"

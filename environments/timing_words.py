@@ -26,6 +26,7 @@ HAPPENED: dict[PastAction, str] = {
     PastAction.RULES: "rules changed",
     PastAction.PIN: "pinned",
     PastAction.UNPIN: "unpinned",
+    PastAction.TRANSFER: "transferred",
     PastAction.WARN: "owner warned",
     PastAction.NOT_SWITCHED: "not stopped or started",
     PastAction.HELD: "destroy held",

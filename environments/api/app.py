@@ -25,12 +25,13 @@ from environments.api.routes.edge import edge_routes
 from environments.api.routes.environments import environment_routes
 from environments.api.routes.events import event_routes
 from environments.api.routes.extend_link import extend_link_routes
+from environments.api.routes.groups import group_routes
 from environments.api.routes.holds import hold_routes
 from environments.api.routes.images import image_routes
 from environments.api.routes.module_states import module_state_routes
+from environments.api.routes.people import people_routes
 from environments.api.routes.plans import plan_routes
 from environments.api.routes.recovery import recovery_routes
-from environments.api.routes.service_accounts import service_account_routes
 from environments.api.routes.switching import switching_routes
 from environments.api.routes.system import system_routes
 from environments.api.routes.templates import template_routes
@@ -96,7 +97,8 @@ def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
         image_routes(service),
         timing_routes(service),
         token_routes(service),
-        service_account_routes(service),
+        people_routes(service),
+        group_routes(service),
         worker_routes(service),
         warning_routes(service, backend_calls),
         extend_link_routes(service.extend_links),

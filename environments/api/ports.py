@@ -7,16 +7,19 @@ from environments.service.catalogue import Catalogue
 from environments.service.drift import Drifting
 from environments.service.extend_links import ExtendLinks
 from environments.service.feed import Feed
+from environments.service.groups import Groups
 from environments.service.holding import Holding
 from environments.service.images import Images
 from environments.service.module_states import ModuleStates
+from environments.service.old_owners import OldOwners
+from environments.service.ownership import Ownership
+from environments.service.people import People
 from environments.service.planning import Planning
 from environments.service.policies import Policies
 from environments.service.queueing import Queueing
 from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
-from environments.service.service_accounts import ServiceAccounts
 from environments.service.sources import Sources
 from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
@@ -30,8 +33,6 @@ class Service(Protocol):
 
     @property
     def tokens(self) -> Tokens: ...
-    @property
-    def service_accounts(self) -> ServiceAccounts: ...
     @property
     def catalogue(self) -> Catalogue: ...
     @property
@@ -68,6 +69,14 @@ class Service(Protocol):
     def feed(self) -> Feed: ...
     @property
     def holding(self) -> Holding: ...
+    @property
+    def people(self) -> People: ...
+    @property
+    def old_owners(self) -> OldOwners: ...
+    @property
+    def ownership(self) -> Ownership: ...
+    @property
+    def groups(self) -> Groups: ...
     @property
     def edge_routes(self) -> RouteSource: ...
     @property

@@ -9,6 +9,8 @@ _OF_PATHS: dict[str, shapes.Shape] = {
     "plan_id": shapes.PLAN_ID,
     "hold_id": shapes.HOLD_ID,
     "token_id": shapes.TOKEN_ID,
+    "person": shapes.PERSON,
+    "group": shapes.GROUP_NAME,
 }
 _NAMES: dict[str, shapes.Shape] = {
     "environments": shapes.ENVIRONMENT,
@@ -21,6 +23,7 @@ _NAMES: dict[str, shapes.Shape] = {
 _OF_QUERIES: dict[str, shapes.Shape] = {
     "owner": shapes.OWNER,
     "environment": shapes.ENVIRONMENT,
+    "group": shapes.GROUP_NAME,
     "digest": shapes.DIGEST,
     "last-event-id": shapes.EVENT_ID,
 }
@@ -30,6 +33,9 @@ _BEFORE: dict[str, shapes.Shape] = {
     "tokens": shapes.TOKEN_ID,
     "calendars": shapes.CALENDAR,
     "holds": shapes.HOLD_ID,
+    "people": shapes.PERSON,
+    "groups": shapes.GROUP_NAME,
+    "memberships": shapes.PERSON,
 }
 """What a page goes on from, by the noun that is listed; a label elsewhere."""
 

@@ -51,10 +51,14 @@ from environments.service.entry_points import EntryPoints
 from environments.service.expiry import Expiry
 from environments.service.extend_links import KEY_LABEL, ExtendLinks
 from environments.service.feed import Feed
+from environments.service.groups import Groups
 from environments.service.holding import Holding
 from environments.service.images import Images
 from environments.service.module_access import SECRET_LABEL
 from environments.service.module_states import ModuleStates
+from environments.service.old_owners import OldOwners
+from environments.service.ownership import Ownership
+from environments.service.people import People
 from environments.service.planning import Planning
 from environments.service.policies import Policies
 from environments.service.queueing import Queueing
@@ -62,7 +66,6 @@ from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.retiming import Retiming
-from environments.service.service_accounts import ServiceAccounts
 from environments.service.sources import Sources
 from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
@@ -88,7 +91,6 @@ class Service:
     version: str
     database: Database
     tokens: Tokens
-    service_accounts: ServiceAccounts
     catalogue: Catalogue
     sources: Sources
     images: Images
@@ -97,6 +99,10 @@ class Service:
     calendars: Calendars
     requests: Requests
     holding: Holding
+    people: People
+    old_owners: OldOwners
+    ownership: Ownership
+    groups: Groups
     reading: Reading
     planning: Planning
     recovery: Recovery
@@ -213,7 +219,6 @@ def build(settings: Settings) -> Service:
         version=version,
         database=database,
         tokens=tokens,
-        service_accounts=ServiceAccounts(database, now, new_id, tokens.tell_revoked, settings.account_token_lifetime),
         catalogue=catalogue,
         sources=Sources(catalogue, GitRepositories(settings.git_protocols.split(","), settings.git_credentials)),
         images=Images(database, now),
@@ -222,6 +227,10 @@ def build(settings: Settings) -> Service:
         calendars=Calendars(database, now, retiming),
         requests=requests,
         holding=Holding(database, now),
+        people=People(database, now, tokens, retiming, settings.departed_owners),
+        old_owners=OldOwners(database, now, retiming),
+        ownership=Ownership(database, now, retiming),
+        groups=Groups(database, now),
         reading=Reading(
             database,
             revealing,

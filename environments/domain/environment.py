@@ -257,6 +257,7 @@ class EventType(StrEnum):
     ENVIRONMENT_RULES = "environment.rules"
     ENVIRONMENT_PINNED = "environment.pinned"
     ENVIRONMENT_UNPINNED = "environment.unpinned"
+    ENVIRONMENT_TRANSFERRED = "environment.transferred"
     ENVIRONMENT_WARNING = "environment.warning"
     ENVIRONMENT_WARNING_DELIVERED = "environment.warning_delivered"
     ENVIRONMENT_WARNING_FAILED = "environment.warning_failed"

@@ -44,6 +44,14 @@ OWNER = _text(".*[^ ].*", 1000)
 GOVERNED = _text(".*[^ ].*", 200)
 """The owner or the template that a policy is for."""
 
+PERSON = _text(".*[^ ].*", 200)
+"""A user name; names of owners from early versions may be any text."""
+
+SUBJECT = _text("(.*[^ ].*)?", 310)
+"""A user name, or `group:NAME`."""
+
+GROUP_NAME = _text(".*[^ ].*", 300)
+LOCAL_GROUP = _text("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 CALENDAR = _text("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """The name of a holiday calendar."""
 
@@ -51,6 +59,3 @@ BASE64 = _text("[A-Za-z0-9+/]*={0,2}", contentEncoding="base64")
 CODE = _text("[a-z][a-z0-9_]*")
 EVENT_ID = _text("[0-9]{1,19}")
 REVISION = _text("[A-Za-z0-9_][A-Za-z0-9_./+@#-]*", 200)
-
-USER_NAME = _text("[a-z0-9][a-z0-9._-]{0,62}")
-"""The name of somebody new, or of a service account."""

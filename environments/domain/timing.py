@@ -77,6 +77,8 @@ class PastAction(StrEnum):
     RULES = "rules"
     PIN = "pin"
     UNPIN = "unpin"
+    TRANSFER = "transfer"
+    """It got another owner."""
     WARN = "warn"
     NOT_SWITCHED = "not_switched"
     """A stop or a start was due, and could not be done."""

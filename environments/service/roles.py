@@ -45,6 +45,7 @@ class Action(StrEnum):
     TOKEN_CREATE = "token:create"
     TOKEN_REVOKE = "token:revoke"
     SESSION_END = "session:end"
+    SUCCESSOR_SET = "successor:set"
     PERSON_LIST = "person:list"
     PERSON_MANAGE = "person:manage"
     GROUP_MANAGE = "group:manage"
@@ -105,6 +106,7 @@ ON_SERVICE: dict[Action, ServiceRole] = {
     Action.TOKEN_CREATE: ServiceRole.USER,
     Action.TOKEN_REVOKE: ServiceRole.USER,
     Action.SESSION_END: ServiceRole.USER,
+    Action.SUCCESSOR_SET: ServiceRole.USER,
     Action.ACCOUNT_MANAGE: ServiceRole.USER,
 }
 """The service role that an action takes; what somebody may do with theirs alone is decided where it is done."""

@@ -197,8 +197,12 @@ class SqlEnvironments:
         query = select(table.c.sealed).where(table.c.id == environment_id)
         return self._connection.execute(query).scalar_one_or_none()
 
-    def mark_to_retime(self, why: str, *, owner: str | None = None, template: str | None = None) -> None:
+    def mark_to_retime(
+        self, why: str, *, owner: str | None = None, template: str | None = None, environment_id: str | None = None
+    ) -> None:
         living = _living(owner, template)
+        if environment_id is not None:
+            living.append(table.c.id == environment_id)
         self._connection.execute(
             table.update().where(*living).values(retime_because=why[:_LONGEST_WHY], retime_kept=False)
         )

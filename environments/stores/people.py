@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, or_, select
+from sqlalchemy import Connection, Row, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from environments.domain.access import (
@@ -18,8 +18,8 @@ from environments.domain.access import (
 )
 from environments.domain.errors import NameTaken
 from environments.service.pages import Page
-from environments.service.storage.people import Standing
-from environments.stores.catalogue_schema import tokens
+from environments.service.storage.people import Owned, Standing, WayIn
+from environments.stores.belongings import belongings, group_belongings, hand_over, owned, way_in
 from environments.stores.environment_rows import plain
 from environments.stores.locks import Locks
 from environments.stores.paging import read_page
@@ -32,8 +32,6 @@ from environments.stores.people_schema import (
     service_roles,
     shares,
 )
-from environments.stores.schema import environments, plans
-from environments.stores.timing_schema import policies
 
 
 class AccessChanges:
@@ -141,48 +139,22 @@ class SqlPeople:
         return done.rowcount
 
     def hand_over(self, old: str, new: str) -> Mapping[str, int]:
-        counts = {
-            "environments": self._move(environments, "owner", old, new),
-            "tokens": self._move(tokens, "owner", old, new),
-        }
-        own = (policies.c.scope == "owner") & (policies.c.name == old)
-        theirs = select(policies.c.name).where(policies.c.scope == "owner", policies.c.name == new)
-        if self._connection.execute(theirs).one_or_none() is None:
-            counts["policies"] = self._connection.execute(policies.update().where(own).values(name=new)).rowcount
-        counts["groups"] = self._join_all(old, new)
-        counts["shares"] = self._reshare(shares, (shares.c.environment_id,), old, new)
-        self._reshare(creators, (creators.c.template,), old, new)
-        self._reshare(service_roles, (), old, new)
-        for row in self._connection.execute(select(plans.c.id, plans.c.content)).all():
-            if row.content.get("requested_by") == old:
-                content = {**row.content, "requested_by": new}
-                self._connection.execute(plans.update().where(plans.c.id == row.id).values(content=content))
+        counts = hand_over(self._connection, old, new)
         self._changes.note()
         return counts
 
-    def _move(self, table: Table, column: str, old: str, new: str) -> int:
-        return self._connection.execute(table.update().where(table.c[column] == old).values({column: new})).rowcount
+    def belongings(self, name: str) -> Mapping[str, int]:
+        return belongings(self._connection, name)
 
-    def _join_all(self, old: str, new: str) -> int:
-        known = select(memberships.c.group).where(memberships.c.person == new)
-        mine = memberships.c.person == old
-        moved = memberships.update().where(mine, memberships.c.group.not_in(known)).values(person=new)
-        count = self._connection.execute(moved).rowcount
-        self._connection.execute(memberships.delete().where(mine))
-        return count
+    def owned(self, names: Collection[str], now: datetime) -> Mapping[str, Owned]:
+        return owned(self._connection, names, now)
 
-    def _reshare(self, table: Table, within: tuple[Any, ...], old: str, new: str) -> int:
-        """Rows for the old name get the new one, unless that has a row for the same thing already."""
-        moved = 0
-        for row in self._connection.execute(select(table).where(table.c.subject == old)).all():
-            same = [column == row._mapping[column.name] for column in within]
-            known = self._connection.execute(select(table.c.subject).where(table.c.subject == new, *same)).first()
-            mine = (table.c.subject == old, *same)
-            if known is None:
-                moved += self._connection.execute(table.update().where(*mine).values(subject=new)).rowcount
-            else:
-                self._connection.execute(table.delete().where(*mine))
-        return moved
+    def answering_for(self, responsible: str) -> list[str]:
+        query = select(people.c.name).where(people.c.responsible == responsible).order_by(people.c.name)
+        return list(self._connection.execute(query).scalars())
+
+    def way_in(self, besides: str, now: datetime) -> WayIn | None:
+        return way_in(self._connection, besides, now)
 
     def changes(self) -> int:
         return self._connection.execute(select(access_changes.c.count)).scalar_one_or_none() or 0
@@ -227,6 +199,23 @@ class SqlGroups:
     def of(self, person: str) -> list[Membership]:
         query = select(memberships).where(memberships.c.person == person).order_by(memberships.c.group)
         return [Membership.model_validate(row._mapping) for row in self._connection.execute(query)]
+
+    def of_many(self, people_names: Collection[str]) -> Mapping[str, tuple[Membership, ...]]:
+        found: dict[str, tuple[Membership, ...]] = {}
+        query = select(memberships).where(memberships.c.person.in_(sorted(people_names))).order_by(memberships.c.group)
+        for row in self._connection.execute(query):
+            found[row.person] = (*found.get(row.person, ()), Membership.model_validate(row._mapping))
+        return found
+
+    def sizes(self, names: Collection[str]) -> Mapping[str, int]:
+        query = select(memberships.c.group, func.count()).where(memberships.c.group.in_(sorted(names)))
+        return {row[0]: row[1] for row in self._connection.execute(query.group_by(memberships.c.group))}
+
+    def gives(self, name: str) -> Mapping[str, int]:
+        return group_belongings(self._connection, name)
+
+    def change(self, name: str, **values: Any) -> None:
+        self._connection.execute(groups.update().where(groups.c.name == name).values(**values))
 
     def join(self, group: str, person: str, now: datetime) -> bool:
         self._locks.text(f"group {group}")

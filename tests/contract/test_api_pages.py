@@ -11,6 +11,7 @@ import pytest
 
 from environments.api import paging
 from environments.client import Client
+from environments.domain.access import Group, PersonKind
 from environments.domain.environment import Resource
 from environments.domain.holds import Hold, HoldDecision, HoldKind
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
@@ -81,6 +82,9 @@ def fill(api: Served) -> None:
             hold = Hold(id=f"hold-{number}", kind=HoldKind.CLOCK, opened_at=NOW + timedelta(hours=number), reason="why")
             tx.holds.add(hold)
             tx.holds.decide(hold.id, HoldDecision.ENDED, "clock", NOW, "the clocks agree again")
+            tx.groups.add(Group(name=f"group-{number}", created_at=NOW))
+            tx.people.keep(f"person-{number}", PersonKind.UNCLAIMED, NOW, "root")
+            tx.groups.join("group-0", f"person-{number}", NOW)
         images = tx.images.history("image")
     assert all(isinstance(image, PublishedImage) for image in images)
 
@@ -99,6 +103,9 @@ LISTS: dict[str, Callable[[Client], list[Any]]] = {
     "/v1/tokens": lambda client: client.tokens(),
     "/v1/workers": lambda client: client.workers(),
     "/v1/holds?ended=true": lambda client: client.holds(ended=True),
+    "/v1/people": lambda client: client.people(),
+    "/v1/groups": lambda client: client.groups(),
+    "/v1/memberships?group=group-0": lambda client: client.members("group-0"),
 }
 
 

@@ -35,9 +35,13 @@ from environments.service.entry_points import EntryPoints
 from environments.service.expiry import Expiry
 from environments.service.extend_links import ExtendLinks
 from environments.service.feed import Feed
+from environments.service.groups import Groups
 from environments.service.holding import Holding
 from environments.service.images import Images
 from environments.service.module_states import ModuleStates
+from environments.service.old_owners import OldOwners
+from environments.service.ownership import Ownership
+from environments.service.people import People
 from environments.service.planner import Target
 from environments.service.planning import Planning
 from environments.service.policies import Policies
@@ -46,7 +50,6 @@ from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.retiming import Retiming
-from environments.service.service_accounts import ServiceAccounts
 from environments.service.sources import Sources
 from environments.service.storage.transaction import Transaction
 from environments.service.switching import Switching
@@ -160,7 +163,6 @@ class FakeService:
     database: Database
     world: FakeBackends
     tokens: Tokens
-    service_accounts: ServiceAccounts
     catalogue: Catalogue
     sources: Sources
     images: Images
@@ -171,6 +173,10 @@ class FakeService:
     requests: Requests
     expiry: Expiry
     holding: Holding
+    people: People
+    old_owners: OldOwners
+    ownership: Ownership
+    groups: Groups
     reading: Reading
     planning: Planning
     recovery: Recovery
@@ -319,7 +325,6 @@ def make_service(
         database=database,
         world=world,
         tokens=tokens,
-        service_accounts=ServiceAccounts(database, clock, new_id, tokens.tell_revoked),
         catalogue=catalogue,
         sources=Sources(catalogue, GitRepositories(("file", "http"))),
         images=Images(database, clock),
@@ -330,6 +335,10 @@ def make_service(
         requests=Requests(database, world, clock, new_id, checks),
         expiry=Expiry(database, clock, new_id),
         holding=Holding(database, clock),
+        people=People(database, clock, tokens, retiming),
+        old_owners=OldOwners(database, clock, retiming),
+        ownership=Ownership(database, clock, retiming),
+        groups=Groups(database, clock),
         reading=Reading(database, world, world, world, step_kinds, clock, "0.1.0", entry_points),
         planning=Planning(database, world, world, clock, new_id, checks),
         recovery=Recovery(database, clock, new_id),

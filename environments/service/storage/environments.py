@@ -95,11 +95,13 @@ class Environments(Protocol):
         """The encrypted secret parameters that haven't been written to OpenBao yet."""
         ...
 
-    def mark_to_retime(self, why: str, *, owner: str | None = None, template: str | None = None) -> None:
+    def mark_to_retime(
+        self, why: str, *, owner: str | None = None, template: str | None = None, environment_id: str | None = None
+    ) -> None:
         """Deadlines of living environments have to be computed again, because of `why` (a sentence without a stop).
 
-        All of them, or only those of the owner, or those made from the template. Until that is done they aren't
-        due, and `to_warn` leaves them out.
+        All of them, or only those of the owner, those made from the template, or that one. Until that is done they
+        aren't due, and `to_warn` leaves them out.
         """
         ...
 

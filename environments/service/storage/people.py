@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from environments.domain.access import Group, Membership, Person, PersonKind, ServiceRole
@@ -15,6 +16,21 @@ class Standing(NamedTuple):
     groups: frozenset[str]
     role: ServiceRole
     """The highest of those that were given to them, to their groups and to everyone, and of the provider's rules."""
+
+
+class Owned(NamedTuple):
+    """How many environments that haven't ended, tokens and sessions that are good, somebody has."""
+
+    environments: int
+    tokens: int
+    sessions: int
+
+
+class WayIn(StrEnum):
+    """How an admin can get in."""
+
+    PERSON = "person"
+    LOCAL_TOKEN = "local_token"
 
 
 class People(Protocol):
@@ -72,6 +88,22 @@ class People(Protocol):
         """
         ...
 
+    def belongings(self, name: str) -> Mapping[str, int]:
+        """How many things `hand_over` concerns, by kind."""
+        ...
+
+    def owned(self, names: Collection[str], now: datetime) -> Mapping[str, Owned]:
+        """What each of these has."""
+        ...
+
+    def answering_for(self, responsible: str) -> list[str]:
+        """The service accounts for which this subject is responsible, by name."""
+        ...
+
+    def way_in(self, besides: str, now: datetime) -> WayIn | None:
+        """How an admin other than `besides` can get in: as a person who can sign in, else with the local token."""
+        ...
+
     def changes(self) -> int:
         """How often people, groups, roles and shares have changed: other reads are the same while this is."""
         ...
@@ -102,6 +134,22 @@ class Groups(Protocol):
 
     def of(self, person: str) -> list[Membership]:
         """Somebody's groups, by name."""
+        ...
+
+    def of_many(self, people_names: Collection[str]) -> Mapping[str, tuple[Membership, ...]]:
+        """The groups of each of these people who is in one."""
+        ...
+
+    def sizes(self, names: Collection[str]) -> Mapping[str, int]:
+        """The number of members of each of these groups that has any."""
+        ...
+
+    def gives(self, name: str) -> Mapping[str, int]:
+        """How many things depend on a group, by kind: `environments` that it owns, `members`, `shares` and so on."""
+        ...
+
+    def change(self, name: str, **values: Any) -> None:
+        """Writes the named columns."""
         ...
 
     def join(self, group: str, person: str, now: datetime) -> bool:
