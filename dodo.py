@@ -185,6 +185,8 @@ def task_deploy():
                 "default: as it was, at first apps.localhost beside a name below localhost",
                 "warnings": "file with the channels that deliver warnings (TOML), kept in OpenBao, or none; "
                 "default: as it was, at first none",
+                "identity_providers": "file with OpenID providers beside the built-in one (TOML), kept in OpenBao, or "
+                "none; default: as it was, at first none",
             }.items()
         ],
     }

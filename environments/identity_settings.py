@@ -4,6 +4,7 @@ They are in a file in TOML, which is read again when it changes.
 """
 
 import re
+import ssl
 import tomllib
 from collections.abc import Iterable
 from datetime import timedelta
@@ -78,7 +79,19 @@ ClaimName = Annotated[str, Field(min_length=1, max_length=200)]
 ClaimPattern = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_pattern)]
 Scope = Annotated[str, Field(max_length=100, pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$")]
 Host = Annotated[str, Field(max_length=260, pattern=r"^[a-z0-9.-]+(:[0-9]{1,5})?$")]
+Authority = Annotated[str, Field(max_length=64 * 1024)]
 Algorithms = Annotated[tuple[Algorithm, ...], BeforeValidator(_several), Field(min_length=1, max_length=11)]
+
+
+def check_one_authority(file: Path | None, text: str) -> None:
+    """Raises `ValueError` for an authority that is given as a file and as PEM, and for PEM that can't be read."""
+    if text and file is not None:
+        raise ValueError("give one of ca and ca_file")
+    if text:
+        try:
+            ssl.create_default_context(cadata=text)
+        except ssl.SSLError:
+            raise ValueError("ca holds no certificate in PEM") from None
 
 
 class _Part(BaseModel):
@@ -112,6 +125,7 @@ class ProviderSettings(_Part):
     algorithms: Algorithms = ALGORITHMS
     hosts: Annotated[tuple[Host, ...], Field(max_length=10)] = ()
     ca_file: Path | None = None
+    ca: Authority = ""
 
     @property
     def shown_title(self) -> str:
@@ -122,6 +136,7 @@ class ProviderSettings(_Part):
     def _fit(self) -> Self:
         if bool(self.client_secret.get_secret_value()) == (self.client_secret_file is not None):
             raise ValueError("give one of client_secret and client_secret_file")
+        check_one_authority(self.ca_file, self.ca)
         if "openid" not in self.scopes:
             raise ValueError("the scopes lack openid")
         if self.title and not self.title.isprintable():
@@ -146,9 +161,11 @@ class CiSettings(_Part):
     algorithms: Algorithms = ALGORITHMS
     hosts: Annotated[tuple[Host, ...], Field(max_length=10)] = ()
     ca_file: Path | None = None
+    ca: Authority = ""
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
+        check_one_authority(self.ca_file, self.ca)
         check_pinned(self.claims)
         check_audience(self.issuer, self.audience)
         return self
@@ -206,6 +223,19 @@ def read_identity_settings(path: Path) -> IdentitySettings:
             "ci": tuple(_beside(one, path.parent) for one in found.ci),
         }
     )
+
+
+def check_whole(path: Path) -> str:
+    """The text of a file that names no other files, so that it can be kept elsewhere. Raises `InvalidInput`."""
+    found = read_identity_settings(path)
+    for part in (*found.providers, *found.ci):
+        for name, instead in (("client_secret_file", "client_secret"), ("ca_file", "ca")):
+            if getattr(part, name, None) is not None:
+                raise InvalidInput(
+                    f"{part.name} in {path} names another file by {name}, which isn't where the service runs.",
+                    hint=f"Write what it holds into {instead}: OpenBao keeps the file.",
+                )
+    return path.read_text(encoding="utf-8")
 
 
 _P = TypeVar("_P", ProviderSettings, CiSettings)

@@ -30,6 +30,7 @@ from jobs.edge import EdgeChoice, Source, check_edge_port, edge_parameters, firs
 from jobs.edge_context import EXTERNAL, context_by_edge
 from jobs.entry_domain import entry_parameters
 from jobs.following import follow
+from jobs.identity_providers import provider_parameters
 from jobs.local_service import exclusive, local_service
 from jobs.meta_template import meta_bundle
 from jobs.places import Places, manager, person
@@ -66,7 +67,8 @@ class DeployRequest:
     `image` names the service's image by its content, `infra_image` the one that holds the networks of jobs. `images`
     has, by name, the images to publish in the deployed service for environments; one of them is PostgreSQL's. `ports`
     has the agents' ports that differ from the vendors' defaults, `port` the service's port if it isn't 8400.
-    `entry_domain`: see `jobs.entry_domain`; `warnings`: see `jobs.warnings`.
+    `entry_domain`: see `jobs.entry_domain`; `warnings`: see `jobs.warnings`; `identity_providers`: see
+    `jobs.identity_providers`.
     """
 
     image: str
@@ -80,6 +82,7 @@ class DeployRequest:
     edge: EdgeChoice = field(default_factory=EdgeChoice)
     entry_domain: str = ""
     warnings: str = ""
+    identity_providers: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,11 +109,14 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
         with local_service(where) as local:
             before = _find_meta(local)
             edge = _edge(wish, before)
-            warnings = warning_parameters(wish.warnings, edge, None if before is None else before.parameters)
-            parameters = _parameters(wish, token) | _database(wish, before) | edge | warnings
+            known = None if before is None else before.parameters
+            warnings = warning_parameters(wish.warnings, edge, known)
+            providers = provider_parameters(wish.identity_providers, known)
+            parameters = _parameters(wish, token) | _database(wish, before) | edge | warnings | providers
             parameters["reserved_ports"] = [edge["edge_port"]] if edge["edge"] else []
             source = Source(edge.get("edge_source", Source.AUTHORITY))
-            local.push(meta_bundle(edge=edge["edge"], source=source, warnings=warnings["warnings"]))
+            parts = {"warnings": warnings["warnings"], "providers": providers["providers"]}
+            local.push(meta_bundle(edge=edge["edge"], source=source, **parts))
             meta = _create_or_repair(local, before, parameters, tell)
             tell("Handing over to the deployed service.")
             address = str(meta.outputs["address"].value)

@@ -1,4 +1,4 @@
-"""The template `meta`, with the edge and channels of warnings or without them."""
+"""The template `meta`, with the edge, channels of warnings and providers of the operator's own, or without them."""
 
 from pathlib import Path
 
@@ -19,16 +19,24 @@ WARNINGS = "warnings.toml"
 """What channels of warnings add to the template."""
 
 
-def meta_bundle(*, edge: bool = False, source: Source = Source.AUTHORITY, warnings: bool = False) -> Bundle:
+PROVIDERS = "identity-providers.toml"
+"""What OpenID providers add to the template."""
+
+
+def meta_bundle(
+    *, edge: bool = False, source: Source = Source.AUTHORITY, warnings: bool = False, providers: bool = False
+) -> Bundle:
     """The files of `meta`. Without the edge nothing in them speaks of it. Raises `InvalidTemplate`."""
     files = dict(read_bundle(FOLDER).files)
     sources = {known: files.pop(name) for known, name in SOURCES.items()}
     added = files.pop(EDGE)
-    channels = files.pop(WARNINGS)
+    channels, identity = files.pop(WARNINGS), files.pop(PROVIDERS)
     if edge:
         files[TEMPLATE_FILE] = b"\n".join([files[TEMPLATE_FILE], sources[source], added])
     else:
         del files[EDGE_JOB]
     if warnings:
         files[TEMPLATE_FILE] = b"\n".join([files[TEMPLATE_FILE], channels])
+    if providers:
+        files[TEMPLATE_FILE] = b"\n".join([files[TEMPLATE_FILE], identity])
     return make_bundle(files)

@@ -41,6 +41,7 @@ def deploy(
     acme_account: str = "",
     entry_domain: str = "",
     warnings: str = "",
+    identity_providers: str = "",
     **existing: str,
 ) -> None:
     """Create or repair the meta environment, publish the images, and say what to do next.
@@ -51,7 +52,8 @@ def deploy(
     where it listens, and the host name that it answers for. `no_edge` leaves it out. Its certificate comes from
     OpenBao (`local_authority`), from files (`edge_…`) or by ACME (`acme_…`); what is not given stays as it was.
     Environments have entry points below `entry_domain`; `none`: they have none. `warnings` is the file of channels that
-    deliver warnings, or `none`.
+    deliver warnings, or `none`; `identity_providers` that of the OpenID providers by which people sign in beside the
+    built-in one, or `none`.
     `existing` has `consul`, `consul_token_file`, `consul_ca_file` and so on for parts that are running already.
     """
     report = console()
@@ -98,6 +100,7 @@ def deploy(
         ),
         entry_domain=entry_domain,
         warnings=warnings,
+        identity_providers=identity_providers,
     )
     if not existing["nomad"] and (seen := neighbours(where.state)):
         report(f"Warning: {seen.sentence()} {ADVICE}")

@@ -20,6 +20,10 @@ entry_port   = 8443
 external_address = "https://calvinverse.example.org:8443"
 warnings         = false
 
+# With OpenID providers of your own beside the built-in one: providers = true, and their file as the field `file` of the secret
+# secret/environments/meta/identity-providers.
+providers = false
+
 consul_address  = "CONSUL_HTTP_ADDR"
 consul_ca       = "CONSUL_CACERT"
 openbao_address = "BAO_ADDR"

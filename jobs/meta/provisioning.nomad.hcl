@@ -73,6 +73,12 @@ variable "warnings" {
   description = "Whether channels deliver warnings: their file is the field `file` of the secret `warning-channels`"
 }
 
+variable "providers" {
+  type        = bool
+  default     = false
+  description = "Whether people sign in with providers of one's own too: their file is the field `file` of the secret `identity-providers`"
+}
+
 variable "consul_address" {
   type    = string
   default = "http://127.0.0.1:8500"
@@ -175,8 +181,10 @@ locals {
     "warning-channels.toml" = "{{ with secret \"secret/data/environments/${var.environment}/warning-channels\" }}{{ .Data.data.file }}{{ end }}"
   } : {})
 
-  # What the service alone shares with the edge.
-  of_service = merge(local.shared, var.edge ? {
+  # What the service alone has: what it shares with the edge, and the providers by which people sign in.
+  of_service = merge(local.shared, var.providers ? {
+    "identity-providers.toml" = "{{ with secret \"secret/data/environments/${var.environment}/identity-providers\" }}{{ .Data.data.file }}{{ end }}"
+    } : {}, var.edge ? {
     edge-secret = "{{ with secret \"secret/data/environments/${var.environment}/edge-secret\" }}{{ .Data.data.secret }}{{ end }}"
   } : {})
 
@@ -317,7 +325,7 @@ job "provisioning" {
         CERTIFICATE_NAME           = "provisioning.calvinverse.internal"
         CALVINVERSE_DEPLOYER       = var.deployer
         CALVINVERSE_DEPLOYER_TOKEN = var.deployer_token
-      }, var.edge ? { CALVINVERSE_EDGE_SECRET = "$${NOMAD_SECRETS_DIR}/edge-secret" } : {})
+      }, var.edge ? { CALVINVERSE_EDGE_SECRET = "$${NOMAD_SECRETS_DIR}/edge-secret" } : {}, var.providers ? { CALVINVERSE_IDENTITY_PROVIDERS = "$${NOMAD_SECRETS_DIR}/identity-providers.toml" } : {})
 
       # For the files below alone.
       vault {

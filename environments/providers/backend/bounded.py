@@ -331,6 +331,8 @@ def bounded_session(
     return session
 
 
-def trusting(ca_file: str | None = None) -> ssl.SSLContext:
-    """A context that trusts the CAs of a PEM file, or the public CAs if there is none."""
+def trusting(ca_file: str | None = None, ca: str = "") -> ssl.SSLContext:
+    """A context that trusts the CAs of a PEM file, or of a text; the public CAs if there is neither."""
+    if ca:
+        return ssl.create_default_context(cadata=ca)
     return ssl.create_default_context(cafile=ca_file or certifi.where())

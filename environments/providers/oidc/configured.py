@@ -112,7 +112,8 @@ class ConfiguredProviders:
 
     def _documents(self, one: CiSettings) -> ProviderDocuments:
         title = f"The issuer of CI tokens {one.name}"
-        return ProviderDocuments(title, one.issuer, Fetcher(title, one.issuer, one.hosts, one.ca_file), self._clock)
+        fetcher = Fetcher(title, one.issuer, one.hosts, one.ca_file, ca=one.ca)
+        return ProviderDocuments(title, one.issuer, fetcher, self._clock)
 
     def _stamp(self) -> tuple[int, int, int] | None:
         try:

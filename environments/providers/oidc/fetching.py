@@ -59,12 +59,15 @@ class Fetcher:
         hosts: Collection[str] = (),
         ca_file: Path | None = None,
         back_channel: BackChannel | None = None,
+        *,
+        ca: str = "",
     ) -> None:
         self._title = title
         self._own = _origin(issuer)
         self._origins = {self._own, *(_origin(f"https://{host}") for host in hosts)}
         self._back_channel = back_channel
         self._ca_file = back_channel.ca_file if back_channel is not None else ca_file
+        self._ca = "" if back_channel is not None else ca
 
     def get(self, address: str) -> Answer:
         """Raises `BackendUnavailable`, `BackendError`."""
@@ -99,7 +102,7 @@ class Fetcher:
         try:
             trust = None
             if place.startswith("https:"):
-                trust = trusting(None if self._ca_file is None else str(self._ca_file))
+                trust = trusting(None if self._ca_file is None else str(self._ca_file), self._ca)
             with bounded_session(
                 context=trust, seconds=_LIMIT, largest=_LARGEST, keep=1, server_name=server_name
             ) as session:
@@ -116,7 +119,7 @@ class Fetcher:
             raise self._away("can't be reached") from None
         except (OSError, ssl.SSLError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
-            raise BackendUnavailable(f"The CA file of {self._title} can't be used: {why}.", hint=WRONG_HINT) from None
+            raise BackendUnavailable(f"The CA of {self._title} can't be used: {why}.", hint=WRONG_HINT) from None
         return self._answer(response)
 
     def _answer(self, response: requests.Response) -> Answer:

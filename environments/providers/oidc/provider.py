@@ -34,7 +34,7 @@ class OidcProvider:
         self.settings = settings
         self._clock = clock
         title = f"The identity provider {settings.name}"
-        self._fetcher = Fetcher(title, settings.issuer, settings.hosts, settings.ca_file, back_channel)
+        self._fetcher = Fetcher(title, settings.issuer, settings.hosts, settings.ca_file, back_channel, ca=settings.ca)
         self._documents = ProviderDocuments(title, settings.issuer, self._fetcher, clock)
         self._called = title
 
