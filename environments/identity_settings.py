@@ -228,7 +228,8 @@ def read_identity_settings(path: Path) -> IdentitySettings:
 def check_whole(path: Path) -> str:
     """The text of a file that names no other files, so that it can be kept elsewhere. Raises `InvalidInput`."""
     found = read_identity_settings(path)
-    for part in (*found.providers, *found.ci):
+    parts: tuple[ProviderSettings | CiSettings, ...] = (*found.providers, *found.ci)
+    for part in parts:
         for name, instead in (("client_secret_file", "client_secret"), ("ca_file", "ca")):
             if getattr(part, name, None) is not None:
                 raise InvalidInput(
