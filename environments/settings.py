@@ -128,6 +128,12 @@ class Settings(BaseModel):
     keep_ended: Duration = Field(timedelta(days=90), description="How long ended environments are kept")
     keep_audit: Duration = Field(timedelta(days=400), description="How long entries of the audit log are kept")
 
+    account_token_lifetime: Duration = Field(
+        timedelta(days=90),
+        ge=timedelta(hours=1),
+        description="How long a token of a service account lives at most",
+    )
+
     hold_above: int = Field(
         10, ge=0, description="Destroys by the clock are held when more environments than this become due at once"
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from environments.actions.action import Action, Place
 from environments.actions.in_tui import VIEW_ACTIONS
+from environments.actions.on_accounts import ACCOUNT_ACTIONS
 from environments.actions.on_catalogue import CATALOGUE_ACTIONS
 from environments.actions.on_contexts import CONTEXT_ACTIONS
 from environments.actions.on_environments import ENVIRONMENT_ACTIONS
@@ -17,6 +18,7 @@ ACTIONS = (
     *ENVIRONMENT_ACTIONS,
     *HOLD_ACTIONS,
     *CATALOGUE_ACTIONS,
+    *ACCOUNT_ACTIONS,
     *TIME_ACTIONS,
     *CONTEXT_ACTIONS,
     *VIEW_ACTIONS,

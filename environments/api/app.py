@@ -32,6 +32,7 @@ from environments.api.routes.module_states import module_state_routes
 from environments.api.routes.people import people_routes
 from environments.api.routes.plans import plan_routes
 from environments.api.routes.recovery import recovery_routes
+from environments.api.routes.service_accounts import service_account_routes
 from environments.api.routes.switching import switching_routes
 from environments.api.routes.system import system_routes
 from environments.api.routes.templates import template_routes
@@ -99,6 +100,7 @@ def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
         token_routes(service),
         people_routes(service),
         group_routes(service),
+        service_account_routes(service),
         worker_routes(service),
         warning_routes(service, backend_calls),
         extend_link_routes(service.extend_links),

@@ -20,6 +20,7 @@ from environments.service.queueing import Queueing
 from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
+from environments.service.service_accounts import ServiceAccounts
 from environments.service.sources import Sources
 from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
@@ -33,6 +34,8 @@ class Service(Protocol):
 
     @property
     def tokens(self) -> Tokens: ...
+    @property
+    def service_accounts(self) -> ServiceAccounts: ...
     @property
     def catalogue(self) -> Catalogue: ...
     @property

@@ -24,11 +24,23 @@ from environments.service.records import (
     TemplateDeletion,
     Worker,
 )
+from environments.service.service_accounts import ServiceAccount
 from environments.service.storage.templates import PublishedImage
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.warnings import QueuedWarning
 from environments.service.warnings import ChannelStatus, TestDelivery
-from environments.wire import deployments, environments, holds, images, plans, system, templates, tokens, warnings
+from environments.wire import (
+    deployments,
+    environments,
+    holds,
+    images,
+    plans,
+    service_accounts,
+    system,
+    templates,
+    tokens,
+    warnings,
+)
 
 _SAME = set(environments.EnvironmentView.model_fields) & set(Environment.model_fields) - {"outputs", "degraded"}
 _RESOURCE = set(environments.ResourceView.model_fields)
@@ -221,6 +233,21 @@ def token(record: TokenRecord) -> tokens.TokenView:
 def new_token(found: NewToken) -> tokens.NewToken:
     """A token just made, with its secret."""
     return tokens.NewToken(token=token(found.token), secret=found.secret)
+
+
+def service_account(found: ServiceAccount) -> service_accounts.ServiceAccountView:
+    """A service account."""
+    person = found.person
+    return service_accounts.ServiceAccountView(
+        name=person.name,
+        description=person.note,
+        responsible=person.responsible,
+        tokens=found.tokens,
+        created_at=person.created_at,
+        created_by=person.created_by,
+        disabled_at=person.disabled_at,
+        disabled_by=person.disabled_by,
+    )
 
 
 def channels(found: Sequence[ChannelStatus], fault: str) -> warnings.ChannelsView:

@@ -66,6 +66,7 @@ from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.retiming import Retiming
+from environments.service.service_accounts import ServiceAccounts
 from environments.service.sources import Sources
 from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
@@ -91,6 +92,7 @@ class Service:
     version: str
     database: Database
     tokens: Tokens
+    service_accounts: ServiceAccounts
     catalogue: Catalogue
     sources: Sources
     images: Images
@@ -219,6 +221,7 @@ def build(settings: Settings) -> Service:
         version=version,
         database=database,
         tokens=tokens,
+        service_accounts=ServiceAccounts(database, now, new_id, tokens.tell_revoked, settings.account_token_lifetime),
         catalogue=catalogue,
         sources=Sources(catalogue, GitRepositories(settings.git_protocols.split(","), settings.git_credentials)),
         images=Images(database, now),

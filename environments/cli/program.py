@@ -37,6 +37,7 @@ from environments.cli.images import image_commands
 from environments.cli.plans import app as plan_commands
 from environments.cli.policies import app as policy_commands
 from environments.cli.serve import add_serve
+from environments.cli.service_accounts import app as account_commands
 from environments.cli.session import Output, Session
 from environments.cli.streams import open_closed
 from environments.cli.system import add_commands
@@ -121,6 +122,7 @@ def build() -> typer.Typer:
     app.add_typer(template_commands, name="template")
     app.add_typer(image_commands(), name="image")
     app.add_typer(token_commands, name="token")
+    app.add_typer(account_commands, name="account")
     app.add_typer(context_commands, name="context")
     app.add_typer(worker_commands, name="worker")
     app.add_typer(warning_commands, name="warning")

@@ -2,6 +2,7 @@
 
 import base64
 
+from environments.client.accounts import AccountCalls
 from environments.client.connection import OBSERVE_SECONDS, Query
 from environments.client.names import name_part as _part
 from environments.client.people import PeopleCalls
@@ -46,7 +47,7 @@ def connect(context: Context) -> "Client":
     )
 
 
-class Client(TimingCalls, PeopleCalls):
+class Client(AccountCalls, TimingCalls, PeopleCalls):
     """Every method may be called from any thread.
 
     Every method raises `ServiceUnavailable` when the service can't be reached or doesn't answer in time, and otherwise

@@ -9,7 +9,10 @@ MOST_PLANS = 100
 """Saved plans that can be applied."""
 
 MOST_TOKENS = 100
-"""Valid tokens."""
+"""Valid tokens, of those that somebody keeps."""
+
+_SHORT_LIVED = frozenset({"session", "ci"})
+"""Kinds of tokens that have limits of their own."""
 
 
 def check_plans(tx: Transaction, owner: str, now: datetime) -> None:
@@ -25,7 +28,7 @@ def check_plans(tx: Transaction, owner: str, now: datetime) -> None:
 
 def check_tokens(tx: Transaction, owner: str, now: datetime) -> None:
     """Raises `TooManyRequests` when the owner has the largest allowed number of valid tokens."""
-    living = tx.tokens.living(owner, now)
+    living = [token for token in tx.tokens.living(owner, now) if token.kind not in _SHORT_LIVED]
     if len(living) >= MOST_TOKENS:
         raise TooManyRequests(
             f"{owner} has {len(living)} valid tokens; the limit is {MOST_TOKENS}.",

@@ -6,27 +6,25 @@ its own limits, on those of the tokens that it comes from, and on what its owner
 
 import hmac
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from environments.domain.access import EVERYONE, GROUP, PersonKind, ServiceRole, TokenRole
+from environments.domain.access import EVERYONE, GROUP, PersonKind, TokenRole
 from environments.domain.deadline import parse_duration
-from environments.domain.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from environments.domain.errors import InvalidInput, NotFound, Unauthenticated
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
 from environments.service.allowances import check_tokens
-from environments.service.authorization import Action, Principal, Role, check_new_token, may
+from environments.service.authorization import Action, Principal, check_new_token, may
 from environments.service.pages import Page
 from environments.service.records import NewToken
-from environments.service.storage.people import Standing
 from environments.service.storage.tokens import TokenRecord
-from environments.service.storage.transaction import Storage, Transaction
+from environments.service.storage.transaction import Storage
+from environments.service.token_lines import LONGEST_LINE, check_line, child_of, principal_of
+from environments.service.token_scopes import UNLIMITED, WantedScope, resolve, told_token
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
-
-LONGEST_LINE = 8
-"""The longest chain of tokens in which each token was created with the one before. The last one can't create more."""
 
 LOCAL_ADMIN = "local_admin"
 """The kind of the token with which an admin gets in without a provider: its secret is on the machine of who deploys."""
@@ -53,7 +51,7 @@ class Tokens:
             if token is None or not hmac.compare_digest(token.hash, secret_hash(bearer)):
                 raise Unauthenticated("The token is not known here.")
             line = [token] if token.parent_id is None else tx.tokens.line(token.id, LONGEST_LINE)
-            found = _principal(tx, line, now)
+            found = principal_of(tx, line, now)
         if token.last_used_at is None or now - token.last_used_at >= _USE_NOTED_EVERY:
             with self._storage.write() as tx:
                 tx.tokens.used(token.id, now)
@@ -71,9 +69,9 @@ class Tokens:
                 line = tx.tokens.line(principal.token_id, LONGEST_LINE)
                 try:
                     if whole:
-                        after[principal.token_id] = replace(_principal(tx, line, now), address=principal.address)
+                        after[principal.token_id] = replace(principal_of(tx, line, now), address=principal.address)
                         continue
-                    _check_line(line, now)
+                    check_line(line, now)
                 except Unauthenticated:
                     after[principal.token_id] = None
                 else:
@@ -86,39 +84,44 @@ class Tokens:
             return tx.people.changes()
 
     def create_token(
-        self, principal: Principal, owner: str, role: TokenRole = "user", *, note: str = "", ttl: str | None = None
+        self,
+        principal: Principal,
+        owner: str,
+        role: TokenRole = "user",
+        *,
+        note: str = "",
+        ttl: str | None = None,
+        scope: WantedScope = UNLIMITED,
     ) -> NewToken:
         """Creates a token; only an admin may create tokens for others, or tokens with the role admin.
 
-        The token expires no later than the token that creates it, and is revoked together with that token. Raises
-        `Forbidden`, `InvalidInput`, `TooManyRequests`, and `Unauthenticated` when the creating token is no longer
-        valid.
+        The token expires no later than the token that creates it, reaches no further, and is revoked together with it.
+        Raises `Forbidden`, `InvalidInput`, `TooManyRequests`, and `Unauthenticated` when the creating token is no
+        longer valid.
         """
         check_new_token(principal, owner, role)
         check_owner(owner)
         now = self._clock()
         expires = None if ttl is None else now + parse_duration(ttl)
         secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
-        token = self._make(secret, owner.strip(), role, note, now)
+        token = self._make(secret, owner.strip(), role, note, now)._replace(expires_at=expires)
         with self._storage.write() as tx:
             may(tx, principal, Action.TOKEN_CREATE)
-            tx.people.keep(token.owner, PersonKind.UNCLAIMED, now, principal.owner)
+            known = tx.people.get(token.owner)
+            if known is None:
+                tx.people.keep(token.owner, PersonKind.UNCLAIMED, now, principal.owner)
+            elif known.kind is PersonKind.SERVICE_ACCOUNT and token.owner != principal.owner:
+                raise InvalidInput(
+                    f"{token.owner} is a service account.",
+                    hint=f"Make its token with `calvinverse account token {token.owner}`.",
+                )
             check_tokens(tx, token.owner, now)
+            token = token._replace(scope=resolve(tx, principal, scope))
             # Callers inside this process, such as the code that pushes shipped templates, have no token.
             line = tx.tokens.line(principal.token_id, LONGEST_LINE)
             if line:
-                parent = line[0]
-                _check_good(parent, "The token", now)
-                token = token._replace(scope=parent.scope)
-                if len(line) >= LONGEST_LINE:
-                    raise Forbidden(
-                        f"The token {parent.id!r} comes from {len(line) - 1} others that were created with one "
-                        "another.",
-                        hint="Create the token with an older one.",
-                    )
-                expires = min((moment for moment in (expires, parent.expires_at) if moment is not None), default=None)
-                token = token._replace(parent_id=parent.id)
-            token = token._replace(expires_at=expires)
+                token = child_of(line, token, now)
+            tx.audit.changed(after=told_token(token), object_kind="token", object_id=token.id, object_name=token.owner)
             tx.tokens.add(token)
         return NewToken(token, secret)
 
@@ -162,6 +165,7 @@ class Tokens:
                     hint="See the tokens with `calvinverse token list`.",
                 )
             may(tx, principal, Action.TOKEN_REVOKE)
+            tx.audit.changed(object_kind="token", object_id=token_id, object_name=found[0].owner)
             revoked = tx.tokens.revoke(token_id, self._clock())
             ended = frozenset(tx.tokens.made_with(token_id))
         assert revoked is not None
@@ -194,44 +198,3 @@ def check_owner(owner: str) -> None:
         raise InvalidInput("The owner's name is empty.")
     if owner.strip() == EVERYONE or owner.strip().startswith(GROUP):
         raise InvalidInput(f"{owner.strip()!r} can't be the name of an owner: it means a group.")
-
-
-def _principal(tx: Transaction, line: Sequence[TokenRecord], now: datetime) -> Principal:
-    """Whom the first token of a line stands for. Raises `Unauthenticated`."""
-    _check_line(line, now)
-    standings = {owner: tx.people.standing(owner, now) for owner in {one.owner for one in line}}
-    for standing in standings.values():
-        if standing.person is not None and standing.person.disabled_at is not None:
-            raise Unauthenticated(f"{standing.person.name} is disabled.", hint="Ask an admin.")
-    token = line[0]
-    # At most the rights of its creator.
-    role = min((_role(one, standings[one.owner]) for one in line), key=lambda role: role.rank)
-    names: dict[ServiceRole, Role] = {
-        ServiceRole.USER: "user",
-        ServiceRole.AUDITOR: "auditor",
-        ServiceRole.ADMIN: "admin",
-    }
-    groups = standings[token.owner].groups
-    return Principal(token.owner, names[role], token.id, groups, token.scope, kind=token.kind, at=now)
-
-
-def _role(token: TokenRecord, standing: Standing) -> ServiceRole:
-    return standing.role if token.role == "own" else ServiceRole(token.role)
-
-
-def _check_line(line: Sequence[TokenRecord], now: datetime) -> None:
-    if not line:
-        raise Unauthenticated("The token is not known here.")
-    _check_good(line[0], "The token", now)
-    for older in line[1:]:
-        _check_good(older, "The token that it was made with", now)
-    if line[-1].parent_id is not None:
-        raise Unauthenticated("The token that it was created with no longer exists.")
-
-
-def _check_good(token: TokenRecord, which: str, now: datetime) -> None:
-    ended = token.ended(now)
-    if ended:
-        if token.kind == "session" and which == "The token":
-            raise Unauthenticated(f"The session {ended}.", hint="Sign in again with `calvinverse login`.")
-        raise Unauthenticated(f"{which} {ended}.")

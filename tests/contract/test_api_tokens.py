@@ -11,7 +11,7 @@ from environments.domain.errors import Forbidden, TooManyRequests, Unauthenticat
 from environments.domain.tokens import secret_hash, secret_prefix
 from environments.service import allowances
 from environments.service.storage.tokens import TokenRecord
-from environments.service.tokens import LONGEST_LINE
+from environments.service.token_lines import LONGEST_LINE
 from environments.wire.tokens import NewToken, TokenRequest
 from tests.fakes.service import Served, served
 

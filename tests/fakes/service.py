@@ -50,6 +50,7 @@ from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.retiming import Retiming
+from environments.service.service_accounts import ServiceAccounts
 from environments.service.sources import Sources
 from environments.service.storage.transaction import Transaction
 from environments.service.switching import Switching
@@ -163,6 +164,7 @@ class FakeService:
     database: Database
     world: FakeBackends
     tokens: Tokens
+    service_accounts: ServiceAccounts
     catalogue: Catalogue
     sources: Sources
     images: Images
@@ -325,6 +327,7 @@ def make_service(
         database=database,
         world=world,
         tokens=tokens,
+        service_accounts=ServiceAccounts(database, clock, new_id, tokens.tell_revoked),
         catalogue=catalogue,
         sources=Sources(catalogue, GitRepositories(("file", "http"))),
         images=Images(database, clock),

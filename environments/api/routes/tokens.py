@@ -9,8 +9,9 @@ from environments.api.guard import Caller
 from environments.api.paging import PAGE, Limit, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
-from environments.domain.errors import Forbidden, InvalidLifetime, NotFound
-from environments.wire.tokens import NewToken, TokenRequest, TokenView
+from environments.domain.errors import Forbidden, InvalidLifetime, NotFound, UnknownEnvironment, UnknownTemplate
+from environments.service.token_scopes import WantedScope
+from environments.wire.tokens import NewToken, ScopeRequest, TokenRequest, TokenView
 
 
 def token_routes(service: Service) -> APIRouter:
@@ -31,10 +32,16 @@ def token_routes(service: Service) -> APIRouter:
         link_next(request, response, found, limit, before=found[-1].id if found else "")
         return [presenting.token(one) for one in found]
 
-    @router.post("/tokens", status_code=status.HTTP_201_CREATED, responses=problems(Forbidden, InvalidLifetime))
+    @router.post(
+        "/tokens",
+        status_code=status.HTTP_201_CREATED,
+        responses=problems(Forbidden, InvalidLifetime, UnknownTemplate, UnknownEnvironment),
+    )
     def create_token(caller: Caller, request: TokenRequest) -> NewToken:
         """Creates a token; only this answer holds its secret."""
-        made = tokens.create_token(caller, request.owner, request.role, note=request.note, ttl=request.ttl)
+        made = tokens.create_token(
+            caller, request.owner, request.role, note=request.note, ttl=request.ttl, scope=wanted_scope(request)
+        )
         return presenting.new_token(made)
 
     @router.delete("/tokens/{token_id}", responses=problems(NotFound))
@@ -43,3 +50,8 @@ def token_routes(service: Service) -> APIRouter:
         return presenting.token(tokens.revoke(caller, token_id))
 
     return router
+
+
+def wanted_scope(request: ScopeRequest) -> WantedScope:
+    """The limits of a request for a token."""
+    return WantedScope(request.actions, request.templates, request.environments)
