@@ -25,12 +25,12 @@ SHARED = {"capture": False}
 PARTS = ["tools", "docker", "build"]
 """What has to be there before anything real runs."""
 
-TESTED = [*PARTS, "postgres"]
+TESTED = [*PARTS, "postgres", "browser"]
 """What has to be there before tests on the real backends run."""
 
 KINDS = {
     "unit": ("test the rules and everything that needs nothing but the locked packages", []),
-    "component": ("test what needs a database, threads, or the API in process", ["postgres"]),
+    "component": ("test what needs a database, threads, or the API in process", ["postgres", "browser"]),
     "contract": ("test that fakes and real adapters behave alike", TESTED),
     "integration": ("test single modules on the real backends", TESTED),
     "images": ("test what is inside the images", TESTED),
@@ -55,6 +55,11 @@ def task_docker():
 def task_postgres():
     """make sure that PostgreSQL is here for tests; on Debian, root gets it installed"""
     return {"actions": [lazy_action("images.tasks:postgres")]}
+
+
+def task_browser():
+    """make sure that a browser is here for tests of pages; on Debian, root gets Chromium installed"""
+    return {"actions": [lazy_action("images.tasks:browser")]}
 
 
 def task_build():
@@ -232,7 +237,11 @@ def task_test_kinds():
 
 def task_test_quick():
     """run the static checks and the tests that need no real part: unit, component, snapshots"""
-    return {"basename": "test:quick", "actions": [lazy_action("tests.suite:quick")], "task_dep": ["postgres"]}
+    return {
+        "basename": "test:quick",
+        "actions": [lazy_action("tests.suite:quick")],
+        "task_dep": ["postgres", "browser"],
+    }
 
 
 def task_test_crash():

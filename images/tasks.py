@@ -1,5 +1,6 @@
 """The actions of the task graph for this machine, its tools and images."""
 
+from images.browser import ensure_browser
 from images.catalogue import promotion
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
@@ -36,6 +37,12 @@ def postgres() -> None:
     report = console()
     found = ensure_postgres(report)
     report(f"PostgreSQL {found.version} in {found.folder}")
+
+
+def browser() -> None:
+    """Make sure that a browser is installed, and report where."""
+    report = console()
+    report(f"Chromium: {ensure_browser(report)}")
 
 
 def recipes() -> None:
