@@ -3,6 +3,8 @@
 from environments.domain.errors import CalvinverseError
 
 STATUS_BY_CODE = {
+    "access_denied": 5,
+    "authorization_pending": 5,
     "backend_denied": 10,
     "backend_failed": 10,
     "backend_unavailable": 10,
@@ -17,6 +19,7 @@ STATUS_BY_CODE = {
     "database_in_use": 8,
     "database_unavailable": 8,
     "disk_full": 8,
+    "expired_token": 5,
     "forbidden": 5,
     "foreign_resource": 4,
     "idempotency_mismatch": 4,
@@ -48,6 +51,7 @@ STATUS_BY_CODE = {
     "schema_unsupported": 2,
     "service_unavailable": 7,
     "sign_in_refused": 5,
+    "slow_down": 5,
     "source_denied": 10,
     "source_failed": 10,
     "source_unavailable": 10,

@@ -3,6 +3,8 @@
 from environments.domain.errors import CalvinverseError
 
 HTTP_STATUSES = {
+    "access_denied": 400,
+    "authorization_pending": 400,
     "backend_denied": 502,
     "backend_failed": 502,
     "backend_unavailable": 503,
@@ -17,6 +19,7 @@ HTTP_STATUSES = {
     "database_in_use": 500,
     "database_unavailable": 503,
     "disk_full": 507,
+    "expired_token": 400,
     "forbidden": 403,
     "foreign_resource": 409,
     "idempotency_mismatch": 422,
@@ -48,6 +51,7 @@ HTTP_STATUSES = {
     "schema_unsupported": 422,
     "service_unavailable": 503,
     "sign_in_refused": 401,
+    "slow_down": 400,
     "source_denied": 502,
     "source_failed": 502,
     "source_unavailable": 503,

@@ -298,6 +298,32 @@ class PasswordChangeNeeded(SignInRefused):
     default_hint = "Choose a new password on the page for signing in."
 
 
+class AuthorizationPending(SignInRefused):
+    """Nobody has approved the device yet: ask again after the interval (RFC 8628, 3.5)."""
+
+    code = "authorization_pending"
+    default_hint = "Approve it on the page whose address was shown."
+
+
+class SlowDown(SignInRefused):
+    """A device asks too often whether it was approved; `details["interval"]` is how long to wait, in seconds."""
+
+    code = "slow_down"
+    default_hint = "Wait longer between two questions."
+
+
+class AccessDenied(SignInRefused):
+    """A person has denied to sign a device in."""
+
+    code = "access_denied"
+
+
+class DeviceCodeExpired(SignInRefused):
+    """The code of a device has expired, was used, or never was one."""
+
+    code = "expired_token"
+
+
 # --- backends, steps and the database --------------------------------------------------------------------------------
 
 

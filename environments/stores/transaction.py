@@ -25,6 +25,7 @@ from environments.stores.people import AccessChanges, SqlGroups, SqlPeople
 from environments.stores.plans import SqlPlans
 from environments.stores.schema import deployments, environments
 from environments.stores.sharing import SqlCreators, SqlServiceRoles, SqlShares
+from environments.stores.sign_in import SqlSignIns
 from environments.stores.warnings import SqlWarnings
 from environments.stores.workers import SqlWorkers
 
@@ -61,6 +62,7 @@ class SqlTransaction:
         self.policies = SqlPolicies(connection, locks)
         self.calendars = SqlCalendars(connection)
         self.holds = SqlHolds(connection, locks)
+        self.sign_ins = SqlSignIns(connection, locks)
         self.audit = SqlAudit(connection, locks, audit_key, self.environments, self.deployments, writes=writes)
 
     def forget_ended(self, before: datetime) -> int:

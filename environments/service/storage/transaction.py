@@ -19,6 +19,7 @@ from environments.service.storage.module_states import ModuleStates
 from environments.service.storage.people import Groups, People
 from environments.service.storage.plans import Plans, Requests
 from environments.service.storage.sharing import Creators, ServiceRoles, Shares
+from environments.service.storage.sign_in import SignIns
 from environments.service.storage.templates import Images, Templates
 from environments.service.storage.tokens import Tokens
 from environments.service.storage.warnings import Warnings
@@ -76,6 +77,8 @@ class Transaction(Protocol):
     def calendars(self) -> Calendars: ...
     @property
     def holds(self) -> Holds: ...
+    @property
+    def sign_ins(self) -> SignIns: ...
     @property
     def audit(self) -> Audit: ...
 

@@ -8,6 +8,7 @@ from environments.stores import (  # noqa: F401 - their tables register themselv
     holds_schema,
     people_schema,
     schema,
+    sign_in_schema,
 )
 from environments.stores.column_types import metadata
 
