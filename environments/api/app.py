@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.middleware import Middleware
 
 from environments.api import problems
 from environments.api.bodies import Limited
@@ -33,6 +34,7 @@ from environments.api.routes.people import people_routes
 from environments.api.routes.plans import plan_routes
 from environments.api.routes.recovery import recovery_routes
 from environments.api.routes.service_accounts import service_account_routes
+from environments.api.routes.sign_in import sign_in_routes
 from environments.api.routes.switching import switching_routes
 from environments.api.routes.system import system_routes
 from environments.api.routes.templates import template_routes
@@ -47,10 +49,11 @@ from environments.wire.system import Problem
 _DESCRIPTION = "Creates, updates and destroys whole environments, and destroys them on time."
 
 
-def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
+def create_app(service: Service, edge_secret: Path | None = None, front: Middleware | None = None) -> FastAPI:
     """The application; `environments.api.server` closes all of `app.state.waiting` when the server begins to stop.
 
-    `edge_secret`: the file by which the edge's requests are known; None: there is no edge.
+    `edge_secret`: the file by which the edge's requests are known; None: there is no edge. `front`: answers some paths
+    by itself, before any token is asked for: the pages for browsers.
     """
     backend_calls = BackendCalls()
     hub = Hub(service.reading, service.feed, service.tokens)
@@ -84,6 +87,8 @@ def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
     app.add_middleware(Shared)
     secret = EdgeSecret(edge_secret)
     app.add_middleware(Authenticated, tokens=service.tokens, states=service.module_states, edge_secret=secret)
+    if front is not None:
+        app.add_middleware(front.cls, *front.args, **front.kwargs)
     app.add_middleware(Watched, observer=metrics.observe)
     app.add_middleware(Clients, secret=secret)
     for router in (
@@ -101,6 +106,7 @@ def create_app(service: Service, edge_secret: Path | None = None) -> FastAPI:
         people_routes(service),
         group_routes(service),
         service_account_routes(service),
+        sign_in_routes(service),
         worker_routes(service),
         warning_routes(service, backend_calls),
         extend_link_routes(service.extend_links),

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from environments.api.clients import EdgeSecret, Refusals, client_of
 from environments.api.concurrency import OwnerLimiter
+from environments.api.open_paths import SIGN_IN_PATHS
 from environments.api.problems import problem_response, unforeseen
 from environments.api.rates import Rate, apart
 from environments.api.routes import edge, extend_link, module_states
@@ -29,8 +30,8 @@ from environments.service.authorization import Principal
 from environments.service.module_states import ModuleStates
 from environments.service.tokens import Tokens
 
-OPEN_PATHS = frozenset({"/self/liveness", "/self/readiness", extend_link.PATH})
-"""What answers without a token: what a supervisor asks, and links, which bring a signature of their own."""
+OPEN_PATHS = frozenset({"/self/liveness", "/self/readiness", extend_link.PATH}) | SIGN_IN_PATHS
+"""What answers without a token: what a supervisor asks, links, which bring a signature of their own, and signing in."""
 
 EACH_AT_ONCE = 16
 """Requests of one owner that go on side by side."""

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
+from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
 from environments.service.extend_links import ExtendLinks
 from environments.service.feed import Feed
@@ -21,6 +22,8 @@ from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.service_accounts import ServiceAccounts
+from environments.service.sessions import Sessions
+from environments.service.sign_in import SignIn
 from environments.service.sources import Sources
 from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
@@ -82,5 +85,11 @@ class Service(Protocol):
     def groups(self) -> Groups: ...
     @property
     def edge_routes(self) -> RouteSource: ...
+    @property
+    def sign_in(self) -> SignIn: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def device_grants(self) -> DeviceGrants: ...
     @property
     def version(self) -> str: ...

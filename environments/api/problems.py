@@ -1,5 +1,6 @@
 """Problem documents (RFC 9457) for every error: of use cases, validation and routing, and unexpected ones."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,8 +29,10 @@ _RETRY_AFTER = 5
 """Seconds after which a transient error may have passed."""
 
 
-def problem_response(error: CalvinverseError, headers: Mapping[str, str] | None = None) -> Response:
-    """The response for an error."""
+def problem_response(
+    error: CalvinverseError, headers: Mapping[str, str] | None = None, more: Mapping[str, str] | None = None
+) -> Response:
+    """The response for an error. `more`: members that another standard wants beside those of problems."""
     status = http_status(type(error))
     problem = Problem(
         type=_TYPES + error.code,
@@ -45,7 +48,8 @@ def problem_response(error: CalvinverseError, headers: Mapping[str, str] | None 
         all_headers.setdefault("WWW-Authenticate", 'Bearer realm="calvinverse"')
     if error.transient:
         all_headers.setdefault("Retry-After", str(error.details.get("retry_after", _RETRY_AFTER)))
-    return Response(problem.model_dump_json(), status, all_headers, MEDIA_TYPE)
+    content = problem.model_dump_json() if not more else json.dumps(problem.model_dump(mode="json") | dict(more))
+    return Response(content, status, all_headers, MEDIA_TYPE)
 
 
 def title(cls: type[CalvinverseError]) -> str:

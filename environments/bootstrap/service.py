@@ -1,5 +1,6 @@
 """A provisioning service from its settings: everything that it is made of, and what runs in the background."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version as installed_version
@@ -10,6 +11,7 @@ from environments.api.state_server import StateServer
 from environments.bootstrap import parts
 from environments.bootstrap.clocks import clock_check
 from environments.bootstrap.parts import connections_of, new_id, now
+from environments.bootstrap.sign_in import signing_in
 from environments.checking.pool import CheckPool
 from environments.client.bundles import read_bundle
 from environments.domain.admission import Lane
@@ -36,16 +38,19 @@ from environments.providers.git.source import GitRepositories
 from environments.providers.nomad.feed import NomadFeed
 from environments.providers.nomad.ports import JOB_KIND
 from environments.providers.nomad.validation import NomadJudge
+from environments.providers.oidc.configured import ConfiguredProviders
 from environments.providers.vault.certificate import VaultCertificate
 from environments.providers.vault.edge_names import EdgeNames, EdgeNamesJudge
 from environments.providers.vault.revealing import Revealing
 from environments.service.audit_chain import AuditChain
 from environments.service.audit_sealing import KEY_LABEL as AUDIT_KEY
 from environments.service.authorization import Principal
+from environments.service.built_in_provider import AuthorizationPage
 from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.channels import NoChannels
 from environments.service.checking import judged_by
+from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
 from environments.service.expiry import Expiry
@@ -67,6 +72,8 @@ from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.retiming import Retiming
 from environments.service.service_accounts import ServiceAccounts
+from environments.service.sessions import Sessions
+from environments.service.sign_in import SignIn
 from environments.service.sources import Sources
 from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
@@ -113,6 +120,11 @@ class Service:
     warnings: Warnings
     extend_links: ExtendLinks
     switching: Switching
+    sign_in: SignIn
+    sessions: Sessions
+    device_grants: DeviceGrants
+    authorization_page: AuthorizationPage | None
+    derive: Callable[[str], bytes]
     module_states: ModuleStates
     state_server: StateServer
     checks: CheckPool
@@ -216,6 +228,9 @@ def build(settings: Settings) -> Service:
     certificates = EdgeCertificates(shared.vault.pki, now)
     edge_routes = EdgeRoutes(entry_points, instances, ConsulFeed(connections), certificates)
     database.follow(edge_routes.committed)
+    identity = ConfiguredProviders(settings.identity_providers, now)
+    signing = signing_in(database, tokens, identity, now, new_id, settings.external_address)
+    sign_in, sessions, device_grants = signing
     service = Service(
         settings=settings,
         version=version,
@@ -251,6 +266,11 @@ def build(settings: Settings) -> Service:
         warnings=warnings,
         extend_links=extend_links,
         switching=switching,
+        sign_in=sign_in,
+        sessions=sessions,
+        device_grants=device_grants,
+        authorization_page=None,
+        derive=sealer.derive,
         module_states=module_states,
         state_server=state_server,
         checks=checks,

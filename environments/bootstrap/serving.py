@@ -11,13 +11,15 @@ from ipaddress import ip_address
 from types import FrameType
 
 import structlog
+from fastapi import FastAPI
 
 from environments.api.app import create_app
 from environments.api.certificate import ServedCertificate
 from environments.api.server import make_server
 from environments.api.worker import create_worker_app
-from environments.bootstrap.parts import connections_of
+from environments.bootstrap.parts import connections_of, now
 from environments.bootstrap.service import SHIPPER, Service, build
+from environments.bootstrap.sign_in import pages
 from environments.context import Context, stored_context, write_context
 from environments.domain.errors import PortTaken, UnsafeAddress
 from environments.logging import configure_logging
@@ -51,7 +53,7 @@ def run(settings: Settings, announce: Callable[[str], None] = lambda line: None)
     host, port = listener.getsockname()[:2]
     scheme = "https" if certificate else "http"
     address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-    app = create_worker_app(service) if settings.role == "worker" else create_app(service, settings.edge_secret)
+    app = create_worker_app(service) if settings.role == "worker" else _app(service)
     server = make_server(app, host, port, certificate)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -74,6 +76,12 @@ def run(settings: Settings, announce: Callable[[str], None] = lambda line: None)
     finally:
         service.stop()
         log.info("service.stopped")
+
+
+def _app(service: Service) -> FastAPI:
+    """The API, with the pages before it."""
+    settings = service.settings
+    return create_app(service, settings.edge_secret, pages(service, service.derive, now, settings.external_address))
 
 
 def _allow_files() -> None:

@@ -6,6 +6,7 @@ from environments.client.accounts import AccountCalls
 from environments.client.connection import OBSERVE_SECONDS, Query
 from environments.client.names import name_part as _part
 from environments.client.people import PeopleCalls
+from environments.client.sign_in import SignInCalls
 from environments.client.stream import EventStream
 from environments.client.timing import TimingCalls
 from environments.context import Context
@@ -47,7 +48,7 @@ def connect(context: Context) -> "Client":
     )
 
 
-class Client(AccountCalls, TimingCalls, PeopleCalls):
+class Client(SignInCalls, AccountCalls, TimingCalls, PeopleCalls):
     """Every method may be called from any thread.
 
     Every method raises `ServiceUnavailable` when the service can't be reached or doesn't answer in time, and otherwise

@@ -12,12 +12,22 @@ import httpx2
 import pytest
 
 from environments.api.bodies import LARGEST_BODY
+from environments.api.open_paths import SIGN_IN_PATHS
 from environments.api.statuses import http_status
 from environments.domain.errors import CalvinverseError, all_errors
 from environments.domain.references import MASK
 from environments.wire.system import Problem
 from environments.wire.tokens import TokenRequest
 from tests.fakes.service import WEB, Served, served
+
+SIGNING_IN = {
+    ("GET", "/v1/auth/providers"),
+    ("POST", "/v1/auth/exchange"),
+    ("POST", "/v1/auth/claims"),
+    ("POST", "/v1/auth/device"),
+    ("POST", "/v1/auth/device/token"),
+}
+"""Who asks for these has no token yet."""
 
 ROUTES = {
     ("GET", "/v1/environments"),
@@ -76,6 +86,12 @@ ROUTES = {
     ("GET", "/v1/tokens"),
     ("POST", "/v1/tokens"),
     ("DELETE", "/v1/tokens/{token_id}"),
+    *SIGNING_IN,
+    ("GET", "/v1/auth/whoami"),
+    ("POST", "/v1/auth/sign-out"),
+    ("GET", "/v1/auth/sessions"),
+    ("DELETE", "/v1/auth/sessions"),
+    ("DELETE", "/v1/auth/sessions/{token_id}"),
     ("GET", "/v1/warnings/channels"),
     ("POST", "/v1/warnings/test"),
     ("GET", "/v1/holds"),
@@ -151,9 +167,10 @@ def test_openapi_describes_exactly_the_routes(calm_http: httpx2.Client) -> None:
                 assert list(response["content"]) == ["application/problem+json"], (operation["operationId"], status)
         if operation["operationId"] not in ("liveness", "readiness"):
             assert {"401", "422", "500"} <= set(operation["responses"])
-            assert operation["security"] == [{"HTTPBearer": []}]
-        else:
-            assert operation["security"] == []
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            opened = (method.upper(), path) in OPEN | SIGNING_IN
+            assert operation["security"] == ([] if opened else [{"HTTPBearer": []}]), (method, path)
     not_there = document["paths"]["/v1/ca"]["get"]["responses"]["503"]["description"]
     assert "`not_connected`" in not_there, "a service without a cluster has no CA"
     references = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
@@ -166,15 +183,18 @@ def test_openapi_describes_exactly_the_routes(calm_http: httpx2.Client) -> None:
 )
 def test_nothing_but_liveness_and_readiness_answers_without_a_token(calm: Served, authorization: str | None) -> None:
     headers = {} if authorization is None else {"Authorization": authorization.replace("\x00", "~")}
-    others = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/"), ("GET", "/nope"), ("POST", "/self/liveness")}
+    others = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/nope"), ("POST", "/self/liveness")}
     with httpx2.Client(base_url=calm.address, headers=headers, trust_env=False, timeout=60) as http:
-        for method, path in sorted(ROUTES - OPEN | others - {("POST", "/self/liveness")}):
+        for method, path in sorted(ROUTES - OPEN - SIGNING_IN | others - {("POST", "/self/liveness")}):
             response = http.request(method, path.replace("{", "").replace("}", ""))
             assert response.status_code == 401, (method, path)
             assert problem_of(response).code == "unauthenticated"
             assert response.headers["www-authenticate"].startswith("Bearer")
         for method, path in OPEN:
             assert http.request(method, path).status_code == 200
+        for method, path in SIGNING_IN:
+            assert http.request(method, path).status_code in (200, 422), (method, path)
+        assert not SIGN_IN_PATHS - {path for _, path in SIGNING_IN}
 
 
 def test_a_revoked_and_an_expired_token_are_refused(api: Served) -> None:

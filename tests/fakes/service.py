@@ -10,12 +10,14 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from environments.api.app import create_app
 from environments.api.certificate import ServedCertificate
 from environments.api.server import make_server
+from environments.bootstrap.sign_in import pages, signing_in
 from environments.client import Client
 from environments.domain.environment import Drift, Environment, EventType, Failure
 from environments.domain.errors import CalvinverseError, NotFound
@@ -26,10 +28,12 @@ from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import make_bundle
 from environments.providers.git.source import GitRepositories
 from environments.service.authorization import Principal
+from environments.service.built_in_provider import AuthorizationPage
 from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.channels import Channels
 from environments.service.checking import Checks, DirectChecks
+from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
 from environments.service.expiry import Expiry
@@ -51,6 +55,8 @@ from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.retiming import Retiming
 from environments.service.service_accounts import ServiceAccounts
+from environments.service.sessions import Sessions
+from environments.service.sign_in import SignIn
 from environments.service.sources import Sources
 from environments.service.storage.transaction import Transaction
 from environments.service.switching import Switching
@@ -60,6 +66,7 @@ from environments.service.warnings import GRACE, Warnings
 from environments.stores.database import Database
 from tests.fakes.channels import MemoryChannels
 from tests.fakes.entry_points import FakeEdgeRoutes
+from tests.fakes.identity import MemoryProvider, MemoryProviders
 from tests.fakes.kinds import AnyKind
 from tests.support.migrated import open_migrated
 
@@ -154,7 +161,7 @@ class FakeBackends:
         return opened
 
     def derive(self, label: str) -> bytes:
-        return f"secret {label}".encode()
+        return sha256(label.encode()).digest()
 
 
 @dataclass
@@ -187,10 +194,16 @@ class FakeService:
     warnings: Warnings
     extend_links: ExtendLinks
     switching: Switching
+    sign_in: SignIn
+    sessions: Sessions
+    device_grants: DeviceGrants
+    authorization_page: AuthorizationPage | None
+    identity: MemoryProviders
     module_states: ModuleStates
     feed: Feed
     entry_points: EntryPoints
     edge_routes: FakeEdgeRoutes
+    clock: Callable[[], datetime]
     version: str = "0.1.0"
     admin: Principal = field(default_factory=lambda: Principal("root", "admin", "tok-root"))
 
@@ -323,6 +336,8 @@ def make_service(
     channels = MemoryChannels() if channels is None else channels
     retiming = Retiming(database, clock, lambda: "2026a (test)")
     tokens = Tokens(database, clock, new_id)
+    identity = MemoryProviders(MemoryProvider(clock=clock))
+    sign_in, sessions, device_grants = signing_in(database, tokens, identity, clock, new_id, "")
     service = FakeService(
         database=database,
         world=world,
@@ -350,10 +365,16 @@ def make_service(
         warnings=Warnings(database, clock, new_id, channels, links.make),
         extend_links=links,
         switching=Switching(database, clock, new_id),
+        sign_in=sign_in,
+        sessions=sessions,
+        device_grants=device_grants,
+        authorization_page=None,
+        identity=identity,
         module_states=ModuleStates(database, lambda: b"\1" * 32, clock),
         feed=feed,
         entry_points=entry_points,
         edge_routes=FakeEdgeRoutes(entry_points),
+        clock=clock,
     )
     database.on_commit.append(service.edge_routes.committed)
     service.catalogue.push(service.admin, make_bundle({"template.toml": template.encode()}))
@@ -393,11 +414,12 @@ def served(
 
 @contextlib.contextmanager
 def listening(
-    service: FakeService, port: int = 0, edge_secret: Path | None = None, *, tls: Path | None = None
+    service: FakeService, port: int = 0, edge_secret: Path | None = None, *, tls: Path | None = None, external: str = ""
 ) -> Iterator[str]:
-    """The API before a service; its address. `tls`: a PEM file with certificate and key, for TLS."""
+    """The API and the pages before a service; its address. `tls`: a PEM file with certificate and key, for TLS."""
     certificate = None if tls is None else ServedCertificate(tls, tls)
-    server = make_server(create_app(service, edge_secret), port=port, certificate=certificate)
+    front = pages(service, service.world.derive, service.clock, external)
+    server = make_server(create_app(service, edge_secret, front), port=port, certificate=certificate)
     thread = threading.Thread(target=server.run, name="api")
     thread.start()
     try:

@@ -37,6 +37,7 @@ _READS = frozenset(
         ),
         *("saved_plan", "drift", "why", "workers", "warning_channels", "templates", "template", "bundle", "validate"),
         *("images", "image", "image_history", "tokens", "ca", "info", "readiness"),
+        *("providers", "try_claims", "who_am_i", "sessions"),
         *("rules", "policies", "calendars", "calendar", "holds"),
     )
 )

@@ -1,0 +1,50 @@
+"""A real browser for tests of pages: Chromium, driven by Playwright."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from images.browser import ensure_browser
+
+LIMIT = 60.0
+"""Seconds that a page, or something on it, may take."""
+
+
+@contextlib.contextmanager
+def browser() -> Iterator[Browser]:
+    """A browser that has no window. Root can't use its sandbox."""
+    program = ensure_browser(lambda line: None)
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=arguments, timeout=LIMIT * 1000)
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+class Visitor:
+    """A browser with cookies of its own, that takes the certificates of tests, and hears what the console says."""
+
+    def __init__(self, running: Browser, **options: object) -> None:
+        self.context: BrowserContext = running.new_context(ignore_https_errors=True, **options)  # type: ignore[arg-type]
+        self.context.set_default_timeout(LIMIT * 1000)
+        self.complaints: list[str] = []
+        """What the browser complained of, violations of the pages' policy above all."""
+        self.page = self.open()
+
+    def open(self) -> Page:
+        """Another tab."""
+        page = self.context.new_page()
+        page.on("console", self._heard)
+        return page
+
+    def close(self) -> None:
+        """Forgets all cookies."""
+        self.context.close()
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
