@@ -96,8 +96,6 @@ def test_loopback_needs_no_tls_and_a_slash_is_kept(issuer: str) -> None:
         (PROVIDER + 'algorithms = ["none"]', "algorithms.0: it must be 'RS256'"),
         (PROVIDER + 'algorithms = ["HS256"]', "algorithms.0: it must be 'RS256'"),
         (PROVIDER + "algorithms = []", "algorithms: it must have at least 1 entry"),
-        (PROVIDER + 'ca = "HIDDEN"', "ca holds no certificate"),
-        (PROVIDER + 'ca = "HIDDEN"\nca_file = "HIDDEN"', "give one of ca and ca_file"),
         (PROVIDER + 'hosts = ["https://a.example.net"]', "hosts.0: it doesn't match"),
         (PROVIDER + "[[providers.rules]]\nclaim = 'groups'\nvalue = 'ops'\nrole = 'root'", "role: it must be 'admin'"),
         (PROVIDER + "[[providers.rules]]\nclaim = 'groups'\nvalue = ''\nrole = 'admin'", "value"),

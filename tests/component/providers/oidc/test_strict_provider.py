@@ -325,10 +325,8 @@ def test_an_issuer_with_tls_needs_a_certificate_that_is_trusted(clock: Clock, tm
     with strict_provider(context) as strict:
         with pytest.raises(BackendUnavailable, match="a certificate that isn't trusted"):
             begin(OidcProvider(settings_of(strict.issuer), clock))
-        with pytest.raises(BackendUnavailable, match="its CA can't be used"):
+        with pytest.raises(BackendUnavailable, match="CA file"):
             begin(OidcProvider(settings_of(strict.issuer, ca_file=tmp_path / "none.pem"), clock))
-        begun = OidcProvider(settings_of(strict.issuer, ca=authority.pem), clock)
-        assert begun.authorization_address(redirect=REDIRECT, state="s", nonce="n", verifier=VERIFIER)
         client = OidcProvider(settings_of(strict.issuer, ca_file=tmp_path / "ca.pem"), clock)
         address = client.authorization_address(redirect=REDIRECT, state="s", nonce="n-1", verifier=VERIFIER)
         with httpx2.Client(verify=authority.context(), timeout=30) as browser:
