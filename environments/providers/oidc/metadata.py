@@ -27,7 +27,7 @@ _PAUSE = timedelta(seconds=30)
 """Between two looks for an unknown key: whoever sends made-up tokens causes no more calls."""
 
 _PAUSE_AFTER_FAILURE = timedelta(seconds=5)
-"""How long a failed call counts for everybody else who asks."""
+"""How long a failed call counts for everybody else who asks, while nothing is kept; else `_PAUSE`."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class _Kept(Generic[T]):
             now = self._clock()
             if self._value is not None and timedelta(0) <= now - self._value[0] < age:
                 return self._value[1]
-            if self._failure is None or not timedelta(0) <= now - self._failure[0] < _PAUSE_AFTER_FAILURE:
+            pause = _PAUSE_AFTER_FAILURE if self._value is None else _PAUSE
+            if self._failure is None or not timedelta(0) <= now - self._failure[0] < pause:
                 try:
                     self._value, self._failure = (now, self._fetch()), None
                     return self._value[1]

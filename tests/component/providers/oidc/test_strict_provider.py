@@ -193,6 +193,22 @@ def test_a_provider_that_is_away_for_a_moment_is_not_missed(
         client.authorization_address(redirect=REDIRECT, state="s", nonce="n", verifier=VERIFIER)
 
 
+def test_while_keys_can_not_be_fetched_known_ones_count_and_made_up_ones_delay_nobody(
+    strict: StrictProvider, client: OidcProvider, clock: Clock
+) -> None:
+    known = strict.key
+    redeem(client, begin(client))
+    strict.answers["/keys"] = (503, {}, b"")
+    clock.ahead = timedelta(seconds=31)
+    for _ in range(5):
+        strict.rotate()
+        with pytest.raises(SignInRefused, match="a key that the provider doesn't have"):
+            redeem(client, begin(client))
+    strict.key = known
+    assert redeem(client, begin(client)) == "ada-1"
+    assert strict.count("/keys") == 2
+
+
 def test_many_who_sign_in_at_once_wait_for_one_call(strict: StrictProvider, client: OidcProvider) -> None:
     strict.answers[METADATA] = (503, {}, b"")
     found: list[str] = []
