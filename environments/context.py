@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from environments import named_contexts
+from environments import named_contexts, stored_sessions
 from environments.addresses import DEFAULT_ADDRESS, check_safe_address
 from environments.authorities import PinnedAuthority
 from environments.domain.errors import InvalidInput, NotFound, Unauthenticated
@@ -56,6 +56,8 @@ class Context(BaseModel):
     """Where the service itself listens on this machine, if `address` is that of an edge in front of it."""
     pinned: PinnedAuthority | None = Field(None, exclude=True)
     """The authority that must have signed the service's certificate."""
+    signed_in: bool = Field(False, exclude=True)
+    """Whether the token is that of a session of `calvinverse login`."""
     stored_for: str = Field("", exclude=True)
     """The address that a stored token is for, when that is another one."""
 
@@ -125,7 +127,8 @@ def find_context(
     - `name` chooses a context, and then variables don't count: they may be meant for another service.
     - Else `address`, CALVINVERSE_ADDRESS or CALVINVERSE_CONTEXT choose. Else it is the context `current`; None: the one
       that was chosen with `calvinverse context use`, else `default`.
-    - `token_file` and `ca_file`, else their variables, replace those of the context.
+    - `token_file` and `ca_file`, else their variables, replace those of the context. Without a token file the session
+      that `calvinverse login` keeps for the context stands in place of its own token.
 
     A stored token is only used for the address it was stored with: it must not be sent anywhere else. Raises
     `InvalidInput` for what is no address and for a context and an address together, `UnsafeAddress` for plain HTTP
@@ -150,6 +153,8 @@ def find_context(
     changes: dict[str, object] = {}
     if (token := token_file or _path(variables.get(TOKEN_FILE_VARIABLE))) is not None:
         changes |= {"token_file": token, "stored_for": ""}
+    elif chosen.name and stored_sessions.find(state, chosen.name, chosen.address) is not None:
+        changes |= {"token_file": stored_sessions.token_file(state, chosen.name), "signed_in": True}
     if (ca := ca_file or _path(variables.get(CA_FILE_VARIABLE))) is not None:
         changes |= {"ca_file": ca, "pinned": None}
     return chosen.model_copy(update=changes)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from environments import stored_sessions
 from environments.domain.errors import Conflict, InvalidInput, NotFound
 from environments.domain.suggesting import told
 from environments.private_files import locked, remove_folder, write_private
@@ -90,8 +91,8 @@ def unknown(state: Path, name: str) -> NotFound:
     )
 
 
-def store(state: Path, name: str, context: NamedContext, token: str, *, replace: bool = False) -> None:
-    """Stores a context and its token, 0600. Raises `InvalidInput`, `MachineError`, and `Conflict` if the name is taken.
+def store(state: Path, name: str, context: NamedContext, token: str | None, *, replace: bool = False) -> None:
+    """Stores a context and its token (None: it has none but a session's), 0600. Raises `InvalidInput`, `MachineError`, and `Conflict` if the name is taken.
 
     `replace`: whatever has the name is replaced.
     """
@@ -101,8 +102,10 @@ def store(state: Path, name: str, context: NamedContext, token: str, *, replace:
         check_free(state, name, replace=replace)
         # In this order, so that no moment pairs the new token with the old address.
         _discard(path)
-        _discard_folder(token_file(state, name))
-        write_private(token_file(state, name), f"{token}\n")
+        _discard(token_file(state, name))
+        stored_sessions.forget(state, name)
+        if token is not None:
+            write_private(token_file(state, name), f"{token}\n")
         write_private(path, context.model_dump_json(indent=2) + "\n")
 
 
@@ -118,6 +121,7 @@ def remove(state: Path, name: str) -> bool:
             _discard(state / FOLDER / _CURRENT)
         _discard(_file(state, name))
         _discard(token_file(state, name))
+        stored_sessions.forget(state, name)
     return was_current
 
 

@@ -39,13 +39,15 @@ from environments.cli.policies import app as policy_commands
 from environments.cli.serve import add_serve
 from environments.cli.service_accounts import app as account_commands
 from environments.cli.session import Output, Session
+from environments.cli.signing_in import add_sign_in
+from environments.cli.signing_in import app as session_commands
 from environments.cli.streams import open_closed
 from environments.cli.system import add_commands
 from environments.cli.templates import app as template_commands
 from environments.cli.tokens import app as token_commands
 from environments.cli.warnings import app as warning_commands
 from environments.cli.workers import app as worker_commands
-from environments.domain.errors import CalvinverseError, InvalidInput, MachineError
+from environments.domain.errors import CalvinverseError, InvalidInput, MachineError, Unauthenticated
 from environments.domain.json_values import is_text
 from environments.domain.suggesting import near, told
 
@@ -123,9 +125,11 @@ def build() -> typer.Typer:
     app.add_typer(image_commands(), name="image")
     app.add_typer(token_commands, name="token")
     app.add_typer(account_commands, name="account")
+    app.add_typer(session_commands, name="session")
     app.add_typer(context_commands, name="context")
     app.add_typer(worker_commands, name="worker")
     app.add_typer(warning_commands, name="warning")
+    add_sign_in(app)
     add_commands(app)
     extend(app, TUI)
     add_serve(app)
@@ -208,6 +212,8 @@ def _check_text(arguments: Sequence[str]) -> None:
 
 
 def _told(error: CalvinverseError, session: Session, cause: Exception | None = None) -> int:
+    if isinstance(error, Unauthenticated) and session.signed_in():
+        error.hint = "Sign in again with `calvinverse login`, or use the context's own token with `calvinverse logout`."
     if cause is not None:
         error.__cause__ = cause
     return tell(error, as_json=session.json, debug=session.debug)

@@ -17,7 +17,7 @@ import typer
 from environments import moments, words
 from environments.actions.action import Action, Risk
 from environments.actions.registry import for_command
-from environments.domain.errors import InvalidInput
+from environments.domain.errors import CalvinverseError, InvalidInput
 
 if TYPE_CHECKING:
     from environments.client import Client
@@ -70,6 +70,12 @@ class Session:
         return find_context(
             name=self.context_name, address=self.address, token_file=self.token_file, current=self._current
         )
+
+    def signed_in(self) -> bool:
+        """Whether commands come with a session of `calvinverse login`, as far as that can be told."""
+        with suppress(CalvinverseError):
+            return self.context().signed_in
+        return False
 
     @property
     def client(self) -> "Client":
