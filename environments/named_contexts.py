@@ -92,7 +92,9 @@ def unknown(state: Path, name: str) -> NotFound:
 
 
 def store(state: Path, name: str, context: NamedContext, token: str | None, *, replace: bool = False) -> None:
-    """Stores a context and its token (None: it has none but a session's), 0600. Raises `InvalidInput`, `MachineError`, and `Conflict` if the name is taken.
+    """Stores a context and its token (None: it has none but a session's), 0600.
+
+    Raises `InvalidInput`, `MachineError`, and `Conflict` if the name is taken.
 
     `replace`: whatever has the name is replaced.
     """

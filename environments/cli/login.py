@@ -5,6 +5,7 @@ import socket
 import sys
 import time
 import webbrowser
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -29,8 +30,10 @@ from environments.moments import coarse, moment
 from environments.stored_sessions import StoredSession
 from environments.wire.sign_in import (
     ClaimReportView,
+    ClaimRuleView,
     DeviceRequest,
     DeviceTokenRequest,
+    DeviceTokenView,
     ExchangeRequest,
     ProviderView,
 )
@@ -86,7 +89,7 @@ def sign_in(
         lambda: [f"You are {name} at {context.address}."],
     )
     if view.ends_at is not None and view.idle_seconds is not None:
-        idle = coarse(view.idle_seconds)
+        idle = coarse(timedelta(seconds=view.idle_seconds))
         session.say(f"The session ends {moment(view.ends_at, session.zone)}, or when it isn't used for {idle}.")
     use = "" if named_contexts.current(state) == context.name else f" --context {context.name}"
     session.say(f"Next: `calvinverse{use} env list`, or `calvinverse whoami`.")
@@ -187,7 +190,7 @@ def _has_browser() -> bool:
     return True
 
 
-def _by_device(session: "Session", client: Client):  # type: ignore[no-untyped-def]
+def _by_device(session: "Session", client: Client) -> DeviceTokenView:
     """The session of a machine that somebody approves on a page (RFC 8628)."""
     asked = client.begin_device(DeviceRequest(machine=socket.gethostname()[:100] or "a machine"))
     session.say(f"Open {asked.verification_uri} in a browser of any machine, sign in, and type the code:")
@@ -219,14 +222,14 @@ def report_lines(report: ClaimReportView) -> list[str]:
     ]
     for title, rules in (("Who may sign in:", report.conditions), ("Rules for roles:", report.rules)):
         if rules:
-            lines.append(title)
-            lines += [
-                f"  {'✓' if rule.matched else '✗'} {rule.text}{'' if rule.matched else f': {rule.why}'}"
-                for rule in rules
-            ]
-    groups = (
-        "the claim did not come; earlier ones stay" if report.groups is None else ", ".join(report.groups) or "none"
-    )
+            lines += [title, *map(_rule, rules)]
+    groups = ", ".join(report.groups or ()) or "none"
+    if report.groups is None:
+        groups = "the claim did not come; earlier ones stay"
     lines += [f"Groups: {groups}.", f"Role: {report.role}{' (kept from earlier)' if report.role_kept else ''}."]
     lines.append(f"Signing in would be refused: {report.refusal}" if report.refusal else "Signing in would succeed.")
     return lines
+
+
+def _rule(rule: ClaimRuleView) -> str:
+    return f"  ✓ {rule.text}" if rule.matched else f"  ✗ {rule.text}: {rule.why}"

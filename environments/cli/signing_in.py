@@ -1,5 +1,6 @@
 """`calvinverse login`, `logout` and `whoami`, and `calvinverse session`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,8 +8,6 @@ import typer
 from environments.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from environments.wire.sign_in import SessionView, WhoView
 
 app = typer.Typer(help="List and end sessions.", no_args_is_help=True, rich_markup_mode=None)
@@ -48,7 +47,7 @@ def add_sign_in(program: typer.Typer) -> None:
             bool,
             typer.Option("--dry-run", help="Show which claims come, which rules match and which role comes of it."),
         ] = False,
-        ca: "Annotated[Path | None, typer.Option('--ca', metavar='FILE', help='PEM of the authority to pin.')]" = None,
+        ca: Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="PEM of the authority to pin.")] = None,
     ) -> None:
         from environments.cli.login import sign_in
 

@@ -1,7 +1,7 @@
-"""Signing in with a browser on this machine (RFC 8252): the provider sends it back to a port of loopback that we open.
+"""Signing in with a browser on this machine (RFC 8252): the provider sends it back to a port of loopback.
 
-Codes are redeemed here with the provider's client for programs, which has no secret; PKCE (S256), `state` and `nonce` are
-of this attempt alone.
+Codes are redeemed here with the provider's client for programs, which has no secret; PKCE (S256), `state` and `nonce`
+are of this attempt alone.
 """
 
 import base64

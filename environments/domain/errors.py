@@ -272,9 +272,7 @@ class Unauthenticated(CalvinverseError):
     """No token, or one that is unknown, expired or revoked."""
 
     code = "unauthenticated"
-    default_hint = (
-        "Give a token with --token-file or CALVINVERSE_TOKEN_FILE; an admin makes one with `calvinverse token create`."
-    )
+    default_hint = "Sign in with `calvinverse login`, or give a token with --token-file or CALVINVERSE_TOKEN_FILE."
 
 
 class Forbidden(CalvinverseError):

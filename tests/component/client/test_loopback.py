@@ -1,68 +1,28 @@
 """Signing in with a browser of this machine."""
 
 import base64
-import json
 import threading
 from collections.abc import Iterator
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
 import pytest
 
-from environments.client.loopback import Attempt, Endpoints, SignedIn
+from environments.client.loopback import Attempt, SignedIn
 from environments.domain.errors import ServiceUnavailable, SignInRefused
-
-
-class Provider:
-    """A token endpoint that gives what a test wants."""
-
-    def __init__(self) -> None:
-        self.status, self.body = 200, json.dumps({"id_token": "a.b.c"}).encode()
-        self.asked: list[dict[str, str]] = []
-        provider = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
-                form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-                provider.asked.append({name: values[0] for name, values in form.items()})
-                self.send_response(provider.status)
-                self.send_header("Location", "http://127.0.0.1:9/elsewhere")
-                self.send_header("Content-Length", str(len(provider.body)))
-                self.end_headers()
-                self.wfile.write(provider.body)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server calls
-                """Says nothing."""
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
-        self.endpoints = Endpoints(
-            issuer="https://id.example.net",
-            client_id="programs",
-            authorization="https://id.example.net/authorize?tenant=1",
-            token=f"http://127.0.0.1:{self._server.server_port}/token",
-            scopes=("openid", "groups"),
-        )
-
-    def close(self) -> None:
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
-            self._server.server_close()
+from tests.support.token_endpoint import TokenEndpoint
 
 
 @pytest.fixture
-def provider() -> Iterator[Provider]:
-    made = Provider()
+def provider() -> Iterator[TokenEndpoint]:
+    made = TokenEndpoint()
     yield made
     made.close()
 
 
 @pytest.fixture
-def attempt(provider: Provider) -> Iterator[Attempt]:
+def attempt(provider: TokenEndpoint) -> Iterator[Attempt]:
     made = Attempt(provider.endpoints)
     yield made
     made.close()
@@ -87,7 +47,7 @@ def browse(attempt: Attempt, *visits: dict[str, str], host: str | None = None) -
     return statuses
 
 
-def test_a_code_is_redeemed_with_the_verifier_of_this_attempt(provider: Provider, attempt: Attempt) -> None:
+def test_a_code_is_redeemed_with_the_verifier_of_this_attempt(provider: TokenEndpoint, attempt: Attempt) -> None:
     query = asked(attempt)
     assert query["tenant"] == "1"
     assert (query["client_id"], query["scope"], query["response_type"]) == ("programs", "openid groups", "code")
@@ -101,7 +61,7 @@ def test_a_code_is_redeemed_with_the_verifier_of_this_attempt(provider: Provider
     assert (query["code_challenge"], query["code_challenge_method"]) == (challenge, "S256")
 
 
-def test_what_is_of_another_attempt_is_not_heard(provider: Provider, attempt: Attempt) -> None:
+def test_what_is_of_another_attempt_is_not_heard(provider: TokenEndpoint, attempt: Attempt) -> None:
     other = Attempt(provider.endpoints)
     try:
         assert asked(other)["state"] != asked(attempt)["state"]
@@ -146,7 +106,7 @@ def test_what_comes_back_is_checked(attempt: Attempt, came: dict[str, str], told
     ],
 )
 def test_answers_of_the_provider_are_checked(
-    provider: Provider, attempt: Attempt, status: int, body: bytes, told: str
+    provider: TokenEndpoint, attempt: Attempt, status: int, body: bytes, told: str
 ) -> None:
     provider.status, provider.body = status, body
     browse(attempt, {"code": "c-1", "state": asked(attempt)["state"]})
@@ -154,7 +114,7 @@ def test_answers_of_the_provider_are_checked(
         attempt.wait(True, 30)
 
 
-def test_a_provider_that_is_away_is_told(provider: Provider, attempt: Attempt) -> None:
+def test_a_provider_that_is_away_is_told(provider: TokenEndpoint, attempt: Attempt) -> None:
     provider.close()
     browse(attempt, {"code": "c-1", "state": asked(attempt)["state"]})
     with pytest.raises(ServiceUnavailable, match="can't be reached"):
