@@ -22,7 +22,7 @@ from tests.suite import say
 from tests.upgrade import scenario
 from tests.upgrade.old import IMAGES, OldCheckout, undeploy, upgrade
 
-BEFORE = "8febc38"
+BEFORE = "d192df60"
 """The newest commit of the issue before."""
 
 DATABASES = ("sqlite", "postgresql")
