@@ -58,4 +58,4 @@ def test_a_stored_token_stays_with_its_address_and_that_is_told(tmp_path: Path) 
     assert "The stored token is for http://one:8400 and is sent nowhere else." in refused.value.hint
     with pytest.raises(Unauthenticated) as refused:
         find_context(environ={"CALVINVERSE_STATE": str(tmp_path / "none")}).read_token()
-    assert "calvinverse token create" in refused.value.hint
+    assert "calvinverse login" in refused.value.hint
