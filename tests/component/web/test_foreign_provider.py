@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -30,7 +31,8 @@ def address(service: FakeService, issuer: str, tmp_path: Path) -> Iterator[str]:
         sign_in=[{"claim": "groups", "value": "staff"}],
         rules=[{"claim": "groups", "value": "ops", "role": "admin"}],
     )
-    service.identity.providers[:] = [OidcProvider(settings, lambda: datetime.now(UTC))]
+    providers: list[Any] = service.identity.providers
+    providers[:] = [OidcProvider(settings, lambda: datetime.now(UTC))]
     pem = make_authority("ours").sign(tmp_path / "tls.pem", "127.0.0.1", "localhost")
     with listening(service, tls=pem) as found:
         yield found
