@@ -12,6 +12,7 @@ from environments.actions.on_catalogue import CATALOGUE_ACTIONS
 from environments.actions.on_contexts import CONTEXT_ACTIONS
 from environments.actions.on_environments import ENVIRONMENT_ACTIONS
 from environments.actions.on_holds import HOLD_ACTIONS
+from environments.actions.on_people import PEOPLE_ACTIONS
 from environments.actions.on_sign_in import SIGN_IN_ACTIONS
 from environments.actions.on_time import TIME_ACTIONS
 
@@ -21,6 +22,7 @@ ACTIONS = (
     *CATALOGUE_ACTIONS,
     *ACCOUNT_ACTIONS,
     *TIME_ACTIONS,
+    *PEOPLE_ACTIONS,
     *CONTEXT_ACTIONS,
     *SIGN_IN_ACTIONS,
     *VIEW_ACTIONS,

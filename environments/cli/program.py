@@ -32,8 +32,10 @@ from environments.cli.failures import (
     DeploymentFailed,
     tell,
 )
+from environments.cli.groups import app as group_commands
 from environments.cli.holds import app as hold_commands
 from environments.cli.images import image_commands
+from environments.cli.people import app as user_commands
 from environments.cli.plans import app as plan_commands
 from environments.cli.policies import app as policy_commands
 from environments.cli.serve import add_serve
@@ -124,6 +126,8 @@ def build() -> typer.Typer:
     app.add_typer(template_commands, name="template")
     app.add_typer(image_commands(), name="image")
     app.add_typer(token_commands, name="token")
+    app.add_typer(user_commands, name="user")
+    app.add_typer(group_commands, name="group")
     app.add_typer(account_commands, name="account")
     app.add_typer(session_commands, name="session")
     app.add_typer(context_commands, name="context")

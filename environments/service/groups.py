@@ -157,15 +157,19 @@ def _local(tx: Transaction, principal: Principal, name: str) -> Group:
 def _check_unused(name: str, gives: Mapping[str, int]) -> None:
     if gives.get("environments"):
         raise NotAllowedNow(
-            f"The group {name!r} owns {gives['environments']} environments.",
+            f"The group {name!r} owns {_count(gives['environments'], 'environment')}.",
             hint="Transfer them first: `calvinverse env transfer NAME TO`.",
         )
     if gives.get("accounts"):
         raise NotAllowedNow(
-            f"The group {name!r} is responsible for {gives['accounts']} service accounts.",
+            f"The group {name!r} is responsible for {_count(gives['accounts'], 'service account')}.",
             hint="Make somebody else responsible first.",
         )
 
 
 def _note(tx: Transaction, name: str, before: Mapping[str, object], after: Mapping[str, object]) -> None:
     tx.audit.changed(before=before, after=after, object_kind="group", object_id=name, object_name=name)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -175,7 +175,7 @@ def test_an_environment_of_a_group_is_its_members(place: Place) -> None:
     assert place.owner("one") == "group:platform"
     with pytest.raises(UnknownEnvironment):
         place.ownership.transfer(user("ada"), "one", "ada")
-    with pytest.raises(NotAllowedNow, match="owns 1 environments"):
+    with pytest.raises(NotAllowedNow, match="owns 1 environment"):
         place.groups.delete(ROOT, "platform")
     place.ownership.transfer(user("bob", "platform"), "one", "bob")
     assert place.groups.delete(ROOT, "platform").takes_away == {"members": 1}
