@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 import tomllib
+from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -97,8 +98,10 @@ class _Part(BaseModel):
 class EmailSettings(_Part):
     """The mail server, and who is mailed.
 
-    Someone is mailed at the addresses that `owners` has for the owner of the environment; else at the owner's own name,
-    if that is an address in one of `domains`; else at `to`. Nobody else can be mailed.
+    Someone is mailed at the addresses that `owners` has for the owner of the environment (a user name or `group:NAME`);
+    else at the owner's own name, if that is an address in one of `domains`; else at those of the addresses in one of
+    `domains` that a provider has verified of the owner, or of a group's members; else at `to`. Nobody else can be
+    mailed.
     """
 
     host: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:-]+$")]
@@ -120,12 +123,17 @@ class EmailSettings(_Part):
             raise ValueError("nobody is mailed: give to, owners or domains")
         return self
 
-    def recipients(self, owner: str) -> tuple[str, ...]:
-        """Who is mailed of an owner's environments."""
+    def recipients(self, owner: str, verified: Iterable[str] = ()) -> tuple[str, ...]:
+        """Who is mailed of an owner's environments; `verified`: addresses that a provider has verified of them."""
         if owner in self.owners:
             return self.owners[owner]
-        own = is_address(owner) and owner.rpartition("@")[2].lower() in {domain.lower() for domain in self.domains}
-        return (owner,) if own else self.to
+        if self.allows(owner):
+            return (owner,)
+        return tuple(filter(self.allows, verified))[:_MOST_RECIPIENTS] or self.to
+
+    def allows(self, text: str) -> bool:
+        """Whether it is an address in one of `domains`."""
+        return is_address(text) and text.rpartition("@")[2].lower() in {domain.lower() for domain in self.domains}
 
 
 class WebhookSettings(_Part):

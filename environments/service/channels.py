@@ -55,8 +55,11 @@ class NotDelivered(Exception):
 class Channels(Protocol):
     """The channels that an operator has configured."""
 
-    def targets(self, environment: Environment) -> Sequence[Target]:
-        """Whom to warn of the end of an environment."""
+    def targets(self, environment: Environment, verified: Sequence[str] = ()) -> Sequence[Target]:
+        """Whom to warn of the end of an environment.
+
+        `verified`: addresses that a provider has verified of its owner, or of the members of the group that owns it.
+        """
         ...
 
     def test_targets(self) -> Sequence[Target]:
@@ -79,7 +82,7 @@ class Channels(Protocol):
 class NoChannels:
     """Nothing is configured: warnings are events alone."""
 
-    def targets(self, environment: Environment) -> Sequence[Target]:
+    def targets(self, environment: Environment, verified: Sequence[str] = ()) -> Sequence[Target]:
         """None."""
         return ()
 

@@ -7,6 +7,9 @@ from environments.service.authorization import Principal
 from environments.service.roles import ON_SERVICE, Action
 from environments.service.storage.transaction import Transaction
 
+_MEMBERS = 50
+"""Members of a group whose addresses are looked at."""
+
 
 def known_subject(tx: Transaction, principal: Principal, said: str, *, everyone: bool = False) -> str:
     """The subject that somebody typed: there is one of that name, and it isn't disabled. `everyone`: that counts too.
@@ -57,6 +60,15 @@ def lists_people(principal: Principal) -> bool:
     enough = ServiceRole(principal.role).rank >= ON_SERVICE[Action.PERSON_LIST].rank
     scope = principal.scope
     return enough and (scope is None or (scope.actions is not None and Action.PERSON_LIST.value in scope.actions))
+
+
+def verified_addresses(tx: Transaction, owner: str) -> list[str]:
+    """Addresses that a provider has verified of the owner, or of a group's first members; of nobody who is disabled."""
+    names = [owner]
+    if owner.startswith(GROUP):
+        names = [found.person for found in tx.groups.members(owner.removeprefix(GROUP), limit=_MEMBERS)]
+    people = (tx.people.get(name) for name in names)
+    return [person.email for person in people if person is not None and person.email and person.disabled_at is None]
 
 
 def _hint(principal: Principal, noun: str) -> str:

@@ -21,6 +21,7 @@ from environments.service.channels import Channel, Channels, NotDelivered, Targe
 from environments.service.deadlines import read_template, warning_after
 from environments.service.storage.transaction import Storage, Transaction
 from environments.service.storage.warnings import ChannelCount, QueuedWarning
+from environments.service.subjects import verified_addresses
 from environments.timing_words import reason
 
 log = structlog.get_logger()
@@ -187,7 +188,10 @@ class Warnings:
         following = warning_after(environment, read_template(tx, environment), max(due_at, now))
         first = environment.warned_at or now  # the owner has known since then
         tx.environments.change(environment.id, warned=True, warned_at=first, warn_at=following)
-        targets = [Target(Channel.EVENT), *dict.fromkeys(self._channels.targets(environment))]
+        targets = [
+            Target(Channel.EVENT),
+            *dict.fromkeys(self._channels.targets(environment, verified_addresses(tx, environment.owner))),
+        ]
         tried = tx.warnings.tried(environment.id, before=environment.deadline_moves)
         tx.warnings.add(
             [

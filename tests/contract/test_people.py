@@ -254,8 +254,17 @@ def test_the_new_owner_is_warned_again(place: Place) -> None:
         tx.environments.change("env-one", warn_at=place.setting.clock())
     assert place.setting.warnings.queue_due() == ["one"]
     assert place.setting.warnings.queue_due() == []
+    assert place.setting.channels.verified == ("ada@example.net",)
     place.ownership.transfer(user("ada"), "one", "bob")
     assert place.setting.warnings.queue_due() == ["one"]
+    assert place.setting.channels.verified == ("bob@example.net",)
+    place.groups.create(ROOT, "platform")
+    for member in ("ada", "bob"):
+        place.groups.add(ROOT, "platform", member)
+    place.people.disable(ROOT, "ada")
+    place.ownership.transfer(ROOT, "one", "group:platform")
+    assert place.setting.warnings.queue_due() == ["one"]
+    assert place.setting.channels.verified == ("bob@example.net",)
 
 
 # --- disabling --------------------------------------------------------------------------------------------------------

@@ -14,13 +14,16 @@ class MemoryChannels:
         self.faults: dict[Channel, str] = {}
         self.delivered: list[tuple[Target, WarningMessage]] = []
         self.attempts = 0
+        self.verified: tuple[str, ...] = ()
+        """The verified addresses of whose environment was last warned of."""
         self.before: Callable[[], None] = lambda: None
         """Called when an attempt begins."""
         self.after: Callable[[], None] = lambda: None
         """Called when it was delivered."""
 
-    def targets(self, environment: Environment) -> Sequence[Target]:
+    def targets(self, environment: Environment, verified: Sequence[str] = ()) -> Sequence[Target]:
         """Those of every environment."""
+        self.verified = tuple(verified)
         return self._targets
 
     def test_targets(self) -> Sequence[Target]:

@@ -32,6 +32,16 @@ def test_an_owner_whose_name_is_an_address_is_mailed_there_in_the_domains_that_a
         assert found.recipients(stranger) == ("ops@example.net",)
 
 
+def test_a_verified_address_is_mailed_in_the_domains_that_are_allowed() -> None:
+    found = settings(domains=["example.net"], to="ops@example.net", owners={"ada": ["ada@a.net"]})
+    verified = ["ada@example.net", "ada@example.org", "not an address"]
+    assert found.recipients("ada", verified) == ("ada@a.net",)
+    assert found.recipients("grace", verified) == ("ada@example.net",)
+    assert found.recipients("grace", verified[1:]) == ("ops@example.net",)
+    assert len(found.recipients("group:platform", [f"p{number}@example.net" for number in range(9)])) == 5
+    assert settings(to="ops@example.net").recipients("grace", verified) == ("ops@example.net",)
+
+
 @pytest.mark.parametrize(
     "owner",
     [

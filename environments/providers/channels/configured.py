@@ -27,10 +27,10 @@ class ConfiguredChannels:
         self._settings = read_channels(path)
         self._fault = ""
 
-    def targets(self, environment: Environment) -> Sequence[Target]:
+    def targets(self, environment: Environment, verified: Sequence[str] = ()) -> Sequence[Target]:
         """Who is mailed of this owner's environments, and each webhook."""
         settings = self._current()
-        recipients = () if settings.email is None else settings.email.recipients(environment.owner)
+        recipients = () if settings.email is None else settings.email.recipients(environment.owner, verified)
         return [*(Target(Channel.EMAIL, recipient) for recipient in recipients), *_webhooks(settings)]
 
     def test_targets(self) -> Sequence[Target]:
@@ -54,7 +54,9 @@ class ConfiguredChannels:
         """See `environments.service.channels.Channels`."""
         settings = self._current()
         if target.channel is Channel.EMAIL and settings.email is not None:
-            if target.recipient not in (*settings.email.recipients(message.owner), *settings.email.to):
+            email = settings.email
+            named = target.recipient in (*email.recipients(message.owner), *email.to)
+            if not named and not email.allows(target.recipient):
                 raise NotDelivered("the file of channels doesn't name the recipient any more")
             send_mail(settings.email, target.recipient, message)
         elif target.channel is Channel.WEBHOOK and settings.webhook is not None:

@@ -1,6 +1,6 @@
 """Warnings before an environment is destroyed: each once, again for another deadline, and awaited before the end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -409,7 +409,7 @@ def test_a_fault_of_one_environment_keeps_nobody_else_from_being_warned(
     setting.create("one", parameters=SECRET, ttl="7h")
     setting.create("two", parameters=SECRET, ttl="8h")
 
-    def targets(environment: Environment) -> list[Target]:
+    def targets(environment: Environment, verified: Sequence[str] = ()) -> list[Target]:
         if environment.name == "one":
             raise ZeroDivisionError
         return [MAIL]
