@@ -19,6 +19,7 @@ from environments.api.guard import Authenticated, Shared, Watched
 from environments.api.methods import Headed
 from environments.api.metrics import Metrics
 from environments.api.ports import Service
+from environments.api.provider_endpoints import PassedOn
 from environments.api.queries import DESCRIPTION, known_queries
 from environments.api.routes.deployments import deployment_routes
 from environments.api.routes.drift import drift_routes
@@ -29,6 +30,7 @@ from environments.api.routes.extend_link import extend_link_routes
 from environments.api.routes.groups import group_routes
 from environments.api.routes.holds import hold_routes
 from environments.api.routes.images import image_routes
+from environments.api.routes.local_people import local_people_routes
 from environments.api.routes.module_states import module_state_routes
 from environments.api.routes.people import people_routes
 from environments.api.routes.plans import plan_routes
@@ -89,6 +91,7 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
     app.add_middleware(Authenticated, tokens=service.tokens, states=service.module_states, edge_secret=secret)
     if front is not None:
         app.add_middleware(front.cls, *front.args, **front.kwargs)
+    app.add_middleware(PassedOn, endpoints=service.provider_endpoints)
     app.add_middleware(Watched, observer=metrics.observe)
     app.add_middleware(Clients, secret=secret)
     for router in (
@@ -107,6 +110,7 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
         group_routes(service),
         service_account_routes(service),
         sign_in_routes(service),
+        local_people_routes(service.local_people, service.issuers),
         worker_routes(service),
         warning_routes(service, backend_calls),
         extend_link_routes(service.extend_links),

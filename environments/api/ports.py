@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from environments.service.built_in_provider import ProviderEndpoints
 from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.device_grant import DeviceGrants
@@ -11,6 +12,8 @@ from environments.service.feed import Feed
 from environments.service.groups import Groups
 from environments.service.holding import Holding
 from environments.service.images import Images
+from environments.service.issuers import Issuers
+from environments.service.local_people import ManageLocalPeople
 from environments.service.module_states import ModuleStates
 from environments.service.old_owners import OldOwners
 from environments.service.ownership import Ownership
@@ -83,6 +86,12 @@ class Service(Protocol):
     def ownership(self) -> Ownership: ...
     @property
     def groups(self) -> Groups: ...
+    @property
+    def local_people(self) -> ManageLocalPeople: ...
+    @property
+    def issuers(self) -> Issuers: ...
+    @property
+    def provider_endpoints(self) -> ProviderEndpoints: ...
     @property
     def edge_routes(self) -> RouteSource: ...
     @property

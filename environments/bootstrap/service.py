@@ -39,13 +39,14 @@ from environments.providers.nomad.feed import NomadFeed
 from environments.providers.nomad.ports import JOB_KIND
 from environments.providers.nomad.validation import NomadJudge
 from environments.providers.oidc.configured import ConfiguredProviders
+from environments.providers.openbao_people import provide as openbao_people
 from environments.providers.vault.certificate import VaultCertificate
 from environments.providers.vault.edge_names import EdgeNames, EdgeNamesJudge
 from environments.providers.vault.revealing import Revealing
 from environments.service.audit_chain import AuditChain
 from environments.service.audit_sealing import KEY_LABEL as AUDIT_KEY
 from environments.service.authorization import Principal
-from environments.service.built_in_provider import AuthorizationPage
+from environments.service.built_in_provider import AuthorizationPage, ProviderEndpoints
 from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.channels import NoChannels
@@ -59,6 +60,8 @@ from environments.service.feed import Feed
 from environments.service.groups import Groups
 from environments.service.holding import Holding
 from environments.service.images import Images
+from environments.service.issuers import Issuers
+from environments.service.local_people import ManageLocalPeople
 from environments.service.module_access import SECRET_LABEL
 from environments.service.module_states import ModuleStates
 from environments.service.old_owners import OldOwners
@@ -125,6 +128,9 @@ class Service:
     device_grants: DeviceGrants
     authorization_page: AuthorizationPage | None
     derive: Callable[[str], bytes]
+    local_people: ManageLocalPeople
+    issuers: Issuers
+    provider_endpoints: ProviderEndpoints
     module_states: ModuleStates
     state_server: StateServer
     checks: CheckPool
@@ -194,6 +200,7 @@ def build(settings: Settings) -> Service:
     module_states = ModuleStates(database, partial(sealer.derive, SECRET_LABEL), now)
     state_server = StateServer(tokens, module_states)
     checks = CheckPool()
+    built_in = openbao_people.connect(connections, own_address(settings), now)
     entry_points = EntryPoints(database, now, settings.entry_domain, settings.entry_port)
     shared = parts.make_parts(settings, connections, module_states, lambda: state_server.address, entry_points)
     tools = replace(parts.make_registry(shared), expressions=checks.expression)
@@ -228,9 +235,10 @@ def build(settings: Settings) -> Service:
     certificates = EdgeCertificates(shared.vault.pki, now)
     edge_routes = EdgeRoutes(entry_points, instances, ConsulFeed(connections), certificates)
     database.follow(edge_routes.committed)
-    identity = ConfiguredProviders(settings.identity_providers, now)
+    identity = ConfiguredProviders(settings.identity_providers, now, built_in.identity.current)
     signing = signing_in(database, tokens, identity, now, new_id, settings.external_address)
     sign_in, sessions, device_grants = signing
+    people = People(database, now, tokens, retiming, settings.departed_owners)
     service = Service(
         settings=settings,
         version=version,
@@ -245,7 +253,7 @@ def build(settings: Settings) -> Service:
         calendars=Calendars(database, now, retiming),
         requests=requests,
         holding=Holding(database, now),
-        people=People(database, now, tokens, retiming, settings.departed_owners),
+        people=people,
         old_owners=OldOwners(database, now, retiming),
         ownership=Ownership(database, now, retiming),
         groups=Groups(database, now),
@@ -269,8 +277,11 @@ def build(settings: Settings) -> Service:
         sign_in=sign_in,
         sessions=sessions,
         device_grants=device_grants,
-        authorization_page=None,
+        authorization_page=built_in.page,
         derive=sealer.derive,
+        local_people=ManageLocalPeople(database, built_in.people, people.depart, people.come_back),
+        issuers=Issuers(database, lambda: built_in.people.issuer),
+        provider_endpoints=built_in.calls,
         module_states=module_states,
         state_server=state_server,
         checks=checks,
@@ -301,6 +312,14 @@ def build(settings: Settings) -> Service:
         tokens.keep_known(hashed, prefix, settings.deployer or "deployer")
     _push_shipped(service)
     return service
+
+
+def own_address(settings: Settings) -> str:
+    """Where people reach the service: the issuer of the built-in provider begins with it, as the template `meta` says.
+
+    Without an edge that is the service on loopback.
+    """
+    return settings.external_address.rstrip("/") or f"https://127.0.0.1:{settings.port}"
 
 
 def _push_shipped(service: Service) -> None:

@@ -4,6 +4,7 @@ import base64
 
 from environments.client.accounts import AccountCalls
 from environments.client.connection import OBSERVE_SECONDS, Query
+from environments.client.local_people import LocalPeopleCalls
 from environments.client.names import name_part as _part
 from environments.client.people import PeopleCalls
 from environments.client.sign_in import SignInCalls
@@ -48,7 +49,7 @@ def connect(context: Context) -> "Client":
     )
 
 
-class Client(SignInCalls, AccountCalls, TimingCalls, PeopleCalls):
+class Client(SignInCalls, AccountCalls, TimingCalls, PeopleCalls, LocalPeopleCalls):
     """Every method may be called from any thread.
 
     Every method raises `ServiceUnavailable` when the service can't be reached or doesn't answer in time, and otherwise

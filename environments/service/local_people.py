@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from environments.domain.errors import CalvinverseError, InvalidInput
+from environments.domain.errors import CalvinverseError, InvalidInput, NotFound
 from environments.service.authorization import Action, Principal, check_service, entry_of
 from environments.service.storage.audit import AuditEntry
 from environments.service.storage.transaction import Storage
@@ -98,17 +98,23 @@ class LocalPeople(Protocol):
 
 
 class ManageLocalPeople:
-    """For admins: `LocalPeople` with who may, and which values are valid."""
+    """For admins: `LocalPeople` with who may, and which values are valid.
+
+    `departs` and `returns` do the same to what the service knows of the person: both get the principal, issuer and
+    subject.
+    """
 
     def __init__(
         self,
         storage: Storage,
         people: LocalPeople,
-        disabled: Callable[[Principal, str, str], None] = lambda principal, issuer, subject: None,
+        departs: Callable[[Principal, str, str], None] = lambda principal, issuer, subject: None,
+        returns: Callable[[Principal, str, str], None] = lambda principal, issuer, subject: None,
     ) -> None:
         self._storage = storage
         self._people = people
-        self._disabled = disabled
+        self._departs = departs
+        self._returns = returns
 
     def all(self, principal: Principal) -> Sequence[LocalPerson]:
         """Everybody. Raises `Forbidden`, `BackendError`."""
@@ -137,17 +143,21 @@ class ManageLocalPeople:
             return self._people.create(user_name, display_name=name, email=email, groups=groups)
 
     def disable(self, principal: Principal, user_name: str) -> LocalPerson:
-        """Also ends the person's sessions here. Raises `Forbidden`, `NotFound`, `BackendError`."""
+        """Also disables what the service knows of the person, as `environments.service.people` says.
+
+        Raises `Forbidden`, `NotFound`, `NotAllowedNow` (oneself, or the last admin), `BackendError`.
+        """
         with self._noted(principal, user_name, {"disabled": True}):
-            found = self._people.disable(user_name)
-        if found.subject:
-            self._disabled(principal, self._people.issuer, found.subject)
-        return found
+            if subject := self._people.named(user_name).subject:
+                self._departs(principal, self._people.issuer, subject)
+            return self._people.disable(user_name)
 
     def enable(self, principal: Principal, user_name: str) -> LocalPerson:
         """Raises `Forbidden`, `NotFound`, `BackendError`."""
         with self._noted(principal, user_name, {"disabled": False}):
-            return self._people.enable(user_name)
+            found = self._people.enable(user_name)
+            self._returns(principal, self._people.issuer, found.subject)
+            return found
 
     def reset(self, principal: Principal, user_name: str) -> OneTimePassword:
         """Raises `Forbidden`, `NotFound`, `NotAllowedNow`, `BackendError`."""
@@ -165,6 +175,8 @@ class ManageLocalPeople:
     def _noted(self, principal: Principal, user_name: str, after: Mapping[str, Any]) -> Iterator[None]:
         """Writes to the audit log what is done at the provider, before it is: that has no part in our transactions."""
         check_service(principal, Action.PERSON_MANAGE)
+        if not is_user_name(user_name):
+            raise NotFound("No person of the built-in provider can have this name.")
         entry = replace(
             entry_of(principal, Action.PERSON_MANAGE), object_kind="local person", object_name=user_name, after=after
         )

@@ -166,6 +166,22 @@ class People:
             enabled = person.model_copy(update={"disabled_at": None, "disabled_by": ""})
             return _details(tx, [enabled], self._clock())[0]
 
+    def depart(self, principal: Principal, issuer: str, subject: str) -> None:
+        """Disables whoever has that identity, as `disable` does, unless nobody has or they are disabled already."""
+        person = self._of_identity(issuer, subject)
+        if person is not None and person.disabled_at is None:
+            self.disable(principal, person.name)
+
+    def come_back(self, principal: Principal, issuer: str, subject: str) -> None:
+        """Enables whoever has that identity and is disabled."""
+        person = self._of_identity(issuer, subject)
+        if person is not None and person.disabled_at is not None:
+            self.enable(principal, person.name)
+
+    def _of_identity(self, issuer: str, subject: str) -> Person | None:
+        with self._storage.read() as tx:
+            return tx.people.by_identity(issuer, subject)
+
     def _heir(self, tx: Transaction, principal: Principal, person: Person, named: str) -> tuple[str, str]:
         """Who gets the environments, and because of what."""
         if named.strip():

@@ -26,6 +26,7 @@ from environments.domain.errors import (
 from environments.providers.backend.connections import Connections, TokenFile
 from environments.providers.local_cluster.trust.names import OPENBAO_PEOPLE_MANAGER
 from environments.providers.local_cluster.trust.people import people_settings
+from environments.providers.oidc.fetching import BackChannel
 from environments.providers.openbao_people.attempts import STRANGERS_EACH_USER
 from environments.providers.openbao_people.client import OpenBaoPeople
 from environments.providers.openbao_people.people import ONE_TIME_LIFE, OpenBaoLocalPeople
@@ -114,9 +115,9 @@ class Provider:
         return claims
 
 
-def _provider(calls: PeopleCalls) -> Provider:
+def _provider(calls: PeopleCalls, back_channel: BackChannel) -> Provider:
     clock = Clock(datetime.now(UTC))
-    return Provider(assemble(calls, EXTERNAL_ADDRESS, clock), clock, f"p{uuid4().hex[:10]}")
+    return Provider(assemble(calls, EXTERNAL_ADDRESS, clock, lambda: back_channel), clock, f"p{uuid4().hex[:10]}")
 
 
 @pytest.fixture
@@ -128,13 +129,14 @@ def real_provider(real: Callable[[], Connections], tmp_path: Path) -> Provider:
     token = tmp_path / "token"
     token.write_text(admin.call("POST", "/v1/auth/token/create", body)["auth"]["client_token"])
     theirs = endpoint.model_copy(update={"authentication": TokenFile(token_file=token)})
-    return _provider(OpenBaoPeople(lambda: Connections(vault=theirs)))
+    channel = BackChannel(endpoint.address, endpoint.ca_file, endpoint.server_name)
+    return _provider(OpenBaoPeople(lambda: Connections(vault=theirs)), channel)
 
 
 @pytest.fixture(params=["memory", "real"])
 def provider(request: pytest.FixtureRequest) -> Provider:
     if request.param == "memory":
-        return _provider(MemoryPeopleCalls(EXTERNAL_ADDRESS))
+        return _provider(MemoryPeopleCalls(EXTERNAL_ADDRESS), BackChannel("http://127.0.0.1:1"))
     found: Provider = request.getfixturevalue("real_provider")
     return found
 
@@ -387,6 +389,36 @@ def test_the_identity_token_says_who_it_is(real_provider: Provider) -> None:
     assert sorted(claims["groups"]) == ["calvinverse-people", "calvinverse-people/platform"]
     assert claims["nonce"] == "the-nonce"
     assert claims["exp"] - claims["iat"] <= 300
+
+
+def test_the_identity_provider_signs_a_person_in(real_provider: Provider) -> None:
+    """As the pages do, from the address that a browser is sent to."""
+    real_provider.create_with_password()
+    found = real_provider.parts.identity.current()
+    assert found is not None
+    redirect = f"{EXTERNAL_ADDRESS}{CALLBACK_PATH}"
+    there = found.authorization_address(redirect=redirect, state="s", nonce="n" * 20, verifier=VERIFIER)
+    assert there.startswith(f"{EXTERNAL_ADDRESS}{AUTHORIZE_PATH}?")
+    query = there.partition("?")[2]
+    back = real_provider.parts.page.authorize(real_provider.user, NEW, query, address=HERE)
+    code = parse_qs(urlsplit(back).query)["code"][0]
+    claims = found.redeem(code, redirect=redirect, verifier=VERIFIER, nonce="n" * 20)
+    person = real_provider.people.named(real_provider.user)
+    assert (claims.issuer, claims.subject) == (real_provider.people.issuer, person.subject)
+    assert (claims.username, claims.display_name, claims.email) == (real_provider.user, "Ada", "ada@example.org")
+    assert claims.groups == ("platform",)
+    with pytest.raises(SignInRefused):
+        found.redeem(code, redirect=redirect, verifier=VERIFIER, nonce="n" * 20)
+    public = found.public()
+    assert public is not None
+    assert public.client_id == real_provider.parts.calls.cli_client().id
+    assert public.token_endpoint == f"{EXTERNAL_ADDRESS}{PROVIDER_PATH}/token"
+
+
+def test_a_provider_of_another_address_is_not_offered(real_provider: Provider) -> None:
+    channel = BackChannel("http://127.0.0.1:1")
+    other = assemble(real_provider.parts.calls, "https://other.example", real_provider.clock, lambda: channel)
+    assert other.identity.current() is None
 
 
 def test_a_code_is_good_once_and_with_its_verifier(real_provider: Provider) -> None:

@@ -27,6 +27,8 @@ from environments.domain.plan import StepPlan
 from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import make_bundle
 from environments.providers.git.source import GitRepositories
+from environments.providers.oidc.fetching import BackChannel
+from environments.providers.openbao_people.provide import assemble
 from environments.service.authorization import Principal
 from environments.service.built_in_provider import AuthorizationPage
 from environments.service.calendars import Calendars
@@ -42,6 +44,8 @@ from environments.service.feed import Feed
 from environments.service.groups import Groups
 from environments.service.holding import Holding
 from environments.service.images import Images
+from environments.service.issuers import Issuers
+from environments.service.local_people import ManageLocalPeople
 from environments.service.module_states import ModuleStates
 from environments.service.old_owners import OldOwners
 from environments.service.ownership import Ownership
@@ -64,6 +68,7 @@ from environments.service.time_edits import TimeEdits
 from environments.service.tokens import Tokens
 from environments.service.warnings import GRACE, Warnings
 from environments.stores.database import Database
+from tests.fakes.backends.openbao_people import MemoryPeopleCalls
 from tests.fakes.channels import MemoryChannels
 from tests.fakes.entry_points import FakeEdgeRoutes
 from tests.fakes.identity import MemoryProvider, MemoryProviders
@@ -199,6 +204,9 @@ class FakeService:
     device_grants: DeviceGrants
     authorization_page: AuthorizationPage | None
     identity: MemoryProviders
+    local_people: ManageLocalPeople
+    issuers: Issuers
+    provider_endpoints: MemoryPeopleCalls
     module_states: ModuleStates
     feed: Feed
     entry_points: EntryPoints
@@ -334,10 +342,13 @@ def make_service(
     catalogue = Catalogue(database, checks, clock)
     links = ExtendLinks(database, lambda: b"\2" * 32, clock, EXTERNAL, GRACE)
     channels = MemoryChannels() if channels is None else channels
+    people_calls = MemoryPeopleCalls(EXTERNAL)
+    built_in = assemble(people_calls, EXTERNAL, clock, lambda: BackChannel("http://127.0.0.1:1"))
     retiming = Retiming(database, clock, lambda: "2026a (test)")
     tokens = Tokens(database, clock, new_id)
     identity = MemoryProviders(MemoryProvider(clock=clock))
     sign_in, sessions, device_grants = signing_in(database, tokens, identity, clock, new_id, "")
+    people = People(database, clock, tokens, retiming)
     service = FakeService(
         database=database,
         world=world,
@@ -353,7 +364,7 @@ def make_service(
         requests=Requests(database, world, clock, new_id, checks),
         expiry=Expiry(database, clock, new_id),
         holding=Holding(database, clock),
-        people=People(database, clock, tokens, retiming),
+        people=people,
         old_owners=OldOwners(database, clock, retiming),
         ownership=Ownership(database, clock, retiming),
         groups=Groups(database, clock),
@@ -370,6 +381,9 @@ def make_service(
         device_grants=device_grants,
         authorization_page=None,
         identity=identity,
+        local_people=ManageLocalPeople(database, built_in.people, people.depart, people.come_back),
+        issuers=Issuers(database, lambda: built_in.people.issuer),
+        provider_endpoints=people_calls,
         module_states=ModuleStates(database, lambda: b"\1" * 32, clock),
         feed=feed,
         entry_points=entry_points,

@@ -125,6 +125,12 @@ class OpenBaoPeople:
             raise BackendUnavailable(f"OpenBao answered {response.status_code} to a request for authorization.")
         return Code(error=str(told.get("error") or "access_denied"))
 
+    def issuer(self) -> str:
+        found = self._manager("GET", _PROVIDER, missing_ok=True)
+        if found is None:
+            raise BackendDenied(NOT_SET_UP, hint=NOT_SET_UP_HINT)
+        return str(found["data"]["issuer"])
+
     def web_client(self) -> OidcClient:
         return self._client(OPENBAO_WEB_CLIENT)
 

@@ -96,6 +96,10 @@ class PeopleCalls(Protocol):
         """Asks for a code with the token of a login."""
         ...
 
+    def issuer(self) -> str:
+        """What the provider's identity tokens name as their issuer."""
+        ...
+
     def web_client(self) -> OidcClient:
         """The confidential client of the pages."""
         ...

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from environments.providers.openbao_people.ports import Code, Entity, Login, OidcClient
-from environments.service.built_in_provider import CALLBACK_PATH, CLI_CALLBACK_PATH, Passed
+from environments.service.built_in_provider import CALLBACK_PATH, CLI_CALLBACK_PATH, PROVIDER_PATH, Passed
 
 
 @dataclass
@@ -75,6 +75,9 @@ class MemoryPeopleCalls:
         code = uuid4().hex
         self.codes[code] = dict(request)
         return Code(code=code)
+
+    def issuer(self) -> str:
+        return f"{self.external_address}{PROVIDER_PATH}"
 
     def web_client(self) -> OidcClient:
         return OidcClient("memory-web", (f"{self.external_address}{CALLBACK_PATH}",), "memory-secret")

@@ -56,3 +56,8 @@ def test_a_file_that_can_not_be_used_is_refused_before_anything_is_changed(chann
     with pytest.raises(InvalidInput) as refused:
         warning_parameters(channels, {}, None)
     assert "hidden" not in refused.value.message
+
+
+def test_the_usual_port_is_left_out_of_the_address_as_browsers_do() -> None:
+    edge = {"edge_address": "calvinverse.example.org", "edge_port": 443}
+    assert warning_parameters("", edge, None)["external_address"] == "https://calvinverse.example.org"
