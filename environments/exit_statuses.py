@@ -4,6 +4,7 @@ from environments.domain.errors import CalvinverseError
 
 STATUS_BY_CODE = {
     "access_denied": 5,
+    "audit_broken": 12,
     "authorization_pending": 5,
     "backend_denied": 10,
     "backend_failed": 10,

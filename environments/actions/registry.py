@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from environments.actions.action import Action, Place
 from environments.actions.in_tui import VIEW_ACTIONS
 from environments.actions.on_accounts import ACCOUNT_ACTIONS
+from environments.actions.on_audit import AUDIT_ACTIONS
 from environments.actions.on_catalogue import CATALOGUE_ACTIONS
 from environments.actions.on_contexts import CONTEXT_ACTIONS
 from environments.actions.on_environments import ENVIRONMENT_ACTIONS
@@ -23,6 +24,7 @@ ACTIONS = (
     *ACCOUNT_ACTIONS,
     *TIME_ACTIONS,
     *PEOPLE_ACTIONS,
+    *AUDIT_ACTIONS,
     *CONTEXT_ACTIONS,
     *SIGN_IN_ACTIONS,
     *VIEW_ACTIONS,

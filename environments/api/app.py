@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from environments.api import problems
+from environments.api.auditing import Audited
 from environments.api.bodies import Limited
 from environments.api.clients import Clients, EdgeSecret
 from environments.api.concurrency import BackendCalls
@@ -21,6 +22,7 @@ from environments.api.metrics import Metrics
 from environments.api.ports import Service
 from environments.api.provider_endpoints import PassedOn
 from environments.api.queries import DESCRIPTION, known_queries
+from environments.api.routes.audit import audit_routes
 from environments.api.routes.deployments import deployment_routes
 from environments.api.routes.drift import drift_routes
 from environments.api.routes.edge import edge_routes
@@ -88,7 +90,15 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
     app.add_middleware(Limited)
     app.add_middleware(Shared)
     secret = EdgeSecret(edge_secret)
-    app.add_middleware(Authenticated, tokens=service.tokens, states=service.module_states, edge_secret=secret)
+    collector = service.audit_collector
+    app.add_middleware(Audited, collector=collector)
+    app.add_middleware(
+        Authenticated,
+        tokens=service.tokens,
+        states=service.module_states,
+        edge_secret=secret,
+        collector=collector,
+    )
     if front is not None:
         app.add_middleware(front.cls, *front.args, **front.kwargs)
     app.add_middleware(PassedOn, endpoints=service.provider_endpoints)
@@ -117,6 +127,7 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
         hold_routes(service),
         module_state_routes(service.module_states),
         edge_routes(service.edge_routes),
+        audit_routes(service, backend_calls),
         system_routes(service, metrics, backend_calls),
     ):
         app.include_router(router)

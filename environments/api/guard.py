@@ -26,6 +26,7 @@ from environments.api.problems import problem_response, unforeseen
 from environments.api.rates import Rate, apart
 from environments.api.routes import edge, extend_link, module_states
 from environments.domain.errors import CalvinverseError, TooManyRequests, Unauthenticated
+from environments.service.audit_collecting import AuditCollector
 from environments.service.authorization import Principal
 from environments.service.module_states import ModuleStates
 from environments.service.tokens import Tokens
@@ -125,9 +126,16 @@ class Authenticated:
     """
 
     def __init__(
-        self, app: ASGIApp, tokens: Tokens, states: ModuleStates, edge_secret: EdgeSecret | None = None
+        self,
+        app: ASGIApp,
+        tokens: Tokens,
+        states: ModuleStates,
+        edge_secret: EdgeSecret | None = None,
+        collector: AuditCollector | None = None,
     ) -> None:
+        """Without a `collector` the audit log isn't told of refusals."""
         self._app = app
+        self._collector = collector
         self._edge_secret = edge_secret or EdgeSecret(None)
         self._states = states
         self._lookups = _Lookups(tokens)
@@ -138,6 +146,7 @@ class Authenticated:
             try:
                 caller = module_states.admit(self._states, scope["path"], Headers(scope=scope).get("authorization", ""))
             except Unauthenticated as error:
+                self._tell(scope, error)
                 await problem_response(error, {"WWW-Authenticate": 'Basic realm="calvinverse"'})(scope, receive, send)
                 return
             scope["state"]["state_caller"] = caller
@@ -157,11 +166,17 @@ class Authenticated:
             found = await self._lookups.principal(token, apart(scope), client_of(scope))
             asked = f"{scope['method']} {scope['path']}"
             scope["state"]["principal"] = replace(found, request=asked)
-        except (Unauthenticated, TooManyRequests):
+        except (Unauthenticated, TooManyRequests) as error:
             if "authorization" in Headers(scope=scope):
                 self._refusals.note(client_of(scope))
             if scope["path"] not in OPEN_PATHS:
+                self._tell(scope, error)
                 raise
+
+    def _tell(self, scope: Scope, error: CalvinverseError) -> None:
+        """Tells the audit log of a refusal of a caller who isn't known."""
+        if self._collector is not None:
+            self._collector.note_unknown(client_of(scope), scope["method"], error.code)
 
 
 class _Lookups:

@@ -3,6 +3,8 @@
 from typing import Protocol
 
 from environments.service.built_in_provider import ProviderEndpoints
+from environments.service.audit_collecting import AuditCollector
+from environments.service.audit_reading import AuditReading
 from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.device_grant import DeviceGrants
@@ -100,5 +102,8 @@ class Service(Protocol):
     def sessions(self) -> Sessions: ...
     @property
     def device_grants(self) -> DeviceGrants: ...
+    def audit(self) -> AuditReading: ...
+    @property
+    def audit_collector(self) -> AuditCollector: ...
     @property
     def version(self) -> str: ...

@@ -24,6 +24,9 @@ from environments.domain.reasons import choice, reason
 from environments.wire.system import Problem
 
 MEDIA_TYPE = "application/problem+json"
+ERROR = "error"
+"""Where the error that a request is answered with stands in the state of its scope."""
+
 _TYPES = "urn:calvinverse:problem:"
 _RETRY_AFTER = 5
 """Seconds after which a transient error may have passed."""
@@ -65,26 +68,31 @@ def unforeseen() -> CalvinverseError:
 def install(app: FastAPI) -> None:
     """Registers handlers so that the application answers every error with a problem document."""
 
-    def ours(_: Request, error: Exception) -> Response:
+    def ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, CalvinverseError)
-        return problem_response(error)
+        return _answer(request, error)
 
-    def invalid(_: Request, error: Exception) -> Response:
+    def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return problem_response(_from_validation(error))
+        return _answer(request, _from_validation(error))
 
     def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code != 405:
-            return problem_response(_from_http(request, error), error.headers)
+            return _answer(request, _from_http(request, error), error.headers)
         if request.method == "OPTIONS":
             return options(request)
         # The framework names the methods of one route only.
-        return problem_response(_from_http(request, error), allow(request))
+        return _answer(request, _from_http(request, error), allow(request))
 
     app.add_exception_handler(CalvinverseError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+
+
+def _answer(request: Request, error: CalvinverseError, headers: Mapping[str, str] | None = None) -> Response:
+    request.scope.setdefault("state", {})[ERROR] = error
+    return problem_response(error, headers)
 
 
 _MOST_TOLD = 20

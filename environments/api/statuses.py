@@ -4,6 +4,7 @@ from environments.domain.errors import CalvinverseError
 
 HTTP_STATUSES = {
     "access_denied": 400,
+    "audit_broken": 500,
     "authorization_pending": 400,
     "backend_denied": 502,
     "backend_failed": 502,

@@ -20,6 +20,7 @@ from environments.domain.holds import HoldLimits
 from environments.domain.template import TEMPLATE_FILE
 from environments.engine.abandoned import AbandonedObserver
 from environments.engine.audit_chainer import AuditChainer
+from environments.engine.audit_writer import AuditWriter
 from environments.engine.cluster_follower import ClusterFollower
 from environments.engine.degradation import DegradationDetector
 from environments.engine.edge_routes import EdgeRoutes
@@ -44,7 +45,10 @@ from environments.providers.vault.certificate import VaultCertificate
 from environments.providers.vault.edge_names import EdgeNames, EdgeNamesJudge
 from environments.providers.vault.revealing import Revealing
 from environments.service.audit_chain import AuditChain
+from environments.service.audit_collecting import AuditCollector
+from environments.service.audit_reading import AuditReading
 from environments.service.audit_sealing import KEY_LABEL as AUDIT_KEY
+from environments.service.audit_verifying import AuditVerifier
 from environments.service.authorization import Principal
 from environments.service.built_in_provider import AuthorizationPage, ProviderEndpoints
 from environments.service.calendars import Calendars
@@ -142,6 +146,9 @@ class Service:
     cluster_follower: ClusterFollower
     degradation: DegradationDetector
     edge_routes: EdgeRoutes
+    audit: AuditReading
+    audit_collector: AuditCollector
+    audit_writer: AuditWriter
     audit_chainer: AuditChainer
 
     @property
@@ -152,6 +159,7 @@ class Service:
     def start(self) -> None:
         """Starts the worker, the scheduler and what observes the cluster."""
         self.checks.start()
+        self.audit_writer.start()
         self.state_server.start()  # also where nothing is carried out: plans and observations read states
         self.edge_routes.start()
         if self.works:
@@ -175,6 +183,7 @@ class Service:
             self.worker.stop()
         self.checks.stop()
         self.state_server.stop()  # last: an OpenTofu that is told to stop still saves its state
+        self.audit_writer.stop()
         if self.works:
             self.audit_chainer.stop()  # after all that writes entries
         self.database.close()
@@ -224,6 +233,7 @@ def build(settings: Settings) -> Service:
     check = clock_check(settings, database, health)
     leadership = database.leadership()
     scheduler = Scheduler(database, expiry, warnings, now, retention, leadership, switching, retiming, check)
+    collector = AuditCollector(now)
     chain = AuditChain(database, database.audit_key, now, settings.keep_audit)
     audit_chainer = AuditChainer(chain, scheduler.leads, shared=database.shared)
     database.on_audit.append(audit_chainer.committed)
@@ -303,6 +313,9 @@ def build(settings: Settings) -> Service:
         cluster_follower=cluster_follower,
         degradation=degradation,
         edge_routes=edge_routes,
+        audit=AuditReading(database, AuditVerifier(database, database.audit_key), now),
+        audit_collector=collector,
+        audit_writer=AuditWriter(database, collector),
         audit_chainer=audit_chainer,
     )
     if settings.role == "worker":

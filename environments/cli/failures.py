@@ -29,6 +29,7 @@ EXIT_STATUSES = {
     9: "this machine lacks something",
     exit_status(BackendError): "a backend such as Nomad, or a git repository, failed; nothing was done",
     exit_status(Interrupted): "the deployment was cancelled, or a request to destroy replaced it",
+    12: "`audit verify` found that the audit log isn't as the service wrote it",
     INTERRUPTED: "interrupted with Ctrl-C; a deployment continues",
     BROKEN_PIPE: "the reader of the output has gone, as after `| head`; that is no error",
 }

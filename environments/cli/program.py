@@ -20,6 +20,7 @@ import environments.cli.recovery
 import environments.cli.rules
 import environments.cli.switching  # noqa: F401 - these add commands to `env`
 from environments.actions import registry
+from environments.cli.audit import app as audit_commands
 from environments.cli.calendars import app as calendar_commands
 from environments.cli.contexts import app as context_commands
 from environments.cli.environments_reading import app as environment_commands
@@ -130,6 +131,7 @@ def build() -> typer.Typer:
     app.add_typer(group_commands, name="group")
     app.add_typer(account_commands, name="account")
     app.add_typer(session_commands, name="session")
+    app.add_typer(audit_commands, name="audit")
     app.add_typer(context_commands, name="context")
     app.add_typer(worker_commands, name="worker")
     app.add_typer(warning_commands, name="warning")

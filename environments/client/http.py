@@ -3,6 +3,7 @@
 import base64
 
 from environments.client.accounts import AccountCalls
+from environments.client.audit import AuditCalls
 from environments.client.connection import OBSERVE_SECONDS, Query
 from environments.client.local_people import LocalPeopleCalls
 from environments.client.names import name_part as _part
@@ -49,7 +50,7 @@ def connect(context: Context) -> "Client":
     )
 
 
-class Client(SignInCalls, AccountCalls, TimingCalls, PeopleCalls, LocalPeopleCalls):
+class Client(SignInCalls, AccountCalls, AuditCalls, TimingCalls, PeopleCalls, LocalPeopleCalls):
     """Every method may be called from any thread.
 
     Every method raises `ServiceUnavailable` when the service can't be reached or doesn't answer in time, and otherwise

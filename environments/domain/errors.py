@@ -332,6 +332,13 @@ class ForeignResource(Conflict):
     default_hint = "Choose another name, or have its owner remove it."
 
 
+class AuditBroken(CalvinverseError):
+    """The audit log isn't as the service wrote it."""
+
+    code = "audit_broken"
+    default_hint = "Somebody changed the database, or it was restored from a copy: compare with what was exported."
+
+
 class BackendError(CalvinverseError):
     """Nomad, Consul, OpenBao or another backend refused the call or failed."""
 

@@ -1,67 +1,78 @@
-"""Entries of the audit log, as use cases make them: who, from where, by which request."""
+"""Entries of the audit log for what is tried: the request that is being answered, and what people sign in with."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 from environments.domain.environment import Environment
 from environments.service.storage.audit import ENVIRONMENT, AuditEntry, Outcome
-from environments.service.storage.transaction import Transaction
 
-CREATES = "environment:create"
-"""The action before which there is no environment."""
+SIGN_IN = "session:start"
+"""The action of signing in."""
 
+USE = "token:use"
+"""The action of the local admin's token: each of its uses is told."""
 
-class Actor(Protocol):
-    """Who acts: what entries need of a principal."""
+REFUSED = "request"
+"""The subject of an action that was refused before it was clear what it would be: `request:post`."""
 
-    @property
-    def owner(self) -> str: ...
-    @property
-    def role(self) -> str: ...
-    @property
-    def token_id(self) -> str: ...
+LOCAL_ADMIN = "local_admin"
+"""The kind of the principal with that token."""
 
 
-@dataclass(frozen=True)
-class RequestFacts:
-    """The request that is being answered: its method with the template of its route, and the caller's address."""
+@dataclass
+class Attempt:
+    """A request that is being answered, and what it tried last. `request` is the method and the route's template."""
 
     request: str = ""
-    address: str = ""
+    action: str = ""
+    environment: Environment | None = None
 
 
-NO_REQUEST = RequestFacts()
-
-REQUEST: ContextVar[RequestFacts] = ContextVar("audited request", default=NO_REQUEST)
-"""Set by the API around each request; empty for what the clock and triggers do."""
+ATTEMPT: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
+"""Set by the API around each request; None for what the clock and triggers do."""
 
 
-def entry_of(
-    actor: Actor,
-    action: str,
-    environment: Environment | None = None,
+def attempted(action: str, environment: Environment | None) -> None:
+    """Notes what the present request tries, for the entry that tells of a refusal."""
+    attempt = ATTEMPT.get()
+    if attempt is not None:
+        attempt.action, attempt.environment = action, environment
+
+
+def request_now(otherwise: str = "") -> str:
+    """The method and the route's template of the present request."""
+    attempt = ATTEMPT.get()
+    return (attempt.request if attempt is not None else "") or otherwise
+
+
+def sign_in_entry(
     *,
+    issuer: str,
+    subject: str,
+    username: str,
+    address: str,
+    person: str = "",
+    token_id: str = "",
     outcome: Outcome = "allowed",
     code: str = "",
     reason: str = "",
     rule: str = "",
 ) -> AuditEntry:
-    """An entry about an action of that principal."""
-    facts = REQUEST.get()
+    """The entry of a sign-in, or of one that was refused, of whom a provider told.
+
+    `person` is their user name, empty if they have none; `username` is what the provider calls them. An identity token
+    that can't be verified tells of nobody: such refusals are counted by address, as those of unknown callers.
+    """
     return AuditEntry(
-        action=action,
-        actor=actor.owner,
-        actor_kind=getattr(actor, "kind", ""),
-        role=actor.role,
-        token_id=actor.token_id,
-        behalf=getattr(actor, "behalf", ""),
-        address=getattr(actor, "address", "") or facts.address,
-        request=facts.request,
-        object_kind=ENVIRONMENT if environment is not None else "",
-        object_id=environment.id if environment is not None else "",
-        object_name=environment.name if environment is not None else "",
-        template=environment.template if environment is not None else "",
+        SIGN_IN,
+        person or username,
+        actor_kind="person" if person else "unknown",
+        token_id=token_id,
+        address=address,
+        request=request_now(),
+        object_kind="person",
+        object_id=f"{issuer} {subject}",
+        object_name=username,
         outcome=outcome,
         code=code,
         reason=reason,
@@ -69,8 +80,12 @@ def entry_of(
     )
 
 
-def note_allowed(tx: Transaction, actor: Actor, action: str, environment: Environment | None = None) -> None:
-    """Adds the entry of an action that was allowed; in a transaction that only reads there is none."""
-    if tx.writes:
-        was = None if action == CREATES else environment
-        tx.audit.add(entry_of(actor, action, environment), was)
+def on_environment(entry: AuditEntry, environment: Environment) -> AuditEntry:
+    """The entry, on that environment."""
+    return replace(
+        entry,
+        object_kind=ENVIRONMENT,
+        object_id=environment.id,
+        object_name=environment.name,
+        template=environment.template,
+    )

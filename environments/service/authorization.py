@@ -6,7 +6,7 @@ with the `Allowed` that `may` returns. What each action takes is in the table `e
 also resolves the name or id that a person typed, so that nobody learns of an environment that they may not see.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -28,9 +28,10 @@ from environments.domain.names import BY_ID, BY_NAME, META, is_id
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, suggestion
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Template
+from environments.service.auditing import attempted, on_environment, request_now
 from environments.service.roles import APPLIES, ON_ENVIRONMENTS, ON_SERVICE, QUEUES, READS, WHY_ADMINS
 from environments.service.roles import Action as Action  # exported from here
-from environments.service.storage.audit import ENVIRONMENT, AuditEntry
+from environments.service.storage.audit import AuditEntry
 from environments.service.storage.transaction import Transaction
 
 Role = Literal["admin", "auditor", "user"]
@@ -127,6 +128,7 @@ def may(
     `environment` is None only for actions that concern no environment. `becomes` is the content of the template that
     the action applies: create, update and roll back need it, a plan takes it, others don't.
     """
+    attempted(action.value, environment)
     if environment is not None:
         _check_on_environment(tx, principal, action, environment)
     check_service(principal, action, on_environment=environment is not None)
@@ -148,13 +150,7 @@ def _note(tx: Transaction, principal: Principal, action: Action, environment: En
     if environment is None:
         tx.audit.add(entry)
         return
-    entry = replace(
-        entry,
-        object_kind=ENVIRONMENT,
-        object_id=environment.id,
-        object_name=environment.name,
-        template=environment.template,
-    )
+    entry = on_environment(entry, environment)
     tx.audit.add(entry, None if action is Action.ENVIRONMENT_CREATE else environment)
 
 
@@ -167,7 +163,7 @@ def entry_of(principal: Principal, action: Action) -> AuditEntry:
         role=principal.role,
         token_id=principal.token_id,
         address=principal.address,
-        request=principal.request,
+        request=request_now(principal.request),
     )
 
 

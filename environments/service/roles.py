@@ -30,6 +30,7 @@ class Action(StrEnum):
     ENVIRONMENT_ABANDON = "environment:abandon"
     ENVIRONMENT_SHARE = "environment:share"
     ENVIRONMENT_TRANSFER = "environment:transfer"
+    ENVIRONMENT_AUDIT = "environment:audit"
     ENVIRONMENT_MIRROR = "environment:mirror"
     TEMPLATE_PUSH = "template:push"
     TEMPLATE_VALIDATE = "template:validate"
@@ -79,6 +80,7 @@ ON_ENVIRONMENTS: dict[Action, EnvironmentRole] = {
     Action.ENVIRONMENT_ABANDON: _R.OWNER,
     Action.ENVIRONMENT_SHARE: _R.OWNER,
     Action.ENVIRONMENT_TRANSFER: _R.OWNER,
+    Action.ENVIRONMENT_AUDIT: _R.OWNER,
 }
 """The role on the environment that an action takes. A share with `reveal` lets other roles reveal."""
 
@@ -132,6 +134,7 @@ READS = frozenset(
         Action.ENVIRONMENT_READ,
         Action.ENVIRONMENT_OBSERVE,
         Action.ENVIRONMENT_PLAN,
+        Action.ENVIRONMENT_AUDIT,
         Action.TEMPLATE_VALIDATE,
         Action.WARNING_CHANNELS,
         Action.PERSON_LIST,

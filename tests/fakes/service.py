@@ -29,6 +29,9 @@ from environments.domain.template import make_bundle
 from environments.providers.git.source import GitRepositories
 from environments.providers.oidc.fetching import BackChannel
 from environments.providers.openbao_people.provide import assemble
+from environments.service.audit_collecting import AuditCollector
+from environments.service.audit_reading import AuditReading
+from environments.service.audit_verifying import AuditVerifier
 from environments.service.authorization import Principal
 from environments.service.built_in_provider import AuthorizationPage
 from environments.service.calendars import Calendars
@@ -113,6 +116,8 @@ needs = ["settings"]
 [outputs]
 url = "{{ steps.app.url }}"
 """
+
+AUDIT_KEY = b"\2" * 32
 
 CA = "-----BEGIN CERTIFICATE-----\nZmFrZQ==\n-----END CERTIFICATE-----\n"
 
@@ -212,6 +217,8 @@ class FakeService:
     entry_points: EntryPoints
     edge_routes: FakeEdgeRoutes
     clock: Callable[[], datetime]
+    audit: AuditReading
+    audit_collector: AuditCollector
     version: str = "0.1.0"
     admin: Principal = field(default_factory=lambda: Principal("root", "admin", "tok-root"))
 
@@ -326,6 +333,7 @@ def make_service(
     `checks`: others than without limits. `kinds`: the step kinds, which find nothing wrong with any step.
     """
     database = opened(folder)
+    database.audit_key = AUDIT_KEY
     feed = Feed()
     database.on_commit.append(feed.publish)
     world = FakeBackends(clock)
@@ -389,6 +397,8 @@ def make_service(
         entry_points=entry_points,
         edge_routes=FakeEdgeRoutes(entry_points),
         clock=clock,
+        audit=AuditReading(database, AuditVerifier(database, AUDIT_KEY), clock),
+        audit_collector=AuditCollector(clock, most_waiting=1_000_000),  # nothing writes them, unless a test does
     )
     database.on_commit.append(service.edge_routes.committed)
     service.catalogue.push(service.admin, make_bundle({"template.toml": template.encode()}))
