@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from environments.service.built_in_provider import ProviderEndpoints
 from environments.service.audit_collecting import AuditCollector
 from environments.service.audit_reading import AuditReading
+from environments.service.built_in_provider import ProviderEndpoints
 from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.device_grant import DeviceGrants
