@@ -1,19 +1,21 @@
 """Entries of the audit log are part of their transaction, tell what it changes, and are of limited size."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from environments.domain.environment import Environment
 from environments.service.audit_values import LONGEST_VALUE
-from environments.service.auditing import REQUEST, RequestFacts, entry_of, note_allowed
+from environments.service.auditing import ATTEMPT, Attempt
+from environments.service.authorization import Action, entry_of, may
 from environments.service.storage.audit import AuditEntry, AuditFilter, StoredEntry
 from environments.stores.audit import LONGEST_TEXT
 from tests.fakes.plans import NOW
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, EngineHarness, open_harness
 
-UPDATE = "environment:update"
+PIN = "environment:pin"
 
 
 @pytest.fixture(params=DATABASES)
@@ -34,18 +36,18 @@ def demo(setting: EngineHarness) -> Environment:
 
 def entries(setting: EngineHarness, which: AuditFilter | None = None) -> list[StoredEntry]:
     with setting.database.read() as tx:
-        return list(tx.audit.list(which or AuditFilter(action=UPDATE)))
+        return list(tx.audit.list(which or AuditFilter(action=PIN)))
 
 
 def test_an_entry_tells_what_its_transaction_changes(setting: EngineHarness) -> None:
     environment = demo(setting)
-    token = REQUEST.set(RequestFacts("PATCH /v1/environments/{name}", "192.0.2.7"))
+    token = ATTEMPT.set(Attempt("PUT /v1/environments/{name}/pin"))
     try:
         with setting.database.write() as tx:
-            note_allowed(tx, ADMIN, UPDATE, environment)
+            may(tx, replace(ADMIN, address="192.0.2.7"), Action.ENVIRONMENT_PIN, environment)
             tx.environments.change(environment.id, owner="grace", parameters={**environment.parameters, "size": 3})
     finally:
-        REQUEST.reset(token)
+        ATTEMPT.reset(token)
     (found,) = entries(setting)
     assert found.position is None
     entry = found.entry
@@ -55,7 +57,10 @@ def test_an_entry_tells_what_its_transaction_changes(setting: EngineHarness) -> 
     )
     assert (entry.actor, entry.token_id, entry.role) == (ADMIN.owner, ADMIN.token_id, "admin")
     assert (entry.object_kind, entry.object_id, entry.object_name) == ("environment", environment.id, "demo")
-    assert (entry.request, entry.address) == ("PATCH /v1/environments/{name}", "192.0.2.7")
+    assert (entry.request, entry.address) == (
+        "PUT /v1/environments/{name}/pin",
+        "192.0.2.7",
+    )
     assert (entry.outcome, entry.template) == ("allowed", environment.template)
 
 
@@ -77,7 +82,7 @@ def test_what_changed_of_anything_else_is_said_by_who_changed_it(setting: Engine
 def test_what_is_rolled_back_leaves_no_entry(setting: EngineHarness) -> None:
     def fail() -> None:
         with setting.database.write() as tx:
-            note_allowed(tx, ADMIN, UPDATE, demo(setting))
+            may(tx, ADMIN, Action.ENVIRONMENT_PIN, demo(setting))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -87,9 +92,9 @@ def test_what_is_rolled_back_leaves_no_entry(setting: EngineHarness) -> None:
 
 def test_a_transaction_that_reads_has_none(setting: EngineHarness) -> None:
     with setting.database.read() as tx:
-        note_allowed(tx, ADMIN, UPDATE)
+        may(tx, ADMIN, Action.ENVIRONMENT_PIN)
         with pytest.raises(TypeError, match="writes"):
-            tx.audit.add(entry_of(ADMIN, UPDATE))
+            tx.audit.add(entry_of(ADMIN, Action.ENVIRONMENT_PIN))
     with pytest.raises(TypeError, match="no entry"), setting.database.write() as tx:
         tx.audit.changed(after={})
 
@@ -97,7 +102,7 @@ def test_a_transaction_that_reads_has_none(setting: EngineHarness) -> None:
 def test_values_are_cut_and_what_no_database_holds_is_replaced(setting: EngineHarness) -> None:
     huge, odd = "x" * 1_000_000, "a\0b\ud800c"
     with setting.database.write() as tx:
-        tx.audit.add(AuditEntry(UPDATE, odd, address=huge, reason=huge, object_name=odd))
+        tx.audit.add(AuditEntry(PIN, odd, address=huge, reason=huge, object_name=odd))
         tx.audit.changed(after={"text": huge, odd: odd, "deep": [[[huge]]], **{f"n{n}": n for n in range(1000)}})
     (found,) = entries(setting)
     entry = found.entry
