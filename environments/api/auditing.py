@@ -12,7 +12,7 @@ from environments.api.problems import ERROR
 from environments.api.statuses import http_status
 from environments.domain.errors import CalvinverseError
 from environments.service.audit_collecting import AuditCollector
-from environments.service.auditing import ATTEMPT, LOCAL_ADMIN, REFUSED, USE, Attempt, on_environment
+from environments.service.auditing import ATTEMPT, LOCAL_ADMIN, REFUSED, USE, Attempt, entry_of, on_environment
 from environments.service.authorization import Principal
 from environments.service.storage.audit import AuditEntry, Outcome
 
@@ -74,7 +74,7 @@ class Audited:
 
     async def _tell(self, scope: Scope, principal: Principal, attempt: Attempt, status: int, error: object) -> None:
         if principal.kind == LOCAL_ADMIN:
-            await self._note(_use(principal, attempt))
+            await self._note(_use(principal))
         if status >= 400 and (status == 403 or _matters(scope)):
             await self._note(_refusal(scope, principal, attempt, status, error))
 
@@ -115,32 +115,20 @@ def _matters(scope: Scope) -> bool:
     return any(value.lower() not in ("false", "0", "") for value in query.get("reveal", []))
 
 
-def _use(principal: Principal, attempt: Attempt) -> AuditEntry:
-    return replace(_entry(principal, USE, attempt.request), object_kind="token", object_id=principal.token_id)
+def _use(principal: Principal) -> AuditEntry:
+    return replace(entry_of(principal, USE), object_kind="token", object_id=principal.token_id)
 
 
 def _refusal(scope: Scope, principal: Principal, attempt: Attempt, status: int, error: object) -> AuditEntry:
     ours = error if isinstance(error, CalvinverseError) else None
     outcome: Outcome = "refused" if status in _REFUSED else "failed"
     action = attempt.action or f"{REFUSED}:{scope['method'].lower()}"
-    entry = _entry(principal, action, attempt.request)
+    entry = entry_of(principal, action)
     return replace(
         _named(scope, entry) if attempt.environment is None else on_environment(entry, attempt.environment),
         outcome=outcome,
         code=ours.code if ours is not None else f"http_{status}" if error is None else "internal",
         reason=ours.message if ours is not None else "",
-    )
-
-
-def _entry(principal: Principal, action: str, request: str) -> AuditEntry:
-    return AuditEntry(
-        action,
-        principal.owner,
-        actor_kind=principal.kind,
-        role=principal.role,
-        token_id=principal.token_id,
-        address=principal.address,
-        request=request,
     )
 
 

@@ -1,13 +1,11 @@
-"""Entries of the audit log for what is tried: the request that is being answered, and what people sign in with."""
+"""Entries of the audit log, as use cases make them, and the request that is being answered."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from environments.domain.environment import Environment
-from environments.service.storage.audit import ENVIRONMENT, AuditEntry, Outcome
-
-SIGN_IN = "session:start"
-"""The action of signing in."""
+from environments.service.storage.audit import ENVIRONMENT, AuditEntry
 
 USE = "token:use"
 """The action of the local admin's token: each of its uses is told."""
@@ -45,38 +43,33 @@ def request_now(otherwise: str = "") -> str:
     return (attempt.request if attempt is not None else "") or otherwise
 
 
-def sign_in_entry(
-    *,
-    issuer: str,
-    subject: str,
-    username: str,
-    address: str,
-    person: str = "",
-    token_id: str = "",
-    outcome: Outcome = "allowed",
-    code: str = "",
-    reason: str = "",
-    rule: str = "",
-) -> AuditEntry:
-    """The entry of a sign-in, or of one that was refused, of whom a provider told.
+class Actor(Protocol):
+    """Who acts: what entries need of a principal."""
 
-    `person` is their user name, empty if they have none; `username` is what the provider calls them. An identity token
-    that can't be verified tells of nobody: such refusals are counted by address, as those of unknown callers.
-    """
+    @property
+    def owner(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def token_id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def request(self) -> str: ...
+
+
+def entry_of(actor: Actor, action: str) -> AuditEntry:
+    """An entry about what a principal does."""
     return AuditEntry(
-        SIGN_IN,
-        person or username,
-        actor_kind="person" if person else "unknown",
-        token_id=token_id,
-        address=address,
-        request=request_now(),
-        object_kind="person",
-        object_id=f"{issuer} {subject}",
-        object_name=username,
-        outcome=outcome,
-        code=code,
-        reason=reason,
-        rule=rule,
+        action=str(action),
+        actor=actor.owner,
+        actor_kind=actor.kind,
+        role=actor.role,
+        token_id=actor.token_id,
+        address=actor.address,
+        request=request_now(actor.request),
     )
 
 

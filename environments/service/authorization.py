@@ -28,10 +28,10 @@ from environments.domain.names import BY_ID, BY_NAME, META, is_id
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, suggestion
 from environments.domain.template import Bundle
 from environments.domain.template_parts import Template
-from environments.service.auditing import attempted, on_environment, request_now
+from environments.service.auditing import attempted, on_environment
+from environments.service.auditing import entry_of as entry_of  # exported from here
 from environments.service.roles import APPLIES, ON_ENVIRONMENTS, ON_SERVICE, QUEUES, READS, WHY_ADMINS
 from environments.service.roles import Action as Action  # exported from here
-from environments.service.storage.audit import AuditEntry
 from environments.service.storage.transaction import Transaction
 
 Role = Literal["admin", "auditor", "user"]
@@ -152,19 +152,6 @@ def _note(tx: Transaction, principal: Principal, action: Action, environment: En
         return
     entry = on_environment(entry, environment)
     tx.audit.add(entry, None if action is Action.ENVIRONMENT_CREATE else environment)
-
-
-def entry_of(principal: Principal, action: Action) -> AuditEntry:
-    """An entry of the audit log about what a principal does."""
-    return AuditEntry(
-        action=action.value,
-        actor=principal.owner,
-        actor_kind=principal.kind,
-        role=principal.role,
-        token_id=principal.token_id,
-        address=principal.address,
-        request=request_now(principal.request),
-    )
 
 
 def access_of(tx: Transaction, principal: Principal, environment: Environment) -> Access:
