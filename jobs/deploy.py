@@ -23,6 +23,7 @@ from environments.domain.tokens import RANDOM_BYTES, known_token, token_secret
 from environments.private_files import write_private
 from environments.wire.environments import CreateRequest, EnvironmentView, UpdateRequest
 from environments.wire.images import PublishImageRequest
+from environments.wire.people_local import IssuerView
 from environments.wire.system import Info
 from jobs.database import IMAGE, Choice, database_parameters
 from jobs.edge import IMAGE as EDGE
@@ -96,6 +97,8 @@ class Deployed:
     """The edge's URL; None if there is none."""
     edge_before: str | None = None
     """Its URL until then; None if there was none."""
+    issuers: Sequence[IssuerView] = ()
+    """The issuers of people in the deployed service."""
 
 
 def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
@@ -122,11 +125,11 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
             address = str(meta.outputs["address"].value)
             context = Context(address=address, token_file=where.token, ca_file=where.authority, name=META)
             info = _hand_over(context, meta)
-            _publish(context, wish.images, tell)
+            issuers = _publish(context, wish.images, tell)
             context = context_by_edge(where, context, meta, wish.edge, tell)
         # The context is written last and atomically: until then it names the previous service.
         write_context(where.state, context)
-    return Deployed(context, meta, info, _edge_url(meta), None if before is None else _edge_url(before))
+    return Deployed(context, meta, info, _edge_url(meta), None if before is None else _edge_url(before), issuers)
 
 
 def _own_token(where: Places) -> str:
@@ -203,10 +206,10 @@ def _after_interrupted(local: Client, tell: Tell) -> EnvironmentView:
     return follow(local, META, ended, tell)
 
 
-def _publish(context: Context, images: Mapping[str, PublishImageRequest], tell: Tell) -> None:
+def _publish(context: Context, images: Mapping[str, PublishImageRequest], tell: Tell) -> list[IssuerView]:
     """Publishes the images in the deployed service, and pushes the template that builds them.
 
-    A repeated call changes nothing. Raises `CalvinverseError`.
+    Gives the issuers of people there. A repeated call changes nothing. Raises `CalvinverseError`.
     """
     with connect(context) as deployed:
         deployed.push(read_bundle(BUILD))
@@ -214,6 +217,7 @@ def _publish(context: Context, images: Mapping[str, PublishImageRequest], tell: 
             tell(f"Publishing the images: {', '.join(sorted(images))}.")
         for name, request in sorted(images.items()):
             deployed.publish_image(name, request)
+        return deployed.issuers()
 
 
 def _hand_over(context: Context, meta: EnvironmentView) -> Info:

@@ -14,6 +14,7 @@ from jobs import deploy as deployment
 from jobs.database import POSTGRESQL, Choice
 from jobs.edge_options import EdgeOptions, edge_choice, told_of
 from jobs.entry_domain import entry_warning
+from jobs.people import told_of_people
 from jobs.places import places
 from jobs.ports import block
 from jobs.status import status_lines, table
@@ -115,6 +116,8 @@ def deploy(
     if warning := entry_warning(done.meta.parameters):
         report(f"Warning: {warning}")
     command = _command()
+    for line in told_of_people(done.issuers, command):
+        report(line)
     report(f"Make a first environment with `{command} env create demo --template web`.")
     report(f"Open the TUI with `{command} tui`.")
 
