@@ -75,6 +75,7 @@ def _pattern(text: str) -> str:
 
 Issuer = Annotated[str, Field(max_length=500), AfterValidator(check_issuer)]
 Name = Annotated[str, Field(max_length=40, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
+ActionName = Annotated[str, Field(max_length=60, pattern=r"^[a-z]+:[a-z_]+$")]
 ClaimName = Annotated[str, Field(min_length=1, max_length=200)]
 ClaimPattern = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_pattern)]
 Scope = Annotated[str, Field(max_length=100, pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$")]
@@ -150,6 +151,7 @@ class CiSettings(_Part):
     `audience`: what its tokens must be issued for; choose one that is used nowhere else. `claims`: all of them must
     come, with these values, in which `*` stands for any characters but `/` and `:`, and `**` for any at all; one of
     them pins whose tokens they are (`environments.domain.ci_claims`). `ttl`: how long the token lives that is given.
+    `actions` and `templates` limit it; without them it may whatever the account may.
     """
 
     name: Name
@@ -157,7 +159,9 @@ class CiSettings(_Part):
     audience: Annotated[str, Field(min_length=1, max_length=500)]
     account: Annotated[str, Field(min_length=1, max_length=63)]
     claims: Annotated[dict[ClaimName, ClaimPattern], Field(min_length=1, max_length=20)]
-    ttl: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=1))] = timedelta(hours=1)
+    ttl: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(hours=1))] = timedelta(hours=1)
+    actions: Annotated[tuple[ActionName, ...], Field(max_length=100)] | None = None
+    templates: Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=100)] | None = None
     algorithms: Algorithms = ALGORITHMS
     hosts: Annotated[tuple[Host, ...], Field(max_length=10)] = ()
     ca_file: Path | None = None

@@ -23,6 +23,7 @@ from environments.api.ports import Service
 from environments.api.provider_endpoints import PassedOn
 from environments.api.queries import DESCRIPTION, known_queries
 from environments.api.routes.audit import audit_routes
+from environments.api.routes.ci_exchange import ci_exchange_routes
 from environments.api.routes.deployments import deployment_routes
 from environments.api.routes.drift import drift_routes
 from environments.api.routes.edge import edge_routes
@@ -119,6 +120,7 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
         people_routes(service),
         group_routes(service),
         service_account_routes(service),
+        ci_exchange_routes(service),
         sign_in_routes(service),
         local_people_routes(service.local_people, service.issuers),
         worker_routes(service),

@@ -4,5 +4,5 @@ SIGN_IN = "/v1/auth"
 """The path above all of them."""
 
 SIGN_IN_PATHS = frozenset(
-    {f"{SIGN_IN}/{path}" for path in ("providers", "exchange", "claims", "device", "device/token")}
+    {f"{SIGN_IN}/{path}" for path in ("providers", "exchange", "exchange/ci", "claims", "device", "device/token")}
 )

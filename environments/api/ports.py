@@ -7,6 +7,7 @@ from environments.service.audit_reading import AuditReading
 from environments.service.built_in_provider import ProviderEndpoints
 from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
+from environments.service.ci_exchange import CiExchange
 from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
 from environments.service.extend_links import ExtendLinks
@@ -42,6 +43,8 @@ class Service(Protocol):
 
     @property
     def tokens(self) -> Tokens: ...
+    @property
+    def ci_exchange(self) -> CiExchange: ...
     @property
     def service_accounts(self) -> ServiceAccounts: ...
     @property

@@ -17,6 +17,7 @@ _NAMES: dict[str, shapes.Shape] = {
     "mirror": shapes.ENVIRONMENT_NAME,
     "{scope}": shapes.GOVERNED,
     "calendars": shapes.CALENDAR,
+    "service-accounts": shapes.USER_NAME,
 }
 """What `name` is, by the noun before it; a label elsewhere."""
 
@@ -36,6 +37,7 @@ _BEFORE: dict[str, shapes.Shape] = {
     "people": shapes.PERSON,
     "groups": shapes.GROUP_NAME,
     "memberships": shapes.PERSON,
+    "service-accounts": shapes.USER_NAME,
 }
 """What a page goes on from, by the noun that is listed; a label elsewhere."""
 

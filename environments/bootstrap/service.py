@@ -55,6 +55,7 @@ from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.channels import NoChannels
 from environments.service.checking import judged_by
+from environments.service.ci_exchange import CiExchange
 from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
@@ -107,6 +108,7 @@ class Service:
     database: Database
     tokens: Tokens
     service_accounts: ServiceAccounts
+    ci_exchange: CiExchange
     catalogue: Catalogue
     sources: Sources
     images: Images
@@ -254,6 +256,7 @@ def build(settings: Settings) -> Service:
         version=version,
         database=database,
         tokens=tokens,
+        ci_exchange=CiExchange(database, identity, now, new_id),
         service_accounts=ServiceAccounts(database, now, new_id, tokens.tell_revoked, settings.account_token_lifetime),
         catalogue=catalogue,
         sources=Sources(catalogue, GitRepositories(settings.git_protocols.split(","), settings.git_credentials)),

@@ -2,6 +2,7 @@
 
 from environments.client.connection import Connection
 from environments.client.names import name_part as _part
+from environments.wire.ci_exchange import CiExchangeRequest
 from environments.wire.service_accounts import (
     AccountTokenRequest,
     ServiceAccountChange,
@@ -47,6 +48,11 @@ class AccountCalls(Connection):
     def create_account_token(self, name: str, request: AccountTokenRequest) -> NewToken:
         """Creates a token; only this response has its secret."""
         return self._read(self._send("POST", f"{_PATH}/{_part(name)}/tokens", request), NewToken)
+
+    def exchange_ci_token(self, rule: str, identity_token: str) -> NewToken:
+        """A short token of the rule's account for a CI system's identity token, once; needs no token."""
+        request = CiExchangeRequest(rule=rule, identity_token=identity_token)
+        return self._read(self._send("POST", "/v1/auth/exchange/ci", request), NewToken)
 
     def revoke_account_token(self, name: str, token_id: str) -> TokenView:
         """Revokes a token."""

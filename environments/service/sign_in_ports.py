@@ -138,6 +138,16 @@ class CiEntry(Protocol):
         """How long the exchanged token lives."""
         ...
 
+    @property
+    def actions(self) -> tuple[str, ...] | None:
+        """The actions that the exchanged token is for; None: all that the account may."""
+        ...
+
+    @property
+    def templates(self) -> tuple[str, ...] | None:
+        """The templates whose environments it is for; None: all."""
+        ...
+
 
 class CiIssuers(Protocol):
     """The CI systems whose tokens are exchanged for tokens of service accounts."""
@@ -147,7 +157,7 @@ class CiIssuers(Protocol):
         ...
 
     def verify_program(self, entry: str, token: str) -> Mapping[str, object]:
-        """The claims of a token of the entry's issuer, for its audience, issued at most five minutes ago. Neither the
+        """The claims of a token of the entry's issuer, for its audience, issued at most an hour ago. Neither the
         claims of the entry nor whether the token was used before are looked at: that is for the caller.
 
         Raises `SignInRefused`, `BackendUnavailable`, `BackendError`.

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from environments.domain.claim_rules import Condition, Judgement, RoleRule, groups_of, judge
 from environments.domain.errors import CalvinverseError, NotFound, SignInRefused
-from environments.service.sign_in_ports import Claims, IdentityProvider, PublicClient
+from environments.service.sign_in_ports import CiEntry, Claims, IdentityProvider, PublicClient
 
 GROUPS = "groups"
 
@@ -104,7 +104,7 @@ class MemoryProvider:
 
 
 class MemoryProviders:
-    """See `environments.service.sign_in_ports.IdentityProviders`."""
+    """See `environments.service.sign_in_ports.IdentityProviders` and `CiIssuers`, of which there are none."""
 
     def __init__(self, *providers: MemoryProvider) -> None:
         self.providers = list(providers)
@@ -120,6 +120,12 @@ class MemoryProviders:
 
     def fault(self) -> str:
         return ""
+
+    def entries(self) -> Sequence[CiEntry]:
+        return []
+
+    def verify_program(self, entry: str, token: str) -> Mapping[str, object]:
+        raise SignInRefused("There is no CI system of this name.")
 
 
 def _challenge(verifier: str) -> str:

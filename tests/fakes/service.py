@@ -38,6 +38,7 @@ from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.channels import Channels
 from environments.service.checking import Checks, DirectChecks
+from environments.service.ci_exchange import CiExchange
 from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
@@ -182,6 +183,7 @@ class FakeService:
     world: FakeBackends
     tokens: Tokens
     service_accounts: ServiceAccounts
+    ci_exchange: CiExchange
     catalogue: Catalogue
     sources: Sources
     images: Images
@@ -361,6 +363,7 @@ def make_service(
         database=database,
         world=world,
         tokens=tokens,
+        ci_exchange=CiExchange(database, identity, clock, new_id),
         service_accounts=ServiceAccounts(database, clock, new_id, tokens.tell_revoked),
         catalogue=catalogue,
         sources=Sources(catalogue, GitRepositories(("file", "http"))),

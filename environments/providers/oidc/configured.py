@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -14,6 +14,9 @@ from environments.providers.oidc.metadata import ProviderDocuments
 from environments.providers.oidc.provider import OidcProvider
 from environments.providers.oidc.tokens import Expected, verify_token
 from environments.service.sign_in_ports import IdentityProvider
+
+_FRESH_OF_JOB = timedelta(hours=1)
+"""How long after its issue a CI system's token counts: GitLab issues it when the job begins, and it is good once."""
 
 log = structlog.get_logger()
 
@@ -77,7 +80,7 @@ class ConfiguredProviders:
                 "There is no CI system of this name.", hint="An admin names them in the file of providers."
             )
         settings, documents = found
-        expected = Expected(settings.issuer, settings.audience, settings.algorithms)
+        expected = Expected(settings.issuer, settings.audience, settings.algorithms, fresh=_FRESH_OF_JOB)
         return verify_token(token, documents, expected, self._clock())
 
     def _current(self) -> IdentitySettings:
