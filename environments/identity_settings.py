@@ -105,7 +105,8 @@ class ProviderSettings(_Part):
     `client_id` is the confidential client of the pages, `public_client_id` that of the command line, which has no
     secret. Whoever meets one of the conditions in `sign_in` may sign in; without any, everybody whom the provider signs
     in. `trusted_email`: addresses of e-mail count although the provider doesn't say that it has verified them. `hosts`:
-    where else, beside the issuer's host, its addresses for codes and keys may be.
+    where else, beside the issuer's host, its addresses for codes and keys may be. `backdated`: how far before its issue
+    the provider dates a token.
     """
 
     name: Name
@@ -124,6 +125,7 @@ class ProviderSettings(_Part):
     sign_in: Annotated[tuple[Condition, ...], Field(max_length=100)] = ()
     rules: Annotated[tuple[RoleRule, ...], Field(max_length=100)] = ()
     algorithms: Algorithms = ALGORITHMS
+    backdated: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(minutes=10))] = timedelta(0)
     hosts: Annotated[tuple[Host, ...], Field(max_length=10)] = ()
     ca_file: Path | None = None
     ca: Authority = ""

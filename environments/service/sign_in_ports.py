@@ -83,8 +83,9 @@ class IdentityProvider(Protocol):
         ...
 
     def verify(self, identity_token: str, *, nonce: str | None) -> Claims:
-        """The claims of a token that was issued to the public client at most five minutes ago. Whether it was used
-        before is for the caller to know. Without a nonce, none is compared.
+        """The claims of a token that was issued to the public client at most five minutes ago, beside what the
+        provider dates tokens back. Whether it was used before is for the caller to know. Without a nonce, none is
+        compared.
 
         Raises `SignInRefused`, `BackendUnavailable`, `BackendError`.
         """

@@ -143,6 +143,15 @@ def test_every_process_reads_the_channels_of_warnings_out_of_openbao(read: Any) 
     assert task["Env"]["CALVINVERSE_EXTERNAL_ADDRESS"] == "https://calvinverse.example.org:8443"
 
 
+def test_the_service_alone_reads_the_identity_providers_out_of_openbao(read: Any) -> None:
+    found = groups(read("provisioning.nomad.hcl", **SERVICE, database=URL, workers=1, providers=True))
+    (service,), (worker,) = found["provisioning"]["Tasks"], found["workers"]["Tasks"]
+    assert "identity-providers.toml" in files(found["provisioning"])
+    assert "identity-providers.toml" not in files(found["workers"])
+    assert service["Env"]["CALVINVERSE_IDENTITY_PROVIDERS"] == "${NOMAD_SECRETS_DIR}/identity-providers.toml"
+    assert "CALVINVERSE_IDENTITY_PROVIDERS" not in worker["Env"]
+
+
 @pytest.mark.parametrize("workers", [0, 3])
 def test_with_postgresql_all_processes_share_database_key_and_identities(read: Any, workers: int) -> None:
     found = groups(read("provisioning.nomad.hcl", **SERVICE, database=URL, workers=workers))

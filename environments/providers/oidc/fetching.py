@@ -119,7 +119,9 @@ class Fetcher:
             raise self._away("can't be reached") from None
         except (OSError, ssl.SSLError) as error:
             why = getattr(error, "strerror", None) or type(error).__name__
-            raise BackendUnavailable(f"The CA of {self._title} can't be used: {why}.", hint=WRONG_HINT) from None
+            raise BackendUnavailable(
+                f"{self._title} can't be reached, because its CA can't be used: {why}.", hint=WRONG_HINT
+            ) from None
         return self._answer(response)
 
     def _answer(self, response: requests.Response) -> Answer:

@@ -12,7 +12,7 @@ from environments.domain.errors import BackendError, SignInRefused
 from environments.identity_settings import ProviderSettings
 from environments.providers.oidc.fetching import WRONG_HINT, BackChannel, Fetcher, error_word
 from environments.providers.oidc.metadata import ProviderDocuments
-from environments.providers.oidc.tokens import Expected, expires_at, issued_at, verify_token
+from environments.providers.oidc.tokens import FRESH, Expected, expires_at, issued_at, verify_token
 from environments.service.sign_in_ports import Claims, PublicClient
 
 _LARGEST_SECRET = 4096
@@ -94,7 +94,8 @@ class OidcProvider:
         token = answer.content.get("id_token") if isinstance(answer.content, dict) else None
         if not isinstance(token, str):
             raise BackendError(f"{self._called} gave no identity token for a code.", hint=WRONG_HINT)
-        return self._claims(token, client, nonce)
+        # The nonce says that the token is of this sign-in, so its age doesn't matter: some date tokens back.
+        return self._claims(token, Expected(self.issuer, client, self.settings.algorithms, nonce, fresh=None))
 
     def verify(self, identity_token: str, *, nonce: str | None) -> Claims:
         """See `environments.service.sign_in_ports.IdentityProvider`."""
@@ -102,7 +103,9 @@ class OidcProvider:
             raise SignInRefused(
                 f"{self._called} has no client for programs of people.", hint="Sign in on the web page."
             )
-        return self._claims(identity_token, self.public_client, nonce)
+        fresh = FRESH + self.settings.backdated
+        expected = Expected(self.issuer, self.public_client, self.settings.algorithms, nonce, fresh)
+        return self._claims(identity_token, expected)
 
     def judge(self, claims: Claims) -> Judgement:
         """See `environments.service.sign_in_ports.IdentityProvider`."""
@@ -115,8 +118,7 @@ class OidcProvider:
         found = self._documents.sign_in_addresses()
         return PublicClient(self.public_client, found.authorization_endpoint, found.token_endpoint, self.scopes)
 
-    def _claims(self, token: str, audience: str, nonce: str | None) -> Claims:
-        expected = Expected(self.issuer, audience, self.settings.algorithms, nonce)
+    def _claims(self, token: str, expected: Expected) -> Claims:
         return claims_of(verify_token(token, self._documents, expected, self._clock()), token, self.settings)
 
     def _secret(self) -> str:

@@ -154,7 +154,11 @@ def _check_times(claims: Mapping[str, object], expected: Expected, now: float) -
         )
     if expected.fresh is not None and issued < now - expected.fresh.total_seconds():
         minutes = expected.fresh.total_seconds() / 60
-        raise SignInRefused(f"The identity token was issued more than {minutes:g} minutes ago.")
+        raise SignInRefused(
+            f"The identity token was issued more than {minutes:g} minutes ago.",
+            hint="Sign in again. If that happens each time, the clocks differ, or the provider dates tokens back: see "
+            "docs/how-to/sign-in.md, Microsoft Entra ID.",
+        )
 
 
 def _moment(claims: Mapping[str, object], name: str) -> float:
