@@ -250,7 +250,7 @@ def build(settings: Settings) -> Service:
     identity = ConfiguredProviders(settings.identity_providers, now, built_in.identity.current)
     signing = signing_in(database, tokens, identity, now, new_id, settings.external_address)
     sign_in, sessions, device_grants = signing
-    people = People(database, now, tokens, retiming, settings.departed_owners)
+    people = People(database, now, tokens, retiming, settings.departed_owners, built_in.people)
     service = Service(
         settings=settings,
         version=version,

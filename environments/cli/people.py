@@ -85,18 +85,61 @@ def disable(
     yes: Yes = False,
 ) -> None:
     from environments.cli.people_tables import departure_lines
+    from environments.domain.access import PersonKind
+    from environments.domain.errors import NotFound
 
     if not yes:
-        session.client.person(name)  # report an unknown name before somebody has to type it
+        _check_there(session, name)  # report an unknown name before somebody has to type it
     session.confirm(for_command("user", "disable"), name, yes)
-    done = session.client.disable_person(name, successor)
+    try:
+        done = session.client.disable_person(name, successor)
+    except NotFound:
+        if not _is_local(session, name):
+            raise
+        local = session.client.disable_local_person(name)
+        session.show(local, lambda: [f"{local.user_name}, who has never signed in, is disabled at the provider."])
+        return
     session.show(done, lambda: departure_lines(done))
+    if done.person.kind is PersonKind.UNCLAIMED and _is_local(session, name):
+        session.say(
+            f"{name} is an old owner's name here. The person {name} of the built-in provider isn't disabled, and has "
+            "another user name here: see `calvinverse user list`."
+        )
 
 
 @command(app, "user", "enable", examples="calvinverse user enable ada")
 def enable(session: Session, name: UserName) -> None:
-    found = session.client.enable_person(name)
+    from environments.domain.errors import NotFound
+
+    try:
+        found = session.client.enable_person(name)
+    except NotFound:
+        if not _is_local(session, name):
+            raise
+        local = session.client.enable_local_person(name)
+        session.show(local, lambda: [f"{local.user_name} can sign in."])
+        return
     session.show(found, lambda: [f"{found.name} can sign in again."])
+
+
+def _check_there(session: Session, name: str) -> None:
+    from environments.domain.errors import NotFound
+
+    try:
+        session.client.person(name)
+    except NotFound:
+        if not _is_local(session, name):
+            raise
+
+
+def _is_local(session: Session, name: str) -> bool:
+    """Whether the built-in provider has somebody of that name; of another error than that, the first one is told."""
+    from environments.domain.errors import CalvinverseError
+
+    try:
+        return any(one.user_name == name for one in session.client.local_people())
+    except CalvinverseError:
+        return False
 
 
 @command(

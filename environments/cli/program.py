@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 import environments.cli.drift
 import environments.cli.environments
 import environments.cli.explaining
+import environments.cli.local_people
 import environments.cli.recovery
 import environments.cli.rules
 import environments.cli.switching  # noqa: F401 - these add commands to `env`

@@ -15,8 +15,9 @@ from environments.domain.access import (
     ServiceRoleGrant,
     group_subject,
 )
-from environments.domain.errors import CalvinverseError, NotAllowedNow
+from environments.domain.errors import BackendUnavailable, CalvinverseError, NotAllowedNow
 from environments.service.authorization import Action, Principal, check_service, may
+from environments.service.local_people import LocalPeople
 from environments.service.ownership import give
 from environments.service.pages import Page
 from environments.service.retiming import Retiming
@@ -68,12 +69,15 @@ class People:
         tokens: Tokens,
         retiming: Retiming,
         departed_owners: DepartedOwners = "admin",
+        local: LocalPeople | None = None,
     ) -> None:
+        """`local`: the people of the built-in provider, who are disabled and enabled there too."""
         self._storage = storage
         self._clock = clock
         self._tokens = tokens
         self._retiming = retiming
         self._departed_owners = departed_owners
+        self._local = local
 
     def all(
         self,
@@ -120,9 +124,11 @@ class People:
         Their environments go to `successor`, else to the successor in their record, else by the rule of the service:
         `group` (the local group that they are in, if it is exactly one), `admin` (whoever disables them; also if
         there is no such group), or `keep`. Deployments that they asked for go on, for these are the environments'.
-        Somebody who is disabled already stays so; what they still have goes the same way.
+        Somebody who is disabled already stays so; what they still have goes the same way. A person of the built-in
+        provider is disabled there last: if that fails, they are out of here all the same.
 
-        Raises `Forbidden`, `NotFound`, and `NotAllowedNow` for oneself, and for the last admin who can get in.
+        Raises `Forbidden`, `NotFound`, `NotAllowedNow` for oneself and for the last admin who can get in, and
+        `BackendUnavailable` when the built-in provider could not be told.
         """
         now = self._clock()
         with self._storage.write() as tx:
@@ -154,10 +160,24 @@ class People:
             current = tx.people.get(person.name) or person
             details = _details(tx, [current], now)[0]
         self._tokens.tell_revoked(frozenset(ended))
+        try:
+            self._tell_provider(person, disabled=True)
+        except CalvinverseError as error:
+            raise BackendUnavailable(
+                f"{person.name} is disabled here, but not at the built-in provider: {error.message}",
+                hint="Run the same again once OpenBao answers.",
+            ) from error
         return Departure(details, heir, why, len(moved), tuple(moved[:_SHOWN]), len(ended), tuple(accounts))
 
     def enable(self, principal: Principal, name: str) -> PersonDetails:
-        """Lets somebody sign in again; what ended and what others got stays so. Raises `Forbidden`, `NotFound`."""
+        """Lets somebody sign in again; what ended and what others got stays so. At the built-in provider first.
+
+        Raises `Forbidden`, `NotFound`, `BackendError`.
+        """
+        check_service(principal, Action.PERSON_MANAGE)
+        with self._storage.read() as tx:
+            found = known_person(tx, principal, name)
+        self._tell_provider(found, disabled=False)
         with self._storage.write() as tx:
             may(tx, principal, Action.PERSON_MANAGE)
             person = known_person(tx, principal, name)
@@ -177,6 +197,13 @@ class People:
         person = self._of_identity(issuer, subject)
         if person is not None and person.disabled_at is not None:
             self.enable(principal, person.name)
+
+    def _tell_provider(self, person: Person, *, disabled: bool) -> None:
+        if self._local is None or not person.subject or person.issuer != self._local.issuer:
+            return
+        for known in self._local.all():
+            if known.subject == person.subject and known.disabled is not disabled:
+                (self._local.disable if disabled else self._local.enable)(known.user_name)
 
     def _of_identity(self, issuer: str, subject: str) -> Person | None:
         with self._storage.read() as tx:

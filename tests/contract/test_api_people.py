@@ -9,9 +9,17 @@ import pytest
 from environments.api import streams
 from environments.client import Client
 from environments.domain.access import Person, PersonKind
-from environments.domain.errors import Forbidden, NotAllowedNow, NotFound, Unauthenticated, UnknownEnvironment
+from environments.domain.errors import (
+    BackendUnavailable,
+    Forbidden,
+    NotAllowedNow,
+    NotFound,
+    Unauthenticated,
+    UnknownEnvironment,
+)
 from environments.wire.environments import CreateRequest
 from environments.wire.people import AssignRequest, GroupRequest
+from environments.wire.people_local import LocalPersonRequest
 from environments.wire.tokens import TokenRequest
 from tests.fakes.listener import Listener, connected
 from tests.fakes.plans import NOW
@@ -60,6 +68,38 @@ def test_people_are_listed_shown_disabled_and_enabled(api: Served, root: Client)
         assert root.enable_person("ada").disabled_at is None
         with pytest.raises(Unauthenticated):
             ada.environments()
+
+
+def test_a_person_of_the_built_in_provider_is_disabled_there_too(
+    api: Served, root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = root.create_local_person(LocalPersonRequest(user_name="grace"))
+    issuer = next(one.issuer for one in root.issuers() if one.built_in)
+    with api.service.database.write() as tx:
+        identity = {"issuer": issuer, "subject": made.person.subject}
+        tx.people.add(Person(name="grace-2", kind=PersonKind.PERSON, created_at=NOW, **identity))
+    assert root.disable_person("grace-2").person.disabled_at is not None
+    assert root.local_people()[0].disabled
+    assert root.enable_person("grace-2").disabled_at is None
+    assert not root.local_people()[0].disabled
+
+    def away(*_: object, **__: object) -> None:
+        raise BackendUnavailable("OpenBao doesn't answer.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(api.service.provider_endpoints, "users", away)
+        with pytest.raises(BackendUnavailable, match="grace-2 is disabled here, but not at the built-in provider"):
+            root.disable_person("grace-2")
+        assert root.person("grace-2").disabled_at is not None
+        with pytest.raises(BackendUnavailable):
+            root.enable_person("grace-2")
+    assert not root.local_people()[0].disabled or root.person("grace-2").disabled_at is not None
+    root.disable_person("grace-2")
+    assert root.local_people()[0].disabled
+    root.enable_local_person("grace")
+    assert root.person("grace-2").disabled_at is None
+    root.disable_local_person("grace")
+    assert root.person("grace-2").disabled_at is not None
 
 
 def test_an_environment_is_transferred_and_its_history_says_so(api: Served, root: Client) -> None:

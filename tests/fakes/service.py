@@ -358,7 +358,7 @@ def make_service(
     tokens = Tokens(database, clock, new_id)
     identity = MemoryProviders(MemoryProvider(clock=clock))
     sign_in, sessions, device_grants = signing_in(database, tokens, identity, clock, new_id, "")
-    people = People(database, clock, tokens, retiming)
+    people = People(database, clock, tokens, retiming, local=built_in.people)
     service = FakeService(
         database=database,
         world=world,

@@ -11,6 +11,8 @@ from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.domain.access import PersonKind
 from environments.domain.errors import (
+    BackendDenied,
+    BackendUnavailable,
     Forbidden,
     InvalidInput,
     ManagedOutside,
@@ -28,6 +30,9 @@ from environments.wire.people import (
     SuccessorRequest,
     TransferRequest,
 )
+
+_REFUSALS = (Forbidden, NotFound, NotAllowedNow, InvalidInput)
+_AWAY = (BackendDenied, BackendUnavailable)
 
 
 def people_routes(service: Service) -> APIRouter:
@@ -57,21 +62,17 @@ def people_routes(service: Service) -> APIRouter:
         """Shows somebody; others than admins and auditors see only themselves."""
         return presenting_people.person(people.one(caller, person))
 
-    @router.put(
-        "/people/{person:person}/successor", responses=problems(Forbidden, NotFound, NotAllowedNow, InvalidInput)
-    )
+    @router.put("/people/{person:person}/successor", responses=problems(*_REFUSALS))
     def set_successor(caller: Caller, person: str, request: SuccessorRequest) -> PersonView:
         """Says who gets somebody's environments when they are disabled. Admins, and everybody for themselves."""
         return presenting_people.person(people.set_successor(caller, person, request.successor))
 
-    @router.post(
-        "/people/{person:person}/disable", responses=problems(Forbidden, NotFound, NotAllowedNow, InvalidInput)
-    )
+    @router.post("/people/{person:person}/disable", responses=problems(*_REFUSALS, *_AWAY))
     def disable_person(caller: Caller, person: str, request: DisableRequest) -> DepartureView:
         """Ends somebody's sessions and tokens at once, and gives their environments to a successor. Admins only."""
         return presenting_people.departure(people.disable(caller, person, successor=request.successor))
 
-    @router.post("/people/{person:person}/enable", responses=problems(Forbidden, NotFound))
+    @router.post("/people/{person:person}/enable", responses=problems(Forbidden, NotFound, *_AWAY))
     def enable_person(caller: Caller, person: str) -> PersonView:
         """Lets somebody sign in again. Admins only."""
         return presenting_people.person(people.enable(caller, person))

@@ -104,3 +104,37 @@ def test_groups(cli: CommandLine) -> None:
     assert cli("group", "remove", "crew", "member").out == "member is no longer in crew.\n"
     assert cli("group", "delete", "crew", "--yes").out == "The group crew is deleted.\n"
     assert cli("group", "show", "crew").status == 3
+
+
+def test_people_of_the_built_in_provider(cli: CommandLine) -> None:
+    made = cli("user", "create", "grace", "--name", "Grace", "--email", "grace@example.net", "--group", "navy")
+    assert made.status == 0, made.err
+    assert len(made.out.split()) == 1
+    assert "shown only once" in made.err
+    assert made.out.strip() not in made.err
+    assert cli("user", "create", "grace").status == 4
+    listed = cli("user", "local").out
+    assert "grace@example.net" in listed
+    assert "one-time password" in listed
+    assert "navy, sea" in cli("user", "groups", "grace", "--group", "navy", "--group", "sea").out.replace(
+        "sea, navy", "navy, sea"
+    )
+    assert "is in no group" in cli("user", "groups", "grace").out
+    again = cli("user", "reset", "grace", "--yes")
+    assert again.out.strip() not in ("", made.out.strip())
+    assert cli("user", "reset", "grace").status == 2
+    assert "never signed in" in cli("user", "disable", "grace", "--yes").out
+    assert "✗ disabled" in next(line for line in cli("user", "local").out.splitlines() if line.startswith("grace"))
+    assert cli("user", "enable", "grace").out == "grace can sign in.\n"
+    assert cli("user", "enable", "nobody").status == 3
+
+
+def test_an_issuer_moves(cli: CommandLine) -> None:
+    sign_in(cli, "mover")
+    assert "https://id.example.net" in cli("user", "issuers").out
+    new = "https://id2.example.net"
+    assert cli("user", "move-issuer", "https://id.example.net", new).status == 2
+    moved = cli("user", "move-issuer", "https://id.example.net", new, "--yes")
+    assert f"the issuer {new}" in moved.out, moved.err
+    assert new in cli("user", "show", "mover").out
+    assert cli("user", "move-issuer", new, "https://id.example.net", "--yes").status == 0
