@@ -27,6 +27,8 @@ HAPPENED: dict[PastAction, str] = {
     PastAction.PIN: "pinned",
     PastAction.UNPIN: "unpinned",
     PastAction.TRANSFER: "transferred",
+    PastAction.SHARE: "shared",
+    PastAction.UNSHARE: "not shared any more",
     PastAction.WARN: "owner warned",
     PastAction.NOT_SWITCHED: "not stopped or started",
     PastAction.HELD: "destroy held",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from environments.actions.action import Action, Place
 from environments.actions.in_tui import VIEW_ACTIONS
+from environments.actions.on_access import ACCESS_ACTIONS
 from environments.actions.on_accounts import ACCOUNT_ACTIONS
 from environments.actions.on_audit import AUDIT_ACTIONS
 from environments.actions.on_catalogue import CATALOGUE_ACTIONS
@@ -21,6 +22,7 @@ ACTIONS = (
     *ENVIRONMENT_ACTIONS,
     *HOLD_ACTIONS,
     *CATALOGUE_ACTIONS,
+    *ACCESS_ACTIONS,
     *ACCOUNT_ACTIONS,
     *TIME_ACTIONS,
     *PEOPLE_ACTIONS,

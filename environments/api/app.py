@@ -22,6 +22,7 @@ from environments.api.metrics import Metrics
 from environments.api.ports import Service
 from environments.api.provider_endpoints import PassedOn
 from environments.api.queries import DESCRIPTION, known_queries
+from environments.api.routes.access import access_routes
 from environments.api.routes.audit import audit_routes
 from environments.api.routes.ci_exchange import ci_exchange_routes
 from environments.api.routes.deployments import deployment_routes
@@ -116,6 +117,7 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
         template_routes(service, backend_calls),
         image_routes(service),
         timing_routes(service),
+        access_routes(service),
         token_routes(service),
         people_routes(service),
         group_routes(service),

@@ -2,12 +2,14 @@
 
 from typing import Protocol
 
+from environments.service.access_reasons import AccessReasons
 from environments.service.audit_collecting import AuditCollector
 from environments.service.audit_reading import AuditReading
 from environments.service.built_in_provider import ProviderEndpoints
 from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.ci_exchange import CiExchange
+from environments.service.creators import Creators
 from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
 from environments.service.extend_links import ExtendLinks
@@ -28,7 +30,9 @@ from environments.service.reading import Reading
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.service_accounts import ServiceAccounts
+from environments.service.service_roles import ServiceRoles
 from environments.service.sessions import Sessions
+from environments.service.sharing import Sharing
 from environments.service.sign_in import SignIn
 from environments.service.sources import Sources
 from environments.service.switching import Switching
@@ -97,6 +101,14 @@ class Service(Protocol):
     def issuers(self) -> Issuers: ...
     @property
     def provider_endpoints(self) -> ProviderEndpoints: ...
+    @property
+    def sharing(self) -> Sharing: ...
+    @property
+    def service_roles(self) -> ServiceRoles: ...
+    @property
+    def creators(self) -> Creators: ...
+    @property
+    def access_reasons(self) -> AccessReasons: ...
     @property
     def edge_routes(self) -> RouteSource: ...
     @property

@@ -1,6 +1,6 @@
 """Maps the records that use cases return to the models of the API."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from environments.domain.access import TokenRole
@@ -25,6 +25,7 @@ from environments.service.records import (
     Worker,
 )
 from environments.service.service_accounts import ServiceAccount
+from environments.service.standing import UNTOLD, EnvironmentStanding
 from environments.service.storage.templates import PublishedImage
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.warnings import QueuedWarning
@@ -50,17 +51,23 @@ class EnvironmentViews:
     """Keeps views: the view of the very same record is made once."""
 
     def __init__(self) -> None:
-        self._made: dict[str, tuple[Environment, environments.EnvironmentView]] = {}
+        self._made: dict[str, tuple[Environment, EnvironmentStanding, environments.EnvironmentView]] = {}
 
-    def of(self, found: Sequence[Environment]) -> list[environments.EnvironmentView]:
-        """The views of these environments; those of others are forgotten."""
+    def of(
+        self, found: Sequence[Environment], standings: Mapping[str, EnvironmentStanding]
+    ) -> list[environments.EnvironmentView]:
+        """The views of these environments, for somebody of these standings; those of others are forgotten."""
         before = self._made
-        made = {
-            record.id: seen if (seen := before.get(record.id)) and seen[0] is record else (record, environment(record))
-            for record in found
-        }
+        made = {}
+        for record in found:
+            standing, seen = standings[record.id], before.get(record.id)
+            if seen is None or seen[0] is not record:
+                seen = (record, standing, environment(record, standing=standing))
+            elif seen[1] != standing:
+                seen = (record, standing, seen[2].model_copy(update=standing._asdict()))
+            made[record.id] = seen
         self._made = made
-        return [view for _, view in made.values()]
+        return [view for _, _, view in made.values()]
 
 
 def explanation(found: Explanation) -> environments.ExplanationView:
@@ -85,9 +92,11 @@ def environment(
     newest: Journaled | None = None,
     entry_points: Sequence[EntryPointAddress] = (),
     warned: Sequence[QueuedWarning] = (),
+    standing: EnvironmentStanding = UNTOLD,
 ) -> environments.EnvironmentView:
     """An environment as people see it: secrets masked."""
     return environments.EnvironmentView(
+        **standing._asdict(),
         **{name: getattr(record, name) for name in _SAME},
         outputs=outputs(shown_outputs(record.outputs)),
         held_by=None if record.hold_released or record.state in ENDED else record.hold_id,
@@ -111,7 +120,7 @@ def mirrored(view: environments.EnvironmentView) -> Environment:
 
 def environment_details(found: EnvironmentDetails) -> environments.EnvironmentView:
     """An environment with its newest deployment and its entry points."""
-    return environment(found.environment, found.newest, found.entry_points, found.warnings)
+    return environment(found.environment, found.newest, found.entry_points, found.warnings, found.standing)
 
 
 def outputs(found: dict[str, Output]) -> dict[str, environments.OutputView]:
@@ -122,10 +131,10 @@ def outputs(found: dict[str, Output]) -> dict[str, environments.OutputView]:
     }
 
 
-def accepted(result: Accepted) -> environments.Accepted:
+def accepted(result: Accepted, standing: EnvironmentStanding = UNTOLD) -> environments.Accepted:
     """The answer to a request that was taken."""
     return environments.Accepted(
-        environment=environment(result.environment),
+        environment=environment(result.environment, standing=standing),
         deployment_id=result.deployment_id,
         events_after=result.events_after,
     )
@@ -179,7 +188,7 @@ def plan(record: Plan) -> plans.PlanView:
     return plans.PlanView(**{name: getattr(record, name) for name in plans.PlanView.model_fields})
 
 
-def template(found: CataloguedTemplate) -> templates.TemplateView:
+def template(found: CataloguedTemplate, creation: templates.CreationView | None = None) -> templates.TemplateView:
     """A template of the catalogue."""
     push, content = found
     default, maximum = content.lifetime.default, content.lifetime.maximum
@@ -200,6 +209,7 @@ def template(found: CataloguedTemplate) -> templates.TemplateView:
         host_volumes=content.host_volumes,
         network=content.network,
         source=None if push.source is None else templates.TemplateSource.model_validate(push.source),
+        creation=creation,
     )
 
 

@@ -23,6 +23,8 @@ _NAMES: dict[str, shapes.Shape] = {
 
 _OF_QUERIES: dict[str, shapes.Shape] = {
     "owner": shapes.OWNER,
+    "subject": shapes.SHARED_WITH,
+    "template": shapes.LABEL,
     "environment": shapes.ENVIRONMENT,
     "group": shapes.GROUP_NAME,
     "digest": shapes.DIGEST,

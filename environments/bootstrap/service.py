@@ -44,6 +44,7 @@ from environments.providers.openbao_people import provide as openbao_people
 from environments.providers.vault.certificate import VaultCertificate
 from environments.providers.vault.edge_names import EdgeNames, EdgeNamesJudge
 from environments.providers.vault.revealing import Revealing
+from environments.service.access_reasons import AccessReasons
 from environments.service.audit_chain import AuditChain
 from environments.service.audit_collecting import AuditCollector
 from environments.service.audit_reading import AuditReading
@@ -56,6 +57,7 @@ from environments.service.catalogue import Catalogue
 from environments.service.channels import NoChannels
 from environments.service.checking import judged_by
 from environments.service.ci_exchange import CiExchange
+from environments.service.creators import Creators
 from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
@@ -80,7 +82,9 @@ from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.retiming import Retiming
 from environments.service.service_accounts import ServiceAccounts
+from environments.service.service_roles import ServiceRoles
 from environments.service.sessions import Sessions
+from environments.service.sharing import Sharing
 from environments.service.sign_in import SignIn
 from environments.service.sources import Sources
 from environments.service.switching import Switching
@@ -121,6 +125,10 @@ class Service:
     old_owners: OldOwners
     ownership: Ownership
     groups: Groups
+    sharing: Sharing
+    service_roles: ServiceRoles
+    creators: Creators
+    access_reasons: AccessReasons
     reading: Reading
     planning: Planning
     recovery: Recovery
@@ -232,10 +240,12 @@ def build(settings: Settings) -> Service:
     expiry = Expiry(database, now, new_id, limits)
     switching = Switching(database, now, new_id)
     retiming = Retiming(database, now, zone_database)
+    sharing = Sharing(database, now, new_id)
     check = clock_check(settings, database, health)
     leadership = database.leadership()
     scheduler = Scheduler(database, expiry, warnings, now, retention, leadership, switching, retiming, check)
     collector = AuditCollector(now)
+    scheduler = Scheduler(database, expiry, warnings, now, retention, leadership, switching, retiming, check, sharing)
     chain = AuditChain(database, database.audit_key, now, settings.keep_audit)
     audit_chainer = AuditChainer(chain, scheduler.leads, shared=database.shared)
     database.on_audit.append(audit_chainer.committed)
@@ -270,6 +280,10 @@ def build(settings: Settings) -> Service:
         old_owners=OldOwners(database, now, retiming),
         ownership=Ownership(database, now, retiming),
         groups=Groups(database, now),
+        sharing=sharing,
+        service_roles=ServiceRoles(database, now),
+        creators=Creators(database, now),
+        access_reasons=AccessReasons(database, now),
         reading=Reading(
             database,
             revealing,

@@ -32,13 +32,14 @@ from environments.words import (
 def listing(views: Iterable[EnvironmentView], now: datetime) -> Iterator[str]:
     """One line per environment."""
     return table(
-        ("NAME", "STATE", "TEMPLATE", "OWNER", "AGE", "LEFT"),
+        ("NAME", "STATE", "TEMPLATE", "OWNER", "ROLE", "AGE", "LEFT"),
         (
             (
                 view.name,
                 ", ".join(map(str, (STATES[view.state], *_marks(view)))),
                 view.template,
                 view.owner,
+                view.role.value if view.role is not None else "",
                 coarse((view.destroyed_at or now) - view.created_at),
                 time_left(view, now),
             )
@@ -68,6 +69,14 @@ def time_left(view: EnvironmentView, now: datetime) -> str:
 def until(moment: datetime, now: datetime) -> str:
     """The time until a moment, rounded up to a second: right after a request for 8h it says 8h."""
     return coarse(moment - now + timedelta(seconds=1))
+
+
+def access_line(view: EnvironmentView) -> str:
+    """What the reader is for it, and with how many it is shared."""
+    if view.role is None:
+        return ""
+    shared = f"shared with {view.shared}" if view.shared else "not shared"
+    return f"you are {view.role.value}; {shared}: `calvinverse env access {view.name}`"
 
 
 def deadline_line(view: EnvironmentView, zone: tzinfo, now: datetime) -> str:
@@ -105,6 +114,7 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
         facts += [
             ("id", view.id),
             ("owner", view.owner),
+            ("access", access_line(view)),
             ("template", f"{view.template} {view.template_version}  {view.bundle}"),
             ("network", "the node's" if view.network == "host" else ""),
             ("created", moment(view.created_at, zone)),

@@ -25,6 +25,7 @@ app = typer.Typer(help="Create, show, extend and destroy environments.", no_args
     examples="""
         calvinverse env list
         calvinverse env list --ended --owner ada
+        calvinverse env list --shared
         calvinverse env list -o json | jq -r '.[].name'
         calvinverse env list --outputs -o json | jq -r '.[].outputs.url.value'
     """,
@@ -35,10 +36,21 @@ def list_environments(
     owner: Annotated[str | None, typer.Option("--owner", metavar="NAME", help="Only this owner's.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, max=1000, help="Only so many, the newest.")] = None,
     outputs: Annotated[bool, typer.Option("--outputs", help="Add the outputs of each (with -o json).")] = False,
+    mine: Annotated[bool, typer.Option("--mine", help="Only what you, or a group of yours, owns.")] = False,
+    shared: Annotated[bool, typer.Option("--shared", help="Only what others share with you.")] = False,
 ) -> None:
     from environments.cli.environment_tables import listing
+    from environments.domain.errors import InvalidInput
 
-    views = session.client.environments(ended=ended, owner=owner, limit=limit, outputs=outputs and session.json)
+    if mine and shared:
+        raise InvalidInput("Give --mine or --shared, not both.", hint="Without them the list has both.")
+    views = session.client.environments(
+        ended=ended,
+        owner=owner,
+        limit=limit,
+        outputs=outputs and session.json,
+        whose="mine" if mine else "shared" if shared else None,
+    )
     if session.json:
         session.print_json([view.model_dump(exclude=None if outputs else {"outputs"}) for view in views])
     else:
@@ -47,6 +59,8 @@ def list_environments(
         session.say("There may be more: leave --limit out to see all.")
     if not views and not session.json and owner is not None:
         session.say(f"There are no environments of {owner} that you may see.")
+    elif not views and not session.json and shared:
+        session.say("Nobody shares an environment with you.")
     elif not views and not session.json:
         session.say("There are no environments. Make one: `calvinverse env create NAME --template web`.")
 

@@ -13,14 +13,17 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+import environments.cli.creators
 import environments.cli.drift
 import environments.cli.environments
 import environments.cli.explaining
 import environments.cli.local_people
 import environments.cli.recovery
 import environments.cli.rules
-import environments.cli.switching  # noqa: F401 - these add commands to `env`
+import environments.cli.sharing
+import environments.cli.switching  # noqa: F401 - these add commands to `env` and `template`
 from environments.actions import registry
+from environments.cli.access import app as access_commands
 from environments.cli.audit import app as audit_commands
 from environments.cli.calendars import app as calendar_commands
 from environments.cli.contexts import app as context_commands
@@ -40,6 +43,7 @@ from environments.cli.images import image_commands
 from environments.cli.people import app as user_commands
 from environments.cli.plans import app as plan_commands
 from environments.cli.policies import app as policy_commands
+from environments.cli.roles import app as role_commands
 from environments.cli.serve import add_serve
 from environments.cli.service_accounts import app as account_commands
 from environments.cli.session import Output, Session
@@ -127,6 +131,8 @@ def build() -> typer.Typer:
     app.add_typer(hold_commands, name="hold")
     app.add_typer(template_commands, name="template")
     app.add_typer(image_commands(), name="image")
+    app.add_typer(access_commands, name="access")
+    app.add_typer(role_commands, name="role")
     app.add_typer(token_commands, name="token")
     app.add_typer(user_commands, name="user")
     app.add_typer(group_commands, name="group")

@@ -27,6 +27,7 @@ def details(view: "TemplateView", session: Session) -> "Iterator[str]":
             ("lifetime", f"{lifetime(view.default_lifetime)}, at most {lifetime(view.maximum_lifetime)}"),
             *([("host volumes", f"{', '.join(view.host_volumes)}; for admins only")] if view.host_volumes else []),
             *([("network", "the node's; for admins only")] if view.network == "host" else []),
+            *_creation(view),
         )
     )
     required = view.parameters_schema.get("required", [])
@@ -45,6 +46,18 @@ def details(view: "TemplateView", session: Session) -> "Iterator[str]":
     steps = [(step.name, step.uses, ", ".join(step.needs)) for step in view.steps]
     yield from section("Steps", table(("NAME", "KIND", "NEEDS"), steps))
     yield from section("Outputs", pairs((name, text or "-") for name, text in view.outputs.items()))
+
+
+def _creation(view: "TemplateView") -> "Iterator[tuple[str, str]]":
+    """Whether the reader may create from it, and who may."""
+    creation = view.creation
+    if creation is None:
+        return
+    limit = f", {creation.most} at once, of which you have {creation.have}" if creation.most is not None else ""
+    yield "you", f"may create from it{limit}" if creation.allowed else f"can't create from it: {creation.why_not}"
+    if creation.creators is not None:
+        rules = [f"{one.subject}{f' ({one.most} each)' if one.most is not None else ''}" for one in creation.creators]
+        yield "creators", ", ".join(rules) or "everybody"
 
 
 def _source(view: "TemplateView") -> "Iterator[tuple[str, str]]":

@@ -1,7 +1,9 @@
 """The client over HTTP: a method for each call of the API."""
 
 import base64
+from typing import Literal
 
+from environments.client.access import AccessCalls
 from environments.client.accounts import AccountCalls
 from environments.client.audit import AuditCalls
 from environments.client.connection import OBSERVE_SECONDS, Query
@@ -50,7 +52,7 @@ def connect(context: Context) -> "Client":
     )
 
 
-class Client(SignInCalls, AccountCalls, AuditCalls, TimingCalls, PeopleCalls, LocalPeopleCalls):
+class Client(SignInCalls, AccountCalls, AuditCalls, TimingCalls, PeopleCalls, LocalPeopleCalls, AccessCalls):
     """Every method may be called from any thread.
 
     Every method raises `ServiceUnavailable` when the service can't be reached or doesn't answer in time, and otherwise
@@ -67,13 +69,17 @@ class Client(SignInCalls, AccountCalls, AuditCalls, TimingCalls, PeopleCalls, Lo
         limit: int | None = None,
         before: str | None = None,
         outputs: bool = False,
+        whose: Literal["mine", "shared"] | None = None,
     ) -> list[EnvironmentView]:
-        """The caller's environments, newest first, of all owners for an admin; with `ended` also those that are gone.
+        """What the caller sees, newest first; with `ended` also those that are gone.
+
+        `whose`: only what the caller or a group of theirs owns, or only what others share with them.
 
         With `limit` at most so many (1 to 1,000), with `before` only those older than the one with that id. Without
         `outputs` the views have none, whatever the environments have.
         """
         asked: Query = {"ended": ended, "owner": owner, "limit": limit, "before": before, "outputs": outputs or None}
+        asked = {**asked, "whose": whose}
         return self._pages("/v1/environments", EnvironmentView, asked, limit)
 
     def environment(self, name: str) -> EnvironmentView:

@@ -258,6 +258,8 @@ class EventType(StrEnum):
     ENVIRONMENT_PINNED = "environment.pinned"
     ENVIRONMENT_UNPINNED = "environment.unpinned"
     ENVIRONMENT_TRANSFERRED = "environment.transferred"
+    ENVIRONMENT_SHARED = "environment.shared"
+    ENVIRONMENT_UNSHARED = "environment.unshared"
     ENVIRONMENT_WARNING = "environment.warning"
     ENVIRONMENT_WARNING_DELIVERED = "environment.warning_delivered"
     ENVIRONMENT_WARNING_FAILED = "environment.warning_failed"

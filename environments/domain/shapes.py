@@ -52,6 +52,9 @@ SUBJECT = _text("(.*[^ ].*)?", 310)
 
 GROUP_NAME = _text(".*[^ ].*", 300)
 LOCAL_GROUP = _text("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+SHARED_WITH = _text(".*[^ ].*", 310)
+"""A user name, `group:NAME`, or `everyone`."""
+
 CALENDAR = _text("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """The name of a holiday calendar."""
 

@@ -79,6 +79,8 @@ class PastAction(StrEnum):
     UNPIN = "unpin"
     TRANSFER = "transfer"
     """It got another owner."""
+    SHARE = "share"
+    UNSHARE = "unshare"
     WARN = "warn"
     NOT_SWITCHED = "not_switched"
     """A stop or a start was due, and could not be done."""

@@ -15,6 +15,7 @@ from environments.engine.clock_check import ClockCheck
 from environments.service.expiry import Expiry
 from environments.service.leadership import Leadership
 from environments.service.retiming import Retiming
+from environments.service.sharing import Sharing
 from environments.service.storage.transaction import Storage
 from environments.service.switching import Switching
 from environments.service.warnings import Warnings
@@ -53,6 +54,7 @@ class Scheduler:
         switching: Switching | None = None,
         retiming: Retiming | None = None,
         clock_check: ClockCheck | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         """Without `switching` the calendar stops and starts nothing; without `clock_check` the clock is trusted."""
         self._storage = storage
@@ -64,6 +66,7 @@ class Scheduler:
         self._switching = switching
         self._retiming = retiming
         self._clock_check = clock_check
+        self._sharing = sharing
         self._pruned_at: datetime | None = None
         self._leads = leadership is None
         self._stopping = threading.Event()
@@ -139,8 +142,12 @@ class Scheduler:
             tx.plans.forget(now)
             tx.holds.forget(now - self._retention.ended)
             tx.workers.forget(now - _DEAD_WORKERS_SHOWN)
-        if events or environments:
-            log.info("scheduler.pruned", events=events, environments=environments)
+        shares, some = 0, 1
+        while some and self._sharing is not None and not self._stopping.is_set():
+            some = self._sharing.forget_ended()
+            shares += some
+        if events or environments or shares:
+            log.info("scheduler.pruned", events=events, environments=environments, shares=shares)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

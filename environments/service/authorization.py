@@ -6,6 +6,7 @@ with the `Allowed` that `may` returns. What each action takes is in the table `e
 also resolves the name or id that a person typed, so that nobody learns of an environment that they may not see.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -13,6 +14,7 @@ from typing import Literal
 from environments.domain.access import (
     EVERYONE,
     Access,
+    Creator,
     EnvironmentRole,
     ServiceRole,
     Share,
@@ -21,6 +23,7 @@ from environments.domain.access import (
     TokenScope,
     group_subject,
 )
+from environments.domain.counting import counted
 from environments.domain.environment import Environment
 from environments.domain.errors import Forbidden, ManagedOutside, UnknownEnvironment
 from environments.domain.lifecycle import DeploymentKind
@@ -206,18 +209,21 @@ def check_service(principal: Principal, action: Action, *, on_environment: bool 
     needed = ON_SERVICE.get(action, ServiceRole.USER)
     if ServiceRole(principal.role).rank < needed.rank:
         raise Forbidden(WHY_ADMINS[action], details={"needs": needed.value, "has": principal.role})
-    scope = principal.scope
-    if scope is None:
-        return
-    named = scope.actions is not None and action.value in scope.actions
-    implied = scope.actions is None and (on_environment or not scope.limits_environments)
-    reads = action is Action.ENVIRONMENT_READ  # what one may do something to, one may see
-    if not (named or implied or reads):
+    if not within_scope(principal.scope, action, on_environment=on_environment):
         raise Forbidden(
             f"The token isn't for the action {action.value}.",
             hint="Use a token that is, or one without limits.",
-            details={"actions": list(scope.actions or ())},
+            details={"actions": list((principal.scope and principal.scope.actions) or ())},
         )
+
+
+def within_scope(scope: TokenScope | None, action: Action, *, on_environment: bool) -> bool:
+    """Whether a token of that scope is for the action."""
+    if scope is None or action is Action.ENVIRONMENT_READ:  # what one may do something to, one may see
+        return True
+    if scope.actions is not None:
+        return action.value in scope.actions
+    return on_environment or not scope.limits_environments
 
 
 def sees(tx: Transaction, principal: Principal, environment: Environment) -> bool:
@@ -244,18 +250,34 @@ def check_creator(tx: Transaction, principal: Principal, template: str) -> None:
     if rules and not mine:
         raise Forbidden(
             f"You may not create environments from the template {template!r}.",
-            hint="An admin says who may: `calvinverse template creators`.",
+            hint="An admin says who may: `calvinverse template creators set`.",
         )
-    if not mine or any(rule.most is None for rule in mine):
+    most = most_of(mine)
+    if most is None:
         return
-    most = max(rule.most for rule in mine if rule.most is not None)
-    have = tx.environments.count_living(owner=principal.owner, template=template)
+    have = tx.environments.count_unended(principal.owner, template)
     if have >= most:
         raise Forbidden(
-            f"You have {have} environments from the template {template!r}, and may have {most} at once.",
-            hint="Destroy one first, or ask an admin for more: `calvinverse template creators`.",
+            f"You have {counted(have, 'environment')} from the template {template!r}, and may have {most} at once.",
+            hint="Destroy one first, or ask an admin for more: `calvinverse template creators set`.",
             details={"most": most, "have": have},
         )
+
+
+def most_of(rules: Sequence[Creator]) -> int | None:
+    """How many environments somebody to whom these rules apply may have at once; None: any number."""
+    limits = [rule.most for rule in rules]
+    return None if not limits or None in limits else max(most for most in limits if most is not None)
+
+
+def check_create(tx: Transaction, principal: Principal, template: Template) -> None:
+    """Raises `Forbidden` unless the principal may create an environment from a template now."""
+    check_service(principal, Action.ENVIRONMENT_CREATE, on_environment=True)
+    scope = principal.scope
+    if scope is not None and (scope.environments is not None or not scope.reaches("", template.name)):
+        raise Forbidden(f"The token isn't for environments from the template {template.name!r}.")
+    _check_template(principal, Action.ENVIRONMENT_CREATE, template)
+    check_creator(tx, principal, template.name)
 
 
 def check_template_name(principal: Principal, template: str) -> None:

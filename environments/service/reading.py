@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
+from environments.domain.access import EVERYONE, Sight
 from environments.domain.environment import Environment, Event, Resource
 from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State
@@ -17,8 +18,9 @@ from environments.service.looking_back import what_happened
 from environments.service.pages import Page, ended_in_time
 from environments.service.records import EnvironmentDetails, Explanation, Journaled, Output, ServiceInfo, with_journal
 from environments.service.secret_outputs import secret_of
+from environments.service.standing import EnvironmentStanding, Whose, standings
 from environments.service.storage.events import SharedEvent
-from environments.service.storage.transaction import Storage
+from environments.service.storage.transaction import Storage, Transaction
 from environments.service.timing import TimedRule
 from environments.service.zone_database import zone_database
 
@@ -91,10 +93,35 @@ class Reading:
         owner: str | None = None,
         limit: int | None = None,
         before: str | None = None,
+        whose: Whose | None = None,
     ) -> Page[Environment]:
         """Newest first; at most `limit`, older than the one with the id `before`. Raises `UnknownEnvironment`."""
         with self._storage.read() as tx:
-            return tx.environments.all(sight=principal.sight, owner=owner, ended=ended, limit=limit, before=before)
+            return _listed(tx, principal, owner, whose, ended=ended, limit=limit, before=before)
+
+    def listing(
+        self,
+        principal: Principal,
+        *,
+        ended: bool = False,
+        owner: str | None = None,
+        limit: int | None = None,
+        before: str | None = None,
+        whose: Whose | None = None,
+    ) -> tuple[Page[Environment], dict[str, EnvironmentStanding]]:
+        """The same, with what the principal is for each of them, by id."""
+        with self._storage.read() as tx:
+            found = _listed(tx, principal, owner, whose, ended=ended, limit=limit, before=before)
+            return found, standings(tx, principal, found)
+
+    def standing(self, principal: Principal, environment: Environment) -> EnvironmentStanding:
+        """What the principal is for one environment."""
+        with self._storage.read() as tx:
+            return standings(tx, principal, [environment])[environment.id]
+
+    def now(self) -> datetime:
+        """The moment, by the service's clock (UTC)."""
+        return self._clock()
 
     def environment(self, principal: Principal, name: str) -> EnvironmentDetails:
         """One environment with its newest deployment. Raises `UnknownEnvironment`."""
@@ -104,7 +131,8 @@ class Reading:
             addresses = self._entry_points.addresses(tx, environment.id)
             warned = () if environment.deadline is None else tx.warnings.of(environment.id, environment.deadline)
             latest = with_journal(tx, newest[0]) if newest else None
-            return EnvironmentDetails(environment, latest, addresses, tuple(warned))
+            mine = standings(tx, principal, [environment])[environment.id]
+            return EnvironmentDetails(environment, latest, addresses, tuple(warned), mine)
 
     def explain(
         self,
@@ -238,6 +266,18 @@ class Reading:
         """Environments by state, and deployments by kind and state, for metrics."""
         with self._storage.read() as tx:
             return tx.environments.count_by_state(), tx.deployments.count()
+
+
+def _listed(
+    tx: Transaction, principal: Principal, owner: str | None, whose: Whose | None, **which: Any
+) -> Page[Environment]:
+    theirs = principal.subjects - {EVERYONE}
+    if whose is Whose.MINE:
+        return tx.environments.all(sight=principal.sight, owner=owner, owners=theirs, **which)
+    if whose is Whose.SHARED:
+        shared = Sight.of(principal.subjects, principal.scope, principal.at)
+        return tx.environments.all(sight=shared, owner=owner, not_owners=theirs, **which)
+    return tx.environments.all(sight=principal.sight, owner=owner, **which)
 
 
 def shown_outputs(outputs: Mapping[str, Any]) -> dict[str, Output]:

@@ -14,6 +14,7 @@ from environments.service.authorization import Role
 from environments.service.entry_points import EntryPointAddress
 from environments.service.left_out import LeftOut
 from environments.service.looking_back import Past
+from environments.service.standing import UNTOLD, EnvironmentStanding
 from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.templates import PushedTemplate
 from environments.service.storage.tokens import TokenRecord
@@ -54,6 +55,8 @@ class EnvironmentDetails(NamedTuple):
     entry_points: tuple[EntryPointAddress, ...] = ()
     warnings: tuple[QueuedWarning, ...] = ()
     """Those of its present deadline."""
+    standing: EnvironmentStanding = UNTOLD
+    """What the caller is for it."""
 
 
 @dataclass(frozen=True)

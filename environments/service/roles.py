@@ -29,6 +29,7 @@ class Action(StrEnum):
     ENVIRONMENT_PIN_PAST_MAXIMUM = "environment:pin_past_maximum"
     ENVIRONMENT_ABANDON = "environment:abandon"
     ENVIRONMENT_SHARE = "environment:share"
+    ENVIRONMENT_LEAVE = "environment:leave"
     ENVIRONMENT_TRANSFER = "environment:transfer"
     ENVIRONMENT_AUDIT = "environment:audit"
     ENVIRONMENT_MIRROR = "environment:mirror"
@@ -61,6 +62,7 @@ _R = EnvironmentRole
 
 ON_ENVIRONMENTS: dict[Action, EnvironmentRole] = {
     Action.ENVIRONMENT_READ: _R.VIEWER,
+    Action.ENVIRONMENT_LEAVE: _R.VIEWER,
     Action.ENVIRONMENT_OBSERVE: _R.PLANNER,
     Action.ENVIRONMENT_PLAN: _R.PLANNER,
     Action.ENVIRONMENT_UPDATE: _R.OPERATOR,
@@ -169,3 +171,22 @@ WHY_ADMINS = {
     Action.AUDIT_READ: "Only admins and auditors read the audit log.",
 }
 """What is said to those who may not."""
+
+
+def actions_of(role: EnvironmentRole | None, *, reveal: bool = False) -> list[Action]:
+    """What a role on an environment may do to it, in the order of `Action`; `reveal`: with that right of its own."""
+    if role is None:
+        return []
+    found: list[Action] = []
+    for action in Action:
+        needed = ON_ENVIRONMENTS.get(action)
+        if needed is None or action is Action.ENVIRONMENT_CREATE:
+            continue
+        if role.covers(needed) or (reveal and action is Action.ENVIRONMENT_REVEAL):
+            found.append(action)
+    return found
+
+
+def short(action: Action) -> str:
+    """The action's name among those of its subject: `update` for `environment:update`."""
+    return action.value.partition(":")[2]

@@ -115,9 +115,15 @@ class SqlEnvironments:
         ended: bool = False,
         limit: int | None = None,
         before: str | None = None,
+        owners: Collection[str] | None = None,
+        not_owners: Collection[str] = (),
     ) -> Page[Environment]:
         query = UNREAD[self._connection.dialect.name]
         seen = visible(sight) if owner is None else [*visible(sight), table.c.owner == owner]
+        if owners is not None:
+            seen.append(table.c.owner.in_(sorted(owners)))
+        if not_owners:
+            seen.append(table.c.owner.not_in(sorted(not_owners)))
         query = query.where(*seen)
         if not ended:
             query = query.where(table.c.destroyed_at.is_(None))
@@ -233,6 +239,11 @@ class SqlEnvironments:
     ) -> list[Environment]:
         query = select(*RECORD).where(*_living(owner, template), table.c.id > after)
         return self._each(query.order_by(table.c.id).limit(limit), nothing)
+
+    def count_unended(self, owner: str, template: str) -> int:
+        theirs = (table.c.owner == owner, table.c.template == template)
+        query = select(func.count()).select_from(table).where(table.c.destroyed_at.is_(None), *theirs)
+        return int(self._connection.execute(query).scalar_one())
 
     def count_living(self, *, owner: str | None = None, template: str | None = None) -> int:
         query = select(func.count()).select_from(table).where(*_living(owner, template))

@@ -3,12 +3,15 @@
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, case, func, select
 
-from environments.domain.access import Creator, ServiceRoleGrant, Share
+from environments.domain.access import Creator, EnvironmentRole, ServiceRole, ServiceRoleGrant, Share
+from environments.service.storage.sharing import ClaimedRole, ShareStanding
 from environments.stores.environment_rows import plain
+from environments.stores.locks import Locks
 from environments.stores.people import AccessChanges
-from environments.stores.people_schema import creators, service_roles, shares
+from environments.stores.people_schema import creators, people, service_roles, shares
+from environments.stores.sight import lasting
 
 _AT_ONCE = 500
 """How many ids one query has."""
@@ -53,15 +56,38 @@ class SqlShares:
         query = select(shares).where(shares.c.subject == subject).order_by(shares.c.at.desc(), shares.c.id)
         return [Share.model_validate(row._mapping) for row in self._connection.execute(query.limit(limit))]
 
-    def forget_expired(self, before: datetime) -> int:
-        return self._connection.execute(shares.delete().where(shares.c.until < before)).rowcount
+    def ended(self, before: datetime, limit: int) -> list[Share]:
+        query = select(shares).where(shares.c.until < before).order_by(shares.c.until, shares.c.id).limit(limit)
+        return [Share.model_validate(row._mapping) for row in self._connection.execute(query)]
+
+    def standings(
+        self, environment_ids: Collection[str], subjects: Collection[str], now: datetime | None
+    ) -> Mapping[str, ShareStanding]:
+        mine = shares.c.subject.in_(sorted(subjects))
+        rank = case({role.value: role.rank for role in EnvironmentRole}, value=shares.c.role)
+        reveals = mine & (shares.c.reveal | (shares.c.role == EnvironmentRole.OWNER.value))
+        columns = (
+            shares.c.environment_id,
+            func.count(),
+            func.max(case((mine, rank))),
+            func.max(case((reveals, 1), else_=0)),
+        )
+        query = select(*columns).where(*lasting(now)).group_by(shares.c.environment_id)
+        roles, found = list(EnvironmentRole), {}
+        ids = sorted(environment_ids)
+        for start in range(0, len(ids), _AT_ONCE):
+            some = query.where(shares.c.environment_id.in_(ids[start : start + _AT_ONCE]))
+            for environment_id, count, best, reveal in self._connection.execute(some):
+                found[environment_id] = ShareStanding(count, None if best is None else roles[best], bool(reveal))
+        return found
 
 
 class SqlServiceRoles:
     """See `environments.service.storage.sharing.ServiceRoles`."""
 
-    def __init__(self, connection: Connection, changes: AccessChanges) -> None:
+    def __init__(self, connection: Connection, changes: AccessChanges, locks: Locks) -> None:
         self._connection = connection
+        self._locks = locks
         self._changes = changes
 
     def put(self, grant: ServiceRoleGrant) -> None:
@@ -78,6 +104,15 @@ class SqlServiceRoles:
     def all(self) -> list[ServiceRoleGrant]:
         rows = self._connection.execute(select(service_roles).order_by(service_roles.c.subject))
         return [ServiceRoleGrant.model_validate(row._mapping) for row in rows]
+
+    def claimed(self) -> list[ClaimedRole]:
+        columns = (people.c.name, people.c.claim_role, people.c.issuer, people.c.signed_in_at)
+        given = people.c.disabled_at.is_(None) & (people.c.claim_role != ServiceRole.USER.value)
+        rows = self._connection.execute(select(*columns).where(given).order_by(people.c.name))
+        return [ClaimedRole(row.name, ServiceRole(row.claim_role), row.issuer or "", row.signed_in_at) for row in rows]
+
+    def alone(self) -> None:
+        self._locks.text("service roles")
 
 
 class SqlCreators:

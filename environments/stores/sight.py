@@ -3,6 +3,8 @@
 `environments.domain.access.Sight.sees` says the same of a record.
 """
 
+from datetime import datetime
+
 from sqlalchemy import ColumnElement, or_, select
 
 from environments.domain.access import Sight
@@ -19,8 +21,12 @@ def visible(sight: Sight) -> list[ColumnElement[bool]]:
         found.append(environments.c.id.in_(sorted(sight.environments)))
     if sight.subjects is not None:
         subjects = sorted(sight.subjects)
-        endless = shares.c.until.is_(None)
-        lasting = endless if sight.now is None else or_(endless, shares.c.until > sight.now)
-        shared = select(shares.c.environment_id).where(shares.c.subject.in_(subjects), lasting)
+        shared = select(shares.c.environment_id).where(shares.c.subject.in_(subjects), *lasting(sight.now))
         found.append(or_(environments.c.owner.in_(subjects), environments.c.id.in_(shared)))
     return found
+
+
+def lasting(now: datetime | None) -> list[ColumnElement[bool]]:
+    """Conditions on the table of shares: those that hold at a moment, as `Share.holds` says."""
+    endless = shares.c.until.is_(None)
+    return [endless if now is None else or_(endless, shares.c.until > now)]

@@ -51,7 +51,7 @@ class SqlTransaction:
         self.groups = SqlGroups(connection, locks, self.access_changes)
         self.shares = SqlShares(connection, self.access_changes)
         self.events = SqlEvents(connection, locks, self.shares)
-        self.service_roles = SqlServiceRoles(connection, self.access_changes)
+        self.service_roles = SqlServiceRoles(connection, self.access_changes, locks)
         self.creators = SqlCreators(connection, self.access_changes)
         self.requests = SqlRequests(connection, locks)
         self.plans = SqlPlans(connection, locks)

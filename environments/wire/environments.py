@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, WithJsonSchema
 
 from environments.domain import shapes
+from environments.domain.access import EnvironmentRole
 from environments.domain.environment import DegradedReason, Drift, Failure
 from environments.domain.holds import HoldKind
 from environments.domain.lifecycle import DeploymentState, ResourceStatus, State
@@ -98,6 +99,12 @@ class EnvironmentView(View):
     """Why a ready environment doesn't work as a whole, at this moment; empty: nothing is known to be wrong."""
     network: str = "bridge"
     """`bridge`: its jobs have networks of their own. `host`: they may use that of their node."""
+    role: EnvironmentRole | None = None
+    """What the caller is for it; None: that isn't told here."""
+    may: tuple[str, ...] = ()
+    """What the caller's role and token allow, as names of actions on environments, such as `update`."""
+    shared: int = 0
+    """How many people, groups and others it is shared with."""
     entry_points: tuple[EntryPointView, ...] = ()
     """Addresses at the edge; only when one environment is shown."""
     deployment: DeploymentView | None = None

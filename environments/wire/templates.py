@@ -9,6 +9,7 @@ from pydantic import Field, WithJsonSchema
 from environments.domain import shapes
 from environments.domain.faults import Fault
 from environments.domain.template import LARGEST_BUNDLE
+from environments.wire.access import CreatorView
 from environments.wire.fields import NoNul, Request, ShownDigest, ShownLabel, View, Word
 
 LARGEST_FILE = LARGEST_BUNDLE * 4 // 3 + 4
@@ -37,6 +38,19 @@ class TemplateSource(View):
     path: str = ""
 
 
+class CreationView(View):
+    """Whether the caller may create from a template, and why not. `most`: how many they may have, of which `have` are.
+
+    `creators`: who may, for those who see everybody; without a rule everybody may.
+    """
+
+    allowed: bool
+    why_not: str = ""
+    most: int | None = None
+    have: int | None = None
+    creators: tuple[CreatorView, ...] | None = None
+
+
 class TemplateView(View):
     """A template of the catalogue; durations in seconds, `parameters_schema` is JSON Schema (draft 2020-12)."""
 
@@ -58,6 +72,8 @@ class TemplateView(View):
     """`bridge`: its jobs have networks of their own. `host`: they may use their node's, and only admins make any."""
     source: TemplateSource | None = None
     """None: it was pushed from a folder."""
+    creation: CreationView | None = None
+    """Whether the caller may create from it; only when templates are listed or shown."""
 
 
 class TemplateDeletionView(View):

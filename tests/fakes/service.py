@@ -29,6 +29,7 @@ from environments.domain.template import make_bundle
 from environments.providers.git.source import GitRepositories
 from environments.providers.oidc.fetching import BackChannel
 from environments.providers.openbao_people.provide import assemble
+from environments.service.access_reasons import AccessReasons
 from environments.service.audit_collecting import AuditCollector
 from environments.service.audit_reading import AuditReading
 from environments.service.audit_verifying import AuditVerifier
@@ -39,6 +40,7 @@ from environments.service.catalogue import Catalogue
 from environments.service.channels import Channels
 from environments.service.checking import Checks, DirectChecks
 from environments.service.ci_exchange import CiExchange
+from environments.service.creators import Creators
 from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
@@ -63,7 +65,9 @@ from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.retiming import Retiming
 from environments.service.service_accounts import ServiceAccounts
+from environments.service.service_roles import ServiceRoles
 from environments.service.sessions import Sessions
+from environments.service.sharing import Sharing
 from environments.service.sign_in import SignIn
 from environments.service.sources import Sources
 from environments.service.storage.transaction import Transaction
@@ -198,6 +202,10 @@ class FakeService:
     old_owners: OldOwners
     ownership: Ownership
     groups: Groups
+    sharing: Sharing
+    service_roles: ServiceRoles
+    creators: Creators
+    access_reasons: AccessReasons
     reading: Reading
     planning: Planning
     recovery: Recovery
@@ -379,6 +387,10 @@ def make_service(
         old_owners=OldOwners(database, clock, retiming),
         ownership=Ownership(database, clock, retiming),
         groups=Groups(database, clock),
+        sharing=Sharing(database, clock, new_id),
+        service_roles=ServiceRoles(database, clock),
+        creators=Creators(database, clock),
+        access_reasons=AccessReasons(database, clock),
         reading=Reading(database, world, world, world, step_kinds, clock, "0.1.0", entry_points),
         planning=Planning(database, world, world, clock, new_id, checks),
         recovery=Recovery(database, clock, new_id),

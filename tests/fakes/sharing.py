@@ -29,7 +29,7 @@ class _Environments:
     def __init__(self, living: int) -> None:
         self._living = living
 
-    def count_living(self, *, owner: str | None = None, template: str | None = None) -> int:
+    def count_unended(self, owner: str, template: str) -> int:
         return self._living
 
 

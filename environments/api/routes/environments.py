@@ -13,6 +13,7 @@ from environments.api.guard import Caller
 from environments.api.paging import LARGEST_PAGE, PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
+from environments.api.shown import shown, taken
 from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.environment import Event
 from environments.domain.errors import (
@@ -34,6 +35,7 @@ from environments.domain.errors import (
     UnknownEnvironment,
     UnknownTemplate,
 )
+from environments.service.standing import Whose
 from environments.wire.deployments import DeploymentView
 from environments.wire.environments import (
     Accepted,
@@ -70,16 +72,20 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         limit: Limit = LARGEST_PAGE,
         before: Annotated[str | None, Query(description="Only those older than the one with this id.")] = None,
         outputs: Annotated[bool, Query(description="With their outputs, which are left out otherwise.")] = False,
+        whose: Annotated[
+            Whose | None, Query(description="Only what the caller owns (`mine`), or what others share with them.")
+        ] = None,
     ) -> Response:
-        """Lists the caller's environments, newest first; everybody's for an admin.
+        """Lists the environments that the caller sees, newest first; everybody's for an admin and an auditor.
 
         Like every list it comes in pages: one behind which more may come names
         the address of the next in its Link header (RFC 8288).
         """
         # As bytes: FastAPI would validate each view once more, and make JSON of it in Python.
-        found = reading.environments(caller, ended=ended, owner=owner, limit=limit, before=before)
+        found, standings = reading.listing(caller, ended=ended, owner=owner, limit=limit, before=before, whose=whose)
         left_out = None if outputs else _WITHOUT_OUTPUTS
-        response = Response(_LIST.dump_json(views.of(found), exclude=left_out), media_type="application/json")
+        shown_views = views.of(found, standings)
+        response = Response(_LIST.dump_json(shown_views, exclude=left_out), media_type="application/json")
         link_next(request, response, found, limit, before=found[-1].id if found else "")
         return response
 
@@ -111,7 +117,7 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         """
         result = requests.create(caller, CreateEnvironment(**request.model_dump()), idempotency_key)
         response.headers["Location"] = f"/v1/environments/{result.environment.id}"
-        return presenting.accepted(result)
+        return taken(service, caller, result)
 
     @router.get("/environments/{name}", responses=_ONE)
     def show_environment(caller: Caller, name: str) -> EnvironmentView:
@@ -140,12 +146,12 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
     )
     def update_environment(caller: Caller, name: str, request: UpdateRequest) -> Accepted:
         """Applies the newest or the named version of the template, and changed parameters."""
-        return presenting.accepted(requests.update(caller, name, UpdateEnvironment(**dict(request))))
+        return taken(service, caller, requests.update(caller, name, UpdateEnvironment(**dict(request))))
 
     @router.post("/environments/{name}/retry", status_code=status.HTTP_202_ACCEPTED, responses=_CHANGED)
     def retry_environment(caller: Caller, name: str) -> Accepted:
         """Retries a create or destroy that failed."""
-        return presenting.accepted(requests.retry(caller, name))
+        return taken(service, caller, requests.retry(caller, name))
 
     @router.post(
         "/environments/{name}/extend",
@@ -154,7 +160,7 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
     def extend_environment(caller: Caller, name: str, request: ExtendRequest) -> EnvironmentView:
         """Moves the deadline, later or earlier."""
         moved = requests.extend(caller, name, by=request.by, ttl=request.ttl, until=request.until)
-        return presenting.environment(moved)
+        return shown(service, caller, moved)
 
     @router.get("/environments/{name}/explain", responses=_ONE)
     def explain_environment(
@@ -182,7 +188,7 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
     def destroy_environment(caller: Caller, name: str, request: DestroyRequest | None = None) -> Accepted:
         """Destroys now. A second request during the destruction gets the running deployment."""
         reason = "" if request is None else request.reason
-        return presenting.accepted(requests.destroy(caller, name, reason))
+        return taken(service, caller, requests.destroy(caller, name, reason))
 
     @router.get(
         "/environments/{name}/outputs", responses=problems(UnknownEnvironment, BackendError, BackendUnavailable)
@@ -239,6 +245,6 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         """Shows, read-only, an environment that another service owns."""
         if view.name != name:
             raise InvalidInput(f"The path names {name!r} and the body {view.name!r}.")
-        return presenting.environment(requests.mirror(caller, presenting.mirrored(view)))
+        return shown(service, caller, requests.mirror(caller, presenting.mirrored(view)))
 
     return router

@@ -10,6 +10,7 @@ from environments.api.concurrency import BackendCalls
 from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
+from environments.api.shown import taken
 from environments.domain.commands import MakePlan
 from environments.domain.errors import (
     BackendError,
@@ -105,6 +106,6 @@ def plan_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
         Changes in the backends are detected only when the steps run: then the deployment fails with `plan_stale`,
         and the step that detected one has changed nothing.
         """
-        return presenting.accepted(service.planning.apply(caller, plan_id, idempotency_key))
+        return taken(service, caller, service.planning.apply(caller, plan_id, idempotency_key))
 
     return router

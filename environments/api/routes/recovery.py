@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, status
 
-from environments.api import presenting
 from environments.api.guard import Caller
 from environments.api.ports import Service
 from environments.api.problems import problems
+from environments.api.shown import shown, taken
 from environments.domain.errors import (
     Forbidden,
     ManagedOutside,
@@ -29,7 +29,7 @@ def recovery_routes(service: Service) -> APIRouter:
     )
     def repair_environment(caller: Caller, name: str) -> Accepted:
         """Restores what differs from what an environment's steps made; the rest stays untouched."""
-        return presenting.accepted(service.recovery.repair(caller, name))
+        return taken(service, caller, service.recovery.repair(caller, name))
 
     @router.post(
         "/environments/{name}/promote",
@@ -38,7 +38,7 @@ def recovery_routes(service: Service) -> APIRouter:
     )
     def promote_environment(caller: Caller, name: str) -> Accepted:
         """Promotes new versions that await promotion: they replace the old ones."""
-        return presenting.accepted(service.recovery.promote(caller, name))
+        return taken(service, caller, service.recovery.promote(caller, name))
 
     @router.post(
         "/environments/{name}/rollback",
@@ -48,11 +48,11 @@ def recovery_routes(service: Service) -> APIRouter:
     def roll_back_environment(caller: Caller, name: str, request: RollbackRequest | None = None) -> Accepted:
         """Rolls back to the template version and parameters of the last good deployment, or of the named one."""
         deployment = None if request is None else request.deployment
-        return presenting.accepted(service.recovery.rollback(caller, name, deployment))
+        return taken(service, caller, service.recovery.rollback(caller, name, deployment))
 
     @router.post("/environments/{name}/abandon", responses=problems(*_CHANGED))
     def abandon_environment(caller: Caller, name: str, request: AbandonRequest) -> EnvironmentView:
         """Abandons what can't be destroyed: records what may be left, and still observes it."""
-        return presenting.environment(service.recovery.abandon(caller, name, request.reason))
+        return shown(service, caller, service.recovery.abandon(caller, name, request.reason))
 
     return router

@@ -2,12 +2,13 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from environments.api import presenting
+from environments.api import presenting, presenting_access
 from environments.api.concurrency import BackendCalls
 from environments.api.guard import Caller
 from environments.api.paging import PAGE, Limit, link_next
@@ -30,7 +31,8 @@ from environments.domain.errors import (
 )
 from environments.domain.faults import Fault
 from environments.domain.template import Bundle, make_bundle
-from environments.service.authorization import Action, check_service
+from environments.service.authorization import Action, Principal, check_service
+from environments.service.records import CataloguedTemplate
 from environments.wire.templates import GitPushRequest, PushRequest, TemplateDeletionView, TemplateView, Validation
 
 _Digest = Annotated[str | None, Query(description="This version and not the newest.")]
@@ -40,6 +42,13 @@ def template_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     """Everything below /v1/templates."""
     router = APIRouter(prefix="/v1", tags=["templates"])
     catalogue, sources = service.catalogue, service.sources
+
+    def _shown(caller: Principal, found: Sequence[CataloguedTemplate]) -> list[TemplateView]:
+        creations = service.creators.creations(caller, [one.template for one in found])
+        return [
+            presenting.template(one, presenting_access.creation(creations[one.name]) if one.name in creations else None)
+            for one in found
+        ]
 
     @router.get("/templates", responses=problems())
     def list_templates(
@@ -52,7 +61,7 @@ def template_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
         """Lists the newest version of each template, by name."""
         found = catalogue.templates(after=after, limit=limit)
         link_next(request, response, found, limit, after=found[-1].name if found else after)
-        return [presenting.template(one) for one in found]
+        return _shown(caller, found)
 
     @router.post(
         "/templates", responses=problems(Forbidden, InvalidTemplate, RequestTooLarge, CheckTooCostly, TooManyRequests)
@@ -97,7 +106,7 @@ def template_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     @router.get("/templates/{name}", responses=problems(UnknownTemplate))
     def show_template(caller: Caller, name: str, digest: _Digest = None) -> TemplateView:
         """Shows a template: parameters, lifetime, steps, outputs."""
-        return presenting.template(catalogue.template(name, digest))
+        return _shown(caller, [catalogue.template(name, digest)])[0]
 
     @router.delete("/templates/{name}", responses=problems(Forbidden, UnknownTemplate, TemplateInUse))
     def delete_template(

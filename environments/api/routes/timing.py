@@ -4,11 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from environments.api import presenting, presenting_timing
+from environments.api import presenting_timing
 from environments.api.guard import Caller
 from environments.api.paging import PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
+from environments.api.shown import shown
 from environments.domain.errors import (
     Forbidden,
     InvalidInput,
@@ -56,7 +57,7 @@ def timing_routes(service: Service) -> APIRouter:
     @router.post("/environments/{name}/rules", responses=_EDITED)
     def add_rule(caller: Caller, name: str, request: RuleRequest) -> EnvironmentView:
         """Gives an environment a rule of its own, whose moments count from now on."""
-        return presenting.environment(edits.add_rule(caller, name, request.action, request.rule))
+        return shown(service, caller, edits.add_rule(caller, name, request.action, request.rule))
 
     @router.delete(
         "/environments/{name}/rules",
@@ -69,7 +70,7 @@ def timing_routes(service: Service) -> APIRouter:
         action: Annotated[TimedAction, Query(description="What it does.")] = TimedAction.DESTROY,
     ) -> EnvironmentView:
         """Removes a rule of an environment's own."""
-        return presenting.environment(edits.remove_rule(caller, name, action, rule))
+        return shown(service, caller, edits.remove_rule(caller, name, action, rule))
 
     @router.put(
         "/environments/{name}/pin",
@@ -81,12 +82,12 @@ def timing_routes(service: Service) -> APIRouter:
         A pin ends by itself. It never passes the maximum of the environment, unless an admin says so.
         """
         given = {"ttl": request.ttl, "until": request.until, "past_maximum": request.past_maximum}
-        return presenting.environment(edits.pin(caller, name, request.reason, **given))  # type: ignore[arg-type]  # by name
+        return shown(service, caller, edits.pin(caller, name, request.reason, **given))  # type: ignore[arg-type]  # by name
 
     @router.delete("/environments/{name}/pin", responses=problems(UnknownEnvironment, NotAllowedNow, ManagedOutside))
     def unpin_environment(caller: Caller, name: str) -> EnvironmentView:
         """Ends a pin. What would end at once ends an hour later, or with the pin if that is earlier."""
-        return presenting.environment(edits.unpin(caller, name))
+        return shown(service, caller, edits.unpin(caller, name))
 
     @router.get("/policies", responses=problems())
     def list_policies(

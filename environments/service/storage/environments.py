@@ -55,6 +55,8 @@ class Environments(Protocol):
         ended: bool = False,
         limit: int | None = None,
         before: str | None = None,
+        owners: Collection[str] | None = None,
+        not_owners: Collection[str] = (),
     ) -> Page[Environment]:
         """Environments in sight (of that owner), newest first, ended ones only with `ended`.
 
@@ -125,6 +127,10 @@ class Environments(Protocol):
         self, *, owner: str | None = None, template: str | None = None, after: str = "", limit: int
     ) -> list[Environment]:
         """Living environments that this service manages, by id, behind the id `after`: at most `limit`."""
+        ...
+
+    def count_unended(self, owner: str, template: str) -> int:
+        """How many of the template's environments an owner has, those that are being destroyed among them."""
         ...
 
     def count_living(self, *, owner: str | None = None, template: str | None = None) -> int:

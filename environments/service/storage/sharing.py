@@ -2,9 +2,17 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from environments.domain.access import Creator, ServiceRoleGrant, Share
+from environments.domain.access import Creator, EnvironmentRole, ServiceRole, ServiceRoleGrant, Share
+
+
+class ShareStanding(NamedTuple):
+    """How many shares an environment has, and the most that they give somebody: a role and whether they may reveal."""
+
+    shares: int
+    role: EnvironmentRole | None = None
+    reveal: bool = False
 
 
 class Shares(Protocol):
@@ -30,9 +38,27 @@ class Shares(Protocol):
         """What is shared with a subject, the newest first."""
         ...
 
-    def forget_expired(self, before: datetime) -> int:
-        """Deletes shares that ended before a moment; returns how many."""
+    def ended(self, before: datetime, limit: int) -> list[Share]:
+        """Shares that ended before a moment, the first ones first."""
         ...
+
+    def standings(
+        self, environment_ids: Collection[str], subjects: Collection[str], now: datetime | None
+    ) -> Mapping[str, ShareStanding]:
+        """What the shares that hold at that moment say of each environment that has one, for these subjects.
+
+        At an unknown moment only those without an end hold.
+        """
+        ...
+
+
+class ClaimedRole(NamedTuple):
+    """The service role that a rule of a provider gave to a person at their last sign-in."""
+
+    person: str
+    role: ServiceRole
+    issuer: str
+    since: datetime | None
 
 
 class ServiceRoles(Protocol):
@@ -48,6 +74,14 @@ class ServiceRoles(Protocol):
 
     def all(self) -> list[ServiceRoleGrant]:
         """By subject."""
+        ...
+
+    def claimed(self) -> list[ClaimedRole]:
+        """Roles of people who aren't disabled, by rules of their providers; by user name."""
+        ...
+
+    def alone(self) -> None:
+        """Until the transaction ends no other one that calls this changes grants."""
         ...
 
 

@@ -356,7 +356,7 @@ def test_list_shows_state_and_time_left(cli: CommandLine) -> None:
     cli("env", "create", "listed", "-t", "web", "--ttl", "3h", "--no-wait")
     table = cli("env", "list")
     head, *rows = table.out.splitlines()
-    assert head.split() == ["NAME", "STATE", "TEMPLATE", "OWNER", "AGE", "LEFT"]
+    assert head.split() == ["NAME", "STATE", "TEMPLATE", "OWNER", "ROLE", "AGE", "LEFT"]
     row = next(line for line in rows if line.startswith("listed "))
     assert row.split()[1:5] == ["◌", "requested", "web", "root"]
     assert row.endswith(("3h00m", "2h59m"))  # on a busy machine half a minute has passed
