@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
 
 from images.browser import ensure_browser
 
@@ -13,16 +13,25 @@ LIMIT = 60.0
 
 
 @contextlib.contextmanager
-def browser() -> Iterator[Browser]:
-    """A browser that has no window. Root can't use its sandbox."""
+def driver() -> Iterator[Playwright]:
+    """What starts browsers."""
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@contextlib.contextmanager
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """A browser that has no window. Root can't use its sandbox.
+
+    Only when it ends are all of its connections closed: a server that stops before that waits for them.
+    """
     program = ensure_browser(lambda line: None)
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=arguments, timeout=LIMIT * 1000)
-        try:
-            yield running
-        finally:
-            running.close()
+    running = playwright.chromium.launch(executable_path=program, args=arguments, timeout=LIMIT * 1000)
+    try:
+        yield running
+    finally:
+        running.close()
 
 
 class Visitor:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Playwright
 
 from tests.fakes.identity import MemoryProvider
 from tests.fakes.service import FakeService, listening, make_service
 from tests.support.authorities import make_authority
-from tests.support.browser import Visitor, browser
+from tests.support.browser import Visitor, browser, driver
 from tests.support.identity_site import IdentitySite, identity_site
 
 
@@ -25,9 +25,9 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    with browser() as running:
-        yield running
+def playwright() -> Iterator[Playwright]:
+    with driver() as started:
+        yield started
 
 
 @pytest.fixture
@@ -43,6 +43,13 @@ def site(service: FakeService, tmp_path: Path) -> Iterator[Site]:
     pem = make_authority("ours").sign(tmp_path / "tls.pem", "127.0.0.1", "localhost")
     with identity_site(provider) as identity, listening(service, tls=pem) as address:
         yield Site(service, address, provider, identity)
+
+
+@pytest.fixture
+def chromium(playwright: Playwright, site: Site) -> Iterator[Browser]:
+    """Ends before the site."""
+    with browser(playwright) as running:
+        yield running
 
 
 @pytest.fixture

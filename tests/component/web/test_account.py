@@ -1,7 +1,7 @@
 """Sessions, devices and claims on the pages, in a real browser."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 
 import httpx2
@@ -20,8 +20,9 @@ def heading(visitor: Visitor) -> str:
 
 
 @pytest.fixture
-def http(site: Site) -> httpx2.Client:
-    return httpx2.Client(base_url=site.address, verify=False, trust_env=False, timeout=60)
+def http(site: Site) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=site.address, verify=False, trust_env=False, timeout=60) as client:
+        yield client
 
 
 def test_a_session_is_ended_from_another_browser(site: Site, ada: Visitor, visitor: Visit) -> None:
