@@ -6,12 +6,14 @@ one into a variable that the job names in `id_tokens`.
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from environments.domain.errors import InvalidInput, ServiceUnavailable, SignInRefused
 
 if TYPE_CHECKING:
+    from environments.cli.session import Session
     from environments.client import Client
     from environments.wire.tokens import NewToken
 
@@ -22,6 +24,31 @@ _URL, _BEARER = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 _SECONDS = 20.0
 _LARGEST = 128 * 1024
 """Bytes of an answer of the CI system."""
+
+
+def sign_in_as_job(session: "Session", rule: str, *, audience: str, variable: str, ca: Path | None) -> None:
+    """Signs in by a rule, and keeps the token for the context. Raises as `sign_in_from_ci` does, and `NotFound`.
+
+    `audience` empty: the address of the service.
+    """
+    from environments.cli.login import context_for, keep
+    from environments.client import Client
+    from environments.context import state_folder
+    from environments.moments import moment
+    from environments.stored_sessions import StoredSession
+
+    if session.token_file is not None:
+        raise InvalidInput("--token-file has no place here: signing in makes a token.")
+    state = state_folder()
+    context, new = context_for(session, state, ca)
+    with Client(context.address, None, ca_file=context.ca_file, pinned=context.pinned) as client:
+        made = sign_in_from_ci(client, rule, audience=audience or context.address.rstrip("/"), variable=variable)
+    kept = StoredSession(address=context.address, user_name=made.token.owner, ends_at=made.token.expires_at)
+    keep(state, context, new, kept, made.secret)
+    told = {"user_name": made.token.owner, "context": context.name, "address": context.address, "token": made.token}
+    session.show(told, lambda: [f"You are {made.token.owner} at {context.address}."])
+    if made.token.expires_at is not None:
+        session.say(f"The token ends {moment(made.token.expires_at, session.zone)}.")
 
 
 def sign_in_from_ci(

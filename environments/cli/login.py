@@ -56,7 +56,7 @@ def sign_in(
             "--dry-run needs a browser on this machine.", hint="The page `/claims` of the service shows the same."
         )
     state = state_folder()
-    context, new = _context(session, state, ca)
+    context, new = context_for(session, state, ca)
     with Client(context.address, None, ca_file=context.ca_file, pinned=context.pinned) as client:
         if device or (browser and not dry_run and not _has_browser()):
             if not device:
@@ -78,12 +78,8 @@ def sign_in(
                 return
             begun = client.exchange(request)
             name, secret, view, by = begun.user_name, begun.secret, begun.session, chosen.name
-    if new is not None:
-        named_contexts.store(state, context.name, new, None)
-        if stored_context(state) is None and named_contexts.names(state) == [context.name]:
-            named_contexts.use(state, context.name)
     kept = StoredSession(address=context.address, user_name=name, provider=by, ends_at=view.ends_at)
-    stored_sessions.store(state, context.name, kept, secret)
+    keep(state, context, new, kept, secret)
     session.show(
         {"user_name": name, "context": context.name, "address": context.address, "session": view},
         lambda: [f"You are {name} at {context.address}."],
@@ -95,7 +91,18 @@ def sign_in(
     session.say(f"Next: `calvinverse{use} env list`, or `calvinverse whoami`.")
 
 
-def _context(session: "Session", state: Path, ca: Path | None) -> tuple[Context, named_contexts.NamedContext | None]:
+def keep(
+    state: Path, context: Context, new: named_contexts.NamedContext | None, kept: StoredSession, secret: str
+) -> None:
+    """Stores a session for the context, and the context itself if it is new; the first one is used from now on."""
+    if new is not None:
+        named_contexts.store(state, context.name, new, None)
+        if stored_context(state) is None and named_contexts.names(state) == [context.name]:
+            named_contexts.use(state, context.name)
+    stored_sessions.store(state, context.name, kept, secret)
+
+
+def context_for(session: "Session", state: Path, ca: Path | None) -> tuple[Context, named_contexts.NamedContext | None]:
     """The context to sign in to, and what to store of it if it is new."""
     if not session.address:
         if ca is not None:

@@ -26,12 +26,15 @@ def add_sign_in(program: typer.Typer) -> None:
 
             With --address it makes a context of that address first, if there is none; --ca pins its authority. Until
             `calvinverse logout`, the session stands in place of the context's own token.
+
+            --ci is for jobs of GitHub Actions and GitLab, which have a token of their own to prove who they are.
         """,
         examples="""
             calvinverse login
             calvinverse login --address https://calvinverse.example.net --ca calvinverse-ca.pem
             calvinverse login --provider corp --device
             calvinverse login --dry-run
+            calvinverse login --ci shop --address https://calvinverse.example.net
         """,
     )
     def login(
@@ -48,9 +51,25 @@ def add_sign_in(program: typer.Typer) -> None:
             typer.Option("--dry-run", help="Show which claims come, which rules match and which role comes of it."),
         ] = False,
         ca: Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="PEM of the authority to pin.")] = None,
+        ci: Annotated[
+            str | None, typer.Option("--ci", metavar="RULE", help="Sign in as a job of a CI system, by this rule.")
+        ] = None,
+        audience: Annotated[
+            str, typer.Option("--audience", metavar="TEXT", help="With --ci: the rule's; default: the address.")
+        ] = "",
+        variable: Annotated[
+            str, typer.Option("--token-variable", metavar="NAME", help="With --ci: where GitLab puts the token.")
+        ] = "CALVINVERSE_ID_TOKEN",
     ) -> None:
+        from environments.cli.ci_sign_in import sign_in_as_job
         from environments.cli.login import sign_in
+        from environments.domain.errors import InvalidInput
 
+        if ci is not None:
+            if provider is not None or device or dry_run:
+                raise InvalidInput("--ci goes with none of --provider, --device and --dry-run.")
+            sign_in_as_job(session, ci, audience=audience, variable=variable, ca=ca)
+            return
         sign_in(session, provider=provider, device=device, browser=browser, dry_run=dry_run, ca=ca)
 
     @command(program, "logout", examples="calvinverse logout")

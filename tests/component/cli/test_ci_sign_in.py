@@ -3,7 +3,10 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -11,6 +14,12 @@ import pytest
 from environments.cli import ci_sign_in
 from environments.cli.ci_sign_in import identity_token
 from environments.domain.errors import CalvinverseError, InvalidInput, ServiceUnavailable, SignInRefused
+from environments.providers.oidc.configured import ConfiguredProviders
+from environments.service.ci_exchange import CiExchange
+from environments.wire.service_accounts import ServiceAccountRequest
+from tests.support.command_line import CommandLine
+from tests.support.identity_tokens import right_claims, signed
+from tests.support.oidc_providers import strict_provider
 
 AUDIENCE = "https://calvinverse.example.net"
 
@@ -112,3 +121,53 @@ def test_where_there_is_none_the_hint_says_what_the_job_lacks() -> None:
     assert "id-token: write" in refusal(InvalidInput, {"GITHUB_ACTIONS": "true"}).hint
     assert "id_tokens: {CALVINVERSE_ID_TOKEN: {aud: https" in refusal(InvalidInput, {"GITLAB_CI": "true"}).hint
     assert "GitHub Actions or GitLab" in refusal(InvalidInput, {}).hint
+
+
+RULE = """
+[[ci]]
+name = "shop"
+issuer = "{issuer}"
+audience = "{audience}"
+account = "shop-ci"
+claims = {{ project_id = "7" }}
+"""
+
+
+def test_a_job_signs_in_and_works_with_what_it_got(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("CALVINVERSE_ADDRESS", "CALVINVERSE_TOKEN_FILE"):
+        monkeypatch.delenv(variable)
+    address, now = cli.api.address, datetime.now(UTC)
+    with cli.api.client() as admin:
+        admin.create_service_account(ServiceAccountRequest(name="shop-ci"))
+
+    def new_id(kind: str) -> str:
+        return f"{kind}-bbbbbbbbbbbb"
+
+    with strict_provider() as issuer:
+        rules = tmp_path / "identity.toml"
+        rules.write_text(RULE.format(issuer=issuer.issuer, audience=address))
+        cli.service.ci_exchange = CiExchange(
+            cli.service.database,
+            ConfiguredProviders(rules, lambda: now),
+            lambda: now,
+            lambda kind: f"{kind}-bbbbbbbbbbbb",
+        )
+        claims: dict[str, Any] = {
+            "iss": issuer.issuer,
+            "aud": address,
+            "project_id": "7",
+            "jti": token_hex(8),
+            "nonce": None,
+        }
+        monkeypatch.setenv("CALVINVERSE_ID_TOKEN", signed(right_claims(now, **claims), issuer.key))
+        done = cli("login", "--ci", "shop", "--address", address)
+        again = cli("login", "--ci", "shop", "--address", address)
+    assert (done.status, done.out) == (0, f"You are shop-ci at {address}.\n"), done.err
+    assert (again.status, "used before" in again.err) == (5, True)
+    shown = cli("whoami", "-o", "json").json
+    assert (shown["user_name"], shown["kind"]) == ("shop-ci", "ci")
+    assert cli("env", "list").status == 0
+    assert cli("login", "--ci", "shop", "--device").status == 2
+    assert cli("login", "--ci", "shop", "--token-file", "x").status == 2
