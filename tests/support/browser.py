@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
 
@@ -20,13 +20,16 @@ def driver() -> Iterator[Playwright]:
 
 
 @contextlib.contextmanager
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    """A browser that has no window. Root can't use its sandbox.
+def browser(playwright: Playwright, *, reaches: Mapping[str, str] | None = None) -> Iterator[Browser]:
+    """A browser that has no window. Root can't use its sandbox. `reaches`: `host:port` → where it is in truth.
 
     Only when it ends are all of its connections closed: a server that stops before that waits for them.
     """
     program = ensure_browser(lambda line: None)
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    if reaches:
+        rules = ",".join(f"MAP {name} {place}" for name, place in reaches.items())
+        arguments.append(f"--host-resolver-rules={rules}")
     running = playwright.chromium.launch(executable_path=program, args=arguments, timeout=LIMIT * 1000)
     try:
         yield running
