@@ -39,6 +39,7 @@ _READS = frozenset(
         *("images", "image", "image_history", "tokens", "ca", "info", "readiness"),
         *("providers", "try_claims", "who_am_i", "sessions"),
         *("rules", "policies", "calendars", "calendar", "holds"),
+        *("people", "person", "groups", "group", "members"),
     )
 )
 """Calls that change nothing."""
