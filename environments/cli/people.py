@@ -214,7 +214,7 @@ def assign(
     more="""
         TO is a user name, or group:NAME, whose members are its owners then. You have no access any more unless you are
         among them, or it is shared with you; what is shared with others stays. Policies of the new owner apply at once.
-        Steps get the new name as `environment.owner` at the next update.
+        Steps get the new name as `environment.owner` at the next update or repair.
     """,
     examples="""
         calvinverse env transfer demo bob
