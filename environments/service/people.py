@@ -139,7 +139,7 @@ class People:
             if tx.people.way_in(person.name, now) is None:
                 raise NotAllowedNow(
                     f"{person.name} is the last admin who can sign in, and there is no local admin token.",
-                    hint="Give somebody else the role first: `calvinverse access grant NAME admin`.",
+                    hint="Give somebody else the role first: `calvinverse role grant NAME admin`.",
                 )
             heir, why = self._heir(tx, principal, person, successor)
             moved = _hand_environments(tx, person, heir, principal.owner, now, why) if heir else []
