@@ -9,6 +9,7 @@ from environments.domain.errors import InvalidInput, InvalidName, NotAllowedNow,
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.template_parts import Template
 from environments.domain.timing import LONGEST_TITLE, MOST_DAYS, Holiday, HolidayCalendar, OwnRule
+from environments.service.audit_values import differing
 from environments.service.authorization import Action, Principal, check_service, may
 from environments.service.pages import Page
 from environments.service.policies import MOST_SHOWN
@@ -78,6 +79,7 @@ class Calendars:
             found = preview(tx, Change(calendar=calendar), now, MOST_SHOWN)
             if not dry_run:
                 tx.calendars.put(calendar)
+                _tell(tx, name, before, calendar)
                 verb = "set" if before is None else "changed"
                 tx.environments.mark_to_retime(f"{principal.owner} {verb} the holiday calendar {name}")
                 self._retiming.page(tx)
@@ -98,7 +100,17 @@ class Calendars:
                     details={"users": users[:100]},
                 )
             tx.calendars.remove(name)
+            _tell(tx, name, calendar, None)
         return calendar
+
+
+def _tell(tx: Transaction, name: str, before: HolidayCalendar | None, after: HolidayCalendar | None) -> None:
+    """Tells the audit log which days came and went."""
+    old, new = ({day.day.isoformat(): day.title for day in one.days} if one else None for one in (before, after))
+    gone, come = differing(old, new)
+    tx.audit.changed(
+        before=gone and {"days": gone}, after=come and {"days": come}, object_kind="calendar", object_name=name
+    )
 
 
 def _found(tx: Transaction, name: str) -> HolidayCalendar:

@@ -73,6 +73,13 @@ class Catalogue:
             kept = None if source is None else source._asdict()
             if newest is None or newest.digest != bundle.digest or (kept is not None and newest.source != kept):
                 tx.templates.push(template.name, bundle, principal.owner, self._clock(), kept)
+            tx.audit.changed(
+                before=newest and {"digest": newest.digest},
+                after={"digest": bundle.digest, "version": template.version, "source": kept},
+                object_kind="template",
+                object_name=template.name,
+                template=template.name,
+            )
         return self.template(template.name)
 
     def push_shipped(self, principal: Principal, bundle: Bundle) -> None:
@@ -102,6 +109,7 @@ class Catalogue:
             _check_unused(name, *tx.environments.made_from(name, digest, sight=principal.sight), digest)
             now = self._clock()
             gone = tx.templates.delete(name, digest, principal.owner, now)
+            tx.audit.changed(before={"digests": list(gone)}, object_kind="template", object_name=name, template=name)
         return TemplateDeletion(name, tuple(gone), now, principal.owner)
 
     def templates(self, *, after: str = "", limit: int | None = None) -> Page[CataloguedTemplate]:

@@ -1,6 +1,7 @@
 """Destroys by the clock: what is due is destroyed in the order of deadlines, or held when something looks wrong."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,7 +19,7 @@ from environments.domain.holds import (
     noticed,
 )
 from environments.service import enqueue
-from environments.service.authorization import CLOCK, Action, may
+from environments.service.authorization import CLOCK, Action, entry_of, may
 from environments.service.deadlines import NOT_COMPUTED, provable
 from environments.service.enqueue import DeploymentRequest
 from environments.service.storage.transaction import Storage, Transaction
@@ -84,6 +85,8 @@ class Expiry:
             else:
                 why = "nothing that it held is left"
             tx.holds.decide(hold.id, HoldDecision.ENDED, CLOCK.owner, now, why)
+            entry = entry_of(CLOCK, "hold:end")
+            tx.audit.add(replace(entry, object_kind="hold", object_id=hold.id, reason=why, rule=hold.kind.value))
             log.warning("hold.ended", hold=hold.id, kind=hold.kind.value, reason=why)
 
     def _decide(self, tx: Transaction, troubles: Sequence[ClockTrouble], now: datetime, grace: timedelta) -> list[str]:
@@ -171,6 +174,8 @@ class Expiry:
         if hold is None:
             hold = Hold(id=self._new_id("hold"), kind=kind, cause=cause[:200], opened_at=now, reason=why)
             tx.holds.add(hold)
+            entry = entry_of(CLOCK, "hold:open")
+            tx.audit.add(replace(entry, object_kind="hold", object_id=hold.id, reason=why, rule=cause or kind.value))
             log.error("hold.opened", hold=hold.id, kind=kind.value, reason=why, cause=cause, due=len(due))
         these = due[:_HELD_AT_ONCE]
         held = tx.holds.hold([facts.id for facts in these], hold.id, now)

@@ -78,6 +78,7 @@ class Holding:
                     f"The hold {hold.id} holds {details.environments} environments by now, and {seen} when you looked.",
                     hint="Look again with `calvinverse hold list`, then decide.",
                 )
+            _tell(tx, details, reason)
             if hold.kind is HoldKind.CLOCK:
                 tx.holds.let_go(hold.id)
             else:
@@ -100,6 +101,7 @@ class Holding:
                 if details is None:
                     may(tx, principal, Action.HOLD_CANCEL)
                     details = _details(tx, principal, hold)
+                    _tell(tx, details, reason)
                 some = tx.holds.held(hold.id, limit=_AT_ONCE)
                 now = self._clock()
                 for environment_id in some:
@@ -121,6 +123,12 @@ class Holding:
         log.warning("hold.decided", hold=hold.id, decision=decision.value, by=principal.owner, reason=reason)
         changes = {"decision": decision, "decided_at": now, "decided_by": principal.owner, "decision_reason": reason}
         return hold.model_copy(update=changes)
+
+
+def _tell(tx: Transaction, details: HoldDetails, reason: str) -> None:
+    """Tells the audit log which hold is decided about, and why."""
+    about = {"kind": details.hold.kind.value, "environments": details.environments}
+    tx.audit.changed(before=about, object_kind="hold", object_id=details.hold.id, reason=reason)
 
 
 def _open(tx: Transaction, hold_id: str) -> Hold:

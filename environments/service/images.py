@@ -40,9 +40,16 @@ class Images:
         with self._storage.write() as tx:
             may(tx, principal, Action.IMAGE_PUBLISH)
             before = _newest(tx, name)
+            tx.audit.changed(object_kind="image", object_name=name)
             if before is not None and _content(before) == _content(image):
                 return before
             tx.images.publish(image)
+            tx.audit.changed(
+                before=before and {"reference": before.reference},
+                after={"reference": reference, "channel": channel, "build": build},
+                object_kind="image",
+                object_name=name,
+            )
         return image
 
     def images(self, *, after: str = "", limit: int | None = None) -> Page[PublishedImage]:
@@ -78,6 +85,7 @@ class Images:
             if image is None:
                 raise _unknown(tx, name)
             tx.images.withdraw(name, principal.owner, now)
+            tx.audit.changed(before={"reference": image.reference}, object_kind="image", object_name=name)
         return image._replace(withdrawn_at=now, withdrawn_by=principal.owner)
 
 

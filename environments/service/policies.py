@@ -86,6 +86,7 @@ class Policies:
             found = preview(tx, Change(scope, name, policy), now, MOST_SHOWN)
             if not dry_run:
                 tx.policies.put(policy)
+                _tell(tx, scope, name, before, policy)
                 verb = "set" if before is None else "changed"
                 self._mark(tx, scope, name, f"{principal.owner} {verb} the policy for {scope.value} {name}")
         return PolicyChange(policy, found, applied=not dry_run)
@@ -98,7 +99,8 @@ class Policies:
             if not dry_run:
                 may(tx, principal, Action.POLICY_SET)
                 tx.policies.alone()
-            if tx.policies.get(scope, name) is None:
+            before = tx.policies.get(scope, name)
+            if before is None:
                 raise NotFound(
                     f"There is no policy for {scope.value} {name!r}.",
                     hint="See the policies with `calvinverse policy list`.",
@@ -106,6 +108,7 @@ class Policies:
             found = preview(tx, Change(scope, name), now, MOST_SHOWN)
             if not dry_run:
                 tx.policies.remove(scope, name)
+                _tell(tx, scope, name, before, None)
                 self._mark(tx, scope, name, f"{principal.owner} removed the policy for {scope.value} {name}")
         return PolicyChange(None, found, applied=not dry_run)
 
@@ -113,6 +116,12 @@ class Policies:
         owner, template = (name, None) if scope is Scope.OWNER else (None, name)
         tx.environments.mark_to_retime(why, owner=owner, template=template)
         self._retiming.page(tx)
+
+
+def _tell(tx: Transaction, scope: Scope, name: str, before: Policy | None, after: Policy | None) -> None:
+    """Tells the audit log what became of a policy."""
+    old, new = (None if one is None else one.model_dump(mode="json") for one in (before, after))
+    tx.audit.changed(before=old, after=new, object_kind="policy", object_name=f"{scope.value} {name}")
 
 
 def _check_name(scope: Scope, name: str) -> None:
