@@ -12,9 +12,10 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from environments.domain.errors import CalvinverseError, MethodNotAllowed, Unauthenticated
+from environments.domain.errors import CalvinverseError, MethodNotAllowed, TooManyRequests, Unauthenticated
 from environments.service.authorization import Principal
 from environments.service.built_in_provider import AUTHORIZE_PATH, CALLBACK_PATH
+from environments.service.rates import Rate, site_of
 from environments.service.sessions import KIND
 from environments.web import attempts, forms
 from environments.web.account_pages import AccountPages
@@ -30,6 +31,9 @@ from environments.web.sign_in_pages import SESSION_COOKIE, SignInPages
 from environments.web.visits import Visit, cookies, fields, own_origin, own_path, read_form, set_cookie
 
 Page = Callable[[Visit], Response]
+
+STEPS_EACH_MINUTE = 300
+"""Steps of signing in from one address, behind which an office may be: each sign-in takes two or three."""
 
 _AT_ONCE = 8
 """Pages that are made side by side, each in a thread."""
@@ -62,6 +66,9 @@ class Pages:
             AUTHORIZE_PATH: {"GET": provider.show, "POST": provider.send},
         }
         """Pages for everybody."""
+        self._steps = Rate(STEPS_EACH_MINUTE, "steps of signing in are taken from one address")
+        self._counted = {("POST", "/sign-in/start"), ("GET", CALLBACK_PATH), ("POST", AUTHORIZE_PATH)}
+        """What asks a provider, before anybody is signed in."""
         self._signed_in: dict[str, dict[str, Page]] = {
             "/": {"GET": account.home},
             "/sessions": {"GET": account.sessions},
@@ -101,6 +108,11 @@ class Pages:
             answer = fault_page(MethodNotAllowed(f"{scope['method']} is not possible here."))
             answer.headers["Allow"] = ", ".join([*methods, *(["HEAD"] if "GET" in methods else [])])
             return answer
+        if (method, scope["path"]) in self._counted:
+            try:
+                self._steps.count(site_of(str(scope["client"][0]) if scope.get("client") else ""))
+            except TooManyRequests as error:
+                return fault_page(error)
         if self._threads is None:
             self._threads = anyio.CapacityLimiter(_AT_ONCE)
         try:
