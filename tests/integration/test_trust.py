@@ -23,7 +23,7 @@ from environments.providers.opentofu.provide import make_broker
 from environments.providers.vault.revealing import Revealing
 from environments.steps.base import Intended, Owner, Presence, StepContext
 from images.edge.app.service import make_key
-from tests.support.cluster import Cluster
+from tests.support.cluster import EXTERNAL_ADDRESS, Cluster
 from tests.support.parts import parts_of
 from tests.support.step_harness import Run
 from tests.support.workloads import Backends, Workload, environment, run_job
@@ -286,87 +286,6 @@ def neighbour(backends: Backends, manager: Workload) -> Workload:
     return run_job(backends, "meta", "other")
 
 
-BREAKS = [
-    ("consul", "DELETE", "/v1/acl/auth-method/nomad-workloads", None, "the auth method nomad-workloads"),
-    ("consul", "DELETE", "/v1/acl/auth-method/calvinverse-manager", None, "the auth method calvinverse-manager"),
-    (
-        "consul",
-        "PUT",
-        "/v1/acl/binding-rule",
-        {"AuthMethod": "nomad-workloads", "BindType": "policy", "BindName": "global-management", "Selector": ""},
-        "the one binding rule from a workload's namespace",
-    ),
-    ("vault", "DELETE", "/v1/auth/jwt-nomad/role/environment", None, "the role environment"),
-    (
-        "vault",
-        "POST",
-        "/v1/auth/jwt-nomad/role/environment",
-        {"role_type": "jwt", "bound_audiences": ["vault.io"], "user_claim": "nomad_job_id"},
-        "the role environment",
-    ),
-    (
-        "vault",
-        "PUT",
-        "/v1/sys/policies/acl/calvinverse-environment",
-        {"policy": 'path "secret/*" { capabilities = ["read"] }'},
-        "the one policy of all environments",
-    ),
-    ("vault", "DELETE", "/v1/sys/policies/acl/calvinverse-service", None, "the policy of the provisioning service"),
-    (
-        "vault",
-        "PUT",
-        "/v1/sys/policies/acl/calvinverse-secrets",
-        {"policy": 'path "secret/data/environments/*" { capabilities = ["read"] }'},
-        "the policy for the secrets of one environment",
-    ),
-    (
-        "vault",
-        "POST",
-        "/v1/auth/token/roles/calvinverse-secrets",
-        {"allowed_policies": ["calvinverse-secrets", "calvinverse-service"]},
-        "the role calvinverse-secrets for the secrets of one environment",
-    ),
-    ("vault", "DELETE", "/v1/sys/auth/jwt-nomad", None, "the login for workloads"),
-    (
-        "vault",
-        "POST",
-        "/v1/auth/token/roles/calvinverse-module",
-        {"allowed_policies": ["calvinverse-module", "calvinverse-service"]},
-        "the role calvinverse-module of modules",
-    ),
-    (
-        "vault",
-        "PUT",
-        "/v1/sys/policies/acl/calvinverse-module",
-        {"policy": 'path "secret/*" { capabilities = ["read"] }'},
-        "the one policy of modules",
-    ),
-    ("nomad", "DELETE", "/v1/acl/auth-method/nomad-manager", None, "the auth method nomad-manager"),
-    (
-        "nomad",
-        "POST",
-        "/v1/acl/binding-rule",
-        {"AuthMethod": "nomad-manager", "BindType": "management", "Selector": ""},
-        "the one binding rule that lets only job provisioning",
-    ),
-]
-
-
-@pytest.mark.parametrize(("part", "method", "path", "body", "what"), BREAKS)
-def test_what_is_missing_is_named_and_mended(
-    cluster: Cluster, backends: Backends, part: Part, method: str, path: str, body: object, what: str
-) -> None:
-    trust = Trust(cluster.connections)
-    assert trust.verify() == []
-    getattr(backends, part).call(method, path, body)
-
-    missing = trust.verify()
-
-    assert any(fault.what.startswith(what) and path.split("?")[0].rsplit("/", 1)[0] in fault.fix for fault in missing)
-    trust.apply()
-    assert trust.verify() == []
-
-
 # --- people ---
 
 _REQUEST = {
@@ -466,3 +385,115 @@ def test_the_service_manages_people_with_a_login_of_its_own(
         identity.write_text(workload.backend_jwt)
         with pytest.raises(BackendDenied):
             OpenBaoPeople(lambda: Connections(vault=theirs)).users()
+
+
+# --- what is missing ---
+
+BREAKS = [
+    ("consul", "DELETE", "/v1/acl/auth-method/nomad-workloads", None, "the auth method nomad-workloads"),
+    ("consul", "DELETE", "/v1/acl/auth-method/calvinverse-manager", None, "the auth method calvinverse-manager"),
+    (
+        "consul",
+        "PUT",
+        "/v1/acl/binding-rule",
+        {"AuthMethod": "nomad-workloads", "BindType": "policy", "BindName": "global-management", "Selector": ""},
+        "the one binding rule from a workload's namespace",
+    ),
+    ("vault", "DELETE", "/v1/auth/jwt-nomad/role/environment", None, "the role environment"),
+    (
+        "vault",
+        "POST",
+        "/v1/auth/jwt-nomad/role/environment",
+        {"role_type": "jwt", "bound_audiences": ["vault.io"], "user_claim": "nomad_job_id"},
+        "the role environment",
+    ),
+    (
+        "vault",
+        "PUT",
+        "/v1/sys/policies/acl/calvinverse-environment",
+        {"policy": 'path "secret/*" { capabilities = ["read"] }'},
+        "the one policy of all environments",
+    ),
+    ("vault", "DELETE", "/v1/sys/policies/acl/calvinverse-service", None, "the policy of the provisioning service"),
+    (
+        "vault",
+        "PUT",
+        "/v1/sys/policies/acl/calvinverse-secrets",
+        {"policy": 'path "secret/data/environments/*" { capabilities = ["read"] }'},
+        "the policy for the secrets of one environment",
+    ),
+    (
+        "vault",
+        "POST",
+        "/v1/auth/token/roles/calvinverse-secrets",
+        {"allowed_policies": ["calvinverse-secrets", "calvinverse-service"]},
+        "the role calvinverse-secrets for the secrets of one environment",
+    ),
+    ("vault", "DELETE", "/v1/sys/auth/jwt-nomad", None, "the login for workloads"),
+    (
+        "vault",
+        "POST",
+        "/v1/auth/token/roles/calvinverse-module",
+        {"allowed_policies": ["calvinverse-module", "calvinverse-service"]},
+        "the role calvinverse-module of modules",
+    ),
+    (
+        "vault",
+        "PUT",
+        "/v1/sys/policies/acl/calvinverse-module",
+        {"policy": 'path "secret/*" { capabilities = ["read"] }'},
+        "the one policy of modules",
+    ),
+    (
+        "vault",
+        "POST",
+        "/v1/identity/oidc/client/calvinverse-web",
+        {"assignments": ["allow_all"]},
+        "the client calvinverse-web",
+    ),
+    (
+        "vault",
+        "POST",
+        "/v1/identity/oidc/client/calvinverse-cli",
+        {"redirect_uris": ["https://evil.example/callback"]},
+        "the client calvinverse-cli",
+    ),
+    (
+        "vault",
+        "POST",
+        "/v1/identity/oidc/provider/calvinverse",
+        {"issuer": "https://other.example"},
+        "the provider calvinverse",
+    ),
+    (
+        "vault",
+        "POST",
+        "/v1/identity/group/name/calvinverse-people",
+        {"policies": ["default"]},
+        "the group calvinverse-people",
+    ),
+    ("vault", "DELETE", "/v1/auth/jwt-nomad/role/calvinverse-people-manager", None, "the role calvinverse-people-man"),
+    ("nomad", "DELETE", "/v1/acl/auth-method/nomad-manager", None, "the auth method nomad-manager"),
+    (
+        "nomad",
+        "POST",
+        "/v1/acl/binding-rule",
+        {"AuthMethod": "nomad-manager", "BindType": "management", "Selector": ""},
+        "the one binding rule that lets only job provisioning",
+    ),
+]
+
+
+@pytest.mark.parametrize(("part", "method", "path", "body", "what"), BREAKS)
+def test_what_is_missing_is_named_and_mended(
+    cluster: Cluster, backends: Backends, part: Part, method: str, path: str, body: object, what: str
+) -> None:
+    trust = Trust(cluster.connections, external_address=EXTERNAL_ADDRESS)
+    assert trust.verify() == []
+    getattr(backends, part).call(method, path, body)
+
+    missing = trust.verify()
+
+    assert any(fault.what.startswith(what) and path.split("?")[0].rsplit("/", 1)[0] in fault.fix for fault in missing)
+    trust.apply()
+    assert trust.verify() == []
