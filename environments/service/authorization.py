@@ -188,6 +188,11 @@ def _told(share: Share) -> str:
 
 def _check_on_environment(tx: Transaction, principal: Principal, action: Action, environment: Environment) -> None:
     found = access_of(tx, principal, environment)
+    if found.role is None and action is Action.ENVIRONMENT_CREATE:  # by a token of a scope: others always own it
+        raise Forbidden(
+            f"The token isn't for creating environments from the template {environment.template!r}.",
+            hint="Use a token that is, or one without limits.",
+        )
     if found.role is None:
         raise UnknownEnvironment(f"There is no environment {environment.id!r}.")
     needed = ON_ENVIRONMENTS.get(action, EnvironmentRole.VIEWER)

@@ -246,9 +246,11 @@ def _check_person(tx: Transaction, principal: Principal) -> None:
 
 
 def _sees(principal: Principal, person: Person) -> bool:
-    limited = principal.scope is not None and principal.scope.limits_environments
+    scope = principal.scope
+    named = scope is None or (scope.actions is not None and Action.ACCOUNT_MANAGE.value in scope.actions)
+    unnamed = scope is not None and scope.actions is None and not scope.limits_environments
     mine = person.name == principal.owner or person.responsible in principal.subjects
-    return mine or (principal.sees_all and not limited)
+    return mine or (principal.sees_all and (named or unnamed))
 
 
 def _seen(tx: Transaction, principal: Principal, name: str) -> Person:
