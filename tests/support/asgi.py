@@ -117,12 +117,12 @@ class AsgiTransport(httpx2.BaseTransport):
     """See the module. Use it with one application whose lifespan was started in the same loop."""
 
     def __init__(self, app: ASGIApp, loop: asyncio.AbstractEventLoop) -> None:
-        self._app = app
+        self.app = app
         self._loop = loop
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answers when the application has sent its headers."""
-        answer = _Answer(self._app, request, self._loop)
+        answer = _Answer(self.app, request, self._loop)
         asyncio.run_coroutine_threadsafe(answer.run(), self._loop)
         status, headers = answer.head.result(LONGEST_WAIT)
         extensions = {"network_stream": _Socket(answer.close)}

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tests.support import docs_step_kinds
+from tests.support import docs_access, docs_step_kinds
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FOLDER = CHECKOUT / "docs" / "reference"
@@ -246,6 +246,17 @@ def api() -> str:
     )
 
 
+def access_by_route() -> str:
+    """What each route answers to whom."""
+    intro, head, rows, callers = docs_access.access_by_route()
+    return _page(
+        "Access by route",
+        intro,
+        _table(("Caller", "Who that is"), callers),
+        _table(head, rows),
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "commands.md": commands,
@@ -253,6 +264,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "step-kinds.md": step_kinds,
     "error-codes.md": error_codes,
     "api.md": api,
+    "access-by-route.md": access_by_route,
 }
 """File below docs/reference → what makes its text."""
 
