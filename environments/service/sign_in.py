@@ -6,6 +6,7 @@ token is good for one session. Who may sign in, and with which role, is decided 
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, overload
@@ -29,6 +30,8 @@ _LARGEST_VALUE = 2_000
 """Characters of a claim's value that a report keeps."""
 
 _MOST_CLAIMS = 60
+_ANEW = 5
+"""How often a first sign-in starts over when somebody else was faster."""
 
 
 @dataclass(frozen=True)
@@ -138,11 +141,11 @@ class SignIn:
     def finish(self, claims: Claims, provider: IdentityProvider, *, address: str, note: str) -> NewSession:
         """The session of whom the claims are of. Raises `SignInRefused`; the refusal is in the audit log."""
         judgement = provider.judge(claims)
-        try:
-            return self._finish(claims, provider, judgement, address, note)
-        except NameTaken:
+        for _ in range(_ANEW):
             # They signed in for the first time at the same moment elsewhere, or somebody else got the user name.
-            return self._finish(claims, provider, judgement, address, note)
+            with suppress(NameTaken):
+                return self._finish(claims, provider, judgement, address, note)
+        return self._finish(claims, provider, judgement, address, note)
 
     def _finish(
         self, claims: Claims, provider: IdentityProvider, judgement: Judgement, address: str, note: str
