@@ -19,8 +19,47 @@ def not_allowed(action: Action, role: str) -> str | None:
 _SWITCHES = ("environment.stop", "environment.start")
 
 
+NEEDS = {
+    "environment.outputs": ("reveal", "owner, or a share that lets reveal"),
+    "environment.update": ("update", "operator"),
+    "environment.extend": ("extend", "operator"),
+    "environment.schedule": ("extend", "operator"),
+    "environment.stop": ("stop", "operator"),
+    "environment.start": ("start", "operator"),
+    "environment.retry": ("retry", "operator"),
+    "environment.add_rule": ("rules", "operator"),
+    "environment.remove_rule": ("rules", "operator"),
+    "environment.pin": ("pin", "operator"),
+    "environment.unpin": ("pin", "operator"),
+    "environment.repair": ("repair", "operator"),
+    "environment.promote": ("promote", "operator"),
+    "environment.rollback": ("roll_back", "operator"),
+    "environment.cancel": ("cancel", "operator"),
+    "environment.destroy": ("destroy", "owner"),
+    "environment.abandon": ("abandon", "owner"),
+    "environment.share": ("share", "owner"),
+}
+"""Id → what the service calls the action, and the role on the environment that it takes."""
+
+
+def beyond_role(action: Action, environment: "EnvironmentView") -> str | None:
+    """One sentence that says why the caller's role doesn't allow this; None when it does, or the role isn't known."""
+    name, needed = NEEDS.get(action.id, ("", ""))
+    role = environment.role
+    if not name or role is None or name in environment.may:
+        return None
+    if role.value == needed or role.value == "owner":
+        return f"{action.title}: your token isn't for this, although you are {role.value} of {environment.name}."
+    return (
+        f"{action.title}: you are {role.value} of {environment.name}, and this takes the role {needed}. "
+        f"Ask {environment.owner}."
+    )
+
+
 def refusal(action: Action, environment: "EnvironmentView") -> str | None:
     """One sentence that says why this can't be done to the environment now; None when it can."""
+    if (why_not := beyond_role(action, environment)) is not None:
+        return why_not
     if action.risk is Risk.READ or action.states is None:
         return None
     if environment.managed_by is not None:

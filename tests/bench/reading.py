@@ -11,9 +11,11 @@ from pathlib import Path
 
 from environments.client import read_bundle
 from environments.context import ADDRESS_VARIABLE, CA_FILE_VARIABLE, TOKEN_FILE_VARIABLE
+from environments.domain.access import EnvironmentRole, Group, PersonKind, Share
 from environments.domain.environment import Deployment, Environment, Resource
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.references import SecretReference
+from environments.service.storage.transaction import Transaction
 from environments.stores.database import Database, open_database
 from tests.support.service_process import ServiceProcess
 
@@ -104,8 +106,45 @@ def fill(service: ServiceProcess, template: Path, count: int) -> list[str]:
                 {},
             )
             tx.events.add_logs([(environment.id, deployment.id, "app", made, f"line {i}") for i in range(_LINES)])
+        _share(tx, names, now)
     database.close()
     return names
+
+
+PEOPLE, GROUPS, SHARES = 200, 50, 2000
+"""Who there is, and what is shared with them, besides the owners."""
+
+READER = f"person-{PEOPLE - 1}"
+"""Somebody who owns nothing, and sees every environment by shares of their own and of their groups."""
+
+
+def _share(tx: Transaction, names: list[str], now: datetime) -> None:
+    """People in four groups each, and shares: with the reader's group each environment, the others at random."""
+    dice = random.Random(2)
+    people = [f"person-{number}" for number in range(PEOPLE)]
+    for person in people:
+        tx.people.keep(person, PersonKind.PERSON, now, "bench")
+    for number in range(GROUPS):
+        tx.groups.add(Group(name=f"group-{number}", created_at=now))
+    for person in people:
+        for number in {0} if person == READER else dice.sample(range(1, GROUPS), 4):
+            tx.groups.join(f"group-{number}", person, now)
+    subjects = [*people[:-1], *(f"group:group-{number}" for number in range(1, GROUPS))]
+    wanted = {(name, "group:group-0") for name in names}
+    while len(wanted) < max(SHARES, len(names)):
+        wanted.add((dice.choice(names), dice.choice(subjects)))
+    for number, (name, subject) in enumerate(sorted(wanted)):
+        tx.shares.put(
+            Share(
+                id=f"share-{number}",
+                environment_id=f"env-{name}",
+                subject=subject,
+                role=dice.choice(list(EnvironmentRole)),
+                until=now + timedelta(days=1) if number % 2 else None,
+                by="bench",
+                at=now,
+            )
+        )
 
 
 def open_filled(service: ServiceProcess) -> Database:

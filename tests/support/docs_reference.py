@@ -257,12 +257,37 @@ def access_by_route() -> str:
     )
 
 
+def access() -> str:
+    """The one table of what each action takes."""
+    from environments.domain.access import EnvironmentRole, ServiceRole
+    from environments.service.roles import ON_ENVIRONMENTS, ON_SERVICE, READS, Action
+
+    def rows(table: dict[Action, EnvironmentRole] | dict[Action, ServiceRole]) -> list[tuple[str, str, str]]:
+        found = [(action, table[action]) for action in Action if action in table]
+        return [(f"`{action.value}`", role.value, "no" if action in READS else "yes") for action, role in found]
+
+    return _page(
+        "Access",
+        "What each action takes, from the one table that decides (`environments/service/roles.py`). "
+        "`calvinverse access table` prints it, `calvinverse access why` explains one case.",
+        "## On an environment\n\nEach role may do what those before it may: viewer, planner, operator, owner. The "
+        "owner of an environment and the members of the group that owns it have the role owner; others get a role by a "
+        "share. An admin of the service has the role owner on every environment, an auditor the role viewer. A share "
+        "can also let somebody reveal secrets who isn't owner.",
+        _table(("Action", "Role", "Audited"), rows(ON_ENVIRONMENTS)),
+        "## On the service\n\nA user may do what takes the role user to what is theirs. Who may create from a template "
+        "is decided by its creators; a template without any is for everybody.",
+        _table(("Action", "Role", "Audited"), rows(ON_SERVICE)),
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "commands.md": commands,
     "tasks.md": tasks,
     "step-kinds.md": step_kinds,
     "error-codes.md": error_codes,
+    "access.md": access,
     "api.md": api,
     "access-by-route.md": access_by_route,
 }

@@ -7,9 +7,12 @@ import pytest
 from textual.binding import Binding
 
 from environments.actions.action import Action, Place, Risk
-from environments.actions.refusal import refusal
+from environments.actions.refusal import NEEDS, beyond_role, refusal
 from environments.actions.registry import ACTIONS, action, at, commands, for_command
+from environments.domain.access import EnvironmentRole
 from environments.domain.lifecycle import State
+from environments.service.roles import ON_ENVIRONMENTS, actions_of, short
+from environments.service.roles import Action as ServiceAction
 from tests.support.views import environment_view
 from tui.calendars import CalendarsScreen
 from tui.channels import ChannelsScreen
@@ -77,6 +80,19 @@ def test_what_can_be_done_follows_the_state_and_the_owner() -> None:
     assert "managed from outside" in str(refusal(action("environment.destroy"), outside))
     assert refusal(action("environment.show"), outside) is None
     assert refusal(action("environment.logs"), gone) is None
+
+
+def test_what_a_role_does_not_allow_is_refused_before_it_is_asked_for() -> None:
+    for id, (name, needed) in NEEDS.items():
+        takes = ON_ENVIRONMENTS[ServiceAction(f"environment:{name}")]
+        assert needed.split(",")[0] == takes.value
+        for role in EnvironmentRole:
+            may = tuple(map(short, actions_of(role)))
+            why_not = beyond_role(action(id), environment_view(role=role, may=may))
+            assert (why_not is None) == role.covers(takes)
+            assert why_not is None or f"you are {role.value} of demo, and this takes the role {takes.value}" in why_not
+    limited = environment_view(role=EnvironmentRole.OWNER, may=("read",))
+    assert "your token isn't for this" in str(refusal(action("environment.destroy"), limited))
 
 
 def reference() -> str:
