@@ -68,7 +68,7 @@ class Tokens:
             for principal in principals:
                 line = tx.tokens.line(principal.token_id, LONGEST_LINE)
                 try:
-                    if whole:
+                    if whole or principal.role != "user":  # a service role may have an end
                         after[principal.token_id] = replace(principal_of(tx, line, now), address=principal.address)
                         continue
                     check_line(line, now)
