@@ -28,9 +28,6 @@ from tests.support.what_stands import differences, meta, rights
 
 PAGE = "how-to/deploy-with-nomad.md"
 NAME = "calvinverse.localhost"
-PEOPLE = "https://calvinverse.example.org:8443"
-"""Where people reach the service, says the page."""
-
 SECTIONS = (
     "Say where everything is",
     "Configure the agents",
@@ -145,7 +142,8 @@ def test_what_the_page_makes_is_what_deploy_makes(
     operator.follow("Say where everything is", 1)  # the first block has the cluster's own values
     for heading in SECTIONS[1:6]:
         operator.follow(heading)
-    assert Trust(cluster.connections, external_address=PEOPLE).verify() == []
+    people = f"https://{NAME}:{operator.ports['8443']}"
+    assert Trust(cluster.connections, external_address=people).verify() == []
     by_hand = rights(cluster.connections)
     operator.follow("Run the jobs", 0)
     operator.edit()
@@ -162,7 +160,7 @@ def test_what_the_page_makes_is_what_deploy_makes(
         for path in volume.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    Trust(cluster.connections, external_address=PEOPLE).apply()
+    Trust(cluster.connections, external_address=people).apply()
     found["rights"] = list(differences(by_hand, rights(cluster.connections)))
     _trust_certificates(cluster)
     deployment = _deployment(cluster, operator, tmp_path)
