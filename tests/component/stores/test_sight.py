@@ -67,7 +67,7 @@ def test_the_condition_of_sql_and_the_record_say_the_same(
             environment_id=environment_id,
             subject=subject,
             role=EnvironmentRole.VIEWER,
-            until=until,  # type: ignore[arg-type]  # a moment, or None
+            until=until,
             by="test",
             at=NOW,
         )
