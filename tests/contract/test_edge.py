@@ -220,6 +220,7 @@ def test_a_service_with_the_right_name_and_authority_gets_requests(tmp_path: Pat
     code, seen = ask_behind(tmp_path, make_authority("of the parts"), SERVICE)
     assert code == 200
     assert seen[0].header("Authorization") == ["Bearer cv_secret"]
+    assert seen[0].header("Host") == [NAME]  # not the upstream's, which Caddy puts in its place behind TLS
 
 
 @pytest.mark.parametrize("names", [("127.0.0.1", "postgres.calvinverse.internal"), ("localhost",)])

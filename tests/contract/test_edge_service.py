@@ -69,9 +69,9 @@ def test_one_address_does_not_take_the_room_for_unknown_tokens_of_all(
 ) -> None:
     honest, gate = both.service.tokens.authenticate, Event()
 
-    def slow(token: str) -> object:
+    def slow(token: str, address: str = "") -> object:
         gate.wait(120)
-        return honest(token)
+        return honest(token, address)
 
     monkeypatch.setattr(both.service.tokens, "authenticate", slow)
     limits = httpx2.Limits(max_connections=200)

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import expect
 
 from environments.authorities import PinnedAuthority
 from environments.client import connect
@@ -22,11 +23,14 @@ from environments.domain.errors import CalvinverseError, ServiceUnavailable
 from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
 from environments.providers.local_cluster.isolation.rules import MOST_CONNECTIONS
+from environments.service.built_in_provider import AUTHORIZE_PATH
 from environments.wire.environments import CreateRequest
+from environments.wire.people_local import LocalPersonRequest
 from jobs.edge import ADDRESS, EdgeChoice
 from jobs.entry_domain import DEFAULT
 from jobs.status import Line
 from tests.support.authorities import make_authority
+from tests.support.browser import Visitor, browser, driver
 from tests.support.deployment import Deployment, containers, until
 from tests.support.edge_harness import read_all, request, status
 from tests.support.namespaces import within
@@ -47,6 +51,8 @@ name = "key"
 uses = "consul.kv"
 with = { keys = { greeting = "hello" } }
 """
+
+CHOSEN = "four words of my own"
 
 OPEN = "0.0.0.0"  # noqa: S104 - as for other machines
 """All addresses of the machine."""
@@ -130,6 +136,51 @@ def refused(deployment: Deployment) -> list[str]:
     lines = [line for log in logs for line in log.read_text().splitlines()]
     events = [json.loads(line) for line in lines if line.startswith("{")]
     return [event["client"] for event in events if event["event"] == "token.refused"]
+
+
+def test_people_sign_in_at_the_edge_with_a_browser(deployment: Deployment, port: int) -> None:
+    """With the built-in provider: a first password, groups, a used answer, a wrong redirect; out, and disabled."""
+    site = f"https://{ADDRESS}:{port}"
+    answers: list[str] = []
+    with deployment.client() as admin, driver() as playwright, browser(playwright) as chromium:
+        once = admin.create_local_person(LocalPersonRequest(user_name="ada", display_name="Ada Lovelace")).password
+        visitor = Visitor(chromium)
+        page = visitor.page
+        page.on("request", lambda asked: answers.append(asked.url) if "/sign-in/callback?" in asked.url else None)
+
+        def sign_in(password: str) -> None:
+            page.goto(site)
+            page.get_by_role("button", name="Sign in with").click()
+            page.get_by_label("User name").fill("ada")
+            page.get_by_label("Password", exact=True).fill(password)
+            page.get_by_role("button", name="Sign in").click()
+
+        sign_in(once)
+        page.get_by_label("Present password").fill(once)
+        page.get_by_label("New password", exact=True).fill(CHOSEN)
+        page.get_by_label("New password again").fill(CHOSEN)
+        page.get_by_role("button", name="Change it and sign in").click()
+        expect(page.get_by_role("heading", name="Ada Lovelace")).to_be_visible()
+        assert page.url == f"{site}/"
+        (session,) = admin.sessions("ada")
+        assert session.address == "127.0.0.1"
+        page.goto(answers[0])
+        expect(page.get_by_role("heading", level=1)).to_have_text("You can't sign in")
+        page.goto(answers[0].replace("state=", "state=x"))
+        expect(page.get_by_role("heading", level=1)).to_have_text("You can't sign in")
+        asked = f"{site}{AUTHORIZE_PATH}?client_id=x&response_type=code&redirect_uri=https://elsewhere.example/"
+        page.goto(asked)
+        assert page.url == asked
+        expect(page.get_by_role("alert")).to_be_visible()
+        page.goto(site)
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_text("Your provider may still know you")).to_be_visible()
+        assert admin.sessions("ada") == []
+        admin.disable_person("ada")
+        sign_in(CHOSEN)
+        expect(page.get_by_role("alert")).to_contain_text("can't sign in")
+        assert visitor.complaints == []
+        visitor.close()
 
 
 def test_an_environment_has_an_entry_point(deployment: Deployment, port: int) -> None:

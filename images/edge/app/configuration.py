@@ -223,6 +223,9 @@ def _to_the_service(settings: Settings, limits: Limits) -> list[Json]:
                     "set": {
                         SECRET_HEADER: [f"{{file.{settings.secret_file}}}"],
                         CLIENT_HEADER: ["{http.request.remote.host}"],
+                        # The name that people ask for: pages compare it with the external address. Behind TLS Caddy
+                        # would put the upstream's in its place.
+                        "Host": ["{http.request.hostport}"],
                     },
                     # Those that Caddy itself adds.
                     "delete": ["X-Forwarded-*", "Via"],
