@@ -80,6 +80,7 @@ def who(profile: Profile) -> WhoView:
         provider=profile.provider,
         signed_in_at=profile.signed_in_at if signed_in else None,
         ends_at=profile.ends_at,
+        scope=profile.scope,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, tzinfo
 
 from environments.cli.tables import pairs, section, table
+from environments.domain.access import TokenScope
 from environments.moments import moment
 from environments.wire.access import AccessView, CreatorView, RoleView, ShareView, WhyView
 
@@ -15,6 +16,12 @@ def access_lines(view: AccessView, zone: tzinfo) -> Iterator[str]:
     role = f"{view.role.value}{', may reveal' if view.reveal else ''}" if view.role is not None else "none"
     yield from pairs((("owner", view.owner), ("your role", role), ("because", "\n".join(view.reasons))))
     yield from section("Shared with", share_lines(view.shares, zone))
+
+
+def limits(scope: TokenScope | None) -> str:
+    """What a token is limited to, in words; empty: to nothing."""
+    given = {} if scope is None else scope.model_dump()
+    return "; ".join(f"{kind} {', '.join(some) or 'none'}" for kind, some in given.items() if some is not None)
 
 
 def share_lines(shares: Iterable[ShareView], zone: tzinfo) -> Iterator[str]:

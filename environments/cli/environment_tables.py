@@ -72,11 +72,12 @@ def until(moment: datetime, now: datetime) -> str:
 
 
 def access_line(view: EnvironmentView) -> str:
-    """What the reader is for it, and with how many it is shared."""
+    """What the reader is for it, and with how many it is shared. Every role may leave: only a token can forbid it."""
     if view.role is None:
         return ""
     shared = f"shared with {view.shared}" if view.shared else "not shared"
-    return f"you are {view.role.value}; {shared}: `calvinverse env access {view.name}`"
+    token = "" if "leave" in view.may else f", by a token that is limited to {', '.join(view.may) or 'nothing'}"
+    return f"you are {view.role.value}{token}; {shared}: `calvinverse env access {view.name}`"
 
 
 def deadline_line(view: EnvironmentView, zone: tzinfo, now: datetime) -> str:

@@ -210,6 +210,6 @@ def _end(session: Session, token: "TokenView") -> str:
 
 def _limits(token: "TokenView") -> str:
     """What it is limited to, in words."""
-    given = {} if token.scope is None else token.scope.model_dump()
-    told = [f"{kind} {', '.join(names) or 'none'}" for kind, names in given.items() if names is not None]
-    return "; ".join(told) or "whatever the account may"
+    from environments.cli.access_tables import limits
+
+    return limits(token.scope) or "whatever the account may"

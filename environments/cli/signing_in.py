@@ -105,6 +105,7 @@ def add_sign_in(program: typer.Typer) -> None:
 
 def who_lines(found: "WhoView", session: Session) -> list[str]:
     """The table of `whoami`."""
+    from environments.cli.access_tables import limits
     from environments.cli.tables import pairs
     from environments.moments import moment
 
@@ -117,6 +118,7 @@ def who_lines(found: "WhoView", session: Session) -> list[str]:
         ("groups", groups or "none"),
         ("by", found.kind.replace("_", " ") + (f" of {found.provider}" if found.provider else "")),
         ("ends", moment(found.ends_at, session.zone) if found.ends_at else "not by itself"),
+        ("limited to", limits(found.scope)),
     ]
     return list(pairs([row for row in rows if row[1]]))
 

@@ -6,6 +6,7 @@ with the `Allowed` that `may` returns. What each action takes is in the table `e
 also resolves the name or id that a person typed, so that nobody learns of an environment that they may not see.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -95,6 +96,8 @@ STOPPED_OUTSIDE = (
     "Only `doit deploy` and `doit undeploy` work on it: stop these commands on the machine that deployed it."
 )
 """Hints of `ManagedOutside`: what to do instead."""
+
+_OTHER_TOKEN = "Use a token that is for it, or one without limits."
 
 _MAKER = object()
 
@@ -188,11 +191,8 @@ def _told(share: Share) -> str:
 
 def _check_on_environment(tx: Transaction, principal: Principal, action: Action, environment: Environment) -> None:
     found = access_of(tx, principal, environment)
-    if found.role is None and action is Action.ENVIRONMENT_CREATE:  # by a token of a scope: others always own it
-        raise Forbidden(
-            f"The token isn't for creating environments from the template {environment.template!r}.",
-            hint="Use a token that is, or one without limits.",
-        )
+    if action is Action.ENVIRONMENT_CREATE:
+        _check_creates(principal, environment.template)
     if found.role is None:
         raise UnknownEnvironment(f"There is no environment {environment.id!r}.")
     needed = ON_ENVIRONMENTS.get(action, EnvironmentRole.VIEWER)
@@ -201,12 +201,31 @@ def _check_on_environment(tx: Transaction, principal: Principal, action: Action,
     if not found.role.covers(needed):
         verb = action.value.partition(":")[2].replace("_", " ")
         right = "the right to reveal, or the role owner" if action is Action.ENVIRONMENT_REVEAL else needed.value
+        least = f"--role {needed.value}"
+        if action is Action.ENVIRONMENT_REVEAL:
+            least = f"--role {_own_share(tx, principal, environment).value} --reveal"
         raise Forbidden(
             f"You are {found.role.value} of {environment.name!r}; to {verb} takes {right}.",
             hint=f"Ask {environment.owner}, who owns it, to share it with you: `calvinverse env share "
-            f"{environment.name} {principal.owner} --role {needed.value}`.",
+            f"{environment.name} {shlex.quote(principal.owner)} {least}`.",
             details={"needs": needed.value, "has": found.role.value},
         )
+
+
+def _own_share(tx: Transaction, principal: Principal, environment: Environment) -> EnvironmentRole:
+    """The role of the share with themselves, which a new one takes the place of; without one, viewer."""
+    shares = tx.shares.of(environment.id, frozenset({principal.owner}))
+    return next((share.role for share in shares if share.holds(principal.at)), EnvironmentRole.VIEWER)
+
+
+def _check_creates(principal: Principal, template: str) -> None:
+    """Raises `Forbidden` unless the token may create environments, and from that template."""
+    check_service(principal, Action.ENVIRONMENT_CREATE, on_environment=True)
+    scope = principal.scope
+    if scope is not None and scope.environments is not None:
+        raise Forbidden("The token is for some environments alone, and creates none.", hint=_OTHER_TOKEN)
+    if scope is not None and not scope.reaches("", template):
+        raise Forbidden(f"The token isn't for creating environments from the template {template!r}.", hint=_OTHER_TOKEN)
 
 
 def check_service(principal: Principal, action: Action, *, on_environment: bool = False) -> None:
@@ -217,7 +236,7 @@ def check_service(principal: Principal, action: Action, *, on_environment: bool 
     if not within_scope(principal.scope, action, on_environment=on_environment):
         raise Forbidden(
             f"The token isn't for the action {action.value}.",
-            hint="Use a token that is, or one without limits.",
+            hint=_OTHER_TOKEN,
             details={"actions": list((principal.scope and principal.scope.actions) or ())},
         )
 
@@ -277,10 +296,7 @@ def most_of(rules: Sequence[Creator]) -> int | None:
 
 def check_create(tx: Transaction, principal: Principal, template: Template) -> None:
     """Raises `Forbidden` unless the principal may create an environment from a template now."""
-    check_service(principal, Action.ENVIRONMENT_CREATE, on_environment=True)
-    scope = principal.scope
-    if scope is not None and (scope.environments is not None or not scope.reaches("", template.name)):
-        raise Forbidden(f"The token isn't for environments from the template {template.name!r}.")
+    _check_creates(principal, template.name)
     _check_template(principal, Action.ENVIRONMENT_CREATE, template)
     check_creator(tx, principal, template.name)
 
@@ -293,8 +309,16 @@ def check_template_name(principal: Principal, template: str) -> None:
 
 def check_new_token(principal: Principal, owner: str, role: str) -> None:
     """Raises `Forbidden` unless the principal may make a token for that owner with that role."""
-    if principal.role != "admin" and (owner != principal.owner or role not in ("user", principal.role)):
+    if principal.role == "admin":
+        return
+    if owner != principal.owner:
         raise Forbidden("Only an admin can create tokens for others.")
+    if role not in ("user", principal.role):
+        yours = "" if principal.role == "user" else f" or {principal.role}"
+        raise Forbidden(
+            f"Only an admin can create tokens with the role {role}: a token can't do more than yours.",
+            hint=f"Ask for the role user{yours}.",
+        )
 
 
 def _check_template(principal: Principal, action: Action, template: Template) -> None:

@@ -200,7 +200,17 @@ def _not_shared(
 
 def _access(tx: Transaction, principal: Principal, environment: Environment) -> EnvironmentAccess:
     shares = tuple(tx.shares.of(environment.id))
-    return EnvironmentAccess(environment, shares, access_of(tx, principal, environment))
+    return EnvironmentAccess(environment, shares, _by_token(principal, access_of(tx, principal, environment)))
+
+
+def _by_token(principal: Principal, mine: Access) -> Access:
+    """What the caller is, with what their token leaves of it."""
+    actions = None if principal.scope is None else principal.scope.actions
+    if mine.role is None or actions is None:
+        return mine
+    told = f"The token is limited to {', '.join(actions) or 'reading'}."
+    reveal = mine.reveal and Action.ENVIRONMENT_REVEAL.value in actions
+    return mine.model_copy(update={"reveal": reveal, "reasons": (*mine.reasons, told)})
 
 
 def _tell(tx: Transaction, type: EventType, share: Share, by: str, now: datetime, message: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, overload
 
-from environments.domain.access import Membership, Person, PersonKind, ServiceRole
+from environments.domain.access import Membership, Person, PersonKind, ServiceRole, TokenScope
 from environments.domain.claim_rules import Judgement, RuleReport
 from environments.domain.errors import Forbidden, NameTaken, NotFound, SignInRefused
 from environments.service.auditing import entry_of
@@ -80,6 +80,8 @@ class Profile:
     provider: str
     signed_in_at: datetime
     ends_at: datetime | None
+    scope: TokenScope | None = None
+    """What the token is limited to."""
 
 
 class SignIn:
@@ -209,6 +211,7 @@ class SignIn:
             provider=provider,
             signed_in_at=min(began, token.created_at),
             ends_at=token.expires_at,
+            scope=principal.scope,
         )
 
     def _refreshed(

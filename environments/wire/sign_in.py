@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from environments.domain.access import TokenScope
 from environments.wire.fields import NoNul, Request, Text, TokenId, View, Word
 
 IdentityToken = Annotated[str, Field(min_length=1, max_length=64 * 1024), NoNul]
@@ -113,7 +114,10 @@ class GroupOfView(View):
 
 
 class WhoView(View):
-    """Who the caller is. `kind`: of the token; `provider` and `signed_in_at` are those of the sign-in."""
+    """Who the caller is. `kind`: of the token; `provider` and `signed_in_at` are those of the sign-in.
+
+    `scope`: what the token is limited to, environments by id; null: it isn't limited.
+    """
 
     user_name: str
     display_name: str
@@ -125,6 +129,7 @@ class WhoView(View):
     provider: str
     signed_in_at: datetime | None
     ends_at: datetime | None
+    scope: TokenScope | None = None
 
 
 class ClaimRuleView(View):

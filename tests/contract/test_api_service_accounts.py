@@ -266,7 +266,12 @@ def test_a_token_for_an_environment_reaches_no_other_one(api: Served) -> None:
         assert [one.name for one in ci.environments()] == ["a-shop"]
         assert ci.extend("a-shop", ExtendRequest(by="1h")).name == "a-shop"
         refused(UnknownEnvironment, lambda: ci.environment("a-blog"))
-        refused(CalvinverseError, lambda: ci.create(CreateRequest(name="b-shop", template="shop")))
+        planned = PlanRequest(kind=DeploymentKind.CREATE, template="shop")
+        for create in (
+            lambda: ci.create(CreateRequest(name="b-shop", template="shop")),
+            lambda: ci.plan("b-shop", planned),
+        ):
+            assert "for some environments alone, and creates none" in refused(Forbidden, create)
         with api.client() as admin:
             assert [one.name for one in admin.environments()] == ["a-blog", "a-shop"]
 
@@ -283,6 +288,25 @@ def test_a_token_for_an_action_does_this_alone_and_reads(api: Served) -> None:
             lambda: ci.create_token(TokenRequest(owner="shop-ci")),
         ):
             assert "The token isn't for the action" in refused(Forbidden, call)
+
+
+def test_a_token_for_an_action_and_an_environment_is_told_that_it_does_not_create(api: Served) -> None:
+    with limited(api, actions=["environment:extend"], environments=["a-shop"]) as (ci, _):
+        for create in (
+            lambda: ci.create(CreateRequest(name="b-shop", template="shop")),
+            lambda: ci.plan("b-shop", PlanRequest(kind=DeploymentKind.CREATE, template="shop")),
+        ):
+            assert "The token isn't for the action environment:create" in refused(Forbidden, create)
+        scope = ci.who_am_i().scope
+        assert scope is not None
+        assert (scope.actions, scope.environments) == (("environment:extend",), (ci.environment("a-shop").id,))
+
+
+def test_why_a_token_cannot_be_made_is_said(api: Served) -> None:
+    with api.client(person(api, "ada")) as ada:
+        assert "tokens for others" in refused(Forbidden, lambda: ada.create_token(TokenRequest(owner="bob")))
+        message = refused(Forbidden, lambda: ada.create_token(TokenRequest(owner="ada", role="admin")))
+        assert message == "Only an admin can create tokens with the role admin: a token can't do more than yours."
 
 
 def test_what_an_account_does_is_in_the_audit_log(api: Served) -> None:

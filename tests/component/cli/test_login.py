@@ -70,7 +70,9 @@ def test_somebody_signs_in_and_out(cli: CommandLine, browser: Browser, tmp_path:
     who = cli("whoami", "-o", "json").json
     assert (who["user_name"], who["kind"], who["role"]) == ("ada", "session", "user")
     assert who["groups"] == [{"name": "corp/staff", "source": "claim"}]
-    assert "corp/staff (claim)" in cli("whoami").out
+    shown = cli("whoami").out
+    assert "corp/staff (claim)" in shown
+    assert "limited" not in shown
     (mine,) = [one for one in cli("session", "list", "-o", "json").json if one["current"]]
     assert mine["owner"] == "ada"
     token = (tmp_path / "state" / "sessions" / "default.token").read_text()

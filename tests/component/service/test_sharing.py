@@ -88,6 +88,42 @@ def test_a_share_gives_its_role_and_nothing_more(service: FakeService, role: Env
 
 
 @pytest.mark.parametrize(
+    ("subject", "role", "remedy"),
+    [
+        ("bob", Roles.VIEWER, "--role viewer --reveal"),
+        ("bob", Roles.OPERATOR, "--role operator --reveal"),
+        ("group:ops", Roles.PLANNER, "--role viewer --reveal"),
+    ],
+)
+def test_who_may_not_reveal_is_told_to_ask_for_that_right_alone(
+    service: FakeService, subject: str, role: Roles, remedy: str
+) -> None:
+    service.sharing.share(ADA, "demo", subject, role)
+    with pytest.raises(Forbidden, match="the right to reveal") as refused:
+        service.reading.outputs(IN_OPS, "demo", reveal=True)
+    assert refused.value.hint.endswith(f"`calvinverse env share demo bob {remedy}`.")
+    _follow(service, refused.value.hint)
+    service.reading.outputs(IN_OPS, "demo", reveal=True)
+    with pytest.raises(Forbidden), service.database.read() as tx:
+        may(tx, IN_OPS, Action.ENVIRONMENT_DESTROY, tx.environments.all()[0])
+
+
+def test_who_has_access_tells_what_the_token_leaves_of_the_role(service: FakeService) -> None:
+    limited = replace(ADA, scope=TokenScope(actions=("environment:extend",)))
+    mine = service.sharing.access(limited, "demo").mine
+    assert (mine.role, mine.reveal) == (Roles.OWNER, False)
+    assert mine.reasons == ("ada owns it.", "The token is limited to environment:extend.")
+    assert service.sharing.access(ADA, "demo").mine.reasons == ("ada owns it.",)
+
+
+def _follow(service: FakeService, hint: str) -> None:
+    """Shares as the hint says."""
+    words = hint.split("`")[1].split()[3:]
+    role = Roles(words[words.index("--role") + 1])
+    service.sharing.share(ADA, words[0], words[1], role, reveal="--reveal" in words)
+
+
+@pytest.mark.parametrize(
     "principal",
     [ADA, BOB, IN_OPS, EVE, ADMIN, AUDITOR, replace(BOB, scope=TokenScope(templates=("other",)))],
     ids=["owner", "shared", "group", "stranger", "admin", "auditor", "scoped"],
