@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from environments import named_contexts, stored_sessions
-from environments.addresses import check_safe_address
+from environments.addresses import check_safe_address, is_loopback
 from environments.authorities import PinnedAuthority, read_authority_file
 from environments.client import Client
 from environments.client.loopback import Attempt, Endpoints, SignedIn
@@ -82,7 +82,7 @@ def sign_in(
     keep(state, context, new, kept, secret)
     session.show(
         {"user_name": name, "context": context.name, "address": context.address, "session": view},
-        lambda: [f"You are {name} at {context.address}."],
+        lambda: [f"You are {_one_line(name)} at {context.address}."],
     )
     if view.ends_at is not None and view.idle_seconds is not None:
         idle = coarse(timedelta(seconds=view.idle_seconds))
@@ -152,6 +152,8 @@ def _provider(client: Client, wanted: str | None) -> ProviderView:
 
 
 def _in_browser(session: "Session", context: Context, provider: ProviderView, browser: bool) -> SignedIn:
+    for address in (provider.authorization_endpoint, provider.token_endpoint):
+        _check_endpoint(address)
     endpoints = Endpoints(
         issuer=provider.issuer,
         client_id=provider.client_id,
@@ -167,13 +169,28 @@ def _in_browser(session: "Session", context: Context, provider: ProviderView, br
     )
     attempt = Attempt(endpoints)
     try:
-        session.say(f"Sign in with {provider.title} in a browser of this machine, at:")
+        session.say(f"Sign in with {_one_line(provider.title)} in a browser of this machine, at:")
         session.say(attempt.address)
         if browser and not _opened(attempt.address):
             session.say("No browser could be opened: open the address yourself.")
         return attempt.wait(trust)
     finally:
         attempt.close()
+
+
+def _check_endpoint(address: str) -> None:
+    """Raises `SignInRefused` unless a provider may be at this address: it gets codes, and the browser opens it."""
+    parts = urlsplit(address)
+    local = parts.scheme == "http" and is_loopback(address)
+    if not address.isprintable() or not parts.hostname or parts.username or not (parts.scheme == "https" or local):
+        raise SignInRefused(
+            f"The service names an address for signing in that isn't safe: {address[:200]!r}.",
+            hint="Only https, and http on this machine, is. Tell an admin of the service.",
+        )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:100]
 
 
 def _origin(address: str) -> tuple[str, str]:
@@ -200,8 +217,8 @@ def _has_browser() -> bool:
 def _by_device(session: "Session", client: Client) -> DeviceTokenView:
     """The session of a machine that somebody approves on a page (RFC 8628)."""
     asked = client.begin_device(DeviceRequest(machine=socket.gethostname()[:100] or "a machine"))
-    session.say(f"Open {asked.verification_uri} in a browser of any machine, sign in, and type the code:")
-    session.say(f"    {asked.user_code}")
+    session.say(f"Open {_one_line(asked.verification_uri)} in a browser of any machine, sign in, and type the code:")
+    session.say(f"    {_one_line(asked.user_code)}")
     session.say("Approve it only if you see this very code there.")
     interval, until = asked.interval, time.monotonic() + asked.expires_in
     while time.monotonic() < until:

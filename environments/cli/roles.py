@@ -74,6 +74,29 @@ def revoke(session: Session, subject: Subject, yes: Yes = False) -> None:
     done = session.client.revoke_role(subject)
     session.show(done, lambda: role_lines([done.role], session.zone))
     session.say(_left(done))
+    for token in _tokens_left(session, subject):
+        session.say(f"The token {token} has a role of its own: `calvinverse token revoke {token}` ends it.")
+
+
+def _tokens_left(session: Session, subject: str) -> list[str]:
+    """Tokens of an unclaimed owner, which go on with a role of their own; those of people do what these may."""
+    from environments.domain.access import PersonKind
+    from environments.domain.errors import NotFound
+
+    try:
+        if session.client.person(subject).kind is not PersonKind.UNCLAIMED:
+            return []
+    except NotFound:
+        return []
+    now = session.now()
+    return [
+        token.id
+        for token in session.client.tokens()
+        if token.owner == subject
+        and token.role in ("admin", "auditor")
+        and token.revoked_at is None
+        and (token.expires_at is None or token.expires_at > now)
+    ]
 
 
 def _left(done: "RoleChangeView") -> str:

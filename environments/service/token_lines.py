@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from environments.domain.access import ServiceRole, TokenScope
+from environments.domain.access import PersonKind, ServiceRole, TokenScope
 from environments.domain.errors import Forbidden, Unauthenticated
+from environments.service.auditing import LOCAL_ADMIN
 from environments.service.authorization import Principal, Role
 from environments.service.storage.people import Standing
 from environments.service.storage.tokens import TokenRecord
@@ -79,7 +80,14 @@ def check_good(token: TokenRecord, which: str, now: datetime) -> None:
 
 
 def _role(token: TokenRecord, standing: Standing) -> ServiceRole:
-    return standing.role if token.role == "own" else ServiceRole(token.role)
+    """The most that a token lets its owner do: by its own role alone for an unclaimed owner, who has no other."""
+    if token.role == "own":
+        return standing.role
+    role = ServiceRole(token.role)
+    person = standing.person
+    if person is None or person.kind is PersonKind.UNCLAIMED or token.kind == LOCAL_ADMIN:
+        return role
+    return min(role, standing.role, key=lambda one: one.rank)
 
 
 def _filled(scope: TokenScope, parent: TokenScope) -> TokenScope:

@@ -16,6 +16,7 @@ from environments.domain.errors import InvalidInput, NotFound, Unauthenticated
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
 from environments.service.allowances import check_tokens
+from environments.service.auditing import LOCAL_ADMIN as LOCAL_ADMIN  # exported from here
 from environments.service.authorization import Action, Principal, check_new_token, may
 from environments.service.pages import Page
 from environments.service.records import NewToken
@@ -25,9 +26,6 @@ from environments.service.token_lines import LONGEST_LINE, check_line, child_of,
 from environments.service.token_scopes import UNLIMITED, WantedScope, resolve, told_token
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
-
-LOCAL_ADMIN = "local_admin"
-"""The kind of the token with which an admin gets in without a provider: its secret is on the machine of who deploys."""
 
 
 class Tokens:

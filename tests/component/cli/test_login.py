@@ -117,6 +117,22 @@ def test_a_refusal_is_told(cli: CommandLine, browser: Browser, tmp_path: Path) -
     assert not (tmp_path / "state" / "sessions").exists()
 
 
+@pytest.mark.parametrize(
+    "site",
+    ["file:///etc", "javascript:alert(1)", "http://id.example.net", "", "https://", "https://x:y@id.example.net"],
+)
+def test_a_service_that_names_an_unsafe_address_is_refused(cli: CommandLine, browser: Browser, site: str) -> None:
+    (provider,) = cli.service.identity.providers
+    provider.site = site
+    provider.issuer, kept = site, provider.issuer
+    try:
+        refused = cli("login")
+    finally:
+        provider.issuer = kept
+    assert (refused.status, "isn't safe" in refused.err) == (5, True), refused.err
+    assert browser.opened == []
+
+
 def test_a_machine_without_a_browser_is_approved_on_a_page(
     cli: CommandLine, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
