@@ -178,6 +178,7 @@ class ServiceAccounts:
                 kind=KIND,
                 scope=resolve(tx, principal, scope),
                 address=principal.address,
+                made_by=principal.owner,
             )
             line = tx.tokens.line(principal.token_id, LONGEST_LINE)
             if line and line[0].kind != _SIGNED_IN:

@@ -110,6 +110,7 @@ def hand_over(connection: Connection, old: str, new: str) -> dict[str, int]:
     counts["shares"] = _reshare(connection, shares, (shares.c.environment_id,), old, new)
     counts["creators"] = _reshare(connection, creators, (creators.c.template,), old, new)
     counts["roles"] = _reshare(connection, service_roles, (), old, new)
+    _move(connection, tokens, "made_by", old, new)
     for column in ("successor", "responsible"):
         _move(connection, people, column, old, new)
     for row in connection.execute(select(plans.c.id, plans.c.content)).all():

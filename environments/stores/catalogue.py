@@ -190,7 +190,9 @@ class SqlTokens:
         return [_token(row) for row in self._connection.execute(query)]
 
     def revoke_all(self, owner: str, now: datetime) -> list[str]:
-        own = select(tokens.c.id).where(tokens.c.owner == owner, tokens.c.revoked_at.is_(None))
+        own = select(tokens.c.id).where(
+            or_(tokens.c.owner == owner, tokens.c.made_by == owner), tokens.c.revoked_at.is_(None)
+        )
         ended: set[str] = set()
         for token_id in self._connection.execute(own).scalars().all():
             ended.update(self.made_with(token_id))

@@ -85,9 +85,11 @@ tokens = Table(
     Column("scope", JSON(none_as_null=True)),
     Column("idle_seconds", Integer),
     Column("address", String(64), nullable=False, server_default=""),
+    Column("made_by", String(200), nullable=False, server_default=""),
     UniqueConstraint("prefix"),
     Index("ix_tokens_parent_id", "parent_id"),
     Index("ix_tokens_owner", "owner"),
+    Index("ix_tokens_made_by", "made_by"),
 )
 """`parent_id`: the token that it was made with, and with which it ends. `idle_seconds`: it ends unused by then."""
 

@@ -28,7 +28,7 @@ class DevicePages:
         self._forms.check(visit)
         code = visit.form.get("code", "")
         try:
-            grant = self._service.device_grants.look(visit.principal, code, address=visit.address)
+            grant = self._service.device_grants.look(visit.principal, code)
         except (NotFound, TooManyRequests) as error:
             return self._ask(visit, code, error)
         profile = self._service.sign_in.profile(visit.principal)
@@ -57,7 +57,7 @@ class DevicePages:
         self._forms.check(visit)
         code = visit.form.get("code", "")
         try:
-            grant = self._service.device_grants.decide(visit.principal, code, approve=approve, address=visit.address)
+            grant = self._service.device_grants.decide(visit.principal, code, approve=approve)
         except (NotFound, TooManyRequests) as error:
             return self._ask(visit, code, error)
         return page("device_done.html", approved=approve, machine=grant.machine, signed_in=True, here="/device")

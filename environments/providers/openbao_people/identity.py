@@ -9,7 +9,7 @@ from datetime import datetime
 from pydantic import SecretStr
 
 from environments.domain.claim_rules import Judgement
-from environments.domain.errors import BackendError, BackendUnavailable
+from environments.domain.errors import BackendError, BackendUnavailable, NotConnected
 from environments.identity_settings import BUILT_IN, ProviderSettings
 from environments.providers.local_cluster.trust.names import OPENBAO_PEOPLE
 from environments.providers.oidc.fetching import BackChannel
@@ -101,7 +101,7 @@ class BuiltInIdentity:
                 try:
                     self._found = self._look()
                     self._look_at = self._monotonic() + _LOOK_EVERY
-                except BackendError as error:
+                except (BackendError, NotConnected) as error:
                     if not isinstance(error, BackendUnavailable):
                         self._found = None
                     self._look_at = self._monotonic() + _LOOK_AGAIN

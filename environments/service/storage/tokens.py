@@ -12,7 +12,8 @@ class TokenRecord(NamedTuple):
 
     `role` is the most that it may: see `environments.domain.access.TokenRole`. `parent_id` is the token that it was
     created with; None: the service itself created it, or an older version did. `kind` is `token`, `session` or
-    `local_admin`; `address` is where it was made from. With `idle_seconds` it also ends when it isn't used for long.
+    `local_admin`; `address` is where it was made from, `made_by` whoever made one of a service account. With
+    `idle_seconds` it also ends when it isn't used for long.
     """
 
     id: str
@@ -30,6 +31,7 @@ class TokenRecord(NamedTuple):
     scope: TokenScope | None = None
     idle_seconds: int | None = None
     address: str = ""
+    made_by: str = ""
 
     def ended(self, now: datetime) -> str:
         """How it has ended by then, to follow its name; empty if it is valid."""
@@ -78,7 +80,10 @@ class Tokens(Protocol):
         ...
 
     def revoke_all(self, owner: str, now: datetime) -> list[str]:
-        """Revokes the owner's tokens and all that were made with them; returns the ids of all of these."""
+        """Revokes the owner's tokens, those of service accounts that they made, and all that were made with these.
+
+        Returns the ids of all of them.
+        """
         ...
 
     def used(self, token_id: str, now: datetime) -> None:

@@ -153,7 +153,7 @@ def test_a_machine_without_a_browser_is_approved_on_a_page(
     def wait(seconds: float) -> None:
         waits.append(seconds)
         if len(waits) == 1:
-            grants.decide(person, codes[0], approve=True, address="127.0.0.1")
+            grants.decide(person, codes[0], approve=True)
 
     browser.subject = "s-ada"
     assert cli("login").status == 0

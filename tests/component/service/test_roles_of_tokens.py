@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from environments.domain.access import Person, PersonKind, ServiceRole, ServiceRoleGrant
+from environments.domain.access import Group, Person, PersonKind, ServiceRole, ServiceRoleGrant
 from environments.domain.access import TokenRole as Role
+from environments.domain.errors import Unauthenticated
+from environments.service.authorization import Principal
+from environments.service.token_scopes import WantedScope
 from tests.fakes.service import FakeService, make_service
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,3 +51,22 @@ def test_the_local_admin_token_counts_whoever_its_owner_becomes(service: FakeSer
     with service.database.write() as tx:
         tx.people.change("operator", kind=PersonKind.PERSON, issuer="https://id.example.net", subject="s-1")
     assert service.tokens.authenticate(secret).role == "admin"
+
+
+def test_tokens_of_a_service_account_end_with_the_person_who_made_them(service: FakeService) -> None:
+    with service.database.write() as tx:
+        for name in ("ada", "grace"):
+            tx.people.add(Person(name=name, kind=PersonKind.PERSON, created_at=NOW))
+        tx.groups.add(Group(name="builders", created_at=NOW))
+        tx.groups.join("builders", "ada", NOW)
+        tx.groups.join("builders", "grace", NOW)
+    groups = frozenset({"builders"})
+    ada, grace = (Principal(name, "user", f"tok-{name}", groups, kind="session") for name in ("ada", "grace"))
+    accounts = service.service_accounts
+    accounts.create(ada, "svc-builds", responsible="group:builders")
+    made = {one.owner: accounts.create_token(one, "svc-builds", WantedScope()).secret for one in (ada, grace)}
+    service.tokens.first_token("operator", "test")  # else there would be no way in
+    service.people.disable(service.admin, "ada")
+    with pytest.raises(Unauthenticated):
+        service.tokens.authenticate(made["ada"])
+    assert service.tokens.authenticate(made["grace"]).owner == "svc-builds"

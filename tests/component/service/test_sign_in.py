@@ -318,9 +318,9 @@ def test_a_device_gets_the_approvers_session_once(service: FakeService, clock: C
     assert len(grant.user_code) == 9
     with pytest.raises(AuthorizationPending):
         poll(service, grant)
-    seen = service.device_grants.look(ada, grant.user_code.lower().replace("-", " "), address="")
+    seen = service.device_grants.look(ada, grant.user_code.lower().replace("-", " "))
     assert (seen.machine, seen.address) == ("build-7", "198.51.100.1")
-    service.device_grants.decide(ada, grant.user_code, approve=True, address="192.0.2.7")
+    service.device_grants.decide(ada, grant.user_code, approve=True)
     clock.wait(timedelta(seconds=5))
     session = poll(service, grant)
     assert session.token.note == "device build-7"
@@ -358,16 +358,16 @@ def test_a_device_that_asks_too_often_has_to_wait_longer(service: FakeService, c
 def test_a_denied_an_expired_and_an_unknown_code(service: FakeService, clock: Clock) -> None:
     ada = principal_of(service, sign_in(service))
     denied, expired = begin(service), begin(service)
-    service.device_grants.decide(ada, denied.user_code, approve=False, address="")
+    service.device_grants.decide(ada, denied.user_code, approve=False)
     with pytest.raises(AccessDenied):
         poll(service, denied)
     with pytest.raises(NotFound):
-        service.device_grants.decide(ada, denied.user_code, approve=True, address="")
+        service.device_grants.decide(ada, denied.user_code, approve=True)
     clock.wait(timedelta(minutes=10))
     with pytest.raises(DeviceCodeExpired):
         poll(service, expired)
     with pytest.raises(NotFound):
-        service.device_grants.look(ada, expired.user_code, address="")
+        service.device_grants.look(ada, expired.user_code)
     with pytest.raises(DeviceCodeExpired):
         service.device_grants.poll("unknown", address="")
 
@@ -377,27 +377,26 @@ def test_user_codes_can_not_be_guessed(service: FakeService, clock: Clock) -> No
     grant = begin(service)
     for number in range(MOST_WRONG_CODES):
         with pytest.raises(NotFound):
-            service.device_grants.look(ada, f"BBBB-BBB{LETTERS[number]}", address="192.0.2.1")
-    for principal, address in ((ada, "192.0.2.99"), (grace, "192.0.2.1")):
-        with pytest.raises(TooManyRequests):
-            service.device_grants.look(principal, grant.user_code, address=address)
-    assert service.device_grants.look(grace, grant.user_code, address="192.0.2.99").machine == "build-7"
+            service.device_grants.look(ada, f"BBBB-BBB{LETTERS[number]}")
+    with pytest.raises(TooManyRequests):
+        service.device_grants.look(ada, grant.user_code)
+    assert service.device_grants.look(grace, grant.user_code).machine == "build-7"
     clock.wait(timedelta(minutes=10))
     with pytest.raises(NotFound):
-        service.device_grants.look(ada, grant.user_code, address="192.0.2.1")
+        service.device_grants.look(ada, grant.user_code)
 
 
 def test_only_a_persons_session_approves_a_device(service: FakeService) -> None:
     grant = begin(service)
     with pytest.raises(Forbidden):
-        service.device_grants.decide(service.admin, grant.user_code, approve=True, address="")
+        service.device_grants.decide(service.admin, grant.user_code, approve=True)
 
 
 @pytest.mark.parametrize("way", ["disabled", "signed out everywhere"])
 def test_an_approval_is_void_once_its_person_is_out(service: FakeService, clock: Clock, way: str) -> None:
     ada = principal_of(service, sign_in(service))
     grant = begin(service)
-    service.device_grants.decide(ada, grant.user_code, approve=True, address="")
+    service.device_grants.decide(ada, grant.user_code, approve=True)
     if way == "disabled":
         with service.database.write() as tx:
             tx.people.change("ada", disabled_at=clock(), disabled_by="root")
