@@ -10,6 +10,7 @@ from textual.containers import Container, VerticalScroll
 from textual.widgets import Footer, Static
 
 from environments.actions.action import Place
+from environments.actions.registry import action
 from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import State
@@ -243,7 +244,7 @@ class DetailScreen(AskingScreen):
             self._render_facts()
             return
         secret = [name for name, output in self._view.outputs.items() if output.secret]
-        why_not = self.shell.why_unavailable()
+        why_not = self.why_not(action("environment.outputs")) or self.shell.why_unavailable()
         if not secret:
             self.shell.say(f"{self._view.name} has no secret outputs.")
         elif why_not is not None:

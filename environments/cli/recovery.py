@@ -145,9 +145,9 @@ def abandon(
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history.")],
     yes: Yes = False,
 ) -> None:
-    from environments.actions.refusal import refusal
+    from environments.actions.refusal import beyond_role, refusal
     from environments.cli.environment_tables import details, inventory
-    from environments.domain.errors import InvalidInput, NotAllowedNow
+    from environments.domain.errors import Forbidden, InvalidInput, NotAllowedNow
     from environments.domain.lifecycle import ENDED, ResourceStatus, way_on
     from environments.wire.environments import AbandonRequest
 
@@ -155,6 +155,8 @@ def abandon(
         raise InvalidInput("A reason is needed; it is kept in the history.", hint='Give it as --reason "…".')
     action = for_command("env", "abandon")
     view = session.client.environment(name)
+    if (beyond := beyond_role(action, view)) is not None:
+        raise Forbidden(beyond, hint=f"`calvinverse env access {view.name}` shows who may.")
     why_not = refusal(action, view)
     if why_not is not None:
         gone = view.state in ENDED

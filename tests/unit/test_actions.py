@@ -13,6 +13,7 @@ from environments.domain.access import EnvironmentRole
 from environments.domain.lifecycle import State
 from environments.service.roles import ON_ENVIRONMENTS, actions_of, short
 from environments.service.roles import Action as ServiceAction
+from tests.contract.action_table import takes
 from tests.support.views import environment_view
 from tui.calendars import CalendarsScreen
 from tui.channels import ChannelsScreen
@@ -104,14 +105,19 @@ def reference() -> str:
         "palette and its help read (`environments/actions`). Risk: *read* changes nothing, *change* can be undone",
         "or done again, *destructive* asks first.",
         "",
-        "| what | command | key in the terminal UI | risk |",
-        "|---|---|---|---|",
+        "Takes: the role on the environment or on the service, or what else is needed; who else may see and do what,",
+        "route by route: [access by route](access-by-route.md). Empty: the service decides nothing.",
+        "",
+        "| what | command | key in the terminal UI | risk | takes |",
+        "|---|---|---|---|---|",
     ]
     for act in ACTIONS:
         keys = " ".join(f"`{written(key)}`" for key in act.keys)
         where = f" ({act.only_in})" if act.only_in else ""
         command = f"`{act.command_line}`" if act.command else ""
-        lines.append(f"| **{act.title}**: {act.help} | {command} | {keys}{where} | {act.risk.value} |")
+        lines.append(
+            f"| **{act.title}**: {act.help} | {command} | {keys}{where} | {act.risk.value} | {takes(act.id)} |"
+        )
     return "\n".join(lines) + "\n"
 
 
