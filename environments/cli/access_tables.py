@@ -1,7 +1,7 @@
 """Access as tables and sentences."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
 from environments.cli.tables import pairs, section, table
 from environments.domain.access import TokenScope
@@ -75,7 +75,7 @@ def why_lines(view: WhyView) -> Iterator[str]:
     on = f" {view.environment}" if view.environment else f" from the template {view.template}" if view.template else ""
     verb = "can" if view.allowed else "can't"
     yield f"{view.person} {verb} {view.action}{on}."
-    yield from section("It takes", [view.needs])
+    yield from section("Needs", [view.needs])
     has = [f"Role on the service: {view.service_role.value}."]
     if view.environment is not None:
         has.insert(0, f"Role on {view.environment}: {view.role.value if view.role is not None else 'none'}.")
@@ -84,7 +84,8 @@ def why_lines(view: WhyView) -> Iterator[str]:
     yield from section("Who can give it", view.givers)
 
 
-def until_line(name: str, subject: str, role: str, until: datetime | None, zone: tzinfo) -> str:
+def until_line(name: str, share: ShareView, zone: tzinfo) -> str:
     """With whom it is shared now, as a sentence."""
-    end = f" until {moment(until, zone)}" if until is not None else ""
-    return f"{name} is shared with {subject} as {role}{end}."
+    end = f" until {moment(share.until, zone)}" if share.until is not None else ""
+    secrets = ", with its secrets" if share.reveal else ""
+    return f"{name} is shared with {share.subject} as {share.role.value}{secrets}{end}."

@@ -83,6 +83,8 @@ def list_audit(
         return list(table(("ID", "WHEN", "WHO", "WHAT", "ON", "OUTCOME", "FROM"), rows))
 
     session.show(found, lines)
+    if not found:
+        session.say("No entry matches.")
     if len(found) == limit:
         session.say(f"The newest {limit} are shown; --limit, --since and the filters show others.")
 

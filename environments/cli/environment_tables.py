@@ -77,7 +77,8 @@ def access_line(view: EnvironmentView) -> str:
         return ""
     shared = f"shared with {view.shared}" if view.shared else "not shared"
     token = "" if "leave" in view.may else f", by a token that is limited to {', '.join(view.may) or 'nothing'}"
-    return f"you are {view.role.value}{token}; {shared}: `calvinverse env access {view.name}`"
+    reveals = ", and may reveal" if "reveal" in view.may and view.role.value != "owner" and not token else ""
+    return f"you are {view.role.value}{reveals}{token}; {shared}: `calvinverse env access {view.name}`"
 
 
 def deadline_line(view: EnvironmentView, zone: tzinfo, now: datetime) -> str:

@@ -86,19 +86,25 @@ def disable(
 ) -> None:
     from environments.cli.people_tables import departure_lines
     from environments.domain.access import PersonKind
-    from environments.domain.errors import NotFound
+    from environments.domain.errors import InvalidInput, NotFound
 
     if not yes:
         _check_there(session, name)  # report an unknown name before somebody has to type it
     session.confirm(for_command("user", "disable"), name, yes)
     try:
-        done = session.client.disable_person(name, successor)
+        session.client.person(name)
     except NotFound:
         if not _is_local(session, name):
             raise
+        if successor:
+            raise InvalidInput(
+                f"{name} has never signed in, so there is nothing that a successor could get.",
+                hint="Leave --successor out.",
+            ) from None
         local = session.client.disable_local_person(name)
         session.show(local, lambda: [f"{local.user_name}, who has never signed in, is disabled at the provider."])
         return
+    done = session.client.disable_person(name, successor)
     session.show(done, lambda: departure_lines(done))
     if done.person.kind is PersonKind.UNCLAIMED and _is_local(session, name):
         session.say(

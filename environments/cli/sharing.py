@@ -62,7 +62,7 @@ def share(
     session.show(view, lambda: access_lines(view, session.zone))
     given = next((one for one in view.shares if one.subject == subject.strip()), None)
     if given is not None:
-        session.say(until_line(view.environment, given.subject, given.role.value, given.until, session.zone))
+        session.say(until_line(view.environment, given, session.zone))
 
 
 @command(

@@ -182,12 +182,12 @@ def _needs(action: Action) -> str:
     if action is Action.ENVIRONMENT_CREATE:
         return "Everybody may create from a template without rules about creators; else those whom a rule names."
     if action is Action.ENVIRONMENT_REVEAL:
-        return "It takes the role owner on the environment, or a share that lets reveal."
+        return "The role owner on the environment, or a share that lets reveal."
     if action in ON_ENVIRONMENTS:
-        return f"It takes the role {ON_ENVIRONMENTS[action].value} on the environment."
+        return f"The role {ON_ENVIRONMENTS[action].value} on the environment."
     if service is None or service is ServiceRole.USER:
         return "Everybody may do it to what is theirs."
-    return f"It takes the role {service.value} on the service."
+    return f"The role {service.value} on the service."
 
 
 def _missing(who: Principal, asked: _Asked, refused: CalvinverseError) -> str:

@@ -79,6 +79,8 @@ def text(value: str, longest: int) -> str:
 
 
 def _masked(name: str, value: Any) -> Any:
+    if name == "tokens" and isinstance(value, int):  # how many
+        return value
     if isinstance(value, str | int | float) and not isinstance(value, bool) and _is_secret(name):
         return MASK
     if isinstance(value, Mapping):

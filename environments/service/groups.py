@@ -1,15 +1,19 @@
 """Groups: local ones, whose members an admin chooses, and those that a provider's claim names."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from environments.domain.access import LOCAL_GROUP, Group, Membership
+from environments.domain.access import EVERYONE, LOCAL_GROUP, Group, Membership, Share, group_subject
 from environments.domain.errors import InvalidName, NotAllowedNow, NotFound
+from environments.service.auditing import entry_of, on_environment
 from environments.service.authorization import Action, Principal, check_service, may
 from environments.service.pages import Page
 from environments.service.storage.transaction import Storage, Transaction
 from environments.service.subjects import known_group, known_person, lists_people
+
+RESERVED = frozenset({EVERYONE, "me"})
+"""Names of groups that commands would take for something else."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ class Groups:
                 f"{name!r} can't be the name of a group.",
                 hint="Use 1 to 63 lower-case letters, digits and hyphens, with a letter or a digit at both ends.",
             )
+        if name in RESERVED:
+            raise InvalidName(f"{name!r} can't be the name of a group: it has a meaning of its own in commands.")
         group = Group(name=name, description=description, created_at=self._clock(), created_by=principal.owner)
         with self._storage.write() as tx:
             may(tx, principal, Action.GROUP_MANAGE)
@@ -101,8 +107,10 @@ class Groups:
             gives = {kind: count for kind, count in tx.groups.gives(name).items() if count}
             if not dry_run:
                 _check_unused(name, gives)
+                shares = tx.shares.with_subject(group_subject(name), gives.get("shares", 0))
                 tx.groups.remove(name)
                 _note(tx, name, gives, {})
+                _note_shares(tx, principal, shares)
         return GroupDeletion(group, gives, applied=not dry_run)
 
     def add(self, principal: Principal, name: str, member: str) -> Membership:
@@ -169,6 +177,16 @@ def _check_unused(name: str, gives: Mapping[str, int]) -> None:
 
 def _note(tx: Transaction, name: str, before: Mapping[str, object], after: Mapping[str, object]) -> None:
     tx.audit.changed(before=before, after=after, object_kind="group", object_id=name, object_name=name)
+
+
+def _note_shares(tx: Transaction, principal: Principal, ended: Sequence[Share]) -> None:
+    """Writes to the log of each environment that what was shared with the group has ended."""
+    for share in ended:
+        environment = tx.environments.get(share.environment_id)
+        if environment is not None:
+            entry = on_environment(entry_of(principal, Action.ENVIRONMENT_SHARE), environment)
+            before = {"share": share.model_dump(mode="json", include={"subject", "role", "reveal", "until"})}
+            tx.audit.add(replace(entry, before=before, rule=f"{share.subject} was deleted"))
 
 
 def _count(number: int, noun: str) -> str:

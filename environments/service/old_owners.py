@@ -9,6 +9,7 @@ from environments.domain.access import Person, PersonKind, ServiceRole
 from environments.domain.environment import EventType
 from environments.domain.errors import NotAllowedNow
 from environments.service.authorization import Action, Principal, may
+from environments.service.ownership import note_transfers
 from environments.service.people import note
 from environments.service.retiming import Retiming
 from environments.service.storage.transaction import Storage, Transaction
@@ -71,24 +72,24 @@ class OldOwners:
         owner, person = (known_person(tx, principal, name) for name in (old, to))
         _check(owner, person)
         gone, left = (person, owner) if keep_name else (owner, person)
-        names = [one.name for one in tx.environments.all(owner=gone.name)]
-        ids = [one.id for one in tx.environments.all(owner=gone.name)]
+        found = tx.environments.all(owner=gone.name)
         if keep_name:
             check_owner(left.name)
             _exchange(tx, owner, person)
         tx.people.change(gone.name, became=left.name)
         moved = {kind: count for kind, count in tx.people.hand_over(gone.name, left.name).items() if count}
         tx.environments.mark_to_retime(f"{principal.owner} gave what {gone.name} owned to {left.name}", owner=left.name)
-        for environment_id, name in zip(ids, names, strict=True):
+        for one in found:
             tx.events.add(
                 EventType.ENVIRONMENT_TRANSFERRED,
-                environment_id,
+                one.id,
                 now,
-                message=f"{principal.owner} gave what {gone.name} owned, {name} among it, to {left.name}",
+                message=f"{principal.owner} gave what {gone.name} owned, {one.name} among it, to {left.name}",
                 data={"by": principal.owner, "before": gone.name, "owner": left.name},
             )
         self._retiming.page(tx)
         note(tx, owner, {"name": gone.name}, {"name": left.name, **moved})
+        note_transfers(tx, principal, found, f"what {gone.name} had was given to {left.name}")
         return Assignment(left.name, gone.name, moved, applied=True)
 
 

@@ -1,6 +1,7 @@
 """Giving environments another owner: a person, a service account, or a group whose members then are its owners."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from environments.domain.access import EVERYONE, GROUP, group_subject
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import Forbidden, InvalidInput, NotAllowedNow
 from environments.domain.lifecycle import ENDED
+from environments.service.auditing import entry_of, on_environment
 from environments.service.authorization import Action, Principal, environment_to_change, may
 from environments.service.retiming import Retiming
 from environments.service.storage.transaction import Storage, Transaction
@@ -67,6 +69,14 @@ def give(tx: Transaction, environment: Environment, heir: str, by: str, now: dat
         data={"by": by, "before": environment.owner, "owner": heir},
     )
     return environment.model_copy(update=changes)
+
+
+def note_transfers(tx: Transaction, principal: Principal, before: Iterable[Environment], why: str) -> None:
+    """Writes to the audit log of each environment, as it was before, that it has another owner now, and because of
+    what."""
+    for environment in before:
+        entry = on_environment(entry_of(principal, Action.ENVIRONMENT_TRANSFER), environment)
+        tx.audit.add(replace(entry, rule=why), environment)
 
 
 def _lock_heir(tx: Transaction, said: str) -> None:

@@ -18,7 +18,7 @@ from environments.domain.access import (
 from environments.domain.errors import BackendUnavailable, CalvinverseError, NotAllowedNow
 from environments.service.authorization import Action, Principal, check_service, may
 from environments.service.local_people import LocalPeople
-from environments.service.ownership import give
+from environments.service.ownership import give, note_transfers
 from environments.service.pages import Page
 from environments.service.retiming import Retiming
 from environments.service.storage.people import Owned
@@ -142,7 +142,10 @@ class People:
                     hint="Give somebody else the role first: `calvinverse role grant NAME admin`.",
                 )
             heir, why = self._heir(tx, principal, person, successor)
-            moved = _hand_environments(tx, person, heir, principal.owner, now, why) if heir else []
+            found = [one for one in tx.environments.all(owner=person.name) if one.managed_by is None] if heir else []
+            moved = [one.name for one in found]
+            for environment in found:
+                give(tx, environment, heir, principal.owner, now, f"{person.name} was disabled; {why}")
             accounts = tx.people.answering_for(person.name) if heir else []
             for account in accounts:
                 tx.people.change(account, responsible=heir)
@@ -154,9 +157,10 @@ class People:
                 "disabled": True,
                 "owner": heir or person.name,
                 "environments": moved[:_SHOWN],
-                "tokens": len(ended),
+                "ended": len(ended),
             }
             note(tx, person, {"disabled": person.disabled_at is not None}, after)
+            note_transfers(tx, principal, found, f"{person.name} was disabled; {why}")
             current = tx.people.get(person.name) or person
             details = _details(tx, [current], now)[0]
         self._tokens.tell_revoked(frozenset(ended))
@@ -233,13 +237,6 @@ def _other(person: Person, heir: str) -> str:
     if heir == person.name:
         raise NotAllowedNow(f"{heir} can't be their own successor.", hint="Name somebody else.")
     return heir
-
-
-def _hand_environments(tx: Transaction, person: Person, heir: str, by: str, now: datetime, why: str) -> list[str]:
-    found = [one for one in tx.environments.all(owner=person.name) if one.managed_by is None]
-    for environment in found:
-        give(tx, environment, heir, by, now, f"{person.name} was disabled; {why}")
-    return [environment.name for environment in found]
 
 
 def note(tx: Transaction, person: Person, before: dict[str, object], after: dict[str, object]) -> None:

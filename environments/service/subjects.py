@@ -33,6 +33,11 @@ def known_subject(tx: Transaction, principal: Principal, said: str, *, everyone:
 def known_person(tx: Transaction, principal: Principal, name: str) -> Person:
     """Whoever has that user name. Raises `NotFound`; whose name was given up is told with the one that they have."""
     person = tx.people.get(name)
+    if person is None and name.startswith(GROUP):
+        raise NotFound(
+            f"{name!r} is a group, and no person.",
+            hint=f"Name somebody who is in it: `calvinverse group show {name.removeprefix(GROUP)}`.",
+        )
     if person is None:
         names = tx.people.names(MOST_SUGGESTED_FROM) if lists_people(principal) else []
         raise NotFound(told(f"There is nobody named {name!r}.", name, names), hint=_hint(principal, "user"))

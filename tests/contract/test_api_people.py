@@ -142,6 +142,9 @@ def test_groups_over_http(api: Served, root: Client) -> None:
         assert ada.group("corp/staff/all").provider == "corp"
         with pytest.raises(NotAllowedNow):
             root.delete_group("corp/members")
+        for change in (root.add_member, root.remove_member):
+            with pytest.raises(NotAllowedNow, match="comes from a claim of the provider corp"):
+                change("corp/staff/all", "ada")
         assert root.remove_member("platform", "ada").person == "ada"
         with pytest.raises(NotFound):
             ada.members("platform")

@@ -114,6 +114,11 @@ class Place:
             tx.tokens.add(made._replace(kind="session"))
         return f"clv_{owner:x<40}"
 
+    def newest(self, count: int) -> list[StoredEntry]:
+        """The newest entries of the audit log, the newest first."""
+        with self.setting.database.read() as tx:
+            return list(tx.audit.list(AuditFilter(), limit=count))
+
     def audited(self) -> StoredEntry:
         """The newest entry of the audit log."""
         with self.setting.database.read() as tx:
@@ -284,10 +289,13 @@ def test_somebody_disabled_is_out_at_once_and_their_environments_have_an_owner(p
         with pytest.raises(Unauthenticated):
             place.tokens.authenticate(secret)
     assert place.owner("one") == "bob"
-    entry = place.audited().entry
+    given, entry = (stored.entry for stored in place.newest(2))
     assert (entry.action, entry.object_kind, entry.object_name) == ("person:manage", "person", "ada")
     assert entry.after is not None
-    assert entry.after["owner"] == "bob"
+    assert (entry.after["owner"], entry.after["ended"]) == ("bob", 2)
+    assert (given.action, given.object_id, given.actor) == ("environment:transfer", "env-one", "root")
+    assert (given.before, given.after) == ({"owner": "ada"}, {"owner": "bob"})
+    assert given.rule == "ada was disabled; root named them"
     again = place.people.disable(ROOT, "ada")
     assert (again.moved, again.ended) == (0, 0)
     assert again.details.person.disabled_at == done.details.person.disabled_at
@@ -455,6 +463,14 @@ def test_a_person_takes_the_old_name(place: Place) -> None:
     done = place.old_owners.assign(ROOT, "Ada L.", "ada", keep_name=True)
     assert (done.name, done.given_up) == ("Ada L.", "ada")
     assert done.moved == {"environments": 1, "tokens": 1, "groups": 1}
+    given, entry = (stored.entry for stored in place.newest(2))
+    assert entry.after is not None
+    assert entry.after["tokens"] == 1
+    assert (given.action, given.before, given.after) == (
+        "environment:transfer",
+        {"owner": "ada"},
+        {"owner": "Ada L."},
+    )
     assert place.owner("old") == place.owner("new") == "Ada L."
     for each in (secret, session):
         found = place.tokens.authenticate(each)
@@ -506,6 +522,14 @@ def test_a_group_is_made_described_and_deleted(place: Place) -> None:
     dry = place.groups.delete(ROOT, "platform", dry_run=True)
     assert (dry.takes_away, dry.applied) == ({"members": 1, "shares": 1}, False)
     assert place.groups.delete(ROOT, "platform").applied
+    (ended, *_) = place.newest(1)
+    assert (ended.entry.action, ended.entry.object_id) == ("environment:share", "env-one")
+    assert ended.entry.before is not None
+    assert ended.entry.before["share"]["subject"] == "group:platform"
+    assert ended.entry.rule == "group:platform was deleted"
+    for reserved in ("everyone", "me"):
+        with pytest.raises(InvalidName, match="a meaning of its own"):
+            place.groups.create(ROOT, reserved)
     with place.setting.database.read() as tx:
         assert not tx.shares.of("env-one")
         assert not tx.groups.of("bob")

@@ -12,6 +12,8 @@ from environments.api.problems import problems
 from environments.domain.errors import Forbidden, InvalidName, NameTaken, NotAllowedNow, NotFound
 from environments.wire.people import DescribeRequest, GroupDeletionView, GroupRequest, GroupView, MembershipView
 
+_MEMBER = "/groups/{group:group}/members/{person:path}"
+
 _After = Annotated[str, Query(description="Only those whose names come behind this one.")]
 
 
@@ -49,12 +51,14 @@ def group_routes(service: Service) -> APIRouter:
         link_next(request, response, found, limit, after=found[-1].person if found else after)
         return [presenting_people.membership(one) for one in found]
 
-    @router.put("/groups/{group}/members/{person:path}", responses=problems(Forbidden, NotFound, NotAllowedNow))
+    @router.put(_MEMBER, responses=problems(Forbidden, NotFound, NotAllowedNow))
     def add_member(caller: Caller, group: str, person: str) -> MembershipView:
         """Adds somebody to a local group; it counts at once. Admins only."""
         return presenting_people.membership(groups.add(caller, group, person))
 
-    @router.delete("/groups/{group}/members/{person:path}", responses=problems(Forbidden, NotFound, NotAllowedNow))
+    @router.delete(
+        "/groups/{group:group}/members/{person:path}", responses=problems(Forbidden, NotFound, NotAllowedNow)
+    )
     def remove_member(caller: Caller, group: str, person: str) -> MembershipView:
         """Takes somebody out of a local group; it counts at once. Admins only."""
         return presenting_people.membership(groups.remove(caller, group, person))

@@ -57,6 +57,9 @@ def test_somebody_is_disabled_and_enabled(cli: CommandLine) -> None:
     assert "stayer gets the environments of leaver" in cli("user", "successor", "leaver", "stayer").out
     assert "setting of the service decides" in cli("user", "successor", "leaver", "--none").out
     assert cli("user", "successor", "leaver").status == 2
+    typo = cli("user", "disable", "leaver", "--successor", "stayr", "--yes")
+    assert (typo.status, "There is nobody named 'stayr'." in typo.err, typo.out) == (3, True, "")
+    assert cli("user", "show", "leaver", "-o", "json").json["disabled_at"] is None
     done = cli("user", "disable", "leaver", "--successor", "stayer", "--yes")
     assert done.out.splitlines() == [
         "leaver is disabled; 0 sessions and tokens ended.",
@@ -123,6 +126,8 @@ def test_people_of_the_built_in_provider(cli: CommandLine) -> None:
     again = cli("user", "reset", "grace", "--yes")
     assert again.out.strip() not in ("", made.out.strip())
     assert cli("user", "reset", "grace").status == 2
+    given = cli("user", "disable", "grace", "--successor", "root", "--yes")
+    assert (given.status, "nothing that a successor could get" in given.err) == (2, True)
     assert "never signed in" in cli("user", "disable", "grace", "--yes").out
     assert "✗ disabled" in next(line for line in cli("user", "local").out.splitlines() if line.startswith("grace"))
     assert cli("user", "enable", "grace").out == "grace can sign in.\n"

@@ -186,6 +186,8 @@ def test_why_says_what_they_have_and_what_is_missing(service: FakeService) -> No
     assert blind.role is None
     assert blind.missing == ("bob doesn't see demo: they don't own it, and it isn't shared with them.",)
     service.sharing.share(ADA, "demo", "group:ops", EnvironmentRole.OPERATOR, until=NOW + timedelta(hours=1))
+    with pytest.raises(NotFound, match="'group:ops' is a group, and no person"):
+        why(ADMIN, "group:ops", "update", "demo")
     can = why(AUDITOR, "bob", "environment:update", "demo")
     assert can.allowed
     assert can.has == (
