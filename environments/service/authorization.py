@@ -134,9 +134,10 @@ def may(
     `environment` is None only for actions that concern no environment. `becomes` is the content of the template that
     the action applies: create, update and roll back need it, a plan takes it, others don't.
     """
-    attempted(action.value, environment)
     if environment is not None:
-        _check_on_environment(tx, principal, action, environment)
+        check_role(tx, principal, action, environment)
+    else:
+        attempted(action.value, None)
     check_service(principal, action, on_environment=environment is not None)
     if (becomes is not None) != (action in APPLIES) and action is not Action.ENVIRONMENT_PLAN:
         raise TypeError(f"{action.value} has to say which template it applies, and only what applies one")
@@ -148,6 +149,12 @@ def may(
         _note(tx, principal, action, environment)
     bundle = becomes.digest if becomes is not None else environment.bundle if environment is not None else ""
     return Allowed(action, environment.id if environment is not None else "", bundle, _MAKER)
+
+
+def check_role(tx: Transaction, principal: Principal, action: Action, environment: Environment) -> None:
+    """Refuses as `may` does for the role on the environment, before the state could refuse. It authorizes nothing."""
+    attempted(action.value, environment)
+    _check_on_environment(tx, principal, action, environment)
 
 
 def _note(tx: Transaction, principal: Principal, action: Action, environment: Environment | None) -> None:

@@ -17,6 +17,7 @@ from environments.service.authorization import (
     REMOVED_OUTSIDE,
     Action,
     Principal,
+    check_role,
     environment_to_change,
     may,
     sees,
@@ -180,6 +181,7 @@ class Planning:
             return new_environment(tx, principal, asked, self._new_id("env"), now, verdicts)
         instead = REMOVED_OUTSIDE if request.kind is DeploymentKind.DESTROY else CHANGED_OUTSIDE
         environment = environment_to_change(tx, principal, name, instead)
+        check_role(tx, principal, _PLAN, environment)
         check_request(environment.name, environment.state, request.kind)
         if request.kind is DeploymentKind.PROMOTE:
             check_awaiting(environment)

@@ -9,7 +9,14 @@ from environments.domain.environment import Environment
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State, check_request
 from environments.service import enqueue, transitions
-from environments.service.authorization import REMOVED_OUTSIDE, Action, Principal, environment_to_change, may
+from environments.service.authorization import (
+    REMOVED_OUTSIDE,
+    Action,
+    Principal,
+    check_role,
+    environment_to_change,
+    may,
+)
 from environments.service.drafting import check_awaiting, rolled_back
 from environments.service.enqueue import DeploymentRequest
 from environments.service.records import Accepted, accepted
@@ -61,6 +68,7 @@ class Recovery:
         """
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
+            check_role(tx, principal, Action.ENVIRONMENT_ROLL_BACK, environment)
             check_request(environment.name, environment.state, DeploymentKind.UPDATE)
             now = self._clock()
             draft = rolled_back(tx, principal, environment, deployment, now)

@@ -20,6 +20,7 @@ from environments.service.authorization import (
     Action,
     Allowed,
     Principal,
+    check_role,
     check_service,
     environment_to_change,
     may,
@@ -95,6 +96,7 @@ class Requests:
         now = self._clock()
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
+            check_role(tx, principal, Action.ENVIRONMENT_UPDATE, environment)
             check_request(environment.name, environment.state, DeploymentKind.UPDATE)
             draft = updated(tx, principal, environment, request, now, verdicts, self._why_not_again)
             reason = f"updated, to run {' and '.join(draft.run_again)} again" if draft.run_again else "updated"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.access_table import ROWS
 from tests.support.attack_harness import Person, Target, refused, until
 
 
@@ -113,3 +114,63 @@ def test_every_route_is_shut_to_others(mallory: Person, alice: Person, admin: Pe
     shown = alice.get(f"/v1/environments/{victim['name']}")
     assert shown["state"] == "ready"
     assert alice.get(f"/v1/deployments/{deployment}")["id"] == deployment
+
+
+RANKS = ("viewer", "planner", "operator", "owner")
+
+
+def forbidden(person: Person, victim: Any, plan: str, role: str) -> int:
+    """Asks for all that takes more than the role, of the environment and its plan; how much that was."""
+    asked = 0
+    ids = {"name": victim["name"], "plan_id": plan, "other": "alice"}
+    for row in ROWS:
+        method, _, path = row.route.partition(" ")
+        if row.who not in RANKS[RANKS.index(role) + 1 :] or not path.startswith(("/v1/environments/", "/v1/plans/")):
+            continue
+        body = json.loads(json.dumps(row.body).replace("{other}", "alice"))
+        response = person.http.request(method, path.format(**ids), json=body)
+        assert response.status_code == 403, (role, row.route, response.status_code, response.text)
+        assert response.json()["details"] == {"needs": row.who, "has": role}, (role, row.route, response.text)
+        asked += 1
+    return asked
+
+
+@pytest.mark.parametrize("role", RANKS[:-1])
+def test_a_share_gives_what_its_role_may_and_its_end_takes_it(
+    mallory: Person, alice: Person, victim: Any, role: str
+) -> None:
+    path = f"/v1/environments/{victim['name']}"
+    before = mallory.http.get(path)
+    assert before.status_code == 404
+    plan = alice.post(f"{path}/plan", {"kind": "update", "parameters": {"message": "x"}})
+    alice.put(f"{path}/shares", {"subject": "mallory", "role": role, "ttl": "1h"})
+    try:
+        shown = mallory.get(path)
+        assert (shown["id"], shown["role"]) == (victim["id"], role)
+        assert victim["name"] in [view["name"] for view in mallory.get("/v1/environments")]
+        assert forbidden(mallory, victim, plan["id"], role) > 4
+    finally:
+        ended = alice.http.delete(f"{path}/shares", params={"subject": "mallory"})
+    assert ended.status_code == 200, ended.text
+    after = mallory.http.get(path)
+    assert (after.status_code, after.json()["detail"]) == (404, before.json()["detail"])
+    assert mallory.http.get(f"/v1/plans/{plan['id']}").status_code == 404
+    assert victim["name"] not in [view["name"] for view in mallory.get("/v1/environments")]
+    assert alice.get(path)["state"] == "ready"
+
+
+def test_nobody_gives_themselves_a_role(mallory: Person, alice: Person, victim: Any) -> None:
+    """Neither on the environment of somebody else nor on the service."""
+    share = {"subject": "mallory", "role": "owner", "reveal": True}
+    path = f"/v1/environments/{victim['name']}"
+    assert mallory.http.put(f"{path}/shares", json=share).status_code == 404
+    for role in ("admin", "auditor"):
+        assert mallory.http.put("/v1/roles", json={"subject": "mallory", "role": role}).status_code == 403
+    alice.put(f"{path}/shares", {"subject": "mallory", "role": "operator", "ttl": "1h"})
+    try:
+        assert mallory.http.put(f"{path}/shares", json=share).status_code == 403
+        assert mallory.http.post(f"{path}/transfer", json={"to": "mallory"}).status_code == 403
+        assert mallory.http.get(f"{path}/outputs", params={"reveal": "true"}).status_code == 403
+    finally:
+        alice.http.delete(f"{path}/shares", params={"subject": "mallory"})
+    assert mallory.http.get(path).status_code == 404

@@ -74,6 +74,21 @@ def test_everybody_gets_what_the_table_says(world: World, row: Row) -> None:
     assert _recorded(world, common) == before, "a refused request has changed something"
 
 
+@pytest.mark.parametrize("state", ["ready", "failed", "stopped", "destroy_failed"])
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+def test_the_role_refuses_before_the_state_does(world: World, role: str, state: str) -> None:
+    """Whoever may not do something in any state isn't told that it isn't possible in this one."""
+    given = world.given(state)
+    given.ids |= {"other": "nobody-there", "new": "new-there"}
+    for row in ROWS:
+        if not row.plain.partition(" ")[2].startswith("/v1/environments/{name}") or expected(row, role) != 403:
+            continue
+        with world.write() as tx:
+            caller = CALLERS[role][role](Making(world, given, row, f"p{world.tag()}", tx))
+        answer = _asked(world, row, given, caller)
+        assert answer.status == 403, f"{row.route}: {answer.status}: {answer.text[-600:]}"
+
+
 def _check(world: World, row: Row, kind: str, given: Given) -> None:
     column = KINDS[kind]
     with world.write() as tx:
