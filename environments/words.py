@@ -109,6 +109,10 @@ HOST_NETWORK = Sign("⇆", "host network", "warn", "its jobs may use the network
 """A mark in listings: the jobs of the environment may reach whatever listens on their node."""
 
 
+SHARED = Sign("⇢", "shared", "plain", "before an owner's name: the environment is somebody else's")
+"""A mark in listings: the environment isn't one's own."""
+
+
 def flags(view: "EnvironmentView") -> Iterator[Sign]:
     """The flags of an environment, the most important first."""
     if view.degraded:

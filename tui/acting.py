@@ -17,6 +17,7 @@ from tui.pin_dialog import PinDialog
 from tui.placed import PlacedScreen
 from tui.plan_dialog import PlanDialog
 from tui.recovery_dialogs import AbandonDialog, CancelDialog
+from tui.sharing_dialogs import ShareDialog, UnshareDialog
 from tui.switch_dialog import StopDialog
 
 
@@ -95,6 +96,18 @@ class ActingScreen(PlacedScreen):
         view = self.target(action("environment.rules"))
         if view is not None:
             self.shell.open_rules(view)
+
+    def action_environment_share(self) -> None:
+        """Asks with whom, in which role, and until when."""
+        view = self.target(action("environment.share"))
+        if view is not None:
+            self.shell.push_screen(ShareDialog(view, self.shell.clock))
+
+    def action_environment_unshare(self) -> None:
+        """Asks which share ends."""
+        view = self.target(action("environment.unshare"))
+        if view is not None:
+            self.shell.push_screen(UnshareDialog(view, self.shell.me))
 
     def action_environment_destroy(self) -> None:
         """Asks for the environment's name."""

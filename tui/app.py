@@ -104,12 +104,12 @@ class CalvinverseApp(Shell):
         if focused is not None:
             fresh.setdefault(focused.id, focused)
         self.known = fresh
-        back = self.connection.away
+        back, signed_out = self.connection.away, self.connection.signed_out
         if back or not self.role:
             self.learn_role()
         self._heard()
         if back:
-            self.say("The service is back.")
+            self.say("You are signed in again." if signed_out else "The service is back.")
         self.state_changed()
 
     def on_changed(self, message: Changed) -> None:
@@ -118,8 +118,14 @@ class CalvinverseApp(Shell):
         self.learn(message.view)
 
     def on_gone(self, message: Gone) -> None:
-        """An environment no longer exists."""
+        """An environment no longer exists, or the caller sees it no longer: closes what shows it."""
         self.known.pop(message.id, None)
+        for screen in list(self.screen_stack):
+            if isinstance(screen, DetailScreen | RulesScreen) and screen.current().id == message.id:
+                self.say(f"{screen.current().name} is gone, or you don't see it any more.", severity="warning")
+                while screen in self.screen_stack:
+                    self.pop_screen()
+                break
         self.state_changed()
 
     def on_happened(self, message: Happened) -> None:

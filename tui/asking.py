@@ -5,6 +5,7 @@ from environments.domain.environment import Drift
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import ENDED, DeploymentState, State
 from environments.domain.plan import summary
+from environments.wire.access import AccessView
 from environments.wire.deployments import PendingView
 from environments.wire.environments import DriftView, EnvironmentView
 from environments.wire.templates import TemplateView
@@ -25,9 +26,12 @@ class AskingScreen(ActingScreen):
         super().__init__()
         self.drift: Drift | None = None
         self.pending: PendingView | None = None
+        self.access: AccessView | None = None
+        """With whom it is shared."""
         self.newer: str | None = None
         """The newest version of the template, if the environment has another one."""
         self._drift_of: object = None
+        self._access_of: object = None
         self._newer_than = ""
         self._ticks = 0
 
@@ -50,6 +54,7 @@ class AskingScreen(ActingScreen):
             self.drift = None
             if view.state is State.READY:
                 self._ask_drift(view.id, key)
+        self._ask_access()
         self._ask_why()
         if view.bundle != self._newer_than:
             self._ask_newest()
@@ -74,6 +79,28 @@ class AskingScreen(ActingScreen):
     def _drift_known(self, found: DriftView) -> None:
         self.drift = found.drift
         self.facts_changed()
+
+    def access_changed(self) -> None:
+        """It was shared, or a share has ended: requests the shares again."""
+        self._access_of = None
+        self._ask_access()
+
+    def _ask_access(self) -> None:
+        view = self.current()
+        key = (view.owner, view.role, view.shared)
+        if key == self._access_of or self.shell.connection.away:
+            return
+        self._access_of = key
+
+        def known(found: AccessView) -> None:
+            self.access = found
+            self.facts_changed()
+
+        def unknown(_: CalvinverseError) -> None:
+            self._access_of = None  # requested again with the next change
+
+        client = self.shell.client
+        self.ask(lambda: client().access(view.id), known, unknown)
 
     def _ask_why(self) -> None:
         newest = self.current().deployment

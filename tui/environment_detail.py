@@ -10,13 +10,14 @@ from textual.containers import Container, VerticalScroll
 from textual.widgets import Footer, Static
 
 from environments.actions.action import Place
+from environments.actions.refusal import refusal
 from environments.actions.registry import action
-from environments.domain.environment import Event
+from environments.domain.environment import Event, EventType
 from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import State
 from environments.wire.environments import EnvironmentView, OutputView, ResourceView
 from environments.words import address_of
-from tui import plan_sections, sections
+from tui import access_sections, plan_sections, sections
 from tui.asking import AskingScreen
 from tui.bars import AwayBanner, TopBar
 from tui.dialogs import RevealDialog
@@ -25,6 +26,8 @@ from tui.log import LONGEST, LogPanel
 
 PAGE = 500
 """Events per request."""
+
+_OF_ACCESS = (EventType.ENVIRONMENT_SHARED, EventType.ENVIRONMENT_UNSHARED, EventType.ENVIRONMENT_TRANSFERRED)
 
 
 class DetailScreen(AskingScreen):
@@ -55,7 +58,7 @@ class DetailScreen(AskingScreen):
         yield Static(id="header", markup=False)
         with Container(id="panes"):
             with VerticalScroll(id="facts"):
-                for part in ("outputs", "parameters", "steps", "drift", "resources"):
+                for part in ("outputs", "parameters", "steps", "drift", "resources", "access"):
                     yield Static(id=f"{part}-title", classes="section", markup=False)
                     if part == "steps":
                         yield Static(id="why", markup=False)
@@ -95,6 +98,8 @@ class DetailScreen(AskingScreen):
         if self._was_away and not away:
             self._read_history()
         self._was_away = away
+        if shell.connection.signed_out or refusal(action("environment.outputs"), self._view) is not None:
+            self._revealed.clear()
         self._ask_resources()
         self.ask_beside()
         self.tick()
@@ -132,6 +137,8 @@ class DetailScreen(AskingScreen):
         self.query_one("#resources-title", Static).update(f"Resources — {count}" if count else "Resources")
         self._drawn_for = self._width()
         self.query_one("#resources", Static).update(sections.resources(self._resources, self._drawn_for))
+        self.query_one("#access-title", Static).update(access_sections.access_title(view))
+        self.query_one("#access", Static).update(access_sections.access(view, self.access, self.shell.clock))
         self.call_after_refresh(self._fit)
 
     def _fit(self) -> None:
@@ -212,6 +219,8 @@ class DetailScreen(AskingScreen):
     def happened(self, events: Sequence[Event]) -> None:
         """Shows live events of this environment."""
         mine = [event for event in events if event.environment_id == self.id_of]
+        if any(event.type in _OF_ACCESS for event in mine):
+            self.access_changed()
         if self._reading:
             self._early.extend(mine)
         else:
@@ -236,6 +245,12 @@ class DetailScreen(AskingScreen):
         else:
             self.shell.copy_to_clipboard(address)
             self.shell.say(f"Copied {address}")
+
+    def action_environment_access(self) -> None:
+        """Shows who has access."""
+        self.remove_class("-log-only")
+        self.query_one("#facts").focus()
+        self.query_one("#access-title").scroll_visible(animate=False, top=True)
 
     def action_environment_outputs(self) -> None:
         """Asks before it shows secrets, or hides them again."""

@@ -68,7 +68,7 @@ class ListScreen(ActingScreen):
         typed = self.filter.value.strip().lower()
         views = [view for view in known if matches(view, typed)]
         table = self.table
-        table.stale = shell.connection.away
+        table.stale, table.me = shell.connection.away, shell.me
         table.show(views)
         table.display = bool(views)
         empty = self.query_one("#empty", Static)

@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from environments.actions.action import Risk
 from environments.actions.registry import ACTIONS
-from environments.words import AWAITING, DEGRADED, DRIFTED, STATES, WARNING
+from environments.words import AWAITING, DEGRADED, DRIFTED, SHARED, STATES, WARNING
 from tui.keys import written
 from tui.rows import RowTable
 from tui.sections import STYLES
@@ -23,6 +23,7 @@ _GROUPS = {
     "calendar": "Holiday calendars",
     "warning": "Warnings",
     "hold": "Holds",
+    "session": "Signing in",
     "view": "Navigation",
 }
 """Groups of actions in the order in which they are shown, with their titles."""
@@ -79,7 +80,7 @@ def help_rows() -> Iterator[Row]:
         keys = " ".join(written(key) for key in binding.key.split(","))
         yield Content.assemble((keys, "bold")), Content.assemble((binding.description, "$faint"))
     yield Content("Signs"), None
-    for sign in (*STATES.values(), DEGRADED, DRIFTED, AWAITING):
+    for sign in (*STATES.values(), DEGRADED, DRIFTED, AWAITING, SHARED):
         yield Content.assemble((str(sign), STYLES[sign.mood])), Content.assemble((sign.meaning, "$faint"))
     yield (
         Content.assemble((f"{WARNING} 12m30s", "$warning")),

@@ -7,7 +7,7 @@ from textual.message import Message
 
 from environments.client import Client, Connected, Disconnected, EventStream
 from environments.domain.environment import Event, EventType
-from environments.domain.errors import CalvinverseError, NotFound, ServiceUnavailable
+from environments.domain.errors import CalvinverseError, NotFound, ServiceUnavailable, Unauthenticated
 from environments.wire.environments import EnvironmentView
 from tui.background import unexpected
 
@@ -219,10 +219,19 @@ class Live:
             self._tell(Gone(id))
 
     def _failed(self, error: CalvinverseError) -> None:
-        """A fetch failed while events still arrive: reports it, and fetches everything again after a while."""
+        """A fetch failed while events still arrive: reports it, and fetches everything again after a while.
+
+        When the token is refused, the other thread connects again, with the token that the context has by then.
+        """
         if not self._connected or self._stopped.is_set():
             return
         self._post(Away(error, RECONNECT))
+        stream = self._stream
+        if isinstance(error, Unauthenticated) and stream is not None:
+            self._connected = False
+            self._stopped.wait(RECONNECT)
+            stream.close()
+            return
         self._stopped.wait(RECONNECT)
         self._want(everything=True)
 

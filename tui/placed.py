@@ -5,6 +5,7 @@ from typing import ClassVar
 from environments.actions.action import Action, Place, Risk
 from environments.actions.refusal import not_allowed
 from environments.actions.registry import action
+from environments.wire.sign_in import WhoView
 from tui.screen import AppScreen
 
 
@@ -44,6 +45,19 @@ class PlacedScreen(AppScreen):
     def action_hold_list(self) -> None:
         """Opens the holds."""
         self.shell.open_list(Place.HOLDS)
+
+    def action_session_whoami(self) -> None:
+        """Says who is signed in, in which role and groups, and until when."""
+
+        def known(who: WhoView) -> None:
+            groups = f", in {', '.join(group.name for group in who.groups)}" if who.groups else ""
+            ends = f" Your session ends {self.shell.clock.moment(who.ends_at)}." if who.ends_at is not None else ""
+            self.shell.say(f"You are {who.user_name}, {who.role}{groups}.{ends}")
+
+        client = self.shell.client
+        self.ask(
+            lambda: client().who_am_i(), known, lambda error: self.shell.complain("Who you are isn't known", error)
+        )
 
     def action_view_reload(self) -> None:
         """Fetches everything from the service again."""

@@ -21,5 +21,6 @@ class AppScreen(UsesShell, Screen[None]):
     def tick(self) -> None:
         """Updates the bars; called every second and after changes."""
         shell = self.shell
-        self.query_one(TopBar).say(shell.clock, shell.where, shell.living(), shell.connection)
+        who = f"{shell.me}, {shell.role}" if shell.me else ""
+        self.query_one(TopBar).say(shell.clock, shell.where, shell.living(), shell.connection, who)
         self.query_one(AwayBanner).say(shell.clock, shell.connection)

@@ -6,6 +6,7 @@ from typing import Any
 
 from textual.content import Content
 
+from environments.domain.access import EnvironmentRole
 from environments.domain.lifecycle import ENDED, ENDED_DEPLOYMENTS, DeploymentState, State, StepState
 from environments.domain.references import MASK
 from environments.moments import coarse, countdown, taken
@@ -57,6 +58,11 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool, newer: str | Non
         [
             ("owner ", "$faint"),
             (clean(view.owner), ""),
+            *(
+                [("   your role ", "$faint"), (view.role.value, "")]
+                if view.role not in (None, EnvironmentRole.OWNER)
+                else []
+            ),
             ("   template ", "$faint"),
             (f"{clean(view.template)} {clean(view.template_version)}", ""),
             *(

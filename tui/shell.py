@@ -33,6 +33,8 @@ class Shell(Asks, App[None]):
         self.connection = Connection()
         self.role = ""
         """The role of the caller, `admin`, `auditor` or `user`; empty: not known yet."""
+        self.me = ""
+        """The user name of the caller; empty: not known yet."""
         self.draft = Draft()
         self.live = Live(connect, self.post_message)
 
@@ -45,10 +47,14 @@ class Shell(Asks, App[None]):
         return self.live.client()
 
     def learn_role(self) -> None:
-        """Asks the service for the role of the caller."""
+        """Asks the service who the caller is, and in which role; says so when it is somebody else than before."""
 
         def known(info: Info) -> None:
-            self.role = info.role
+            before = self.me
+            self.me, self.role = info.owner, info.role
+            if before and before != self.me:
+                self.say(f"You are {self.me} now.")
+            self.state_changed()
 
         self.ask(lambda: self.client().info(), known, lambda _: None)  # without an answer the service refuses
 
@@ -57,6 +63,8 @@ class Shell(Asks, App[None]):
         before = self.known.get(view.id)
         if view.deployment is None and before is not None:
             view = view.model_copy(update={"deployment": before.deployment})
+        if view.role is None and before is not None:  # an answer that doesn't tell what the caller is for it
+            view = view.model_copy(update={"role": before.role, "may": before.may, "shared": before.shared})
         self.known[view.id] = view
         self.state_changed()
 
@@ -79,6 +87,8 @@ class Shell(Asks, App[None]):
     def why_unavailable(self) -> str | None:
         """Why no request can be sent now, as a sentence; None if one can."""
         connection = self.connection
+        if connection.signed_out and connection.error is not None:
+            return f"You aren't signed in: {clean(connection.error.message)} {clean(connection.error.hint)}"
         if connection.error is not None:
             return f"There is no connection ({clean(connection.error.message).rstrip('.')}): retrying."
         return None if connection.here else "The service isn't connected yet: the TUI keeps trying."

@@ -8,7 +8,7 @@ from rich.style import Style
 from environments.domain.lifecycle import ENDED, State
 from environments.moments import coarse, countdown
 from environments.wire.environments import EnvironmentView
-from environments.words import WARNING, clean
+from environments.words import SHARED, WARNING, clean
 from tui.clock import Clock
 from tui.rows import MARGIN, Column, RowTable
 from tui.summary import note, sign_of
@@ -20,9 +20,10 @@ COLUMNS = (
     Column("owner", "Owner", 10, needs=64),
     Column("age", "Age", 7, needs=56),
     Column("left", "Time left", 9),
+    Column("role", "Your role", 9, needs=112),
     Column("note", "Note", 0, needs=100),
 )
-SORTABLE = tuple(column.key for column in COLUMNS if column.key != "note")
+SORTABLE = tuple(column.key for column in COLUMNS if column.key not in ("role", "note"))
 LONGEST_NAME = 40
 
 
@@ -34,6 +35,8 @@ class EnvironmentTable(RowTable[EnvironmentView]):
         self._clock = clock
         self.stale = False
         """Whether the state may be outdated: drawn faint, and the time left isn't counted down to zero."""
+        self.me = ""
+        """The user name of the caller, whose environments have no mark; empty: not known yet."""
         self.sort_key = "name"
         self.reverse = False
 
@@ -92,7 +95,10 @@ class EnvironmentTable(RowTable[EnvironmentView]):
         if key == "note":
             bad = view.failure is not None and not self.stale
             return note(view), base + self.mood("bad" if bad else "gone")
-        return clean(str(getattr(view, key))), faint if self.stale else base
+        if key == "role":
+            return view.role.value if view.role is not None else "", faint
+        mark = f"{SHARED.glyph} " if key == "owner" and self.me not in ("", view.owner) else ""
+        return mark + clean(str(getattr(view, key))), faint if self.stale else base
 
 
 def time_left(view: EnvironmentView, now: datetime, *, stale: bool = False) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """What a person can do about access: share, say who may create, ask why."""
 
-from environments.actions.action import Action, Risk
+from environments.actions.action import BOTH, DETAIL, Action, Risk
 
 ACCESS_ACTIONS: tuple[Action, ...] = (
     Action(
@@ -10,6 +10,8 @@ ACCESS_ACTIONS: tuple[Action, ...] = (
         detail="It takes the role owner.",
         risk=Risk.CHANGE,
         command=("env", "share"),
+        keys=("S",),
+        places=BOTH,
     ),
     Action(
         id="environment.unshare",
@@ -18,6 +20,8 @@ ACCESS_ACTIONS: tuple[Action, ...] = (
         detail="It takes the role owner; everybody can end their own.",
         risk=Risk.CHANGE,
         command=("env", "unshare"),
+        keys=("N",),
+        places=BOTH,
     ),
     Action(
         id="environment.access",
@@ -25,6 +29,8 @@ ACCESS_ACTIONS: tuple[Action, ...] = (
         help="Show who has access to an environment: its owner and with whom it is shared, in which role, until when.",
         risk=Risk.READ,
         command=("env", "access"),
+        keys=("a",),
+        places=DETAIL,
     ),
     Action(
         id="access.why",

@@ -1,6 +1,6 @@
 """What a person can do about signing in, and about their sessions."""
 
-from environments.actions.action import Action, Risk
+from environments.actions.action import EVERYWHERE, Action, Risk
 
 SIGN_IN_ACTIONS: tuple[Action, ...] = (
     Action(
@@ -24,6 +24,7 @@ SIGN_IN_ACTIONS: tuple[Action, ...] = (
         help="Show who you are for the service: your user name, groups and role.",
         risk=Risk.READ,
         command=("whoami",),
+        places=EVERYWHERE,
     ),
     Action(
         id="session.list",

@@ -90,6 +90,7 @@ ON_ENVIRONMENTS = (
     Row("environment.abandon", "owner", f"POST {E}/abandon", "{name} --reason test --yes"),
     Row("environment.share", "owner", f"PUT {E}/shares", "{name} {other}"),
     Row("environment.unshare", "owner", f"DELETE {E}/shares?subject={{other}}", "{name} {other}"),
+    Row("environment.unshare", "viewer", f"GET {E}/access", how=TUI),
     Row("environment.access", "viewer", f"GET {E}/access", "{name}"),
     Row("environment.transfer", "owner", f"POST {E}/transfer", "{name} {other} --yes"),
     Row("plan.show", "viewer", f"GET {P}", "{plan_id}"),

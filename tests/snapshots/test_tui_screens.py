@@ -35,14 +35,20 @@ Compare = Callable[..., bool]
 
 
 async def as_it_starts(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
-    await until(pilot, lambda: app.connection.here)
+    await until(pilot, lambda: app.connection.here and app.me)
 
 
 async def detail(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("enter")
     await until(
-        pilot, lambda: isinstance(app.screen, DetailScreen) and app.screen._resources and app.screen._view.deployment
+        pilot,
+        lambda: (
+            isinstance(app.screen, DetailScreen)
+            and app.screen._resources
+            and app.screen._view.deployment
+            and app.screen.access
+        ),
     )
     await until(pilot, lambda: app.screen.query_one("#log").last)  # type: ignore[attr-defined]  # the log panel
     await until(pilot, lambda: app.screen._drawn_for == app.screen._width())  # type: ignore[attr-defined]  # as above
@@ -96,6 +102,7 @@ async def drifted(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any
             and app.screen._resources
             and app.screen._view.deployment
             and app.screen.drift
+            and app.screen.access
         ),
     )
     await until(pilot, lambda: app.screen.query_one("#log").last)  # type: ignore[attr-defined]  # the log panel

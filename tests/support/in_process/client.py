@@ -40,6 +40,7 @@ _READS = frozenset(
         *("providers", "try_claims", "who_am_i", "sessions"),
         *("rules", "policies", "calendars", "calendar", "holds"),
         *("people", "person", "groups", "group", "members"),
+        *("access", "access_table", "why_access", "creators", "roles"),
     )
 )
 """Calls that change nothing."""
