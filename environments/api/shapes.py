@@ -11,6 +11,7 @@ _OF_PATHS: dict[str, shapes.Shape] = {
     "token_id": shapes.TOKEN_ID,
     "person": shapes.PERSON,
     "group": shapes.GROUP_NAME,
+    "user_name": shapes.USER_NAME,
 }
 _NAMES: dict[str, shapes.Shape] = {
     "environments": shapes.ENVIRONMENT,
@@ -40,6 +41,7 @@ _BEFORE: dict[str, shapes.Shape] = {
     "groups": shapes.GROUP_NAME,
     "memberships": shapes.PERSON,
     "service-accounts": shapes.USER_NAME,
+    "local-people": shapes.USER_NAME,
 }
 """What a page goes on from, by the noun that is listed; a label elsewhere."""
 

@@ -83,14 +83,15 @@ class Catalogue:
         return self.template(template.name)
 
     def push_shipped(self, principal: Principal, bundle: Bundle) -> None:
-        """Pushes a template that ships with the program, unless somebody has deleted this version.
+        """Pushes a template that ships with the program, unless it is the newest, or somebody has deleted this version.
 
         Different content, such as that of a newer program, is another version. Raises what `push` raises.
         """
         name, digest = bundle.template().name, bundle.digest
         with self._storage.read() as tx:
+            newest = tx.templates.find(name, None)
             unwanted = tx.templates.find(name, digest) is None and tx.templates.deleted(name, digest)
-        if not unwanted:
+        if not unwanted and (newest is None or newest.digest != digest):
             # The service starts before the cluster, so Nomad is not asked here.
             self._push(principal, bundle, None, unjudged)
 

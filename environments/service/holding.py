@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 class HoldDetails(NamedTuple):
-    """A hold; how many environments it holds, and the names of some that the caller may see."""
+    """A hold; how many environments that the caller may see it holds, and the names of some of them."""
 
     hold: Hold
     environments: int
@@ -73,9 +73,10 @@ class Holding:
             may(tx, principal, Action.HOLD_RELEASE)
             hold = _open(tx, hold_id)
             details = _details(tx, principal, hold)
-            if hold.kind is not HoldKind.CLOCK and seen is not None and details.environments > seen:
+            held = tx.holds.count(hold.id)
+            if hold.kind is not HoldKind.CLOCK and seen is not None and held > seen:
                 raise NotAllowedNow(
-                    f"The hold {hold.id} holds {details.environments} environments by now, and {seen} when you looked.",
+                    f"The hold {hold.id} holds {held} environments by now, and {seen} when you looked.",
                     hint="Look again with `calvinverse hold list`, then decide.",
                 )
             _tell(tx, details, reason)
@@ -149,7 +150,9 @@ def _details(tx: Transaction, principal: Principal, hold: Hold) -> HoldDetails:
     if hold.decision is not None:
         return HoldDetails(hold, 0, ())
     found = (tx.environments.get(each) for each in tx.holds.held(hold.id, sight=principal.sight, limit=_NAMED))
-    return HoldDetails(hold, tx.holds.count(hold.id), tuple(one.name for one in found if one is not None))
+    return HoldDetails(
+        hold, tx.holds.count(hold.id, sight=principal.sight), tuple(one.name for one in found if one is not None)
+    )
 
 
 def _keep(

@@ -12,15 +12,16 @@ from typing import Any, Protocol
 
 from environments.domain.errors import CalvinverseError, InvalidInput, NotFound
 from environments.service.authorization import Action, Principal, check_service, entry_of
+from environments.service.pages import Page
 from environments.service.storage.audit import AuditEntry
 from environments.service.storage.transaction import Storage
+from environments.service.user_names import RESERVED
 
 _USER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _GROUP = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _EMAIL = re.compile(r"[^\s@<>\"]{1,64}@[A-Za-z0-9.-]{1,180}")
 _LONGEST_DISPLAY_NAME = 200
 _MOST_GROUPS = 50
-_RESERVED = frozenset({"everyone"})
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,11 @@ class ManageLocalPeople:
         self._departs = departs
         self._returns = returns
 
-    def all(self, principal: Principal) -> Sequence[LocalPerson]:
-        """Everybody. Raises `Forbidden`, `BackendError`."""
+    def all(self, principal: Principal, *, limit: int | None = None, after: str = "") -> Page[LocalPerson]:
+        """People by user name: at most `limit`, behind the name `after`. Raises `Forbidden`, `BackendError`."""
         check_service(principal, Action.PERSON_LIST)
-        return self._people.all()
+        found = sorted(self._people.all(), key=lambda person: person.user_name)
+        return Page([person for person in found if person.user_name > after][:limit])
 
     def create(
         self,
@@ -194,7 +196,7 @@ class ManageLocalPeople:
 
 def check_user_name(user_name: str) -> None:
     """Raises `InvalidInput` for what can't be a user name."""
-    if not is_user_name(user_name) or user_name in _RESERVED:
+    if not is_user_name(user_name) or user_name in RESERVED:
         raise InvalidInput(
             f"{user_name!r} can't be a user name.",
             hint="Use 1 to 63 lower-case letters, digits, dots, hyphens and underscores, a letter or a digit first.",

@@ -10,7 +10,7 @@ from environments.domain.environment import Environment, EventType
 from environments.domain.errors import Forbidden, InvalidInput, NotAllowedNow
 from environments.domain.lifecycle import ENDED
 from environments.service.auditing import entry_of, on_environment
-from environments.service.authorization import Action, Principal, environment_to_change, may
+from environments.service.authorization import Action, Principal, environment_to_change, may, most_of
 from environments.service.retiming import Retiming
 from environments.service.storage.transaction import Storage, Transaction
 from environments.service.subjects import known_subject
@@ -92,11 +92,8 @@ def _check_room(tx: Transaction, principal: Principal, heir: str, template: str,
     subjects = {heir, EVERYONE}
     if not heir.startswith(GROUP):
         subjects.update(map(group_subject, tx.people.standing(heir, now).groups))
-    limits = [rule.most for rule in tx.creators.of(template) if rule.subject in subjects]
-    known = [most for most in limits if most is not None]
-    if not known or len(known) < len(limits):
-        return
-    if tx.environments.count_living(owner=heir, template=template) >= max(known):
+    most = most_of([rule for rule in tx.creators.of(template) if rule.subject in subjects])
+    if most is not None and tx.environments.count_unended(heir, template) >= most:
         raise Forbidden(
             f"{heir} may have no more environments from the template {template!r}.", hint="Ask an admin for more."
         )

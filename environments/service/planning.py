@@ -44,6 +44,8 @@ KEPT = timedelta(hours=24)
 """How long a saved plan can be applied."""
 
 _ACTIONS = {
+    DeploymentKind.CREATE: Action.ENVIRONMENT_CREATE,
+    DeploymentKind.UPDATE: Action.ENVIRONMENT_UPDATE,
     DeploymentKind.REPAIR: Action.ENVIRONMENT_REPAIR,
     DeploymentKind.PROMOTE: Action.ENVIRONMENT_PROMOTE,
     DeploymentKind.DESTROY: Action.ENVIRONMENT_DESTROY,
@@ -146,6 +148,9 @@ class Planning:
             if (before := once.known(tx)) is not None:
                 return before
             plan = self._find(tx, principal, plan_id)
+            known = tx.environments.get(plan.environment_id)
+            if known is not None:
+                check_role(tx, principal, _applies(plan), known)
             if plan.used_by is not None:
                 raise _stale(plan, f"deployment {plan.used_by} has applied it already")
             sealed = tx.plans.sealed(plan.id)
@@ -214,13 +219,12 @@ class Planning:
         if bundle is None:
             raise _stale(plan, f"the content of template {plan.template!r} that it was made for is no longer stored")
         if plan.kind is not DeploymentKind.UPDATE:
-            allowed = may(tx, principal, _ACTIONS[plan.kind], environment)
+            allowed = may(tx, principal, _applies(plan), environment)
             return environment, enqueue.add(tx, environment, plan.kind, new, allowed)
         rollback_to = plan.request.get("rollback_to")
         if rollback_to is None and tx.templates.find(plan.template, plan.bundle) is None:
             raise _stale(plan, f"the version of template {plan.template!r} that it was made for was deleted")
-        action = Action.ENVIRONMENT_UPDATE if rollback_to is None else Action.ENVIRONMENT_ROLL_BACK
-        allowed = may(tx, principal, action, environment, becomes=bundle)
+        allowed = may(tx, principal, _applies(plan), environment, becomes=bundle)
         after = with_version(tx, environment, bundle, plan.parameters, now)
         draft = Draft(after, bundle, secrets, allowed, rollback_to, tuple(plan.request.get("run_again") or ()))
         if draft.rollback_to is not None:
@@ -299,13 +303,21 @@ def _check_unmoved(tx: Transaction, plan: Plan, environment: Environment) -> Non
         raise _stale(plan, f"{environment.name} is {environment.state.value} now") from error
 
 
+def _applies(plan: Plan) -> Action:
+    """The action that applies the plan."""
+    if plan.kind is DeploymentKind.UPDATE and plan.request.get("rollback_to") is not None:
+        return Action.ENVIRONMENT_ROLL_BACK
+    return _ACTIONS[plan.kind]
+
+
 def _stale(plan: Plan, moved: str) -> PlanStale:
     return PlanStale(f"The plan {plan.id} no longer fits: {moved}.", details={"moved": [moved]})
 
 
 def _may_see(tx: Transaction, principal: Principal, plan: Plan) -> bool:
-    """A plan to create belongs to whoever made it; any other belongs to the owner of the environment."""
+    """A plan to create belongs to whoever made it, and admins and auditors see it; others go by the environment."""
     environment = tx.environments.get(plan.environment_id)
     if environment is None:
-        return principal.owner == plan.requested_by or principal.role == "admin"
+        reached = principal.scope is None or principal.scope.reaches(plan.environment_id, plan.template)
+        return reached and (principal.owner == plan.requested_by or principal.sees_all)
     return sees(tx, principal, environment)

@@ -10,7 +10,7 @@ from environments.domain.environment import Environment, Event, Resource
 from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State
 from environments.domain.references import MASK, SecretReference, references_in
-from environments.service.authorization import Action, Principal, environment_to_read, may, sees
+from environments.service.authorization import Action, Principal, check_service, environment_to_read, may, sees
 from environments.service.deadlines import active_pin
 from environments.service.entry_points import EntryPoints
 from environments.service.explaining import held_by, next_left_out, next_moments, next_of_each
@@ -261,6 +261,10 @@ class Reading:
         except CalvinverseError as error:
             troubles["database"] = error.message
         return troubles
+
+    def check_metrics(self, principal: Principal) -> None:
+        """Raises `Forbidden` unless the principal may read the metrics: they count what everybody has."""
+        check_service(principal, Action.METRICS_READ)
 
     def counts(self) -> tuple[dict[State, int], dict[tuple[DeploymentKind, DeploymentState], int]]:
         """Environments by state, and deployments by kind and state, for metrics."""

@@ -56,6 +56,7 @@ class Action(StrEnum):
     ACCESS_EXPLAIN = "access:explain"
     ACCOUNT_MANAGE = "account:manage"
     AUDIT_READ = "audit:read"
+    METRICS_READ = "metrics:read"
 
 
 _R = EnvironmentRole
@@ -107,6 +108,7 @@ ON_SERVICE: dict[Action, ServiceRole] = {
     Action.PERSON_LIST: ServiceRole.AUDITOR,
     Action.ACCESS_EXPLAIN: ServiceRole.AUDITOR,
     Action.AUDIT_READ: ServiceRole.AUDITOR,
+    Action.METRICS_READ: ServiceRole.AUDITOR,
     Action.TOKEN_CREATE: ServiceRole.USER,
     Action.TOKEN_REVOKE: ServiceRole.USER,
     Action.SESSION_END: ServiceRole.USER,
@@ -142,6 +144,7 @@ READS = frozenset(
         Action.PERSON_LIST,
         Action.ACCESS_EXPLAIN,
         Action.AUDIT_READ,
+        Action.METRICS_READ,
     }
 )
 """Actions that neither change something nor reveal a secret: they aren't audited."""
@@ -169,6 +172,7 @@ WHY_ADMINS = {
     Action.CREATOR_SET: "Only an admin can say who may create from a template.",
     Action.ACCESS_EXPLAIN: "Only admins and auditors can ask why somebody else may do something.",
     Action.AUDIT_READ: "Only admins and auditors read the audit log.",
+    Action.METRICS_READ: "Only admins and auditors read the metrics: they count everybody's environments.",
 }
 """What is said to those who may not."""
 

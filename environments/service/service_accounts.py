@@ -18,6 +18,7 @@ from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Storage, Transaction
 from environments.service.token_lines import LONGEST_LINE, child_of
 from environments.service.token_scopes import WantedScope, resolve, told_token
+from environments.service.user_names import RESERVED
 
 KIND = "service_account"
 """The kind of the tokens that are made here, and of an account in the audit log."""
@@ -66,7 +67,7 @@ class ServiceAccounts:
 
         Raises `InvalidInput`, `NameTaken`, `Forbidden`.
         """
-        if USER_NAME.fullmatch(name) is None or name == EVERYONE:
+        if USER_NAME.fullmatch(name) is None or name in RESERVED:
             raise InvalidInput(
                 f"{name!r} can't be the name of a service account.",
                 hint="It has up to 63 lower-case letters, digits, dots, hyphens and underscores.",
@@ -187,11 +188,16 @@ class ServiceAccounts:
             _note(tx, name, None, {"made": token.id, **told_token(token)})
         return NewToken(token, secret)
 
-    def tokens(self, principal: Principal, name: str) -> Page[TokenRecord]:
-        """An account's tokens, newest first, at most a thousand. Raises `NotFound`."""
+    def tokens(
+        self, principal: Principal, name: str, *, limit: int | None = None, before: str | None = None
+    ) -> Page[TokenRecord]:
+        """An account's tokens, newest first: at most `limit`, older than that with the id `before`.
+
+        Raises `NotFound`.
+        """
         with self._storage.read() as tx:
             _seen(tx, principal, name)
-            return tx.tokens.all(name, limit=_LISTED)
+            return tx.tokens.all(name, limit=limit, before=before)
 
     def revoke_token(self, principal: Principal, name: str, token_id: str) -> TokenRecord:
         """Revokes a token of an account, and all that were made with it. Raises `NotFound`."""

@@ -8,8 +8,10 @@ from environments.domain.access import EVERYONE, USER_NAME
 LONGEST = 40
 """Characters that are taken over from a claim; a number may follow."""
 
-RESERVED = frozenset({EVERYONE, "anonymous", "calvinverse", "clock", "engine", "link", "local-admin", "system"})
-"""What the service calls itself and its parts, and everybody."""
+RESERVED = frozenset(
+    {EVERYONE, "anonymous", "calvinverse", "clock", "engine", "link", "local-admin", "me", "system", "unknown"}
+)
+"""What the service calls itself and its parts, everybody, and the caller: nobody gets one of these names."""
 
 
 def user_name(said: Iterable[str], taken: Callable[[Collection[str]], Collection[str]]) -> str:

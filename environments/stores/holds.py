@@ -109,8 +109,8 @@ class SqlHolds:
         query = query.order_by(environments.c.deadline, environments.c.id).limit(limit)
         return list(self._connection.execute(query).scalars())
 
-    def count(self, hold_id: str) -> int:
-        return self._connection.execute(select(func.count()).where(_of(hold_id))).scalar_one()
+    def count(self, hold_id: str, *, sight: Sight = EVERYTHING) -> int:
+        return self._connection.execute(select(func.count()).where(_of(hold_id), *visible(sight))).scalar_one()
 
     def release(self, hold_id: str) -> None:
         self._connection.execute(environments.update().where(_of(hold_id)).values(hold_released=true()))

@@ -319,7 +319,7 @@ ROWS = (
     _reads("/v1/warnings/channels", "admin", action="warning:channels"),
     _does("POST /v1/warnings/test", "admin", "warning:test"),
     _reads("/v1/ca", "known"),
-    _reads("/metrics", "known"),
+    _reads("/metrics", "auditor", action="metrics:read"),
     _reads("/self/info", "known"),
     _reads("/self/started", "known"),
     _reads("/self/liveness", "open"),

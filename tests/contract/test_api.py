@@ -532,8 +532,10 @@ def test_templates(http: httpx2.Client) -> None:
     pushed = http.post("/v1/templates", json={"files": files}).json()
     assert pushed["version"] == "4"
     assert pushed["pushed_by"] == "root"
-    assert http.get("/v1/templates/web").json() == pushed
-    assert http.get("/v1/templates").json() == [pushed]
+    assert pushed["creation"] is None
+    for shown in (http.get("/v1/templates/web").json(), *http.get("/v1/templates").json()):
+        assert shown["creation"]["allowed"] is True
+        assert {**shown, "creation": None} == pushed
     assert http.get("/v1/templates/web/bundle", params={"digest": pushed["digest"]}).json() == {"files": files}
     assert problem_of(http.get("/v1/templates/nope")).code == "unknown_template"
     assert problem_of(http.get("/v1/templates/web?digest=sha256:0")).code == "unknown_template"

@@ -57,7 +57,8 @@ def test_a_hold_shows_on_environments_in_readiness_and_in_metrics(admin: httpx2.
     (hold,) = admin.get("/v1/holds").json()
     assert (hold["kind"], hold["environments"], hold["decision"]) == ("too_many", 11, None)
     assert len(hold["names"]) == 11
-    assert [found["names"] for found in user.get("/v1/holds").json()] == [[]]
+    assert [(found["names"], found["environments"]) for found in user.get("/v1/holds").json()] == [([], 0)]
+    assert user.get("/metrics").status_code == 403
     assert "11 by person of root" in hold["reason"]
     for told in (user.get("/v1/holds").text, user.get("/self/readiness").text):
         assert "11 of 11" in told

@@ -21,7 +21,9 @@ from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.templates import PublishedImage
 from environments.wire.environments import CreateRequest, UpdateRequest
 from environments.wire.images import PublishImageRequest
+from environments.wire.people_local import LocalPersonRequest
 from environments.wire.plans import PlanRequest
+from environments.wire.service_accounts import AccountTokenRequest, ServiceAccountRequest
 from environments.wire.timing import CalendarRequest, PolicyRequest, RuleRequest
 from environments.wire.tokens import TokenRequest
 from tests.fakes.service import WEB, Served, served
@@ -65,6 +67,9 @@ def fill(api: Served) -> None:
             client.set_policy(Scope.OWNER, f"owner-{number}", PolicyRequest(rules=(rule,)))
             day = Holiday(day=date(2030, 1, 1 + number))
             client.set_calendar(f"calendar-{number}", CalendarRequest(days=(day,)))
+            client.create_service_account(ServiceAccountRequest(name=f"account-{number}"))
+            client.create_account_token("account-0", AccountTokenRequest())
+            client.create_local_person(LocalPersonRequest(user_name=f"local-{number}"))
     with service.database.write() as tx:
         for number in range(MANY):
             worker = WorkerRecord(f"worker-{number}", "host", number, "1", {}, NOW + timedelta(hours=number), NOW, True)
@@ -106,7 +111,21 @@ LISTS: dict[str, Callable[[Client], list[Any]]] = {
     "/v1/people": lambda client: client.people(),
     "/v1/groups": lambda client: client.groups(),
     "/v1/memberships?group=group-0": lambda client: client.members("group-0"),
+    "/v1/service-accounts": lambda client: client.service_accounts(),
+    "/v1/service-accounts/account-0/tokens": lambda client: client.account_tokens("account-0"),
+    "/v1/local-people": lambda client: client.local_people(),
+    "/v1/audit": lambda client: client.audit({}),
 }
+
+WHOLE = {
+    "/v1/access/table": "one row for each action",
+    "/v1/roles": "admins write each of them",
+    "/v1/creators": "admins write each of them",
+    "/v1/auth/providers": "the operator names each of them in a file",
+    "/v1/issuers": "the providers' addresses, and the addresses that they had before",
+    "/v1/auth/sessions": "a person has `sessions.MOST` at most",
+}
+"""Lists without pages, and why they stay short."""
 
 
 def limited(path: str, limit: object) -> str:
@@ -115,16 +134,19 @@ def limited(path: str, limit: object) -> str:
 
 
 def test_every_list_has_a_limit(http: httpx2.Client) -> None:
-    """Whatever route is added: it gives a list only in pages, none larger than the largest."""
-    lists = {}
+    """Whatever route is added: it gives a list in pages, none larger than the largest, unless the list stays short."""
+    lists, whole = {}, set()
     for path, methods in http.get("/openapi.json").json()["paths"].items():
         answer = methods.get("get", {}).get("responses", {}).get("200", {}).get("content", {}).get("application/json")
         if answer and answer["schema"].get("type") == "array":
-            parameters = {parameter["name"]: parameter["schema"] for parameter in methods["get"]["parameters"]}
-            lists[path] = parameters.get("limit", {})
-    assert {path.replace("{name}", "demo", 1) if "images" not in path else path for path in lists} == {
-        path.partition("?")[0] if "images/" not in path else "/v1/images/{name}/history" for path in LISTS
-    }
+            parameters = {told["name"]: told["schema"] for told in methods["get"].get("parameters", ())}
+            if path in WHOLE and "limit" not in parameters:
+                whole.add(path)
+            else:
+                lists[path] = parameters.get("limit", {})
+    assert whole == set(WHOLE)
+    named = (path.partition("?")[0].replace("/image/", "/demo/").replace("/account-0/", "/demo/") for path in LISTS)
+    assert {path.replace("{name}", "demo", 1) for path in lists} == set(named)
     for path, limit in lists.items():
         assert limit.get("maximum") == paging.LARGEST_PAGE, path
         assert 0 < limit.get("default", 0) <= paging.LARGEST_PAGE, path

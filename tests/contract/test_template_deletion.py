@@ -144,6 +144,9 @@ def test_what_comes_with_the_program_stays_away_until_it_brings_another_version(
         admin.template("shop")
     catalogue.push_shipped(SHIPPER, shop("3"))
     assert admin.template("shop").version == "3"
+    noted = len(admin.audit({"action": "template:push"}))
+    catalogue.push_shipped(SHIPPER, shop("3"))
+    assert len(admin.audit({"action": "template:push"})) == noted, "nothing has changed"
     admin.push(TWO)
     catalogue.push_shipped(SHIPPER, TWO)
     assert admin.template("shop").version == "2"

@@ -1,8 +1,11 @@
 """Routes of the people of the built-in provider, and of issuers."""
 
-from fastapi import APIRouter, status
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response, status
 
 from environments.api.guard import Caller
+from environments.api.paging import PAGE, Limit, link_next
 from environments.api.problems import problems
 from environments.domain.errors import (
     BackendDenied,
@@ -34,9 +37,17 @@ def local_people_routes(people: ManageLocalPeople, issuers: Issuers) -> APIRoute
     router = APIRouter(prefix="/v1", tags=["people"])
 
     @router.get("/local-people", responses=problems(Forbidden, *_AWAY))
-    def list_local_people(caller: Caller) -> list[LocalPersonView]:
+    def list_local_people(
+        caller: Caller,
+        request: Request,
+        response: Response,
+        limit: Limit = PAGE,
+        after: Annotated[str, Query(description="Only those whose names come behind this one.")] = "",
+    ) -> list[LocalPersonView]:
         """Lists the people of the built-in provider by user name; for admins and auditors."""
-        return [_person(one) for one in people.all(caller)]
+        found = people.all(caller, limit=limit, after=after)
+        link_next(request, response, found, limit, after=found[-1].user_name if found else after)
+        return [_person(one) for one in found]
 
     @router.post(
         "/local-people",

@@ -74,9 +74,18 @@ def service_account_routes(service: Service) -> APIRouter:
         return presenting.service_account(accounts.enable(caller, name))
 
     @router.get("/{name}/tokens", responses=problems(NotFound))
-    def list_account_tokens(caller: Caller, name: str) -> list[TokenView]:
-        """Lists its tokens without their secret part, newest first; at most a thousand."""
-        return [presenting.token(one) for one in accounts.tokens(caller, name)]
+    def list_account_tokens(
+        caller: Caller,
+        name: str,
+        request: Request,
+        response: Response,
+        limit: Limit = PAGE,
+        before: Annotated[str | None, Query(description="Only those older than the one with this id.")] = None,
+    ) -> list[TokenView]:
+        """Lists its tokens without their secret part, newest first."""
+        found = accounts.tokens(caller, name, limit=limit, before=before)
+        link_next(request, response, found, limit, before=found[-1].id if found else "")
+        return [presenting.token(one) for one in found]
 
     @router.post(
         "/{name}/tokens",

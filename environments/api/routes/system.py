@@ -10,7 +10,7 @@ from environments.api.metrics import CONTENT_TYPE, Metrics
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.api.readiness import Ready
-from environments.domain.errors import BackendError, BackendUnavailable, NotConnected
+from environments.domain.errors import BackendError, BackendUnavailable, Forbidden, NotConnected
 from environments.wire.system import Info, Readiness
 
 PEM = "application/x-pem-file"
@@ -56,10 +56,14 @@ def system_routes(service: Service, metrics: Metrics, backend_calls: BackendCall
     @router.get(
         "/metrics",
         response_class=Response,
-        responses={**problems(), 200: {"description": "Text format of Prometheus.", "content": {"text/plain": {}}}},
+        responses={
+            **problems(Forbidden),
+            200: {"description": "Text format of Prometheus.", "content": {"text/plain": {}}},
+        },
     )
     def show_metrics(caller: Caller) -> Response:
-        """Gives the service's metrics in Prometheus' format."""
+        """Gives the service's metrics in Prometheus' format; for admins and auditors: they count everything."""
+        reading.check_metrics(caller)
         return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     @router.get(

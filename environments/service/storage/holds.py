@@ -53,8 +53,8 @@ class Holds(Protocol):
         """Ids of living environments that the hold still holds, in the order of their deadlines; at most `limit`."""
         ...
 
-    def count(self, hold_id: str) -> int:
-        """How many living environments the hold still holds."""
+    def count(self, hold_id: str, *, sight: Sight = EVERYTHING) -> int:
+        """How many living environments the hold still holds, of those that are seen."""
         ...
 
     def release(self, hold_id: str) -> None:

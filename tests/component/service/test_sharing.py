@@ -8,14 +8,23 @@ from pathlib import Path
 import pytest
 
 from environments.domain.access import EnvironmentRole, Group, PersonKind, TokenScope
-from environments.domain.commands import CreateEnvironment
+from environments.domain.commands import CreateEnvironment, MakePlan, UpdateEnvironment
 from environments.domain.environment import EventType
-from environments.domain.errors import Forbidden, InvalidInput, InvalidLifetime, NotFound, UnknownEnvironment
+from environments.domain.errors import (
+    Forbidden,
+    InvalidInput,
+    InvalidLifetime,
+    NotFound,
+    UnknownEnvironment,
+    UnknownPlan,
+)
+from environments.domain.lifecycle import DeploymentKind
 from environments.service.authorization import Action, Principal, access_of, may
 from environments.service.roles import ON_ENVIRONMENTS, actions_of, short
 from environments.service.sharing import MOST_SHARES, SHOWN_AFTER_END
 from environments.service.standing import Whose, standings
 from environments.service.storage.audit import AuditFilter
+from environments.service.user_names import RESERVED
 from tests.fakes.service import FakeService, make_service
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -178,6 +187,50 @@ def test_a_share_ends_at_its_moment_and_is_forgotten_a_day_later(service: FakeSe
     with service.database.read() as tx:
         newest = tx.audit.list(AuditFilter(), limit=1)[0].entry
     assert (newest.actor, newest.object_name, newest.rule) == ("clock", "demo", "the end that ada gave the share")
+
+
+def test_the_right_is_asked_for_before_the_state(service: FakeService) -> None:
+    service.sharing.share(ADA, "demo", "bob", Roles.VIEWER)
+    requests, recovery, planning = service.requests, service.recovery, service.planning
+    asked: list[Callable[[], object]] = [
+        lambda: requests.update(BOB, "demo", UpdateEnvironment()),
+        lambda: requests.update(BOB, "demo", UpdateEnvironment(digest="sha256:" + "0" * 64)),
+        lambda: requests.retry(BOB, "demo"),
+        lambda: recovery.rollback(BOB, "demo"),
+        lambda: recovery.repair(BOB, "demo"),
+        lambda: recovery.promote(BOB, "demo"),
+        lambda: recovery.abandon(BOB, "demo", "why"),
+        lambda: planning.plan(BOB, "demo", MakePlan(kind=DeploymentKind.UPDATE)),
+        lambda: planning.plan(BOB, "demo", MakePlan(kind=DeploymentKind.PROMOTE)),
+    ]
+    for ask in asked:  # it is being created, which is not what any of them can work on
+        with pytest.raises(Forbidden, match="You are viewer"):
+            ask()
+
+
+def test_a_plan_to_create_is_seen_by_who_made_it_and_by_those_who_see_all(service: FakeService) -> None:
+    made = service.planning.plan(ADA, "other", MakePlan(kind=DeploymentKind.CREATE, template="web"))
+    elsewhere = replace(ADA, scope=TokenScope(templates=("blog",)))
+    for principal in (ADA, ADMIN, AUDITOR):
+        assert service.planning.show(principal, made.id).id == made.id
+    for principal in (BOB, elsewhere):
+        with pytest.raises(UnknownPlan):
+            service.planning.show(principal, made.id)
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_no_program_gets_a_name_that_the_service_uses(service: FakeService, name: str) -> None:
+    for principal in (ADA, ADMIN):
+        with pytest.raises(InvalidInput, match="can't be the name"):
+            service.service_accounts.create(principal, name)
+
+
+def test_metrics_are_for_those_who_see_all(service: FakeService) -> None:
+    for principal in (ADMIN, AUDITOR, replace(AUDITOR, scope=TokenScope(actions=("metrics:read",)))):
+        service.reading.check_metrics(principal)
+    for principal in (ADA, replace(ADMIN, scope=TokenScope(templates=("web",)))):
+        with pytest.raises(Forbidden):
+            service.reading.check_metrics(principal)
 
 
 def test_who_may_share_with_whom(service: FakeService) -> None:
