@@ -119,7 +119,8 @@ class ServiceAccounts:
                 values["note"] = description
             if responsible is not None:
                 values["responsible"] = self._responsible(tx, principal, responsible)
-            tx.people.change(name, **values)
+            if values:
+                tx.people.change(name, **values)
             _note(tx, name, {one: getattr(person, one) for one in values}, values)
             return _shown(tx, person.model_copy(update=values), self._clock())
 

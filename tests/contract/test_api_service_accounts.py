@@ -97,6 +97,12 @@ def test_whoever_is_responsible_and_admins_manage_an_account_and_nobody_else_see
         assert [one.name for one in client.service_accounts()] == ["shop-ci"]
 
 
+def test_a_change_of_nothing_changes_nothing(api: Served) -> None:
+    with api.client() as admin:
+        made = admin.create_service_account(ServiceAccountRequest(name="idle", description="waits"))
+        assert admin.change_service_account("idle", ServiceAccountChange()) == made
+
+
 def test_a_name_is_never_given_again_and_only_somebody_there_is_responsible(api: Served) -> None:
     ada = person(api, "ada")
     person(api, "grace")
