@@ -72,12 +72,13 @@ class SqlShares:
             func.max(case((mine, rank))),
             func.max(case((reveals, 1), else_=0)),
         )
-        query = select(*columns).where(*lasting(now)).group_by(shares.c.environment_id)
+        query = select(*columns if subjects else columns[:2]).where(*lasting(now)).group_by(shares.c.environment_id)
         roles, found = list(EnvironmentRole), {}
         ids = sorted(environment_ids)
         for start in range(0, len(ids), _AT_ONCE):
             some = query.where(shares.c.environment_id.in_(ids[start : start + _AT_ONCE]))
-            for environment_id, count, best, reveal in self._connection.execute(some):
+            for environment_id, count, *mine_of in self._connection.execute(some):
+                best, reveal = mine_of or (None, False)
                 found[environment_id] = ShareStanding(count, None if best is None else roles[best], bool(reveal))
         return found
 
