@@ -8,11 +8,22 @@ import anyio.to_thread
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from environments.api.clients import client_of
+from environments.api.open_paths import SIGN_IN_PATHS
 from environments.api.problems import ERROR
 from environments.api.statuses import http_status
 from environments.domain.errors import CalvinverseError
 from environments.service.audit_collecting import AuditCollector
-from environments.service.auditing import ATTEMPT, LOCAL_ADMIN, REFUSED, USE, Attempt, entry_of, on_environment
+from environments.service.auditing import (
+    ATTEMPT,
+    LOCAL_ADMIN,
+    REFUSED,
+    USE,
+    Attempt,
+    entry_of,
+    on_environment,
+    refused_stranger,
+)
 from environments.service.authorization import Principal
 from environments.service.storage.audit import AuditEntry, Outcome
 
@@ -52,14 +63,19 @@ class Audited:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal = scope["state"].get("principal") if scope["type"] == "http" else None
-        if not isinstance(principal, Principal):
+        signs_in = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in SIGN_IN_PATHS
+        if not isinstance(principal, Principal) and not signs_in:
             await self._app(scope, receive, send)
             return
         attempt = _Attempt(scope)
 
         async def watched_send(message: Message) -> None:
             if message["type"] == "http.response.start":  # told before the answer: whoever has it finds the entry
-                await self._tell(scope, principal, attempt, message["status"], scope["state"].get(ERROR))
+                status, error = message["status"], scope["state"].get(ERROR)
+                if isinstance(principal, Principal):
+                    await self._tell(scope, principal, attempt, status, error)
+                elif 400 <= status < 500:
+                    self._tell_stranger(scope, attempt, status, error)
             await send(message)
 
         known = ATTEMPT.set(attempt)
@@ -67,7 +83,10 @@ class Audited:
             await self._app(scope, receive, watched_send)
         except Exception as error:
             status = http_status(type(error)) if isinstance(error, CalvinverseError) else 500
-            await self._tell(scope, principal, attempt, status, error)
+            if isinstance(principal, Principal):
+                await self._tell(scope, principal, attempt, status, error)
+            elif 400 <= status < 500:
+                self._tell_stranger(scope, attempt, status, error)
             raise
         finally:
             ATTEMPT.reset(known)
@@ -75,8 +94,13 @@ class Audited:
     async def _tell(self, scope: Scope, principal: Principal, attempt: Attempt, status: int, error: object) -> None:
         if principal.kind == LOCAL_ADMIN:
             await self._note(_use(principal))
-        if status >= 400 and (status == 403 or _matters(scope)):
+        if status >= 400 and not attempt.told and (status == 403 or _matters(scope)):
             await self._note(_refusal(scope, principal, attempt, status, error))
+
+    def _tell_stranger(self, scope: Scope, attempt: Attempt, status: int, error: object) -> None:
+        if isinstance(error, CalvinverseError):
+            attempt.error = error
+        refused_stranger(self._collector, attempt, client_of(scope), status)
 
     async def _note(self, entry: AuditEntry) -> None:
         if self._collector.note(entry):
@@ -92,8 +116,9 @@ class _Attempt(Attempt):
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self.action = ""
-        self.environment = None
+        self.action = self.name = ""
+        self.environment = self.error = None
+        self.told = False
 
     @property
     def request(self) -> str:  # type: ignore[override]  # computed: there is no route yet when the request begins

@@ -27,12 +27,15 @@ MOST_WAITING = 2000
 """Entries that wait to be written; further ones wait until there is room."""
 
 MOST_ADDRESSES = 1000
-"""Addresses of unknown callers in a minute; further ones are counted together."""
+"""Addresses of unknown callers, and names that they wanted, in a minute; further ones are counted together."""
 
 MOST_CALLERS = 5000
 """The same for callers and what they are refused."""
 
 OTHERS = "others"
+
+UNKNOWN = "request:unknown"
+"""The action of requests without a valid token."""
 
 _Key = tuple[str, ...]
 
@@ -56,7 +59,7 @@ class AuditCollector:
         self._counted: dict[_Key, _Counted] = {}
         self._each: Counter[tuple[str, str]] = Counter()
         self._each_since: datetime | None = None
-        self._unknown: dict[str, _Counted] = {}
+        self._unknown: dict[_Key, _Counted] = {}
         self._looked_at: datetime | None = None
 
     def note(self, entry: AuditEntry) -> bool:
@@ -82,28 +85,38 @@ class AuditCollector:
             self._begin(key, entry, now)
             return True
 
-    def note_unknown(self, address: str, request: str, code: str) -> None:
-        """Counts a refusal of a caller who isn't known."""
+    def note_unknown(self, address: str, request: str, code: str, *, action: str = UNKNOWN, name: str = "") -> None:
+        """Counts a refusal of a caller who isn't known, by address, action, and the user name that they wanted."""
         now = self._clock()
         with self._guard:
-            known = self._unknown.get(address)
+            known = self._unknown.get((address, action, name))
             if known is None and len(self._unknown) >= MOST_ADDRESSES:
-                address, request, code = OTHERS, "", ""
-                known = self._unknown.get(address)
+                address, request, code, name = OTHERS, "", "", ""
+                known = self._unknown.get((address, action, name))
             if known is None:
                 entry = AuditEntry(
-                    "request:unknown",
+                    action,
                     "",
                     actor_kind="unknown",
                     address=address,
                     request=request,
+                    object_kind="person" if name else "",
+                    object_id=name,
+                    object_name=name,
                     outcome="refused",
                     code=code,
-                    reason="no valid token",
+                    reason="no valid token" if action == UNKNOWN else "",
                     at=now,
                 )
-                known = self._unknown[address] = _Counted(entry, now + WINDOW)
+                known = self._unknown[address, action, name] = _Counted(entry, now + WINDOW)
             known.count += 1
+
+    def note_waiting(self, entry: AuditEntry, seconds: float) -> bool:
+        """Takes an entry, and waits for room if there is none. False if there was none in that time either."""
+        if self.note(entry):
+            return True
+        self.wait_for_room(seconds)
+        return self.note(entry)
 
     def take(self, *, all: bool = False) -> Sequence[AuditEntry]:
         """What is to be written now; with `all` also what is still counted."""

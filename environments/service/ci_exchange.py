@@ -12,6 +12,7 @@ from environments.domain.access import PersonKind, TokenScope
 from environments.domain.claim_rules import RuleReport, judge_program
 from environments.domain.errors import SignInRefused, TooManyRequests
 from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
+from environments.service.auditing import told_already
 from environments.service.records import NewToken
 from environments.service.roles import Action
 from environments.service.service_accounts import CI_KIND
@@ -97,6 +98,7 @@ class CiExchange:
             if refusal is not None:
                 tx.audit.add(about)
                 tx.audit.changed(outcome="refused", code=refusal.code, reason=reason, after=_told(claims))
+                told_already()
             else:
                 made = self._make(entry, now, address)
                 tx.tokens.add(made.token)

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, overload
 
-from environments.domain.access import Membership, Person, PersonKind, ServiceRole, TokenScope
+from environments.domain.access import USER_NAME, Membership, Person, PersonKind, ServiceRole, TokenScope
 from environments.domain.claim_rules import Judgement, RuleReport
 from environments.domain.errors import Forbidden, NameTaken, NotFound, SignInRefused
-from environments.service.auditing import entry_of
+from environments.service.auditing import SIGN_IN, entry_of, told_already
 from environments.service.authorization import Principal
 from environments.service.sessions import KIND, NewSession, Sessions, about
 from environments.service.sign_in_ports import Claims, IdentityProvider, IdentityProviders
@@ -157,28 +157,37 @@ class SignIn:
         with self._storage.write() as tx:
             # A token that has expired here may still be taken by a provider's clock that is behind.
             fresh = tx.sign_ins.use(claims.token_hash, max(claims.expires_at, now) + (now - claims.issued_at) * 2, now)
-            person = tx.people.by_identity(claims.issuer, claims.subject)
+            person = _known(tx, claims)
             refusal = "This identity token was used before." if not fresh else _refusal(claims, judgement, person)
             if refusal:
                 tx.audit.add(_refused(claims, provider, person, address, refusal, now))
+                told_already()
             else:
                 person = self._refreshed(tx, claims, provider, judgement, person, now)
                 made = self._sessions.begin(tx, person, address=address, note=note)
                 told = _told(claims, provider, judgement, person, now)
                 tx.sign_ins.keep_report(person.name, _as_json(told), now)
                 principal = Principal(person.name, "user", made.token.id, kind=KIND, address=address, at=now)
-                entry = replace(entry_of(principal, "session:sign_in"), role=judgement.role)
+                entry = replace(entry_of(principal, SIGN_IN), role=judgement.role)
                 after = {"provider": provider.name, "groups_claim": claims.groups is not None}
                 tx.audit.add(replace(about(entry, made.token), after=after))
         if made is None:
             raise SignInRefused(refusal, hint="Ask an admin of Calvinverse.")
         return made
 
+    def is_person(self, name: str) -> bool:
+        """Whether a person has this user name."""
+        if not USER_NAME.fullmatch(name):
+            return False
+        with self._storage.read() as tx:
+            found = tx.people.get(name)
+        return found is not None and found.kind is PersonKind.PERSON
+
     def report(self, claims: Claims, provider: IdentityProvider) -> ClaimReport:
         """What came, and what a sign-in with it would do; changes nothing."""
         judgement = provider.judge(claims)
         with self._storage.read() as tx:
-            person = tx.people.by_identity(claims.issuer, claims.subject)
+            person = _known(tx, claims)
         return _told(claims, provider, judgement, person, self._clock())
 
     def last_report(self, principal: Principal, person: str = "") -> ClaimReport | None:
@@ -246,6 +255,7 @@ class SignIn:
             )
             tx.people.add(person)
         else:
+            said["subject"] = claims.subject
             values = said | {"claim_role": said["claim_role"].value}
             if groups is not None:
                 values["claim_groups"] = list(groups)
@@ -254,6 +264,20 @@ class SignIn:
         if groups is not None:
             tx.groups.set_claimed(person.name, provider.name, groups, now)
         return person
+
+
+def _known(tx: Transaction, claims: Claims) -> Person | None:
+    """The person of the claims' identity; else the one of the built-in provider for whom the user name is kept.
+
+    Only `ManageLocalPeople.create` keeps names with an issuer and no subject, and that provider alone tells user names
+    which admins have chosen.
+    """
+    person = tx.people.by_identity(claims.issuer, claims.subject)
+    if person is None and USER_NAME.fullmatch(claims.username):
+        kept = tx.people.get(claims.username)
+        if kept is not None and kept.kind is PersonKind.PERSON and (kept.issuer, kept.subject) == (claims.issuer, None):
+            return kept
+    return person
 
 
 def _refusal(claims: Claims, judgement: Judgement, person: Person | None) -> str:
@@ -279,7 +303,7 @@ def _refused(
     claims: Claims, provider: IdentityProvider, person: Person | None, address: str, reason: str, now: datetime
 ) -> AuditEntry:
     return AuditEntry(
-        action="session:sign_in",
+        action=SIGN_IN,
         actor=person.name if person is not None else f"{provider.name}:{_line(claims.subject, 150)}",
         actor_kind="person",
         address=address,

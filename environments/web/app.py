@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from environments.domain.errors import CalvinverseError, MethodNotAllowed, TooManyRequests, Unauthenticated
+from environments.service.auditing import ATTEMPT, Attempt, refusal_of, refused_stranger
 from environments.service.authorization import Principal
 from environments.service.built_in_provider import AUTHORIZE_PATH, CALLBACK_PATH
 from environments.service.rates import Rate, site_of
@@ -35,6 +36,9 @@ Page = Callable[[Visit], Response]
 STEPS_EACH_MINUTE = 300
 """Steps of signing in from one address, behind which an office may be: each sign-in takes two or three."""
 
+_ROOM_WAITED_FOR = 10.0
+"""Seconds that an answer waits while too many entries wait to be written; then its entry is only logged."""
+
 _AT_ONCE = 8
 """Pages that are made side by side, each in a thread."""
 
@@ -51,6 +55,7 @@ class Pages:
         self, service: Service, derive: Callable[[str], bytes], clock: Callable[[], datetime], external_address: str
     ) -> None:
         self._service = service
+        self._collector = service.audit_collector
         self._external = external_address
         self._threads: anyio.CapacityLimiter | None = None
         tokens = Forms(lambda: derive(forms.KEY_LABEL))
@@ -91,7 +96,14 @@ class Pages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = SimpleNamespace(path=scope["path"])  # what the request is counted by
-        answer = await self._answer(scope, receive)
+        attempt = Attempt(f"{scope['method']} {scope['path']}")
+        known = ATTEMPT.set(attempt)  # before any thread: those have the same attempt
+        try:
+            answer = await self._answer(scope, receive)
+            if answer.status_code >= 400 and (scope["method"] == "POST" or scope["path"] == CALLBACK_PATH):
+                await anyio.to_thread.run_sync(self._tell, attempt, _address(scope), answer.status_code)
+        finally:
+            ATTEMPT.reset(known)
         if scope["method"] != "HEAD":
             await answer(scope, receive, send)
             return
@@ -110,7 +122,7 @@ class Pages:
             return answer
         if (method, scope["path"]) in self._counted:
             try:
-                self._steps.count(site_of(str(scope["client"][0]) if scope.get("client") else ""))
+                self._steps.count(site_of(_address(scope)))
             except TooManyRequests as error:
                 return fault_page(error)
         if self._threads is None:
@@ -126,7 +138,7 @@ class Pages:
                 form=await read_form(headers, receive) if method == "POST" else {},
                 cookies=cookies(headers),
                 headers=headers,
-                address=str(scope["client"][0]) if scope.get("client") else "",
+                address=_address(scope),
                 origin=own_origin(scope, self._external),
             )
             return await anyio.to_thread.run_sync(self._make, methods[method], visit, limiter=self._threads)
@@ -141,6 +153,9 @@ class Pages:
         principal = self._principal(secret, visit.address)
         if principal is None and visit.path in self._signed_in:
             return _to_sign_in(visit, ended=bool(secret))
+        attempt = ATTEMPT.get()
+        if attempt is not None:
+            attempt.caller = principal
         known = Visit(**{**vars(visit), "principal": principal, "secret": secret})
         try:
             return make(known)
@@ -156,6 +171,15 @@ class Pages:
                 ),
                 signed_in=principal is not None,
             )
+
+    def _tell(self, attempt: Attempt, address: str, status: int) -> None:
+        """Tells the audit log of a refusal: an entry for who is signed in, else it is counted by address and minute."""
+        if attempt.caller is None:
+            refused_stranger(self._collector, attempt, address, status)
+        elif not attempt.told:
+            entry = refusal_of(attempt.caller, attempt, status)
+            if not self._collector.note_waiting(entry, _ROOM_WAITED_FOR):
+                _log.error("the audit log takes no entry: %s of %s", entry.request, entry.actor)
 
     def _principal(self, secret: str, address: str) -> Principal | None:
         """Whose session it is; other tokens count for the API alone."""
@@ -181,6 +205,10 @@ def _to_sign_in(visit: Visit, *, ended: bool) -> Response:
 
 def _quoted(text: str) -> str:
     return quote(text, safe="/")
+
+
+def _address(scope: Scope) -> str:
+    return str(scope["client"][0]) if scope.get("client") else ""
 
 
 class WithPages:

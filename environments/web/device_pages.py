@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from environments.domain.errors import CalvinverseError, NotFound, TooManyRequests
+from environments.service.auditing import answered_with
 from environments.service.device_grant import plain, shown
 from environments.web.answers import page
 from environments.web.faults import status_of
@@ -63,6 +64,8 @@ class DevicePages:
         return page("device_done.html", approved=approve, machine=grant.machine, signed_in=True, here="/device")
 
     def _ask(self, visit: Visit, code: str, error: CalvinverseError | None = None) -> Response:
+        if error is not None:
+            answered_with(error)
         return page(
             "device.html",
             200 if error is None else status_of(error),

@@ -17,6 +17,7 @@ from environments.domain.errors import (
     TooManyRequests,
     Unauthenticated,
 )
+from environments.service.auditing import answered_with
 from environments.web.answers import page
 
 _STATUSES: tuple[tuple[type[CalvinverseError], int, str], ...] = (
@@ -43,6 +44,7 @@ def status_of(error: CalvinverseError) -> int:
 
 def fault_page(error: CalvinverseError, *, signed_in: bool = False, retry: str = "") -> Response:
     """The page for an error. `retry`: the page of ours where to try again, if it isn't the usual one."""
+    answered_with(error)
     title = next((title for cls, _, title in _STATUSES if isinstance(error, cls)), "Something went wrong")
     path, words = ("/", "To your page") if signed_in else ("/sign-in", "To the page for signing in")
     answer = page(

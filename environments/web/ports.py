@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from environments.service.audit_collecting import AuditCollector
 from environments.service.authorization import Principal
 from environments.service.built_in_provider import AuthorizationPage
 from environments.service.device_grant import DeviceGrants
@@ -26,6 +27,8 @@ class Service(Protocol):
     def sign_in(self) -> SignIn: ...
     @property
     def sessions(self) -> Sessions: ...
+    @property
+    def audit_collector(self) -> AuditCollector: ...
     @property
     def device_grants(self) -> DeviceGrants: ...
     @property

@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from environments.domain.errors import CalvinverseError, InvalidInput, PasswordChangeNeeded, SignInRefused, UnknownRoute
+from environments.service.auditing import about_name, answered_with
 from environments.service.built_in_provider import AUTHORIZE_PATH, SHORTEST_PASSWORD, Asked, AuthorizationPage
 from environments.web.answers import away, page
 from environments.web.faults import status_of
@@ -32,6 +33,8 @@ class ProviderPages:
         asked = backend.check(visit.raw_query)
         name, password = visit.form.get("user_name", "").strip(), visit.form.get("password", "")
         changing = visit.form.get("step") == "change"
+        if self._service.sign_in.is_person(name):  # anything else may be a password, typed into the wrong field
+            about_name(name)
         try:
             if changing:
                 new = visit.form.get("new_password", "")
@@ -65,6 +68,8 @@ def _page(
     changing: bool = False,
     wrong: str = "",
 ) -> Response:
+    if error is not None:
+        answered_with(error)
     return page(
         "provider.html",
         200 if error is None else status_of(error),

@@ -14,7 +14,7 @@ from environments.api.clients import client_of
 from environments.api.guard import Caller
 from environments.api.open_paths import SIGN_IN
 from environments.api.ports import Service
-from environments.api.problems import problem_response, problems
+from environments.api.problems import ERROR, problem_response, problems
 from environments.api.rates import Rate, by_address
 from environments.domain.errors import (
     AccessDenied,
@@ -136,6 +136,7 @@ def sign_in_routes(service: Service) -> APIRouter:
         try:
             made = service.device_grants.poll(asked.device_code, address=client_of(request.scope))
         except SignInRefused as error:
+            request.scope["state"][ERROR] = error
             known = isinstance(error, AuthorizationPending | SlowDown | AccessDenied | DeviceCodeExpired)
             return problem_response(error, more={"error": error.code if known else "access_denied"})
         return DeviceTokenView(
