@@ -306,7 +306,7 @@ def build(settings: Settings) -> Service:
         device_grants=device_grants,
         authorization_page=built_in.page,
         derive=sealer.derive,
-        local_people=ManageLocalPeople(database, built_in.people, people.depart, people.come_back),
+        local_people=ManageLocalPeople(database, built_in.people, now, people.depart, people.come_back),
         issuers=Issuers(database, lambda: built_in.people.issuer),
         provider_endpoints=built_in.calls,
         module_states=module_states,

@@ -14,6 +14,9 @@ app = typer.Typer(
 )
 
 UserName = Annotated[str, typer.Argument(metavar="NAME", help="A user name, as `calvinverse user list` shows it.")]
+Exact = Annotated[
+    bool, typer.Option("--exact", help="NAME is the user name here, whomever the built-in provider calls so.")
+]
 To = Annotated[str, typer.Argument(metavar="TO", help="A user name, or `group:NAME`.")]
 
 
@@ -69,7 +72,8 @@ def show_person(session: Session, name: UserName) -> None:
     more="""
         Their environments go to --successor, else to the successor in their record, else by the setting
         `departed_owners` of the service. What they asked for goes on; what is shared with them has no effect. Disabling
-        somebody who is disabled already gives away what they still have.
+        somebody who is disabled already gives away what they still have. A name that means somebody else at the
+        built-in provider is refused without --exact.
     """,
     examples="""
         calvinverse user disable ada --successor bob
@@ -82,6 +86,7 @@ def disable(
     successor: Annotated[
         str, typer.Option("--successor", metavar="TO", help="Who gets their environments: a user name, or group:NAME.")
     ] = "",
+    exact: Exact = False,
     yes: Yes = False,
 ) -> None:
     from environments.cli.people_tables import departure_lines
@@ -104,7 +109,7 @@ def disable(
         local = session.client.disable_local_person(name)
         session.show(local, lambda: [f"{local.user_name}, who has never signed in, is disabled at the provider."])
         return
-    done = session.client.disable_person(name, successor)
+    done = session.client.disable_person(name, successor, exact=exact)
     session.show(done, lambda: departure_lines(done))
     if done.person.kind is PersonKind.UNCLAIMED and _is_local(session, name):
         session.say(
@@ -114,11 +119,11 @@ def disable(
 
 
 @command(app, "user", "enable", examples="calvinverse user enable ada")
-def enable(session: Session, name: UserName) -> None:
+def enable(session: Session, name: UserName, exact: Exact = False) -> None:
     from environments.domain.errors import NotFound
 
     try:
-        found = session.client.enable_person(name)
+        found = session.client.enable_person(name, exact=exact)
     except NotFound:
         if not _is_local(session, name):
             raise

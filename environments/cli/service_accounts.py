@@ -29,16 +29,17 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
     "create",
     more="""
         Whoever is responsible makes its tokens and may do with them whatever the account may; without --responsible
-        that is you. It can't be deleted: its name is never given to anybody else.
+        that is you. It can't be deleted: its name is never given to anybody else. Names of service accounts begin with
+        svc-, and names of people never do.
     """,
     examples="""
-        calvinverse account create shop-ci --description "pipelines of the shop"
-        calvinverse account create shop-ci --responsible group:platform
+        calvinverse account create svc-shop --description "pipelines of the shop"
+        calvinverse account create svc-shop --responsible group:platform
     """,
 )
 def create(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case letters, digits, dots and hyphens.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="svc-, then lower-case letters, digits, dots, hyphens.")],
     description: Annotated[str, typer.Option("--description", metavar="TEXT", help="What it is for.")] = "",
     responsible: Responsible = "",
 ) -> None:
@@ -65,7 +66,7 @@ def list_accounts(session: Session) -> None:
     )
 
 
-@command(app, "account", "show", examples="calvinverse account show shop-ci")
+@command(app, "account", "show", examples="calvinverse account show svc-shop")
 def show(session: Session, name: Account) -> None:
     from environments.cli.tables import table
     from environments.moments import moment
@@ -96,7 +97,7 @@ def show(session: Session, name: Account) -> None:
     app,
     "account",
     "change",
-    examples="calvinverse account change shop-ci --responsible group:platform",
+    examples="calvinverse account change svc-shop --responsible group:platform",
 )
 def change(
     session: Session,
@@ -121,7 +122,7 @@ def change(
     "account",
     "disable",
     more="Its environments stay. Tokens from before stay revoked when it is enabled again.",
-    examples="calvinverse account disable shop-ci --yes",
+    examples="calvinverse account disable svc-shop --yes",
 )
 def disable(session: Session, name: Account, yes: Yes = False) -> None:
     session.confirm(for_command("account", "disable"), name, yes)
@@ -130,7 +131,7 @@ def disable(session: Session, name: Account, yes: Yes = False) -> None:
     session.say(f"Next: `calvinverse account enable {done.name}` lets it have tokens again.")
 
 
-@command(app, "account", "enable", examples="calvinverse account enable shop-ci")
+@command(app, "account", "enable", examples="calvinverse account enable svc-shop")
 def enable(session: Session, name: Account) -> None:
     done = session.client.enable_service_account(name)
     session.show(done, lambda: [f"{done.name} is enabled."])
@@ -147,7 +148,7 @@ def enable(session: Session, name: Account) -> None:
         --environment. If you use a token yourself and aren't signed in, it ends with that, and reaches no further.
     """,
     examples="""
-        calvinverse account token shop-ci --template shop --ttl 30d --to ci.token
+        calvinverse account token svc-shop --template shop --ttl 30d --to ci.token
         calvinverse account token hooks --action environment:extend --environment demo
     """,
 )
@@ -177,7 +178,7 @@ def token(
     "account",
     "revoke",
     more="Tokens that were made with it are revoked too.",
-    examples="calvinverse account revoke shop-ci tok-7f3k --yes",
+    examples="calvinverse account revoke svc-shop tok-7f3k --yes",
 )
 def revoke(
     session: Session,

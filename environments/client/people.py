@@ -37,14 +37,15 @@ class PeopleCalls(Connection):
         request = SuccessorRequest(successor=successor)
         return self._read(self._send("PUT", f"/v1/people/{_part(name)}/successor", request, again=True), PersonView)
 
-    def disable_person(self, name: str, successor: str = "") -> DepartureView:
+    def disable_person(self, name: str, successor: str = "", *, exact: bool = False) -> DepartureView:
         """Ends somebody's sessions and tokens, and gives their environments to a successor (admins)."""
-        request = DisableRequest(successor=successor)
+        request = DisableRequest(successor=successor, exact=exact)
         return self._read(self._send("POST", f"/v1/people/{_part(name)}/disable", request), DepartureView)
 
-    def enable_person(self, name: str) -> PersonView:
+    def enable_person(self, name: str, *, exact: bool = False) -> PersonView:
         """Lets somebody sign in again (admins)."""
-        return self._read(self._send("POST", f"/v1/people/{_part(name)}/enable", again=True), PersonView)
+        query = "?exact=true" if exact else ""
+        return self._read(self._send("POST", f"/v1/people/{_part(name)}/enable{query}", again=True), PersonView)
 
     def assign_owner(self, old: str, request: AssignRequest, *, dry_run: bool = False) -> AssignmentView:
         """Gives what belongs to an unclaimed owner to a person (admins), or only counts it."""

@@ -101,7 +101,8 @@ class PersonKind(StrEnum):
 class Person(_Record):
     """Whoever can own environments, by user name, which is never given to anybody else. Times are UTC.
 
-    A person is known by `issuer` and `subject`; everything else that a provider says may change hands.
+    A person is known by `issuer` and `subject`; everything else that a provider says may change hands. A person with an
+    issuer and no subject is one of the built-in provider who is being made, or whose first sign-in tells the subject.
     """
 
     name: str

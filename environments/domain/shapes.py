@@ -63,5 +63,8 @@ CODE = _text("[a-z][a-z0-9_]*")
 EVENT_ID = _text("[0-9]{1,19}")
 REVISION = _text("[A-Za-z0-9_][A-Za-z0-9_./+@#-]*", 200)
 
+ACCOUNT_NAME = _text("svc-[a-z0-9]+([._-][a-z0-9]+)*", 63)
+"""The name of a new service account."""
+
 USER_NAME = _text("[a-z0-9][a-z0-9._-]{0,62}")
 """The name of somebody new, or of a service account."""

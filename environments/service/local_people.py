@@ -1,21 +1,23 @@
 """People who sign in with the built-in provider: an admin makes them, and they choose their passwords.
 
-They are kept by the provider and nowhere here. What the service itself knows of a person begins with the first sign-in.
+They are kept by the provider. The service keeps the user name from the beginning, and whose it is; what else it knows
+of a person begins with the first sign-in.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from environments.domain.errors import CalvinverseError, InvalidInput, NotFound
+from environments.domain.errors import BackendError, CalvinverseError, InvalidInput, NotFound, StorageError
 from environments.service.authorization import Action, Principal, check_service, entry_of
+from environments.service.local_names import at_provider, check_one, keep_name, recognise
 from environments.service.pages import Page
 from environments.service.storage.audit import AuditEntry
 from environments.service.storage.transaction import Storage
-from environments.service.user_names import RESERVED
+from environments.service.user_names import check_user_name
 
 _USER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _GROUP = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -102,18 +104,20 @@ class ManageLocalPeople:
     """For admins: `LocalPeople` with who may, and which values are valid.
 
     `departs` and `returns` do the same to what the service knows of the person: both get the principal, issuer and
-    subject.
+    subject. A name means whoever has it in the service; `environments.service.local_names` says more.
     """
 
     def __init__(
         self,
         storage: Storage,
         people: LocalPeople,
+        clock: Callable[[], datetime],
         departs: Callable[[Principal, str, str], None] = lambda principal, issuer, subject: None,
         returns: Callable[[Principal, str, str], None] = lambda principal, issuer, subject: None,
     ) -> None:
         self._storage = storage
         self._people = people
+        self._clock = clock
         self._departs = departs
         self._returns = returns
 
@@ -132,7 +136,12 @@ class ManageLocalPeople:
         email: str = "",
         groups: Sequence[str] = (),
     ) -> OneTimePassword:
-        """Raises `Forbidden`, `InvalidInput`, `NameTaken`, `BackendError`."""
+        """The person has the user name in the service from now on.
+
+        It is kept before the provider is asked, and given back when that refuses; when it can't be told what the
+        provider did, the name stays kept, and the same can be asked again. Raises `Forbidden`, `InvalidName`,
+        `InvalidInput`, `NameTaken`, `BackendError`.
+        """
         check_service(principal, Action.PERSON_MANAGE)
         check_user_name(user_name)
         name = display_name.strip() or user_name
@@ -142,7 +151,19 @@ class ManageLocalPeople:
             raise InvalidInput(f"{email!r} is no e-mail address.", hint="Give one such as ada@example.org.")
         _check_groups(groups)
         with self._noted(principal, user_name, {"made": True, "groups": sorted(groups)}):
-            return self._people.create(user_name, display_name=name, email=email, groups=groups)
+            with self._storage.write() as tx:
+                kept = keep_name(tx, self._people.issuer, user_name, name, principal.owner, self._clock())
+            try:
+                made = self._people.create(user_name, display_name=name, email=email, groups=groups)
+            except BackendError:
+                raise
+            except CalvinverseError:
+                if kept:
+                    with self._storage.write() as tx:
+                        tx.people.give_back(user_name)
+                raise
+            self._recognise(made.person)
+            return made
 
     def disable(self, principal: Principal, user_name: str) -> LocalPerson:
         """Also disables what the service knows of the person, as `environments.service.people` says.
@@ -150,6 +171,7 @@ class ManageLocalPeople:
         Raises `Forbidden`, `NotFound`, `NotAllowedNow` (oneself, or the last admin), `BackendError`.
         """
         with self._noted(principal, user_name, {"disabled": True}):
+            user_name = self._meant(user_name)
             if subject := self._people.named(user_name).subject:
                 self._departs(principal, self._people.issuer, subject)
             return self._people.disable(user_name)
@@ -157,21 +179,39 @@ class ManageLocalPeople:
     def enable(self, principal: Principal, user_name: str) -> LocalPerson:
         """Raises `Forbidden`, `NotFound`, `BackendError`."""
         with self._noted(principal, user_name, {"disabled": False}):
-            found = self._people.enable(user_name)
+            found = self._people.enable(self._meant(user_name))
             self._returns(principal, self._people.issuer, found.subject)
             return found
 
     def reset(self, principal: Principal, user_name: str) -> OneTimePassword:
         """Raises `Forbidden`, `NotFound`, `NotAllowedNow`, `BackendError`."""
         with self._noted(principal, user_name, {"password": "reset"}):
-            return self._people.reset(user_name)
+            made = self._people.reset(self._meant(user_name))
+            self._recognise(made.person)
+            return made
 
     def set_groups(self, principal: Principal, user_name: str, groups: Sequence[str]) -> LocalPerson:
         """Raises `Forbidden`, `InvalidInput`, `NotFound`, `BackendError`."""
         check_service(principal, Action.PERSON_MANAGE)
         _check_groups(groups)
         with self._noted(principal, user_name, {"groups": sorted(groups)}):
-            return self._people.set_groups(user_name, groups)
+            return self._people.set_groups(self._meant(user_name), groups)
+
+    def _meant(self, name: str) -> str:
+        """The provider's name of the person. Raises `NotAllowedNow` if two could be meant, `BackendError`."""
+        there = self._people.all()
+        with self._storage.read() as tx:
+            person = tx.people.get(name)
+            meant = None if person is None else at_provider(person, self._people.issuer, there)
+            namesake = next((one for one in there if one.user_name == name), None)
+            if person is not None and meant is not None and namesake is not None:
+                check_one(tx, person, self._people.issuer, namesake)
+        return meant.user_name if meant is not None else name
+
+    def _recognise(self, person: LocalPerson) -> None:
+        """The first sign-in does it too; whoever waits for a password gets it."""
+        with suppress(StorageError), self._storage.write() as tx:
+            recognise(tx, self._people.issuer, person)
 
     @contextmanager
     def _noted(self, principal: Principal, user_name: str, after: Mapping[str, Any]) -> Iterator[None]:
@@ -192,15 +232,6 @@ class ManageLocalPeople:
     def _add(self, entry: AuditEntry) -> None:
         with self._storage.write() as tx:
             tx.audit.add(entry)
-
-
-def check_user_name(user_name: str) -> None:
-    """Raises `InvalidInput` for what can't be a user name."""
-    if not is_user_name(user_name) or user_name in RESERVED:
-        raise InvalidInput(
-            f"{user_name!r} can't be a user name.",
-            hint="Use 1 to 63 lower-case letters, digits, dots, hyphens and underscores, a letter or a digit first.",
-        )
 
 
 def is_user_name(text: str) -> bool:

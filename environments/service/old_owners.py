@@ -98,7 +98,7 @@ def _check(owner: Person, person: Person) -> None:
         raise NotAllowedNow(
             f"{owner.name} is no unclaimed owner.", hint="See those with `calvinverse user list --unclaimed`."
         )
-    if person.kind is not PersonKind.PERSON:
+    if person.kind is not PersonKind.PERSON or person.subject is None:
         raise NotAllowedNow(
             f"{person.name} is no person who has signed in.", hint="They sign in once first: `calvinverse login`."
         )

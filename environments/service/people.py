@@ -15,9 +15,10 @@ from environments.domain.access import (
     ServiceRoleGrant,
     group_subject,
 )
-from environments.domain.errors import BackendUnavailable, CalvinverseError, NotAllowedNow
+from environments.domain.errors import BackendError, BackendUnavailable, CalvinverseError, NotAllowedNow, NotFound
 from environments.service.authorization import Action, Principal, check_service, may
-from environments.service.local_people import LocalPeople
+from environments.service.local_names import at_provider, check_one
+from environments.service.local_people import LocalPeople, LocalPerson
 from environments.service.ownership import give, note_transfers
 from environments.service.pages import Page
 from environments.service.retiming import Retiming
@@ -118,7 +119,7 @@ class People:
             note(tx, person, {"successor": person.successor}, {"successor": heir})
             return _details(tx, [person.model_copy(update={"successor": heir})], self._clock())[0]
 
-    def disable(self, principal: Principal, name: str, *, successor: str = "") -> Departure:
+    def disable(self, principal: Principal, name: str, *, successor: str = "", exact: bool = False) -> Departure:
         """Ends somebody's sessions and tokens, and what came of these; nobody can sign in as them until `enable`.
 
         Their environments go to `successor`, else to the successor in their record, else by the rule of the service:
@@ -127,9 +128,13 @@ class People:
         Somebody who is disabled already stays so; what they still have goes the same way. A person of the built-in
         provider is disabled there last: if that fails, they are out of here all the same.
 
-        Raises `Forbidden`, `NotFound`, `NotAllowedNow` for oneself and for the last admin who can get in, and
-        `BackendUnavailable` when the built-in provider could not be told.
+        Raises `Forbidden`, `NotFound`, `NotAllowedNow` for oneself, for the last admin who can get in, and, unless
+        `exact`, for a name that somebody else has at the built-in provider; `BackendUnavailable` when that could not
+        be told.
         """
+        check_service(principal, Action.PERSON_MANAGE)
+        if not exact:
+            self._check_meant(name)
         now = self._clock()
         with self._storage.write() as tx:
             may(tx, principal, Action.PERSON_MANAGE)
@@ -173,12 +178,14 @@ class People:
             ) from error
         return Departure(details, heir, why, len(moved), tuple(moved[:_SHOWN]), len(ended), tuple(accounts))
 
-    def enable(self, principal: Principal, name: str) -> PersonDetails:
+    def enable(self, principal: Principal, name: str, *, exact: bool = False) -> PersonDetails:
         """Lets somebody sign in again; what ended and what others got stays so. At the built-in provider first.
 
-        Raises `Forbidden`, `NotFound`, `BackendError`.
+        Raises `Forbidden`, `NotFound`, `NotAllowedNow` as `disable` does for a name, `BackendError`.
         """
         check_service(principal, Action.PERSON_MANAGE)
+        if not exact:
+            self._check_meant(name)
         with self._storage.read() as tx:
             found = known_person(tx, principal, name)
         self._tell_provider(found, disabled=False)
@@ -194,20 +201,34 @@ class People:
         """Disables whoever has that identity, as `disable` does, unless nobody has or they are disabled already."""
         person = self._of_identity(issuer, subject)
         if person is not None and person.disabled_at is None:
-            self.disable(principal, person.name)
+            self.disable(principal, person.name, exact=True)
 
     def come_back(self, principal: Principal, issuer: str, subject: str) -> None:
         """Enables whoever has that identity and is disabled."""
         person = self._of_identity(issuer, subject)
         if person is not None and person.disabled_at is not None:
-            self.enable(principal, person.name)
+            self.enable(principal, person.name, exact=True)
 
     def _tell_provider(self, person: Person, *, disabled: bool) -> None:
-        if self._local is None or not person.subject or person.issuer != self._local.issuer:
+        if self._local is None or person.issuer != self._local.issuer:
             return
-        for known in self._local.all():
-            if known.subject == person.subject and known.disabled is not disabled:
-                (self._local.disable if disabled else self._local.enable)(known.user_name)
+        there = self._local.all()
+        found = at_provider(person, self._local.issuer, there)
+        if isinstance(found, LocalPerson) and found.disabled is not disabled:
+            (self._local.disable if disabled else self._local.enable)(found.user_name)
+
+    def _check_meant(self, name: str) -> None:
+        """Raises `NotAllowedNow` if the built-in provider calls somebody else so; not when it can't be asked."""
+        if self._local is None:
+            return
+        try:
+            namesake = self._local.named(name)
+        except (NotFound, BackendError):
+            return
+        with self._storage.read() as tx:
+            person = tx.people.get(name)
+            if person is not None:
+                check_one(tx, person, self._local.issuer, namesake)
 
     def _of_identity(self, issuer: str, subject: str) -> Person | None:
         with self._storage.read() as tx:

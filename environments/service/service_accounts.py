@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from environments.domain.access import EVERYONE, GROUP, USER_NAME, Person, PersonKind
+from environments.domain.access import EVERYONE, GROUP, Person, PersonKind
 from environments.domain.deadline import format_duration, parse_duration
 from environments.domain.errors import Forbidden, InvalidInput, InvalidLifetime, NotAllowedNow, NotFound
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
@@ -18,7 +18,7 @@ from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Storage, Transaction
 from environments.service.token_lines import LONGEST_LINE, child_of
 from environments.service.token_scopes import WantedScope, resolve, told_token
-from environments.service.user_names import RESERVED
+from environments.service.user_names import check_account_name
 
 KIND = "service_account"
 """The kind of the tokens that are made here, and of an account in the audit log."""
@@ -31,6 +31,9 @@ LONGEST_TOKEN = timedelta(days=90)
 
 _SIGNED_IN = "session"
 """Whoever makes a token while signed in makes it as a person: it doesn't end with their session."""
+
+MOST_ACCOUNTS = 50
+"""Accounts for which one person or group may be responsible: their names are never given to anybody else."""
 
 _LISTED = 1000
 """Accounts that are read at once, and tokens of an account that are listed."""
@@ -63,20 +66,17 @@ class ServiceAccounts:
     def create(
         self, principal: Principal, name: str, *, description: str = "", responsible: str = ""
     ) -> ServiceAccount:
-        """A new account. `responsible`: a user name or `group:NAME`; empty: the caller.
+        """A new account, whose name begins with `svc-`. `responsible`: a user name or `group:NAME`; empty: the caller.
 
-        Raises `InvalidInput`, `NameTaken`, `Forbidden`.
+        Raises `InvalidName`, `InvalidInput`, `NameTaken`, `Forbidden`, `NotAllowedNow`.
         """
-        if USER_NAME.fullmatch(name) is None or name in RESERVED:
-            raise InvalidInput(
-                f"{name!r} can't be the name of a service account.",
-                hint="It has up to 63 lower-case letters, digits, dots, hyphens and underscores.",
-            )
+        check_account_name(name)
         now = self._clock()
         with self._storage.write() as tx:
             may(tx, principal, Action.ACCOUNT_MANAGE)
             _check_person(tx, principal)
             answers = self._responsible(tx, principal, responsible or principal.owner)
+            _check_room(tx, answers)
             person = Person(
                 name=name,
                 kind=PersonKind.SERVICE_ACCOUNT,
@@ -111,17 +111,22 @@ class ServiceAccounts:
     def change(
         self, principal: Principal, name: str, *, description: str | None = None, responsible: str | None = None
     ) -> ServiceAccount:
-        """Another description, somebody else who answers for it. Raises `NotFound`, `InvalidInput`, `Forbidden`."""
+        """Another description, somebody else who answers for it.
+
+        Raises `NotFound`, `InvalidInput`, `Forbidden`, `NotAllowedNow`.
+        """
         with self._storage.write() as tx:
             person = self._managed(tx, principal, name)
-            values: dict[str, object] = {}
+            values: dict[str, str] = {}
             if description is not None:
                 values["note"] = description
             if responsible is not None:
                 values["responsible"] = self._responsible(tx, principal, responsible)
+                if values["responsible"] != person.responsible:
+                    _check_room(tx, values["responsible"])
             if values:
                 tx.people.change(name, **values)
-            _note(tx, name, {one: getattr(person, one) for one in values}, values)
+            _note(tx, name, {one: getattr(person, one) for one in values}, dict(values))
             return _shown(tx, person.model_copy(update=values), self._clock())
 
     def disable(self, principal: Principal, name: str) -> ServiceAccount:
@@ -251,6 +256,14 @@ def _check_person(tx: Transaction, principal: Principal) -> None:
     person = tx.people.get(principal.owner)
     if person is not None and person.kind is PersonKind.SERVICE_ACCOUNT:
         raise Forbidden("A service account can't manage service accounts.")
+
+
+def _check_room(tx: Transaction, responsible: str) -> None:
+    if len(tx.people.answering_for(responsible)) >= MOST_ACCOUNTS:
+        raise NotAllowedNow(
+            f"{responsible} is responsible for {MOST_ACCOUNTS} service accounts; there can't be more.",
+            hint="Use one of them: `calvinverse account list`. Or make a group responsible.",
+        )
 
 
 def _sees(principal: Principal, person: Person) -> bool:

@@ -24,6 +24,7 @@ from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Storage
 from environments.service.token_lines import LONGEST_LINE, check_line, child_of, principal_of
 from environments.service.token_scopes import UNLIMITED, WantedScope, resolve, told_token
+from environments.service.user_names import check_not_reserved
 
 _USE_NOTED_EVERY = timedelta(minutes=1)
 
@@ -107,6 +108,8 @@ class Tokens:
             may(tx, principal, Action.TOKEN_CREATE)
             known = tx.people.get(token.owner)
             if known is None:
+                if token.owner != principal.owner:
+                    check_not_reserved(token.owner)
                 tx.people.keep(token.owner, PersonKind.UNCLAIMED, now, principal.owner)
             elif known.kind is PersonKind.SERVICE_ACCOUNT and token.owner != principal.owner:
                 raise InvalidInput(

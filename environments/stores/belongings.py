@@ -80,7 +80,9 @@ def way_in(connection: Connection, besides: str, now: datetime) -> WayIn | None:
         people.c.name.in_(sorted(subjects)),
         people.c.name.in_(grouped),
     )
-    person = select(people.c.name).where(able, people.c.kind == PersonKind.PERSON.value)
+    person = select(people.c.name).where(
+        able, people.c.kind == PersonKind.PERSON.value, people.c.signed_in_at.is_not(None)
+    )
     if EVERYONE not in subjects:
         person = person.where(is_admin)
     if connection.execute(person.limit(1)).first() is not None:

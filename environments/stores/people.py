@@ -64,7 +64,7 @@ class SqlPeople:
         self._locks.text(f"person {person.name}")
         fields = {name: getattr(person, name) for name in Person.model_fields}
         known = select(people.c.name).where(people.c.name == person.name)
-        if person.issuer is not None:
+        if person.issuer is not None and person.subject is not None:
             same = (people.c.issuer == person.issuer) & (people.c.subject == person.subject)
             known = select(people.c.name).where(or_(people.c.name == person.name, same))
         if self._connection.execute(known.limit(1)).one_or_none() is not None:
@@ -79,6 +79,11 @@ class SqlPeople:
         self._locks.text(f"person {name}")
         if self.get(name) is None:
             self.add(Person(name=name, kind=kind, created_at=now, created_by=by))
+
+    def give_back(self, name: str) -> None:
+        reserved = (people.c.kind == PersonKind.PERSON.value) & people.c.subject.is_(None)
+        self._connection.execute(people.delete().where(people.c.name == name, reserved))
+        self._changes.note()
 
     def get(self, name: str) -> Person | None:
         return self._one(people.c.name == name)

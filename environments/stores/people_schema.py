@@ -26,7 +26,7 @@ people = Table(
     Column("note", Text, nullable=False),
     Index("uq_people_identity", "issuer", "subject", unique=True),
 )
-"""By user name, which is never given to anybody else, so no row is deleted; see `environments.domain.access.Person`."""
+"""By user name, which is never given to anybody else; see `environments.domain.access.Person`."""
 
 groups = Table(
     "groups",

@@ -52,9 +52,13 @@ class PersonView(View):
 
 
 class DisableRequest(Request):
-    """Disables somebody. `successor` gets their environments; empty: the one in their record, else the rule decides."""
+    """Disables somebody. `successor` gets their environments; empty: the one in their record, else the rule decides.
+
+    `exact`: the name means what it is here, also if the built-in provider calls somebody else so.
+    """
 
     successor: Subject = ""
+    exact: bool = False
 
 
 class SuccessorRequest(Request):

@@ -29,7 +29,7 @@ class ServiceAccountView(View):
 class ServiceAccountRequest(Request):
     """Asks for a service account; `responsible` empty: the caller."""
 
-    name: Annotated[Word, WithJsonSchema(shapes.USER_NAME)]
+    name: Annotated[Word, WithJsonSchema(shapes.ACCOUNT_NAME)]
     description: Text = ""
     responsible: Word = ""
 

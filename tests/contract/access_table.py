@@ -255,7 +255,7 @@ ROWS = (
         "account:manage",
         given="new",
         ok=201,
-        body={"name": "{new}"},
+        body={"name": "svc-{new}"},
         note="not with a service account's token",
     ),
     _reads("/v1/service-accounts/{name}", "insider", given="account", note=_ANSWER),

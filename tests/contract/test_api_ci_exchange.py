@@ -31,7 +31,7 @@ RULES = """
 name = "shop"
 issuer = "{issuer}"
 audience = "https://calvinverse.example.net"
-account = "shop-ci"
+account = "svc-shop"
 templates = ["web"]
 ttl = "30m"
 [ci.claims]
@@ -50,7 +50,7 @@ claims = {{ project_id = "7" }}
 name = "mistyped"
 issuer = "{issuer}"
 audience = "https://calvinverse.example.net"
-account = "shop-ci"
+account = "svc-shop"
 actions = ["environment:craete"]
 claims = {{ project_id = "7" }}
 """
@@ -101,7 +101,7 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
             service.database, issuers, lambda: datetime.now(UTC), lambda kind: f"{kind}-{next(numbers) * 12}"
         )
         with api.client() as admin:
-            admin.create_service_account(ServiceAccountRequest(name="shop-ci"))
+            admin.create_service_account(ServiceAccountRequest(name="svc-shop"))
         yield Setting(api, issuer)
 
 
@@ -110,16 +110,16 @@ def test_a_job_gets_a_short_token_that_does_what_the_rule_says(setting: Setting)
     assert answer.status_code == 201
     made = answer.json()
     token = made["token"]
-    assert (token["owner"], token["kind"], token["scope"]["templates"]) == ("shop-ci", "ci", ["web"])
+    assert (token["owner"], token["kind"], token["scope"]["templates"]) == ("svc-shop", "ci", ["web"])
     life = datetime.fromisoformat(token["expires_at"]) - datetime.fromisoformat(token["created_at"])
     assert life == timedelta(minutes=30)
     with setting.api.client(made["secret"]) as ci:
-        assert ci.info().owner == "shop-ci"
-        assert ci.create(CreateRequest(name="demo", template="web")).environment.owner == "shop-ci"
+        assert ci.info().owner == "svc-shop"
+        assert ci.create(CreateRequest(name="demo", template="web")).environment.owner == "svc-shop"
         with pytest.raises(Forbidden):
-            ci.create_service_account(ServiceAccountRequest(name="stays"))
+            ci.create_service_account(ServiceAccountRequest(name="svc-stays"))
     [entry] = setting.entries()
-    assert (entry.actor, entry.rule, entry.outcome, entry.token_id) == ("shop-ci", "shop", "allowed", token["id"])
+    assert (entry.actor, entry.rule, entry.outcome, entry.token_id) == ("svc-shop", "shop", "allowed", token["id"])
     assert entry.after is not None
     assert (entry.after["repository"], entry.after["run_id"]) == ("acme/shop", "42")
     assert made["secret"] not in str(entry)
@@ -161,7 +161,7 @@ def test_another_job_is_refused_and_told_only_what_its_own_token_says(
     assert told in answer.json()["detail"]
     assert "123456" not in answer.text or "123456" in str(more)
     with setting.api.client() as admin:
-        assert admin.account_tokens("shop-ci") == []
+        assert admin.account_tokens("svc-shop") == []
 
 
 def test_the_audit_log_says_which_rule_refused_and_what_it_wants(setting: Setting) -> None:
@@ -188,7 +188,7 @@ def test_a_rule_without_a_good_account_gives_nothing(setting: Setting) -> None:
     assert "environment:craete" in setting.entries()[0].reason
     with setting.api.client() as admin:
         first = setting.exchange(setting.token()).json()["secret"]
-        admin.disable_service_account("shop-ci")
+        admin.disable_service_account("svc-shop")
         assert "disabled" in setting.exchange(setting.token()).json()["detail"]
     with setting.api.client(first) as ci, pytest.raises(Unauthenticated):
         ci.info()

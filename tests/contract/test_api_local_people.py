@@ -15,13 +15,15 @@ from environments.api.app import create_app
 from environments.api.provider_endpoints import EACH_MINUTE, LARGEST_BODY
 from environments.client import Client
 from environments.domain.access import Person, PersonKind
-from environments.domain.errors import Forbidden, InvalidInput, NameTaken, NotFound
+from environments.domain.errors import BackendUnavailable, Forbidden, InvalidInput, NameTaken, NotAllowedNow, NotFound
 from environments.service.built_in_provider import ENDPOINTS, PROVIDER_PATH, Passed
 from environments.service.storage.audit import AuditFilter
 from environments.wire.people_local import LocalGroupsRequest, LocalPersonRequest
+from environments.wire.service_accounts import ServiceAccountRequest
 from environments.wire.tokens import TokenRequest
 from tests.fakes.service import EXTERNAL, Served, served
 
+BUILT_IN = f"{EXTERNAL}{PROVIDER_PATH}"
 ADA = LocalPersonRequest(user_name="ada", display_name="Ada", email="ada@example.org", groups=("platform",))
 
 
@@ -125,12 +127,107 @@ def _known(api: Served, name: str, subject: str, issuer: str = f"{EXTERNAL}{PROV
 def test_disabling_ends_what_the_service_knows_of_the_person_too(api: Served, admin: Client) -> None:
     """By their identity: another name of the same person, and another person of the same name."""
     subject = admin.create_local_person(ADA).person.subject
+    with api.service.database.write() as tx:  # as of a person from before names were kept
+        tx.people.change("ada", subject="another-subject")
     _known(api, "ada-2", subject)
-    _known(api, "ada", "another-subject")
     admin.disable_local_person("ada")
     assert (admin.person("ada-2").disabled_at is None, admin.person("ada").disabled_at is None) == (False, True)
     admin.enable_local_person("ada")
     assert admin.person("ada-2").disabled_at is None
+
+
+# --- names ---
+
+
+def test_a_name_is_kept_from_the_beginning_and_nobody_else_gets_it(api: Served, admin: Client) -> None:
+    made = admin.create_local_person(ADA)
+    person = admin.person("ada")
+    assert (person.kind, person.issuer, person.signed_in_at) == (PersonKind.PERSON, BUILT_IN, None)
+    with api.service.database.read() as tx:
+        found = tx.people.by_identity(BUILT_IN, made.person.subject)
+    assert found is not None
+    assert found.name == "ada"
+    with pytest.raises(InvalidInput):
+        admin.create_service_account(ServiceAccountRequest(name="ada"))
+
+
+@pytest.mark.parametrize(
+    ("person", "told"),
+    [
+        ({"kind": PersonKind.SERVICE_ACCOUNT}, "a service account"),
+        ({"kind": PersonKind.UNCLAIMED}, "nobody's yet"),
+        ({"kind": PersonKind.UNCLAIMED, "name": "ADA"}, "nobody's yet"),
+        ({"kind": PersonKind.UNCLAIMED, "became": "grace"}, "belongs to 'grace'"),
+        ({"kind": PersonKind.PERSON, "issuer": "https://id.example.net", "subject": "1"}, "of another provider"),
+        ({"kind": PersonKind.PERSON, "issuer": BUILT_IN, "subject": "1"}, "a person 'ada' already"),
+    ],
+)
+def test_a_name_that_somebody_has_is_refused_before_openbao_is_asked(
+    api: Served, admin: Client, person: dict[str, Any], told: str
+) -> None:
+    with api.service.database.write() as tx:
+        tx.people.add(Person(**{"name": "ada", "created_at": datetime.now(UTC), **person}))
+    with pytest.raises(NameTaken, match=told) as raised:
+        admin.create_local_person(ADA)
+    assert ("user assign" in raised.value.hint) == (person["kind"] is PersonKind.UNCLAIMED and "became" not in person)
+    assert admin.local_people() == []
+
+
+def test_a_name_is_given_back_when_openbao_refuses_and_kept_when_it_may_have_made_the_person(
+    api: Served, admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = api.service.provider_endpoints
+    calls.set_user("bob", "made by hand")
+    with pytest.raises(NameTaken):
+        admin.create_local_person(LocalPersonRequest(user_name="bob"))
+    with pytest.raises(NotFound):
+        admin.person("bob")
+
+    def away(user: str, password: str) -> None:
+        raise BackendUnavailable("OpenBao does not answer.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(calls, "set_user", away)
+        with pytest.raises(BackendUnavailable):
+            admin.create_local_person(ADA)
+    assert admin.person("ada").kind is PersonKind.PERSON
+    made = admin.create_local_person(ADA)  # the same again
+    with api.service.database.read() as tx:
+        assert tx.people.by_identity(BUILT_IN, made.person.subject) is not None
+
+
+def test_a_reset_tells_whose_a_kept_name_is(api: Served, admin: Client) -> None:
+    subject = admin.create_local_person(ADA).person.subject
+    with api.service.database.write() as tx:
+        tx.people.change("ada", subject=None)  # as if the service had ended in between
+    admin.reset_local_person("ada")
+    with api.service.database.read() as tx:
+        assert tx.people.by_identity(BUILT_IN, subject) is not None
+
+
+def test_a_name_that_means_two_disables_nobody_unless_it_is_said_which(api: Served, admin: Client) -> None:
+    """As for people who signed in before names were kept: the service calls the provider's ada `ada-2`."""
+    calls = api.service.provider_endpoints
+    calls.set_user("ada", "chosen")
+    login = calls.log_in("ada", "chosen")
+    assert login is not None
+    with api.service.database.write() as tx:
+        tx.people.add(Person(name="ada", kind=PersonKind.SERVICE_ACCOUNT, created_at=datetime.now(UTC)))
+    _known(api, "ada-2", login.entity)
+    for deed in (admin.disable_person, admin.enable_person):
+        with pytest.raises(NotAllowedNow, match="means two: a service account, and a person") as raised:
+            deed("ada")
+        assert "Use ada-2" in raised.value.hint
+    assert admin.disable_person("ada-2").person.disabled_at is not None
+    (there,) = admin.local_people()
+    assert (there.user_name, there.disabled) == ("ada", True)
+    assert admin.person("ada").disabled_at is None
+    admin.enable_person("ada-2")
+    assert admin.disable_person("ada", exact=True).person.disabled_at is not None
+    assert not admin.local_people()[0].disabled
+    assert admin.enable_person("ada", exact=True).disabled_at is None
+    assert admin.reset_local_person("ada-2").person.user_name == "ada"
+    assert admin.set_local_groups("ada-2", LocalGroupsRequest(groups=("web",))).groups == ("web",)
 
 
 OLD, NEW = (f"https://{host}.example.org{PROVIDER_PATH}" for host in ("old", "new"))

@@ -67,8 +67,8 @@ def fill(api: Served) -> None:
             client.set_policy(Scope.OWNER, f"owner-{number}", PolicyRequest(rules=(rule,)))
             day = Holiday(day=date(2030, 1, 1 + number))
             client.set_calendar(f"calendar-{number}", CalendarRequest(days=(day,)))
-            client.create_service_account(ServiceAccountRequest(name=f"account-{number}"))
-            client.create_account_token("account-0", AccountTokenRequest())
+            client.create_service_account(ServiceAccountRequest(name=f"svc-{number}"))
+            client.create_account_token("svc-0", AccountTokenRequest())
             client.create_local_person(LocalPersonRequest(user_name=f"local-{number}"))
     with service.database.write() as tx:
         for number in range(MANY):
@@ -112,7 +112,7 @@ LISTS: dict[str, Callable[[Client], list[Any]]] = {
     "/v1/groups": lambda client: client.groups(),
     "/v1/memberships?group=group-0": lambda client: client.members("group-0"),
     "/v1/service-accounts": lambda client: client.service_accounts(),
-    "/v1/service-accounts/account-0/tokens": lambda client: client.account_tokens("account-0"),
+    "/v1/service-accounts/svc-0/tokens": lambda client: client.account_tokens("svc-0"),
     "/v1/local-people": lambda client: client.local_people(),
     "/v1/audit": lambda client: client.audit({}),
 }
@@ -145,7 +145,7 @@ def test_every_list_has_a_limit(http: httpx2.Client) -> None:
             else:
                 lists[path] = parameters.get("limit", {})
     assert whole == set(WHOLE)
-    named = (path.partition("?")[0].replace("/image/", "/demo/").replace("/account-0/", "/demo/") for path in LISTS)
+    named = (path.partition("?")[0].replace("/image/", "/demo/").replace("/svc-0/", "/demo/") for path in LISTS)
     assert {path.replace("{name}", "demo", 1) for path in lists} == set(named)
     for path, limit in lists.items():
         assert limit.get("maximum") == paging.LARGEST_PAGE, path

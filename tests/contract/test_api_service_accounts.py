@@ -11,11 +11,13 @@ import httpx2
 import pytest
 
 from environments.client import Client
+from environments.domain.access import Person, PersonKind
 from environments.domain.errors import (
     CalvinverseError,
     Forbidden,
     InvalidInput,
     InvalidLifetime,
+    InvalidName,
     NameTaken,
     NotAllowedNow,
     NotFound,
@@ -25,6 +27,7 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.template import make_bundle
+from environments.service.service_accounts import MOST_ACCOUNTS
 from environments.service.storage.audit import AuditFilter
 from environments.wire.environments import CreateRequest, ExtendRequest
 from environments.wire.plans import PlanRequest
@@ -48,12 +51,12 @@ def person(api: Served, owner: str, role: str = "user") -> str:
     return api.service.tokens.create_token(api.service.admin, owner, role).secret  # type: ignore[arg-type]
 
 
-def account(api: Served, name: str = "shop-ci", *, by: str = "", **fields: str) -> None:
+def account(api: Served, name: str = "svc-shop", *, by: str = "", **fields: str) -> None:
     with api.client(by) as client:
         client.create_service_account(ServiceAccountRequest(name=name, **fields))
 
 
-def token(api: Served, name: str = "shop-ci", *, by: str = "", **fields: Any) -> NewToken:
+def token(api: Served, name: str = "svc-shop", *, by: str = "", **fields: Any) -> NewToken:
     with api.client(by) as client:
         return client.create_account_token(name, AccountTokenRequest(**fields))
 
@@ -73,28 +76,28 @@ def test_whoever_is_responsible_and_admins_manage_an_account_and_nobody_else_see
     account(api, by=ada, description="pipelines")
     with api.client(ada) as client:
         [shown] = client.service_accounts()
-        assert (shown.name, shown.responsible, shown.description, shown.tokens) == ("shop-ci", "ada", "pipelines", 0)
-        client.create_account_token("shop-ci", AccountTokenRequest())
-        assert client.service_account("shop-ci").tokens == 1
+        assert (shown.name, shown.responsible, shown.description, shown.tokens) == ("svc-shop", "ada", "pipelines", 0)
+        client.create_account_token("svc-shop", AccountTokenRequest())
+        assert client.service_account("svc-shop").tokens == 1
     with api.client(grace) as client:
         assert client.service_accounts() == []
         for call in (
-            lambda: client.service_account("shop-ci"),
-            lambda: client.account_tokens("shop-ci"),
-            lambda: client.create_account_token("shop-ci", AccountTokenRequest()),
-            lambda: client.disable_service_account("shop-ci"),
+            lambda: client.service_account("svc-shop"),
+            lambda: client.account_tokens("svc-shop"),
+            lambda: client.create_account_token("svc-shop", AccountTokenRequest()),
+            lambda: client.disable_service_account("svc-shop"),
         ):
-            assert refused(NotFound, call) == "There is no service account 'shop-ci'."
+            assert refused(NotFound, call) == "There is no service account 'svc-shop'."
     with api.client(auditor) as client:
-        assert [one.name for one in client.service_accounts()] == ["shop-ci"]
-        refused(Forbidden, lambda: client.create_account_token("shop-ci", AccountTokenRequest()))
-        refused(Forbidden, lambda: client.enable_service_account("shop-ci"))
+        assert [one.name for one in client.service_accounts()] == ["svc-shop"]
+        refused(Forbidden, lambda: client.create_account_token("svc-shop", AccountTokenRequest()))
+        refused(Forbidden, lambda: client.enable_service_account("svc-shop"))
     with api.client() as client:
-        client.change_service_account("shop-ci", ServiceAccountChange(responsible="grace"))
+        client.change_service_account("svc-shop", ServiceAccountChange(responsible="grace"))
     with api.client(ada) as client:
         assert client.service_accounts() == []
     with api.client(grace) as client:
-        assert [one.name for one in client.service_accounts()] == ["shop-ci"]
+        assert [one.name for one in client.service_accounts()] == ["svc-shop"]
 
 
 def test_a_change_of_nothing_changes_nothing(api: Served) -> None:
@@ -108,18 +111,51 @@ def test_a_name_is_never_given_again_and_only_somebody_there_is_responsible(api:
     person(api, "grace")
     account(api, by=ada)
     with api.client(ada) as client:
-        for name in ("shop-ci", "grace"):
-            refused(NameTaken, partial(client.create_service_account, ServiceAccountRequest(name=name)))
-        for name in ("", "Shop", "everyone", "a:b", "a b", "-a", "x" * 64):
-            refused(InvalidInput, partial(client.create_service_account, ServiceAccountRequest(name=name)))
-        for subject in ("grace", "group:platform", "everyone", "shop-ci", "nobody"):
-            request = ServiceAccountRequest(name="other", responsible=subject)
+        refused(NameTaken, lambda: client.create_service_account(ServiceAccountRequest(name="svc-shop")))
+        for name in ("", "grace", "me", "svc-", "svc-Shop", "svc-a..b", "svc-a-", "svc-a b", "svc-" + "x" * 60):
+            refused(InvalidName, partial(client.create_service_account, ServiceAccountRequest(name=name)))
+        for subject in ("grace", "group:platform", "everyone", "svc-shop", "nobody"):
+            request = ServiceAccountRequest(name="svc-other", responsible=subject)
             refused(Forbidden, partial(client.create_service_account, request))
     with api.client() as client:
-        for subject in ("nobody", "group:nothing", "everyone", "shop-ci"):
-            request = ServiceAccountRequest(name="other", responsible=subject)
+        for subject in ("nobody", "group:nothing", "everyone", "svc-shop"):
+            request = ServiceAccountRequest(name="svc-other", responsible=subject)
             assert "can't be responsible" in refused(InvalidInput, partial(client.create_service_account, request))
-        assert client.create_service_account(ServiceAccountRequest(name="other", responsible="grace")).name == "other"
+        other = ServiceAccountRequest(name="svc-other", responsible="grace")
+        assert client.create_service_account(other).name == "svc-other"
+
+
+def test_no_account_has_the_name_of_a_person_and_no_owner_that_of_an_account(api: Served) -> None:
+    with api.client() as admin:
+        for name in ("shop", "clock", "tok-deployer"):
+            with pytest.raises(InvalidName, match="begin with 'svc-'") as raised:
+                admin.create_service_account(ServiceAccountRequest(name=name))
+            assert f"svc-{name}" in raised.value.hint
+        for owner in ("svc-shop", "SVC-shop", "clock", "Me", "unknown", "env-qzwdg2zx7swt"):
+            refused(InvalidName, partial(admin.create_token, TokenRequest(owner=owner)))
+
+
+def test_an_account_from_before_names_had_to_begin_so_keeps_working(api: Served) -> None:
+    old = Person(name="shop-ci", kind=PersonKind.SERVICE_ACCOUNT, created_at=datetime.now(UTC), responsible="root")
+    with api.service.database.write() as tx:
+        tx.people.add(old)
+    with api.client(token(api, "shop-ci").secret) as ci:
+        assert ci.info().owner == "shop-ci"
+    with api.client() as admin:
+        admin.disable_service_account("shop-ci")
+        assert admin.enable_service_account("shop-ci").name == "shop-ci"
+
+
+def test_one_is_responsible_for_so_many_accounts(api: Served) -> None:
+    ada, grace = person(api, "ada"), person(api, "grace")
+    for number in range(MOST_ACCOUNTS):
+        account(api, f"svc-{number}", by=ada)
+    assert "can't be more" in refused(NotAllowedNow, lambda: account(api, "svc-more", by=ada))
+    account(api, "svc-more", by=grace)
+    with api.client() as admin:
+        change = ServiceAccountChange(responsible="ada")
+        refused(NotAllowedNow, lambda: admin.change_service_account("svc-more", change))
+        assert admin.change_service_account("svc-1", change).responsible == "ada"
 
 
 def test_disabling_ends_all_tokens_at_once_and_enabling_gives_none_back(api: Served) -> None:
@@ -128,17 +164,17 @@ def test_disabling_ends_all_tokens_at_once_and_enabling_gives_none_back(api: Ser
     with api.client(secret) as ci, api.client() as admin:
         listener = Listener(ci.events())
         listener.until(connected)
-        admin.disable_service_account("shop-ci")
+        admin.disable_service_account("svc-shop")
         listener.until(lambda seen: seen.error is not None)
         refused(Unauthenticated, ci.info)
         assert "is disabled" in refused(
-            NotAllowedNow, lambda: admin.create_account_token("shop-ci", AccountTokenRequest())
+            NotAllowedNow, lambda: admin.create_account_token("svc-shop", AccountTokenRequest())
         )
-        assert admin.service_account("shop-ci").disabled_by == "root"
-        assert admin.enable_service_account("shop-ci").disabled_at is None
+        assert admin.service_account("svc-shop").disabled_by == "root"
+        assert admin.enable_service_account("svc-shop").disabled_at is None
         refused(Unauthenticated, ci.info)
-        with api.client(admin.create_account_token("shop-ci", AccountTokenRequest()).secret) as again:
-            assert again.info().owner == "shop-ci"
+        with api.client(admin.create_account_token("svc-shop", AccountTokenRequest()).secret) as again:
+            assert again.info().owner == "svc-shop"
 
 
 def test_a_token_lives_for_as_long_as_the_setting_says_at_most(api: Served) -> None:
@@ -155,11 +191,11 @@ def test_a_token_lives_for_as_long_as_the_setting_says_at_most(api: Served) -> N
 def test_one_who_is_responsible_revokes_a_token_of_the_account_and_no_other(api: Served) -> None:
     ada = person(api, "ada")
     account(api, by=ada)
-    account(api, name="other")
-    mine, other = token(api, by=ada), token(api, "other")
+    account(api, name="svc-other")
+    mine, other = token(api, by=ada), token(api, "svc-other")
     with api.client(ada) as client:
-        refused(NotFound, lambda: client.revoke_account_token("shop-ci", other.token.id))
-        assert client.revoke_account_token("shop-ci", mine.token.id).revoked_at is not None
+        refused(NotFound, lambda: client.revoke_account_token("svc-shop", other.token.id))
+        assert client.revoke_account_token("svc-shop", mine.token.id).revoked_at is not None
     with api.client(mine.secret) as ci:
         refused(Unauthenticated, ci.info)
     with api.client(other.secret) as ci:
@@ -184,18 +220,18 @@ def test_a_token_made_by_a_token_ends_with_it_and_one_made_by_a_session_does_not
     with api.client(child.secret) as ci:
         refused(Unauthenticated, ci.info)
     with api.client(kept.secret) as ci:
-        assert ci.info().owner == "shop-ci"
+        assert ci.info().owner == "svc-shop"
 
 
 def test_a_program_makes_no_accounts_and_no_tokens_of_accounts(api: Served) -> None:
     account(api)
     with api.client(token(api).secret) as ci:
         assert "can't manage" in refused(
-            Forbidden, lambda: ci.create_service_account(ServiceAccountRequest(name="stays"))
+            Forbidden, lambda: ci.create_service_account(ServiceAccountRequest(name="svc-stays"))
         )
-        assert [one.name for one in ci.service_accounts()] == ["shop-ci"]
-        refused(Forbidden, lambda: ci.create_account_token("shop-ci", AccountTokenRequest()))
-        child = ci.create_token(TokenRequest(owner="shop-ci", templates=("shop",), ttl="1h"))
+        assert [one.name for one in ci.service_accounts()] == ["svc-shop"]
+        refused(Forbidden, lambda: ci.create_account_token("svc-shop", AccountTokenRequest()))
+        child = ci.create_token(TokenRequest(owner="svc-shop", templates=("shop",), ttl="1h"))
         assert child.token.scope is not None
         assert child.token.scope.templates == ("shop",)
         refused(Forbidden, lambda: ci.create_token(TokenRequest(owner="root")))
@@ -221,7 +257,7 @@ def limited(api: Served, **limits: Any) -> Iterator[tuple[Client, str]]:
 def test_a_token_for_a_template_shows_nothing_that_is_made_from_another_one(api: Served) -> None:
     with limited(api, templates=["shop"]) as (ci, secret):
         assert [one.name for one in ci.environments()] == ["a-shop"]
-        assert [one.name for one in ci.environments(owner="shop-ci")] == ["a-shop"]
+        assert [one.name for one in ci.environments(owner="svc-shop")] == ["a-shop"]
         assert ci.outputs("a-shop")
         with api.client() as admin:
             hidden = admin.environment("a-blog")
@@ -292,7 +328,7 @@ def test_a_token_for_an_action_does_this_alone_and_reads(api: Served) -> None:
             lambda: ci.stop("a-shop"),
             lambda: ci.plan("a-shop", PlanRequest(kind=DeploymentKind.DESTROY)),
             lambda: ci.create(CreateRequest(name="b-shop", template="shop")),
-            lambda: ci.create_token(TokenRequest(owner="shop-ci")),
+            lambda: ci.create_token(TokenRequest(owner="svc-shop")),
         ):
             assert "The token isn't for the action" in refused(Forbidden, call)
 
@@ -321,11 +357,11 @@ def test_what_an_account_does_is_in_the_audit_log(api: Served) -> None:
     account(api, by=ada, description="pipelines")
     made = token(api, by=ada, templates=["shop"], note="main")
     with api.client(ada) as client:
-        client.disable_service_account("shop-ci")
+        client.disable_service_account("svc-shop")
     with api.service.database.read() as tx:
         entries = [one.entry for one in tx.audit.list(AuditFilter(action="account:manage"))]
     assert {(entry.actor, entry.object_kind, entry.object_name) for entry in entries} == {
-        ("ada", "service_account", "shop-ci")
+        ("ada", "service_account", "svc-shop")
     }
     disabled, given, created = entries
     assert created.after == {"responsible": "ada", "description": "pipelines"}

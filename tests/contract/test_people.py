@@ -74,6 +74,7 @@ class Place:
                         display_name=name.title(),
                         email=f"{name}@example.net",
                         claim_role=role,
+                        signed_in_at=NOW,
                         created_at=NOW,
                     )
                 )

@@ -404,7 +404,7 @@ def make_service(
         device_grants=device_grants,
         authorization_page=None,
         identity=identity,
-        local_people=ManageLocalPeople(database, built_in.people, people.depart, people.come_back),
+        local_people=ManageLocalPeople(database, built_in.people, clock, people.depart, people.come_back),
         issuers=Issuers(database, lambda: built_in.people.issuer),
         provider_endpoints=people_calls,
         module_states=ModuleStates(database, lambda: b"\1" * 32, clock),

@@ -21,7 +21,7 @@ CI = """
 name = "shop"
 issuer = "https://token.example.net"
 audience = "https://calvinverse.example.net"
-account = "shop-ci"
+account = "svc-shop"
 claims = { repository = "acme/shop", ref = "refs/heads/*" }
 """
 

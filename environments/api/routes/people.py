@@ -70,12 +70,18 @@ def people_routes(service: Service) -> APIRouter:
     @router.post("/people/{person:person}/disable", responses=problems(*_REFUSALS, *_AWAY))
     def disable_person(caller: Caller, person: str, request: DisableRequest) -> DepartureView:
         """Ends somebody's sessions and tokens at once, and gives their environments to a successor. Admins only."""
-        return presenting_people.departure(people.disable(caller, person, successor=request.successor))
+        return presenting_people.departure(
+            people.disable(caller, person, successor=request.successor, exact=request.exact)
+        )
 
-    @router.post("/people/{person:person}/enable", responses=problems(Forbidden, NotFound, *_AWAY))
-    def enable_person(caller: Caller, person: str) -> PersonView:
+    @router.post("/people/{person:person}/enable", responses=problems(Forbidden, NotFound, NotAllowedNow, *_AWAY))
+    def enable_person(
+        caller: Caller,
+        person: str,
+        exact: Annotated[bool, Query(description="Also if the built-in provider calls somebody else so.")] = False,
+    ) -> PersonView:
         """Lets somebody sign in again. Admins only."""
-        return presenting_people.person(people.enable(caller, person))
+        return presenting_people.person(people.enable(caller, person, exact=exact))
 
     @router.post("/people/{person:person}/assign", responses=refusals)
     def assign_owner(

@@ -13,6 +13,7 @@ from environments.api.routes.tokens import wanted_scope
 from environments.domain.errors import (
     Forbidden,
     InvalidLifetime,
+    InvalidName,
     NameTaken,
     NotAllowedNow,
     NotFound,
@@ -46,9 +47,11 @@ def service_account_routes(service: Service) -> APIRouter:
         link_next(request, response, found, limit, after=found[-1].person.name if found else after)
         return [presenting.service_account(one) for one in found]
 
-    @router.post("", status_code=status.HTTP_201_CREATED, responses=problems(Forbidden, NameTaken))
+    @router.post(
+        "", status_code=status.HTTP_201_CREATED, responses=problems(Forbidden, InvalidName, NameTaken, NotAllowedNow)
+    )
     def create_service_account(caller: Caller, request: ServiceAccountRequest) -> ServiceAccountView:
-        """Creates a service account. Its name is never given to anybody else, so it can't be deleted."""
+        """Creates a service account. Its name begins with `svc-`, and is never given to anybody else."""
         made = accounts.create(caller, request.name, description=request.description, responsible=request.responsible)
         return presenting.service_account(made)
 
@@ -57,7 +60,7 @@ def service_account_routes(service: Service) -> APIRouter:
         """Shows a service account."""
         return presenting.service_account(accounts.show(caller, name))
 
-    @router.patch("/{name}", responses=problems(Forbidden, NotFound))
+    @router.patch("/{name}", responses=problems(Forbidden, NotFound, NotAllowedNow))
     def change_service_account(caller: Caller, name: str, request: ServiceAccountChange) -> ServiceAccountView:
         """Changes its description, or who is responsible for it."""
         changed = accounts.change(caller, name, description=request.description, responsible=request.responsible)

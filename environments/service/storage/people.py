@@ -34,7 +34,7 @@ class WayIn(StrEnum):
 
 
 class People(Protocol):
-    """People, service accounts and unclaimed owners, by user name. None of them is ever deleted."""
+    """People, service accounts and unclaimed owners, by user name. None of them is ever deleted: see `give_back`."""
 
     def add(self, person: Person) -> None:
         """Adds a person. Raises `NameTaken`, also if the identity is known."""
@@ -42,6 +42,10 @@ class People(Protocol):
 
     def keep(self, name: str, kind: PersonKind, now: datetime, by: str) -> None:
         """Adds somebody of this name unless there is one: names of owners are never given to others."""
+        ...
+
+    def give_back(self, name: str) -> None:
+        """Deletes a user name that was kept for a person of the built-in provider who was not made after all."""
         ...
 
     def get(self, name: str) -> Person | None:

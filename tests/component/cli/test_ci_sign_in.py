@@ -128,7 +128,7 @@ RULE = """
 name = "shop"
 issuer = "{issuer}"
 audience = "{audience}"
-account = "shop-ci"
+account = "svc-shop"
 claims = {{ project_id = "7" }}
 """
 
@@ -140,7 +140,7 @@ def test_a_job_signs_in_and_works_with_what_it_got(
         monkeypatch.delenv(variable)
     address, now = cli.api.address, datetime.now(UTC)
     with cli.api.client() as admin:
-        admin.create_service_account(ServiceAccountRequest(name="shop-ci"))
+        admin.create_service_account(ServiceAccountRequest(name="svc-shop"))
 
     def new_id(kind: str) -> str:
         return f"{kind}-bbbbbbbbbbbb"
@@ -164,10 +164,10 @@ def test_a_job_signs_in_and_works_with_what_it_got(
         monkeypatch.setenv("CALVINVERSE_ID_TOKEN", signed(right_claims(now, **claims), issuer.key))
         done = cli("login", "--ci", "shop", "--address", address)
         again = cli("login", "--ci", "shop", "--address", address)
-    assert (done.status, done.out) == (0, f"You are shop-ci at {address}.\n"), done.err
+    assert (done.status, done.out) == (0, f"You are svc-shop at {address}.\n"), done.err
     assert (again.status, "used before" in again.err) == (5, True)
     shown = cli("whoami", "-o", "json").json
-    assert (shown["user_name"], shown["kind"]) == ("shop-ci", "ci")
+    assert (shown["user_name"], shown["kind"]) == ("svc-shop", "ci")
     assert cli("env", "list").status == 0
     assert cli("login", "--ci", "shop", "--device").status == 2
     assert cli("login", "--ci", "shop", "--token-file", "x").status == 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from environments.domain.access import Group, PersonKind, ServiceRole
+from environments.domain.access import Group, Person, PersonKind, ServiceRole
 from environments.domain.claim_rules import Condition, RoleRule
 from environments.domain.errors import (
     AccessDenied,
@@ -418,3 +418,18 @@ def test_one_address_asks_for_a_few_codes_only(service: FakeService) -> None:
     with pytest.raises(TooManyRequests):
         begin(service)
     service.device_grants.begin("elsewhere", address="198.51.100.2")
+
+
+def test_the_first_sign_in_takes_over_the_name_that_was_kept_for_it(service: FakeService, corp: MemoryProvider) -> None:
+    def kept(name: str, issuer: str) -> None:
+        with service.database.write() as tx:
+            at = datetime(2026, 11, 27, tzinfo=UTC)
+            tx.people.add(Person(name=name, kind=PersonKind.PERSON, issuer=issuer, created_at=at, created_by="root"))
+
+    kept("ada", corp.issuer)
+    kept("bob", "https://id.example.org")
+    assert sign_in(service, "s-2", "bob").person.name == "bob-2"
+    ada = sign_in(service, "s-1", "ada")
+    assert (ada.person.name, ada.person.subject) == ("ada", "s-1")
+    assert sign_in(service, "s-3", "ada").person.name == "ada-2"
+    assert sign_in(service, "s-1", "renamed").person.name == "ada"

@@ -5,7 +5,8 @@ from collections.abc import Collection
 import pytest
 
 from environments.domain.access import USER_NAME
-from environments.service.user_names import RESERVED, user_name
+from environments.domain.errors import InvalidName
+from environments.service.user_names import RESERVED, check_user_name, user_name
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,10 @@ from environments.service.user_names import RESERVED, user_name
         (["..", "--", "管理"], "person"),
         (["x" * 200], "x" * 40),
         (["-ada-"], "ada"),
+        (["ada..l--b"], "ada.l-b"),
+        (["svc-shop"], "person-svc-shop"),
+        (["SVC--shop"], "person-svc-shop"),
+        (["env-qzwdg2zx7swt"], "person-env-qzwdg2zx7swt"),
     ],
 )
 def test_a_name_is_made_of_what_claims_say(said: list[str], name: str) -> None:
@@ -38,6 +43,19 @@ def test_a_taken_name_gets_a_number_whatever_its_capitals() -> None:
 @pytest.mark.parametrize("name", sorted(RESERVED))
 def test_nobody_is_called_like_a_part_of_the_service(name: str) -> None:
     assert user_name([name], lambda names: []) == f"{name}-2"
+
+
+@pytest.mark.parametrize(
+    "name", [*sorted(RESERVED), "svc-ada", "tok-deployer", "ada-", "a..b", "a.-b", "", "Ada", "x" * 64]
+)
+def test_a_name_that_no_new_person_may_have_is_refused(name: str) -> None:
+    with pytest.raises(InvalidName):
+        check_user_name(name)
+
+
+@pytest.mark.parametrize("name", ["root", "ada", "ada.b_c-2", "environment-ada", "svca"])
+def test_other_names_are_good(name: str) -> None:
+    check_user_name(name)
 
 
 def test_names_are_found_beyond_the_first_fifty() -> None:

@@ -394,7 +394,7 @@ def test_a_token_of_a_ci_system_is_verified_for_its_own_audience_alone(
     path = tmp_path / "providers.toml"
     path.write_text(
         f"[[ci]]\nname = 'shop'\nissuer = '{strict.issuer}'\naudience = 'https://calvinverse.example.net'\n"
-        "account = 'shop-ci'\nclaims = { repository = 'acme/shop' }\n"
+        "account = 'svc-shop'\nclaims = { repository = 'acme/shop' }\n"
     )
     strict.metadata = {"authorization_endpoint": None, "token_endpoint": None}  # it signs in no people
     providers = ConfiguredProviders(path, clock)
@@ -403,7 +403,7 @@ def test_a_token_of_a_ci_system_is_verified_for_its_own_audience_alone(
         given = {"iss": strict.issuer, "aud": "https://calvinverse.example.net", "repository": "acme/shop", **claims}
         return signed(right_claims(clock(), **given), strict.key)
 
-    assert [entry.account for entry in providers.entries()] == ["shop-ci"]
+    assert [entry.account for entry in providers.entries()] == ["svc-shop"]
     assert providers.verify_program("shop", token())["repository"] == "acme/shop"
     with pytest.raises(SignInRefused, match="for another client"):
         providers.verify_program("shop", token(aud="https://other.example.net"))
