@@ -28,6 +28,7 @@ def drift(
     name: Name,
     observe: Annotated[bool, typer.Option("--observe", help="Make a new observation.")] = False,
 ) -> None:
+    from environments.cli.offering import known
     from environments.cli.plan_tables import drift_lines, drift_next
 
     if observe:
@@ -36,7 +37,7 @@ def drift(
     else:
         found = session.client.drift(name)
     session.show(found, lambda: drift_lines(found, session.zone, session.now()))
-    session.say(drift_next(found))
+    session.say(drift_next(found, known(session, name)))
 
 
 @command(

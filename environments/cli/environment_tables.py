@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, tzinfo
 
+from environments.cli.offering import offer
 from environments.cli.tables import pairs, section, table
 from environments.cli.warning_tables import warning_lines
 from environments.domain.environment import DegradedReason, Event, EventType, Failure
@@ -207,19 +208,18 @@ def event_line(event: Event, zone: tzinfo) -> str:
 def next_step(view: EnvironmentView) -> str:
     """What to do next, as a sentence."""
     if view.state is State.READY and view.degraded:
-        return (
-            f"{view.name} is ready, but degraded: {clean(view.degraded[0].reason)}"
-            f" Next: `calvinverse env repair {view.name} --plan`."
-        )
+        repair = offer(view, "plan", f"`calvinverse env repair {view.name} --plan`", "repair it")
+        return f"{view.name} is ready, but degraded: {clean(view.degraded[0].reason)} {repair}"
     if view.state is State.READY:
         address = address_of(view)
         if view.awaiting_promotion:
             waiting = f"{view.name} is ready, and its new version awaits promotion."
-            return f"{waiting} Next: `calvinverse env promote {view.name}`."
+            return f"{waiting} {offer(view, 'promote', f'`calvinverse env promote {view.name}`', 'promote it')}"
         opened = f" It answers at {clean(address)}." if address else ""
         return f"{view.name} is ready.{opened} Next: `calvinverse env outputs {view.name}`."
     if view.state is State.STOPPED:
-        return f"{view.name} is stopped, and its data is kept. Next: `calvinverse env start {view.name}` starts it."
+        start = offer(view, "start", f"`calvinverse env start {view.name}` starts it", "start it")
+        return f"{view.name} is stopped, and its data is kept. {start}"
     if view.state is State.ABANDONED:
         return f"{view.name} was abandoned. Next: `calvinverse env show {view.id} --resources` lists what may be left."
     if view.state in ENDED:

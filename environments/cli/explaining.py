@@ -39,8 +39,10 @@ def explain(
     ] = 10,
 ) -> None:
     from environments.cli.explanation_tables import explanation_lines
+    from environments.cli.offering import known, offer
 
     found = session.client.explain(name, moments, why_not=why_not, past=past)
     session.show(found, lambda: explanation_lines(found, session.zone, session.now()))
-    if found.moments:
-        session.say(f"Next: `calvinverse env extend {found.environment} 2h` moves the deadline.")
+    if found.moments and (view := known(session, name)) is not None:
+        extend = f"`calvinverse env extend {found.environment} 2h` moves the deadline"
+        session.say(offer(view, "extend", extend, "move the deadline"))

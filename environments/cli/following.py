@@ -1,6 +1,7 @@
 """How commands that start a deployment end: they follow it, and show the environment."""
 
 from environments.cli.environment_tables import details, next_step
+from environments.cli.offering import allows, offer
 from environments.cli.progress import check_succeeded, follow
 from environments.cli.session import Session
 from environments.domain.errors import CalvinverseError, UnknownEnvironment
@@ -46,14 +47,14 @@ def _say_way_on(session: Session, view: EnvironmentView, failed: DeploymentView)
     if newest is not None and newest.id != failed.id and newest.kind is not DeploymentKind.DESTROY:
         session.say(f"It goes {newest.reason}, in deployment {newest.id}. Next: `calvinverse env watch {name}`.")
     elif view.state is State.FAILED:
-        session.say(
-            f"{name} has failed; what it made is kept. Next: `calvinverse env retry {name}` retries, "
-            f"`calvinverse env destroy {name}` removes it."
-        )
+        remove = f", `calvinverse env destroy {name}` removes it" if allows(view, "destroy") else ""
+        retry = offer(view, "retry", f"`calvinverse env retry {name}` retries{remove}", "retry or destroy it")
+        session.say(f"{name} has failed; what it made is kept. {retry}")
     elif view.state is State.DESTROY_FAILED:
+        retry = f", `calvinverse env retry {name}` tries at once" if allows(view, "retry") else ""
         session.say(
             f"{name} can't be destroyed yet; the service retries automatically. Next: `calvinverse env show {name} "
-            f"--resources` lists what is left, `calvinverse env retry {name}` tries at once."
+            f"--resources` lists what is left{retry}."
         )
 
 
@@ -66,9 +67,11 @@ def finish_cancel(session: Session, view: EnvironmentView, deployment: Deploymen
     if not wait:
         session.say(f"Cancellation of {view.name} was requested. Next: `calvinverse env watch {view.name}`.")
     elif deployment.state is DeploymentState.CANCELLED and view.state is State.FAILED:
+        destroy = f", or `calvinverse env destroy {view.name}`" if allows(view, "destroy") else ""
+        ways = f"`calvinverse env retry {view.name}` continues it, `calvinverse env repair {view.name} --plan`{destroy}"
         session.say(
-            f"The {deployment.kind.value} of {view.name} was cancelled. Next: `calvinverse env retry {view.name}` "
-            f"continues it, `calvinverse env repair {view.name} --plan`, or `calvinverse env destroy {view.name}`."
+            f"The {deployment.kind.value} of {view.name} was cancelled. "
+            f"{offer(view, 'retry', ways, 'continue or destroy it')}"
         )
     elif deployment.state is DeploymentState.CANCELLED:
         session.say(f"The {deployment.kind.value} was cancelled before it began. {next_step(view)}")

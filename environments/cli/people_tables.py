@@ -90,8 +90,6 @@ def departure_lines(done: DepartureView) -> Iterator[str]:
         yield f"{done.heir} owns {shown}{more} now: {done.why}."
     if done.accounts:
         yield f"{done.heir} is responsible for {', '.join(done.accounts)} now."
-        yield f"Tokens of {'this' if len(done.accounts) == 1 else 'these'} go on, and {name} may hold some: "
-        yield from (f"  calvinverse account show {account}" for account in done.accounts)
 
 
 def _has(done: DepartureView) -> bool:

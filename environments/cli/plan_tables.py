@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, tzinfo
 
 from environments.cli.environment_tables import is_being_cancelled
+from environments.cli.offering import allows, offer
 from environments.cli.tables import pairs, section, table
 from environments.domain.deadline import format_duration
 from environments.domain.lifecycle import DeploymentKind
@@ -75,10 +76,29 @@ def change_lines(change: Change) -> Iterator[str]:
         yield from (f"      {line}" for line in clean(detail).splitlines())
 
 
-def plan_next(plan: PlanView, zone: tzinfo) -> str:
-    """How a plan is applied, as a sentence."""
+_NEEDS = {
+    DeploymentKind.UPDATE: "update",
+    DeploymentKind.REPAIR: "repair",
+    DeploymentKind.PROMOTE: "promote",
+    DeploymentKind.DESTROY: "destroy",
+}
+"""What who applies a plan may have to do."""
+
+
+def _next(seen: EnvironmentView | None, action: str, step: str, does: str) -> str:
+    return f"Next: {step}." if seen is None else offer(seen, action, step, does)
+
+
+def plan_next(plan: PlanView, zone: tzinfo, seen: EnvironmentView | None = None) -> str:
+    """How a plan is applied, as a sentence; `seen`: its environment, with what the reader may do."""
     if plan.used_by is not None:
         return f"It was applied by {plan.used_by}; it can't be applied again."
+    needed = _NEEDS.get(plan.kind)
+    if seen is not None and needed is not None and not allows(seen, needed):
+        return (
+            f"Nothing was changed, and you may not apply it: to {needed} isn't yours. {seen.owner}, who owns "
+            f"{plan.environment}, can, until {moment(plan.expires_at, zone)}: `calvinverse plan apply {plan.id}`."
+        )
     if not any(step.changes or (step.deferred and not step.checks) for step in plan.steps):
         if plan.kind is DeploymentKind.REPAIR:
             return f"{plan.environment} is as its steps made it: there is nothing to repair."
@@ -120,22 +140,24 @@ def drift_lines(view: DriftView, zone: tzinfo, now: datetime) -> Iterator[str]:
         yield from section("Could not be observed", pairs(sorted(drift.troubles.items())))
 
 
-def drift_next(view: DriftView) -> str:
-    """A sentence that says what to do about the drift."""
+def drift_next(view: DriftView, seen: EnvironmentView | None = None) -> str:
+    """A sentence that says what to do about the drift; `seen`: the environment, with what the reader may do."""
     name, drift = view.environment, view.drift
+    observe = f"Next: `calvinverse env drift {name} --observe`"
+    if seen is not None and not allows(seen, "observe"):
+        observe = f"{seen.owner}, who owns it, can observe it"
     if drift is None:
-        return f"Next: `calvinverse env drift {name} --observe` observes it now."
+        return f"{observe} observes it now." if observe.startswith("Next") else f"{observe}."
     if any(step.changes for step in drift.steps):
-        return f"{name} has drifted: {summary(drift.steps)}. Next: `calvinverse env repair {name} --plan`."
+        repair = f"`calvinverse env repair {name} --plan`"
+        return f"{name} has drifted: {summary(drift.steps)}. {_next(seen, 'plan', repair, 'repair it')}"
     if drift.unexpected:
         return (
             f"{name} is as its steps made it, but there is more. A repair leaves that alone: remove it with the tool "
             "that made it, or put it into the template."
         )
     if drift.troubles:
-        return (
-            f"Nothing was found, but not everything could be observed. Next: `calvinverse env drift {name} --observe`."
-        )
+        return f"Nothing was found, but not everything could be observed. {observe}."
     return f"{name} is as its steps made it."
 
 

@@ -66,7 +66,10 @@ def make_plan(session: Session, name: str, request: "PlanRequest", shown: str = 
 
 def show_plan(session: Session, plan: "PlanView") -> None:
     """Shows a plan, and how to apply it."""
+    from environments.cli.offering import known
     from environments.cli.plan_tables import plan_lines, plan_next
+    from environments.domain.lifecycle import DeploymentKind
 
     session.show(plan, lambda: plan_lines(plan, session.zone))
-    session.say(plan_next(plan, session.zone))
+    seen = None if plan.kind is DeploymentKind.CREATE else known(session, plan.environment)
+    session.say(plan_next(plan, session.zone, seen))

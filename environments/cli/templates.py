@@ -48,7 +48,7 @@ def show(
 ) -> None:
     view = session.client.template(name, digest)
     session.show(view, lambda: details(view, session))
-    if not session.json:
+    if not session.json and (view.creation is None or view.creation.allowed):
         session.say(f"Next: `calvinverse env create NAME --template {view.name}`.")
 
 

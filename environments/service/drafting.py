@@ -1,7 +1,7 @@
 """The environment that a request asks for: checked against the template, not written yet."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from environments.service.checking import Verdicts
 from environments.service.deadlines import check_calendars, longest, new_rule, timed
 from environments.service.parameters import split_secrets
 from environments.service.running_again import WhyNot, any_step, check_steps
+from environments.service.standing import standings
 from environments.service.storage.transaction import Transaction
 from environments.service.time_edits import check_action
 
@@ -119,11 +120,13 @@ def check_name_free(tx: Transaction, principal: Principal, name: str) -> None:
     except NameTaken as taken:
         seen = tx.environments.named(name, sight=principal.sight)
         if seen is not None and seen.state not in ENDED:
-            raise NameTaken(
-                taken.message,
-                hint=f"Choose another name, change that one with `calvinverse env update {name}`, or destroy it first "
-                f"with `calvinverse env destroy {name}`.",
-            ) from None
+            may_do = standings(tx, principal, [seen])[seen.id].may
+            ways = ["Choose another name"]
+            if "update" in may_do:
+                ways.append(f"change that one with `calvinverse env update {name}`")
+            if "destroy" in may_do:
+                ways.append(f"destroy it first with `calvinverse env destroy {name}`")
+            raise NameTaken(taken.message, hint=f"{_either(ways)}.") from None
         if principal.sight.unlimited or taken.hint != NameTaken.default_hint:
             raise
         raise NameTaken(
@@ -248,6 +251,11 @@ def with_version(
 
 def _asked(request: UpdateEnvironment, name: str) -> bool:
     return request.parameters is not None and name in request.parameters
+
+
+def _either(ways: Sequence[str]) -> str:
+    """`A`, `A, or b`, or `A, b, or c`."""
+    return ways[0] if len(ways) == 1 else f"{', '.join(ways[:-1])}, or {ways[-1]}"
 
 
 def _literal_services(template: Template) -> set[str]:

@@ -92,7 +92,15 @@ def _check_room(tx: Transaction, principal: Principal, heir: str, template: str,
     subjects = {heir, EVERYONE}
     if not heir.startswith(GROUP):
         subjects.update(map(group_subject, tx.people.standing(heir, now).groups))
-    most = most_of([rule for rule in tx.creators.of(template) if rule.subject in subjects])
+    rules = tx.creators.of(template)
+    theirs = [rule for rule in rules if rule.subject in subjects]
+    if rules and not theirs:
+        raise Forbidden(
+            f"{heir} may not have environments from the template {template!r}: no rule about who creates from it names "
+            "them.",
+            hint="An admin says who may, and can transfer it to anybody: `calvinverse template creators set`.",
+        )
+    most = most_of(theirs)
     if most is not None and tx.environments.count_unended(heir, template) >= most:
         raise Forbidden(
             f"{heir} may have no more environments from the template {template!r}.", hint="Ask an admin for more."

@@ -22,6 +22,7 @@ from environments.service.pages import Page
 from environments.service.records import NewToken
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Storage
+from environments.service.subjects import known_person
 from environments.service.token_lines import LONGEST_LINE, check_line, child_of, principal_of
 from environments.service.token_scopes import UNLIMITED, WantedScope, resolve, told_token
 from environments.service.user_names import check_not_reserved
@@ -111,6 +112,8 @@ class Tokens:
                 if token.owner != principal.owner:
                     check_not_reserved(token.owner)
                 tx.people.keep(token.owner, PersonKind.UNCLAIMED, now, principal.owner)
+            elif known.became:
+                known_person(tx, principal, token.owner)
             elif known.kind is PersonKind.SERVICE_ACCOUNT and token.owner != principal.owner:
                 raise InvalidInput(
                     f"{token.owner} is a service account.",

@@ -234,6 +234,13 @@ def test_nobody_gets_more_than_they_may_have(place: Place) -> None:
         place.make(name, "ada")
     with place.setting.database.write() as tx:
         tx.creators.put(Creator(template="things", subject="everyone", most=1, by="root", at=NOW))
+    with place.setting.database.write() as tx:
+        tx.creators.put(Creator(template="things", subject="ada", most=5, by="root", at=NOW))
+        tx.creators.remove("things", "everyone")
+    with pytest.raises(Forbidden, match="bob may not have environments from the template 'things'"):
+        place.ownership.transfer(user("ada"), "one", "bob")
+    with place.setting.database.write() as tx:
+        tx.creators.put(Creator(template="things", subject="everyone", most=1, by="root", at=NOW))
     place.ownership.transfer(user("ada"), "one", "bob")
     with pytest.raises(Forbidden, match="may have no more"):
         place.ownership.transfer(user("ada"), "two", "bob")
@@ -452,6 +459,8 @@ def test_an_old_owner_becomes_a_person(place: Place) -> None:
         place.old_owners.assign(ROOT, "Ada L.", "ada")
     with pytest.raises(NotFound, match="belongs to 'ada' now"):
         place.ownership.transfer(ROOT, "other", "Ada L.")
+    with pytest.raises(NotFound, match="belongs to 'ada' now"):
+        place.tokens.create_token(ROOT, "Ada L.")
     with place.setting.database.write() as tx, pytest.raises(NameTaken):
         tx.people.add(Person(name="Ada L.", kind=PersonKind.PERSON, created_at=NOW))
 

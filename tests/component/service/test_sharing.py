@@ -14,6 +14,7 @@ from environments.domain.errors import (
     Forbidden,
     InvalidInput,
     InvalidLifetime,
+    NameTaken,
     NotFound,
     UnknownEnvironment,
     UnknownPlan,
@@ -123,6 +124,25 @@ def test_who_has_access_tells_what_the_token_leaves_of_the_role(service: FakeSer
     assert (mine.role, mine.reveal) == (Roles.OWNER, False)
     assert mine.reasons == ("ada owns it.", "The token is limited to environment:extend.")
     assert service.sharing.access(ADA, "demo").mine.reasons == ("ada owns it.",)
+
+
+@pytest.mark.parametrize(
+    ("role", "hint"),
+    [
+        (Roles.PLANNER, "Choose another name."),
+        (Roles.OPERATOR, "Choose another name, or change that one with `calvinverse env update demo`."),
+        (
+            Roles.OWNER,
+            "Choose another name, change that one with `calvinverse env update demo`, or destroy it first with "
+            "`calvinverse env destroy demo`.",
+        ),
+    ],
+)
+def test_who_finds_a_name_taken_is_told_what_they_may_do(service: FakeService, role: Roles, hint: str) -> None:
+    service.sharing.share(ADA, "demo", "bob", role)
+    with pytest.raises(NameTaken) as refused:
+        service.requests.create(BOB, CreateEnvironment(name="demo", template="web"))
+    assert refused.value.hint == hint
 
 
 def _follow(service: FakeService, hint: str) -> None:
