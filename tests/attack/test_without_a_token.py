@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from environments.api.open_paths import SIGN_IN_PATHS
 from tests.support.attack_harness import Person
 
 REQUESTS = 400
@@ -43,4 +44,7 @@ def test_nothing_else_answers(nobody: Person, admin: Person) -> None:
             if path in ("/self/liveness", "/self/readiness"):
                 continue
             response = nobody.http.request(method.upper(), path.replace("{", "").replace("}", ""), json={})
+            if path in SIGN_IN_PATHS:  # whoever asks there has no token yet; nothing is done without what they ask for
+                assert response.status_code == (200 if method == "get" else 422), (method, path)
+                continue
             assert response.status_code == 401, (method, path)

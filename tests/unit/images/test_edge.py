@@ -154,6 +154,7 @@ class TestConfiguration:
         assert proxy["headers"]["request"]["set"] == {
             SECRET_HEADER: ["{file./secrets/edge-key}"],
             CLIENT_HEADER: ["{http.request.remote.host}"],
+            "Host": ["{http.request.hostport}"],
         }
 
     def test_nobody_in_front_of_it_is_trusted(self) -> None:
