@@ -137,7 +137,7 @@ _ON_THE_REST = (
     Row("role.list", "auditor", "GET /v1/roles", ""),
     Row("role.grant", "admin", "PUT /v1/roles", "{other} auditor"),
     Row("role.revoke", "admin", "DELETE /v1/roles?subject={other}", "{other} --yes"),
-    Row("account.create", "unlimited", "POST /v1/service-accounts", "{new}"),
+    Row("account.create", "unlimited", "POST /v1/service-accounts", "svc-{new}"),
     Row("account.list", "known", "GET /v1/service-accounts", ""),
     Row("account.show", "insider", "GET /v1/service-accounts/{name}", "{name}"),
     Row("account.change", "responsible", "PATCH /v1/service-accounts/{name}", "{name} --description ours"),

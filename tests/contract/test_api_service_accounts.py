@@ -102,8 +102,8 @@ def test_whoever_is_responsible_and_admins_manage_an_account_and_nobody_else_see
 
 def test_a_change_of_nothing_changes_nothing(api: Served) -> None:
     with api.client() as admin:
-        made = admin.create_service_account(ServiceAccountRequest(name="idle", description="waits"))
-        assert admin.change_service_account("idle", ServiceAccountChange()) == made
+        made = admin.create_service_account(ServiceAccountRequest(name="svc-idle", description="waits"))
+        assert admin.change_service_account("svc-idle", ServiceAccountChange()) == made
 
 
 def test_a_name_is_never_given_again_and_only_somebody_there_is_responsible(api: Served) -> None:
