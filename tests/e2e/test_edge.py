@@ -171,7 +171,7 @@ def test_people_sign_in_at_the_edge_with_a_browser(deployment: Deployment, port:
         asked = f"{site}{AUTHORIZE_PATH}?client_id=x&response_type=code&redirect_uri=https://elsewhere.example/"
         page.goto(asked)
         assert page.url == asked
-        expect(page.get_by_role("alert")).to_be_visible()
+        expect(page.get_by_role("heading", level=1)).to_have_text("That isn't right")
         page.goto(site)
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_text("Your provider may still know you")).to_be_visible()
