@@ -46,6 +46,7 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FakeServ
     with service.database.write() as tx:
         for name in ("ada", "bob", "mia"):
             tx.people.keep(name, PersonKind.PERSON, NOW, "root")
+            tx.people.change(name, signed_in_at=NOW)
         tx.groups.add(Group(name="ops", created_at=NOW))
         tx.groups.join("ops", "bob", NOW)
     yield service

@@ -24,7 +24,7 @@ class Site:
     identity: IdentitySite
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     with driver() as started:
         yield started
