@@ -66,6 +66,7 @@ class World:
 
     def __init__(self, ending: ExitStack) -> None:
         self.service = start_service(lambda: datetime.now(UTC), ending)
+        self.service.tokens.first_token("operator", "the way in that is left when admins are disabled")
         self.transport = start_api(self.service, ending)
         self.app = self.transport.app
         self.http = ending.enter_context(httpx2.Client(base_url=ADDRESS, transport=self.transport, timeout=HEADERS))
