@@ -243,7 +243,6 @@ def build(settings: Settings) -> Service:
     sharing = Sharing(database, now, new_id)
     check = clock_check(settings, database, health)
     leadership = database.leadership()
-    scheduler = Scheduler(database, expiry, warnings, now, retention, leadership, switching, retiming, check)
     collector = AuditCollector(now)
     scheduler = Scheduler(database, expiry, warnings, now, retention, leadership, switching, retiming, check, sharing)
     chain = AuditChain(database, database.audit_key, now, settings.keep_audit)

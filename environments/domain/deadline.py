@@ -184,3 +184,14 @@ def switch_again_after(attempts: int) -> timedelta:
 def observe_again_after(since: timedelta) -> timedelta:
     """How long to wait before the next observation of what was abandoned `since` ago: from 10 minutes to a day."""
     return min(max(since, timedelta(minutes=10)), timedelta(days=1))
+
+
+def wanted_end(ttl: str | None, until: datetime | None, now: datetime) -> datetime | None:
+    """When something ends that lasts for `ttl` from now, or until a moment; None: it has no end. `InvalidLifetime`."""
+    if ttl is not None and until is not None:
+        raise InvalidLifetime("Give either for how long, or until when.", hint="Leave one of the two out.")
+    if ttl is not None:
+        return later(now, parse_duration(ttl))
+    if until is not None and until <= now:
+        raise InvalidLifetime(f"{until:%Y-%m-%d %H:%M} UTC is over already.", hint="Give a moment in the future.")
+    return until

@@ -19,7 +19,6 @@ from environments.domain.access import (
     EnvironmentRole,
     ServiceRole,
     Share,
-    SharedTo,
     Sight,
     TokenScope,
     group_subject,
@@ -265,11 +264,6 @@ def sees(tx: Transaction, principal: Principal, environment: Environment) -> boo
 def names_owner(principal: Principal, owner: str) -> bool:
     """Whether the principal may be told this owner's name beside an environment that isn't named."""
     return (principal.sees_all and principal.scope is None) or owner in principal.subjects
-
-
-def shared_to(environment_id: str, template: str, owner: str, shares: tuple[Share, ...]) -> SharedTo:
-    """What decides who sees an environment."""
-    return SharedTo(id=environment_id, template=template, owner=owner, shares=shares)
 
 
 def check_creator(tx: Transaction, principal: Principal, template: str) -> None:

@@ -1,7 +1,6 @@
 """Tokens of CI systems, exchanged for short tokens of service accounts: no secret is stored in the CI system."""
 
 import json
-import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -11,7 +10,6 @@ import structlog
 from environments.domain.access import PersonKind, TokenScope
 from environments.domain.claim_rules import RuleReport, judge_program
 from environments.domain.errors import SignInRefused, TooManyRequests
-from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
 from environments.service.auditing import told_already
 from environments.service.records import NewToken
 from environments.service.roles import Action
@@ -19,8 +17,8 @@ from environments.service.service_accounts import CI_KIND
 from environments.service.service_accounts import KIND as ACCOUNT
 from environments.service.sign_in_ports import CiEntry, CiIssuers
 from environments.service.storage.audit import AuditEntry
-from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Storage, Transaction
+from environments.service.token_lines import fresh
 
 ACTION = "account:exchange"
 """How the audit log names an exchange."""
@@ -156,24 +154,15 @@ class CiExchange:
         return None, ""
 
     def _make(self, entry: CiEntry, now: datetime, address: str) -> NewToken:
-        secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
+        made = fresh(self._new_id("tok"), entry.account, "own", f"by the rule {entry.name}", now)
         limited = entry.actions is not None or entry.templates is not None
-        token = TokenRecord(
-            id=self._new_id("tok"),
-            prefix=secret_prefix(secret),
-            hash=secret_hash(secret),
-            owner=entry.account,
-            role="own",
-            note=f"by the rule {entry.name}",
-            created_at=now,
+        token = made.token._replace(
             expires_at=now + min(entry.ttl, LONGEST),
-            revoked_at=None,
-            last_used_at=None,
             kind=CI_KIND,
             scope=TokenScope(actions=entry.actions, templates=entry.templates) if limited else None,
             address=address,
         )
-        return NewToken(token, secret)
+        return made._replace(token=token)
 
 
 def _moment(claims: Mapping[str, object], name: str, otherwise: datetime) -> datetime:

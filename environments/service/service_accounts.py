@@ -1,6 +1,5 @@
 """Service accounts: names for programs, with tokens that are limited and end. Somebody answers for each of them."""
 
-import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -9,14 +8,13 @@ from environments.domain.access import EVERYONE, GROUP, Person, PersonKind
 from environments.domain.deadline import format_duration, parse_duration
 from environments.domain.errors import Forbidden, InvalidInput, InvalidLifetime, NotAllowedNow, NotFound
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
-from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
 from environments.service.allowances import check_tokens
-from environments.service.authorization import Action, Principal, may
+from environments.service.authorization import Action, Principal, may, within_scope
 from environments.service.pages import Page
 from environments.service.records import NewToken
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Storage, Transaction
-from environments.service.token_lines import LONGEST_LINE, child_of
+from environments.service.token_lines import LONGEST_LINE, child_of, fresh
 from environments.service.token_scopes import WantedScope, resolve, told_token
 from environments.service.user_names import check_account_name
 
@@ -167,21 +165,12 @@ class ServiceAccounts:
                 f"A service account's token lives for {format_duration(self._longest)} at most.",
                 hint="Give a shorter --ttl; the setting CALVINVERSE_ACCOUNT_TOKEN_LIFETIME says how long.",
             )
-        secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
         with self._storage.write() as tx:
             self._managed(tx, principal, name, living=True)
             check_tokens(tx, name, now)
-            token = TokenRecord(
-                id=self._new_id("tok"),
-                prefix=secret_prefix(secret),
-                hash=secret_hash(secret),
-                owner=name,
-                role="own",
-                note=note,
-                created_at=now,
+            made = fresh(self._new_id("tok"), name, "own", note, now)
+            token = made.token._replace(
                 expires_at=now + life,
-                revoked_at=None,
-                last_used_at=None,
                 kind=KIND,
                 scope=resolve(tx, principal, scope),
                 address=principal.address,
@@ -192,7 +181,7 @@ class ServiceAccounts:
                 token = child_of(line, token, now)
             tx.tokens.add(token)
             _note(tx, name, None, {"made": token.id, **told_token(token)})
-        return NewToken(token, secret)
+        return made._replace(token=token)
 
     def tokens(
         self, principal: Principal, name: str, *, limit: int | None = None, before: str | None = None
@@ -267,11 +256,8 @@ def _check_room(tx: Transaction, responsible: str) -> None:
 
 
 def _sees(principal: Principal, person: Person) -> bool:
-    scope = principal.scope
-    named = scope is None or (scope.actions is not None and Action.ACCOUNT_MANAGE.value in scope.actions)
-    unnamed = scope is not None and scope.actions is None and not scope.limits_environments
     mine = person.name == principal.owner or person.responsible in principal.subjects
-    return mine or (principal.sees_all and (named or unnamed))
+    return mine or (principal.sees_all and within_scope(principal.scope, Action.ACCOUNT_MANAGE, on_environment=False))
 
 
 def _seen(tx: Transaction, principal: Principal, name: str) -> Person:

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from environments.domain.access import EVERYONE, ServiceRole, ServiceRoleGrant
-from environments.domain.deadline import later, parse_duration
-from environments.domain.errors import InvalidInput, InvalidLifetime, NotAllowedNow, NotFound
+from environments.domain.deadline import wanted_end
+from environments.domain.errors import InvalidInput, NotAllowedNow, NotFound
 from environments.domain.suggesting import told
 from environments.service.authorization import Action, Principal, check_service, may
 from environments.service.storage.people import WayIn
@@ -62,7 +62,7 @@ class ServiceRoles:
         now = self._clock()
         if role is ServiceRole.USER:
             raise InvalidInput("Everybody is a user.", hint="Take a role away with `calvinverse role revoke`.")
-        end = _end(ttl, until, now)
+        end = wanted_end(ttl, until, now)
         with self._storage.write() as tx:
             may(tx, principal, Action.ROLE_GRANT)
             tx.service_roles.alone()
@@ -86,16 +86,6 @@ class ServiceRoles:
             left = _check_way_in(tx, gone, None, now)
             _audit(tx, gone.subject, gone, None)
             return RoleChange(gone, left)
-
-
-def _end(ttl: str | None, until: datetime | None, now: datetime) -> datetime | None:
-    if ttl is not None and until is not None:
-        raise InvalidLifetime("Give either for how long, or until when.", hint="Leave one of the two out.")
-    if ttl is not None:
-        return later(now, parse_duration(ttl))
-    if until is not None and until <= now:
-        raise InvalidLifetime(f"{until:%Y-%m-%d %H:%M} UTC is over already.", hint="Give a moment in the future.")
-    return until
 
 
 def _check_way_in(

@@ -3,20 +3,19 @@
 A session may whatever its person may when it is used: a role that is taken away is gone at once.
 """
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from environments.domain.access import Person
 from environments.domain.errors import NotFound, SignInRefused, Unauthenticated
-from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
 from environments.service.auditing import entry_of
 from environments.service.authorization import Action, Principal, may
 from environments.service.storage.audit import AuditEntry
 from environments.service.storage.sign_in import DeviceGrant
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Storage, Transaction
+from environments.service.token_lines import fresh
 
 KIND = "session"
 """The kind of token that a session is."""
@@ -67,18 +66,9 @@ class Sessions:
     ) -> NewSession:
         """A session of somebody who has just signed in, or until a moment for one who did so before."""
         now = self._clock()
-        secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
-        token = TokenRecord(
-            id=self._new_id("tok"),
-            prefix=secret_prefix(secret),
-            hash=secret_hash(secret),
-            owner=person.name,
-            role="own",
-            note=note,
-            created_at=now,
+        made = fresh(self._new_id("tok"), person.name, "own", note, now)
+        token = made.token._replace(
             expires_at=min(until or now + LONGEST, now + LONGEST),
-            revoked_at=None,
-            last_used_at=None,
             kind=KIND,
             idle_seconds=int(IDLE.total_seconds()),
             address=address,
@@ -87,7 +77,7 @@ class Sessions:
         for old in living[: max(0, len(living) - MOST + 1)]:
             tx.tokens.revoke(old.id, now)
         tx.tokens.add(token)
-        return NewSession(secret, token, person)
+        return NewSession(made.secret, token, person)
 
     def for_device(
         self, tx: Transaction, grant: DeviceGrant, address: str, now: datetime

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from environments.domain.access import GROUP, Access, EnvironmentRole, Share
-from environments.domain.deadline import later, parse_duration
+from environments.domain.deadline import wanted_end
 from environments.domain.environment import Environment, EventType
-from environments.domain.errors import Forbidden, InvalidInput, InvalidLifetime, NotFound
+from environments.domain.errors import Forbidden, InvalidInput, NotFound
 from environments.domain.suggesting import told
 from environments.service.authorization import (
     CLOCK,
@@ -75,7 +75,7 @@ class Sharing:
         `NotFound` and `NotAllowedNow` for the subject, `InvalidLifetime` for an end in the past, `InvalidInput`.
         """
         now = self._clock()
-        end = _end(ttl, until, now)
+        end = wanted_end(ttl, until, now)
         with self._storage.write() as tx:
             _lock(tx, subject)
             environment = environment_to_change(tx, principal, name, _INSTEAD)
@@ -149,16 +149,6 @@ def _forget(tx: Transaction, share: Share, now: datetime) -> None:
         object_name=name,
         rule=f"the end that {share.by} gave the share",
     )
-
-
-def _end(ttl: str | None, until: datetime | None, now: datetime) -> datetime | None:
-    if ttl is not None and until is not None:
-        raise InvalidLifetime("Give either for how long, or until when.", hint="Leave one of the two out.")
-    if ttl is not None:
-        return later(now, parse_duration(ttl))
-    if until is not None and until <= now:
-        raise InvalidLifetime(f"{until:%Y-%m-%d %H:%M} UTC is over already.", hint="Give a moment in the future.")
-    return until
 
 
 def _lock(tx: Transaction, subject: str) -> None:

@@ -1,18 +1,39 @@
 """Lines of tokens: each was made with the one before it, and may never more, or for longer, than that one."""
 
+import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
-from environments.domain.access import PersonKind, ServiceRole, TokenScope
+from environments.domain.access import PersonKind, ServiceRole, TokenRole, TokenScope
 from environments.domain.errors import Forbidden, Unauthenticated
+from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
 from environments.service.auditing import LOCAL_ADMIN
 from environments.service.authorization import Principal, Role
+from environments.service.records import NewToken
 from environments.service.storage.people import Standing
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Transaction
 
 LONGEST_LINE = 8
 """The longest chain of tokens in which each token was created with the one before. The last one can't create more."""
+
+
+def fresh(id: str, owner: str, role: TokenRole, note: str, now: datetime) -> NewToken:
+    """A new random token, not stored yet, without an end and without limits."""
+    secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
+    token = TokenRecord(
+        id=id,
+        prefix=secret_prefix(secret),
+        hash=secret_hash(secret),
+        owner=owner,
+        role=role,
+        note=note,
+        created_at=now,
+        expires_at=None,
+        revoked_at=None,
+        last_used_at=None,
+    )
+    return NewToken(token, secret)
 
 
 def child_of(line: Sequence[TokenRecord], token: TokenRecord, now: datetime) -> TokenRecord:
@@ -28,14 +49,14 @@ def child_of(line: Sequence[TokenRecord], token: TokenRecord, now: datetime) -> 
             f"The token {parent.id!r} comes from {len(line) - 1} others that were created with one another.",
             hint="Create the token with an older one.",
         )
-    scope = token.scope if token.scope is not None else parent.scope
-    if parent.scope is not None and scope is not None and not _filled(scope, parent.scope).within(parent.scope):
-        raise Forbidden(
-            "The token would reach further than the one that it is made with.",
-            hint="Name only actions, templates and environments that your own token is for.",
-        )
-    if parent.scope is not None and scope is not None:
-        scope = _filled(scope, parent.scope)
+    scope = token.scope
+    if parent.scope is not None:
+        scope = _filled(scope or TokenScope(), parent.scope)
+        if not scope.within(parent.scope):
+            raise Forbidden(
+                "The token would reach further than the one that it is made with.",
+                hint="Name only actions, templates and environments that your own token is for.",
+            )
     ends = [moment for moment in (token.expires_at, parent.expires_at) if moment is not None]
     return token._replace(parent_id=parent.id, scope=scope, expires_at=min(ends, default=None))
 

@@ -5,7 +5,6 @@ its own limits, on those of the tokens that it comes from, and on what its owner
 """
 
 import hmac
-import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from environments.domain.access import EVERYONE, GROUP, PersonKind, TokenRole
 from environments.domain.deadline import parse_duration
 from environments.domain.errors import InvalidInput, NotFound, Unauthenticated
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
-from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
+from environments.domain.tokens import secret_hash, secret_prefix
 from environments.service.allowances import check_tokens
 from environments.service.auditing import LOCAL_ADMIN as LOCAL_ADMIN  # exported from here
 from environments.service.authorization import Action, Principal, check_new_token, may
@@ -23,7 +22,7 @@ from environments.service.records import NewToken
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Storage
 from environments.service.subjects import known_person
-from environments.service.token_lines import LONGEST_LINE, check_line, child_of, principal_of
+from environments.service.token_lines import LONGEST_LINE, check_line, child_of, fresh, principal_of
 from environments.service.token_scopes import UNLIMITED, WantedScope, resolve, told_token
 from environments.service.user_names import check_not_reserved
 
@@ -103,8 +102,8 @@ class Tokens:
         check_owner(owner)
         now = self._clock()
         expires = None if ttl is None else now + parse_duration(ttl)
-        secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
-        token = self._make(secret, owner.strip(), role, note, now)._replace(expires_at=expires)
+        made = fresh(self._new_id("tok"), owner.strip(), role, note, now)
+        token = made.token._replace(expires_at=expires)
         with self._storage.write() as tx:
             may(tx, principal, Action.TOKEN_CREATE)
             known = tx.people.get(token.owner)
@@ -127,7 +126,7 @@ class Tokens:
                 token = child_of(line, token, now)
             tx.audit.changed(after=told_token(token), object_kind="token", object_id=token.id, object_name=token.owner)
             tx.tokens.add(token)
-        return NewToken(token, secret)
+        return made._replace(token=token)
 
     def keep_known(self, hashed: str, prefix: str, owner: str) -> None:
         """Adds an admin's token by its hash: the deployer's own, whose secret the service never sees."""
@@ -143,12 +142,12 @@ class Tokens:
 
     def first_token(self, owner: str, note: str) -> str:
         """Creates an admin's token for the person who starts a new service; returns its secret."""
-        secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
         now = self._clock()
+        made = fresh(self._new_id("tok"), owner, "admin", note, now)
         with self._storage.write() as tx:
             tx.people.keep(owner, PersonKind.UNCLAIMED, now, owner)
-            tx.tokens.add(self._make(secret, owner, "admin", note, now)._replace(kind=LOCAL_ADMIN))
-        return secret
+            tx.tokens.add(made.token._replace(kind=LOCAL_ADMIN))
+        return made.secret
 
     def list(self, principal: Principal, *, limit: int | None = None, before: str | None = None) -> Page[TokenRecord]:
         """Lists tokens, newest first: for an admin all, for a user their own.
@@ -180,20 +179,6 @@ class Tokens:
         """Tells those who asked that these tokens were revoked, after the transaction that did it."""
         for tell in tuple(self.on_revoked):
             tell(ended)
-
-    def _make(self, secret: str, owner: str, role: str, note: str, now: datetime) -> TokenRecord:
-        return TokenRecord(
-            id=self._new_id("tok"),
-            prefix=secret_prefix(secret),
-            hash=secret_hash(secret),
-            owner=owner,
-            role=role,
-            note=note,
-            created_at=now,
-            expires_at=None,
-            revoked_at=None,
-            last_used_at=None,
-        )
 
 
 def check_owner(owner: str) -> None:

@@ -41,6 +41,7 @@ from environments.service.people import DepartedOwners, People
 from environments.service.policies import Policies
 from environments.service.retiming import Retiming
 from environments.service.storage.audit import AuditFilter, StoredEntry
+from environments.service.token_lines import fresh
 from environments.service.tokens import Tokens
 from tests.fakes.plans import NOW
 from tests.support.engine_harness import DATABASES, TEMPLATE, EngineHarness, open_harness
@@ -111,9 +112,9 @@ class Place:
     def session(self, owner: str) -> str:
         """The secret of a session of somebody."""
         with self.setting.database.write() as tx:
-            made = self.tokens._make(f"clv_{owner:x<40}", owner, "own", "", self.setting.clock())
-            tx.tokens.add(made._replace(kind="session"))
-        return f"clv_{owner:x<40}"
+            made = fresh(f"tok-of-{owner}", owner, "own", "", self.setting.clock())
+            tx.tokens.add(made.token._replace(kind="session"))
+        return made.secret
 
     def newest(self, count: int) -> list[StoredEntry]:
         """The newest entries of the audit log, the newest first."""

@@ -19,7 +19,7 @@ from environments.providers.local_cluster.trust.names import (
     OPENBAO_WORKLOADS_POLICY,
 )
 from environments.providers.local_cluster.trust.parts import SigningAuthority, parts_settings
-from environments.providers.local_cluster.trust.setting import NomadKeys, TrustSetting, holds
+from environments.providers.local_cluster.trust.setting import NomadKeys, TrustSetting, holds, written
 
 _UNSIGNED = "images that are made here stay unsigned"
 _UNLENT = "modules get no credentials of OpenBao"
@@ -42,7 +42,7 @@ def openbao_settings(
     yield from parts_settings(vault, signer, now)
     yield _login(vault)
     path = f"/v1/auth/{OPENBAO_LOGIN}/config"
-    config = _written(vault, "the keys of Nomad", path, shipped.login("openbao-login", NomadKeys(keys.url)))
+    config = written(vault, "the keys of Nomad", path, shipped.login("openbao-login", NomadKeys(keys.url)))
     # Whether it needs the authority, or its machine has it, is seen when it uses the keys.
     yield replace(config, body=shipped.login("openbao-login", keys))
     accessor = _accessor(vault)
@@ -52,20 +52,20 @@ def openbao_settings(
     # The entity must be the environment's: by the job's name, jobs of two environments would share one and its rights.
     workloads = shipped.settings("openbao-role-environment")
     path = f"/v1/auth/{OPENBAO_LOGIN}/role"
-    yield _written(vault, f"the role {OPENBAO_WORKLOADS} of workloads", f"{path}/{OPENBAO_WORKLOADS}", workloads)
+    yield written(vault, f"the role {OPENBAO_WORKLOADS} of workloads", f"{path}/{OPENBAO_WORKLOADS}", workloads)
     yield from _modules(vault)
     yield from _secrets(vault)
     rules = shipped.policy("openbao-service")
     yield _policy(vault, OPENBAO_MANAGER_POLICY, rules, "the policy of the provisioning service")
     # `sub` contains colons, so this entity is never that of an environment.
     manager = shipped.settings("openbao-role-service")
-    yield _written(vault, f"the role {OPENBAO_MANAGER} of the service", f"{path}/{OPENBAO_MANAGER}", manager)
+    yield written(vault, f"the role {OPENBAO_MANAGER} of the service", f"{path}/{OPENBAO_MANAGER}", manager)
     signing = _mount(vault, OPENBAO_SIGNING, {"type": "transit"}, "the transit engine that signs images")
     yield replace(signing, lost=_UNSIGNED)
     # It can't be exported or copied: each signature is a call of OpenBao.
     key = shipped.settings("openbao-signing-key")
     path = f"/v1/{OPENBAO_SIGNING}/keys/{OPENBAO_SIGNING_KEY}"
-    yield replace(_written(vault, f"the key {OPENBAO_SIGNING_KEY} that signs images", path, key), lost=_UNSIGNED)
+    yield replace(written(vault, f"the key {OPENBAO_SIGNING_KEY} that signs images", path, key), lost=_UNSIGNED)
 
 
 def _secrets(vault: Caller) -> Iterator[TrustSetting]:
@@ -78,7 +78,7 @@ def _secrets(vault: Caller) -> Iterator[TrustSetting]:
     yield _policy(vault, OPENBAO_SECRETS, rules, "the policy for the secrets of one environment")
     path = f"/v1/auth/token/roles/{OPENBAO_SECRETS}"
     what = f"the role {OPENBAO_SECRETS} for the secrets of one environment"
-    yield _written(vault, what, path, shipped.settings("openbao-tokens-secrets"))
+    yield written(vault, what, path, shipped.settings("openbao-tokens-secrets"))
 
 
 def _modules(vault: Caller) -> Iterator[TrustSetting]:
@@ -87,7 +87,7 @@ def _modules(vault: Caller) -> Iterator[TrustSetting]:
     yield replace(_policy(vault, OPENBAO_MODULES, rules, "the one policy of modules"), lost=_UNLENT)
     path = f"/v1/auth/token/roles/{OPENBAO_MODULES}"
     role = shipped.settings("openbao-tokens-module")
-    yield replace(_written(vault, f"the role {OPENBAO_MODULES} of modules", path, role), lost=_UNLENT)
+    yield replace(written(vault, f"the role {OPENBAO_MODULES} of modules", path, role), lost=_UNLENT)
 
 
 def _token_accessor(vault: Caller) -> str:
@@ -121,17 +121,6 @@ def _login(vault: Caller) -> TrustSetting:
         path=f"/v1/sys/auth/{OPENBAO_LOGIN}",
         body={"type": "jwt"},
         present=lambda: _accessor(vault) is not None,
-    )
-
-
-def _written(vault: Caller, what: str, path: str, body: dict[str, Any]) -> TrustSetting:
-    return TrustSetting(
-        what=what,
-        caller=vault,
-        method="POST",
-        path=path,
-        body=body,
-        present=lambda: holds(body, (vault.get(path) or {}).get("data")),
     )
 
 

@@ -19,7 +19,7 @@ from environments.providers.local_cluster.trust.names import (
     OPENBAO_PROVIDER,
     OPENBAO_WEB_CLIENT,
 )
-from environments.providers.local_cluster.trust.setting import TrustSetting, holds
+from environments.providers.local_cluster.trust.setting import TrustSetting, holds, written
 
 LOST = "people can't sign in with OpenBao"
 
@@ -40,7 +40,7 @@ def _settings(vault: Caller, external_address: str) -> Iterator[TrustSetting]:
     yield _policy(vault, OPENBAO_PEOPLE_MANAGER, "openbao-people-manager", "the service's policy for people")
     role = shipped.settings("openbao-role-people")
     path = f"/v1/auth/{OPENBAO_LOGIN}/role/{OPENBAO_PEOPLE_MANAGER}"
-    yield _written(vault, f"the role {OPENBAO_PEOPLE_MANAGER} of the service", path, role)
+    yield written(vault, f"the role {OPENBAO_PEOPLE_MANAGER} of the service", path, role)
     yield TrustSetting(
         what=f"the login of people, mounted at {OPENBAO_PEOPLE}",
         caller=vault,
@@ -59,7 +59,7 @@ def _settings(vault: Caller, external_address: str) -> Iterator[TrustSetting]:
         present=lambda: holds(_as_told(tuned), (vault.get(f"/v1/sys/auth/{OPENBAO_PEOPLE}/tune") or {}).get("data")),
     )
     group = f"/v1/identity/group/name/{OPENBAO_PEOPLE}"
-    yield _written(vault, f"the group {OPENBAO_PEOPLE}", group, {"type": "internal", "policies": [OPENBAO_PERSON]})
+    yield written(vault, f"the group {OPENBAO_PEOPLE}", group, {"type": "internal", "policies": [OPENBAO_PERSON]})
     yield from _scopes(vault)
     yield from _provider(vault, external_address)
 
@@ -71,29 +71,29 @@ def _scopes(vault: Caller) -> Iterator[TrustSetting]:
     for name in ("openbao-people-profile", "openbao-people-email", "openbao-people-groups"):
         scope = name.rpartition("-")[2]
         body = shipped.settings(name, PEOPLE_ACCESSOR=accessor)
-        yield _written(vault, f"the scope {scope}", f"{_OIDC}/scope/{scope}", body)
+        yield written(vault, f"the scope {scope}", f"{_OIDC}/scope/{scope}", body)
 
 
 def _provider(vault: Caller, external_address: str) -> Iterator[TrustSetting]:
     key = shipped.settings("openbao-people-key")
-    yield _written(vault, f"the key {OPENBAO_PROVIDER} of the provider", f"{_OIDC}/key/{OPENBAO_PROVIDER}", key)
+    yield written(vault, f"the key {OPENBAO_PROVIDER} of the provider", f"{_OIDC}/key/{OPENBAO_PROVIDER}", key)
     group = vault.get(f"/v1/identity/group/name/{OPENBAO_PEOPLE}")
     if group is None:
         return
     assigned = {"group_ids": [group["data"]["id"]], "entity_ids": []}
     path = f"{_OIDC}/assignment/{OPENBAO_PEOPLE}"
-    yield _written(vault, f"the assignment {OPENBAO_PEOPLE}, for that group alone", path, assigned)
+    yield written(vault, f"the assignment {OPENBAO_PEOPLE}, for that group alone", path, assigned)
     clients = {OPENBAO_WEB_CLIENT: "openbao-people-web", OPENBAO_CLI_CLIENT: "openbao-people-cli"}
     for name, file in clients.items():
         body = shipped.settings(file, EXTERNAL_ADDRESS=external_address)
-        yield _written(vault, f"the client {name}", f"{_OIDC}/client/{name}", body)
+        yield written(vault, f"the client {name}", f"{_OIDC}/client/{name}", body)
     found = [vault.get(f"{_OIDC}/client/{name}") for name in clients]
     if None in found:
         return
     ids = [client["data"]["client_id"] for client in found]
     only = {**key, "allowed_client_ids": ids}
     what = f"the use of the key {OPENBAO_PROVIDER} by these clients alone"
-    yield _written(vault, what, f"{_OIDC}/key/{OPENBAO_PROVIDER}", only)
+    yield written(vault, what, f"{_OIDC}/key/{OPENBAO_PROVIDER}", only)
     provider = f"{_OIDC}/provider/{OPENBAO_PROVIDER}"
     scopes = {"scopes_supported": ["profile", "email", "groups"], "allowed_client_ids": ids}
     yield TrustSetting(
@@ -120,17 +120,6 @@ def _accessor(vault: Caller) -> str | None:
     return str(mount["accessor"]) if mount and mount["type"] == "userpass" else None
 
 
-def _written(vault: Caller, what: str, path: str, body: dict[str, Any]) -> TrustSetting:
-    return TrustSetting(
-        what=what,
-        caller=vault,
-        method="POST",
-        path=path,
-        body=body,
-        present=lambda: holds(body, (vault.get(path) or {}).get("data")),
-    )
-
-
 def _policy(vault: Caller, name: str, file: str, what: str) -> TrustSetting:
     path, body = f"/v1/sys/policies/acl/{name}", {"policy": shipped.policy(file)}
-    return replace(_written(vault, f"{what} ({name})", path, body), method="PUT")
+    return replace(written(vault, f"{what} ({name})", path, body), method="PUT")

@@ -82,3 +82,15 @@ def holds(expected: Any, actual: Any) -> bool:
     if isinstance(expected, list):
         return isinstance(actual, list) and sorted(map(str, expected)) == sorted(map(str, actual))
     return bool(expected == actual)
+
+
+def written(vault: Caller, what: str, path: str, body: dict[str, Any]) -> TrustSetting:
+    """A setting of OpenBao that is read at the path where it is written."""
+    return TrustSetting(
+        what=what,
+        caller=vault,
+        method="POST",
+        path=path,
+        body=body,
+        present=lambda: holds(body, (vault.get(path) or {}).get("data")),
+    )
