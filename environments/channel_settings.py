@@ -3,7 +3,6 @@
 import base64
 import binascii
 import re
-import tomllib
 from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,18 +16,13 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     model_validator,
 )
 
-from environments.domain.errors import InvalidInput
-from environments.domain.reasons import reason
+from environments.operator_files import read_operator_file
 
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}")
 _LONGEST_ADDRESS = 254
-_LARGEST = 256 * 1024
-"""Bytes of the file."""
-
 _MOST_RECIPIENTS = 5
 
 _KEY_PREFIX = "whsec_"
@@ -166,29 +160,4 @@ class ChannelSettings(_Part):
 
 def read_channels(path: Path) -> ChannelSettings:
     """The channels of a file. Raises `InvalidInput`, with no value of the file: some are secrets."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise _wrong(path, f"it can't be read: {error.strerror or type(error).__name__}") from None
-    if len(text) > _LARGEST:
-        raise _wrong(path, f"it is larger than {_LARGEST // 1024} KiB")
-    try:
-        return ChannelSettings.model_validate(tomllib.loads(text.decode()))
-    except UnicodeDecodeError:
-        raise _wrong(path, "it isn't UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        place = re.search(r"at line \d+, column \d+", str(error))
-        raise _wrong(path, f"it isn't TOML{f', {place.group()}' if place else ''}") from None
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {reason(fault).rstrip('.')}"
-            for fault in error.errors(include_url=False, include_input=False)
-        )
-        raise _wrong(path, faults) from None
-
-
-def _wrong(path: Path, why: str) -> InvalidInput:
-    return InvalidInput(
-        f"The channels of warnings in {path} can't be used: {why}.", hint="See docs/how-to/warnings.md."
-    )
+    return read_operator_file(path, ChannelSettings, "The channels of warnings", "docs/how-to/warnings.md")

@@ -5,7 +5,6 @@ They are in a file in TOML, which is read again when it changes.
 
 import re
 import ssl
-import tomllib
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +18,6 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     model_validator,
 )
 
@@ -27,11 +25,8 @@ from environments.addresses import exposes_tokens
 from environments.domain.ci_claims import check_audience, check_pinned
 from environments.domain.claim_rules import Condition, RoleRule
 from environments.domain.errors import InvalidInput
-from environments.domain.reasons import reason
 from environments.domain.template_parts import Duration
-
-_LARGEST = 256 * 1024
-"""Bytes of the file."""
+from environments.operator_files import read_operator_file
 
 BUILT_IN = "openbao"
 """The name of the provider that comes with a deployment."""
@@ -201,28 +196,7 @@ def read_identity_settings(path: Path) -> IdentitySettings:
 
     Raises `InvalidInput`, with no value of the file: some are secrets.
     """
-    try:
-        with path.open("rb") as file:
-            text = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise _wrong(path, f"it can't be read: {error.strerror or type(error).__name__}") from None
-    if len(text) > _LARGEST:
-        raise _wrong(path, f"it is larger than {_LARGEST // 1024} KiB")
-    try:
-        found = IdentitySettings.model_validate(tomllib.loads(text.decode()))
-    except UnicodeDecodeError:
-        raise _wrong(path, "it isn't UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        place = re.search(r"at line \d+, column \d+", str(error))
-        raise _wrong(path, f"it isn't TOML{f', {place.group()}' if place else ''}") from None
-    except RecursionError:
-        raise _wrong(path, "it is nested too deeply") from None
-    except ValidationError as error:
-        faults = "; ".join(
-            ": ".join(filter(None, (".".join(str(part) for part in fault["loc"]), reason(fault).rstrip("."))))
-            for fault in error.errors(include_url=False, include_input=False)
-        )
-        raise _wrong(path, faults) from None
+    found = read_operator_file(path, IdentitySettings, "The identity providers", "docs/how-to/sign-in.md")
     return found.model_copy(
         update={
             "providers": tuple(_beside(one, path.parent) for one in found.providers),
@@ -261,7 +235,3 @@ def _twice(values: Iterable[str]) -> str:
             return value
         seen.add(value)
     return ""
-
-
-def _wrong(path: Path, why: str) -> InvalidInput:
-    return InvalidInput(f"The identity providers in {path} can't be used: {why}.", hint="See docs/how-to/sign-in.md.")

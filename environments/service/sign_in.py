@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, overload
+from typing import Any
 
 from environments.domain.access import USER_NAME, Membership, Person, PersonKind, ServiceRole, TokenScope
 from environments.domain.claim_rules import Judgement, RuleReport
@@ -99,46 +99,20 @@ class SignIn:
         self.providers = providers
         self._clock = clock
 
-    @overload
     def exchange(
-        self,
-        provider: str,
-        identity_token: str,
-        *,
-        nonce: str | None,
-        address: str,
-        note: str = ...,
-        dry_run: Literal[False] = ...,
-    ) -> NewSession: ...
-    @overload
-    def exchange(
-        self,
-        provider: str,
-        identity_token: str,
-        *,
-        nonce: str | None,
-        address: str,
-        note: str = ...,
-        dry_run: Literal[True],
-    ) -> ClaimReport: ...
-
-    def exchange(
-        self,
-        provider: str,
-        identity_token: str,
-        *,
-        nonce: str | None,
-        address: str,
-        note: str = "command line",
-        dry_run: bool = False,
-    ) -> NewSession | ClaimReport:
-        """A session for an identity token of that provider's public client, once; or what would come of it.
+        self, provider: str, identity_token: str, *, nonce: str | None, address: str, note: str = "command line"
+    ) -> NewSession:
+        """A session for an identity token of that provider's public client, once.
 
         Raises `NotFound`, `SignInRefused`, `BackendUnavailable`, `BackendError`.
         """
         known = self.providers.named(provider)
-        claims = known.verify(identity_token, nonce=nonce)
-        return self.report(claims, known) if dry_run else self.finish(claims, known, address=address, note=note)
+        return self.finish(known.verify(identity_token, nonce=nonce), known, address=address, note=note)
+
+    def try_out(self, provider: str, identity_token: str, *, nonce: str | None) -> ClaimReport:
+        """What an exchange of the token would do, and why; changes nothing. Raises as `exchange` does."""
+        known = self.providers.named(provider)
+        return self.report(known.verify(identity_token, nonce=nonce), known)
 
     def finish(self, claims: Claims, provider: IdentityProvider, *, address: str, note: str) -> NewSession:
         """The session of whom the claims are of. Raises `SignInRefused`; the refusal is in the audit log."""

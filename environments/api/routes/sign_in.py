@@ -98,15 +98,11 @@ def sign_in_routes(service: Service) -> APIRouter:
         openapi_extra=_OPEN,
         responses=problems(SignInRefused, NotFound, BackendError, BackendUnavailable),
     )
-    async def try_identity_token(request: Request, asked: ExchangeRequest) -> ClaimReportView:
+    async def try_identity_token(asked: ExchangeRequest) -> ClaimReportView:
         """Says what an exchange of this identity token would do, by which rules; changes nothing."""
-        address = client_of(request.scope)
 
         def report() -> ClaimReportView:
-            found = service.sign_in.exchange(
-                asked.provider, asked.identity_token, nonce=asked.nonce, address=address, dry_run=True
-            )
-            return presenting.claims(found)
+            return presenting.claims(service.sign_in.try_out(asked.provider, asked.identity_token, nonce=asked.nonce))
 
         return await apart(report)
 

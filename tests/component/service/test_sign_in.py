@@ -220,7 +220,7 @@ def test_a_dry_run_says_what_would_come_of_it_and_changes_nothing(service: FakeS
     corp.rules = [RoleRule(claim="groups", value="ops", role="admin")]
     corp.conditions = [Condition(claim="groups", value="staff")]
     token = corp.identity_token("s-1", preferred_username="ada", groups=["ops"])
-    report = service.sign_in.exchange("corp", token, nonce=None, address="", dry_run=True)
+    report = service.sign_in.try_out("corp", token, nonce=None)
     assert (report.role, report.groups, report.person) == ("admin", ("ops",), "")
     assert "conditions" in report.refusal
     assert [rule.matched for rule in report.rules] == [True]
