@@ -25,6 +25,7 @@ class Action(StrEnum):
     ENVIRONMENT_CANCEL = "environment:cancel"
     ENVIRONMENT_EXTEND = "environment:extend"
     ENVIRONMENT_RULES = "environment:rules"
+    ENVIRONMENT_TRIGGERS = "environment:triggers"
     ENVIRONMENT_PIN = "environment:pin"
     ENVIRONMENT_PIN_PAST_MAXIMUM = "environment:pin_past_maximum"
     ENVIRONMENT_ABANDON = "environment:abandon"
@@ -44,6 +45,9 @@ class Action(StrEnum):
     CALENDAR_SET = "calendar:set"
     HOLD_RELEASE = "hold:release"
     HOLD_CANCEL = "hold:cancel"
+    TRIGGER_MANAGE = "trigger:manage"
+    WEBHOOK_MANAGE = "webhook:manage"
+    EVENT_REPLAY = "event:replay"
     TOKEN_CREATE = "token:create"
     TOKEN_REVOKE = "token:revoke"
     SESSION_END = "session:end"
@@ -76,6 +80,7 @@ ON_ENVIRONMENTS: dict[Action, EnvironmentRole] = {
     Action.ENVIRONMENT_CANCEL: _R.OPERATOR,
     Action.ENVIRONMENT_EXTEND: _R.OPERATOR,
     Action.ENVIRONMENT_RULES: _R.OPERATOR,
+    Action.ENVIRONMENT_TRIGGERS: _R.OPERATOR,
     Action.ENVIRONMENT_PIN: _R.OPERATOR,
     Action.ENVIRONMENT_CREATE: _R.OWNER,
     Action.ENVIRONMENT_REVEAL: _R.OWNER,
@@ -101,6 +106,8 @@ ON_SERVICE: dict[Action, ServiceRole] = {
     Action.CALENDAR_SET: ServiceRole.ADMIN,
     Action.HOLD_RELEASE: ServiceRole.ADMIN,
     Action.HOLD_CANCEL: ServiceRole.ADMIN,
+    Action.WEBHOOK_MANAGE: ServiceRole.ADMIN,
+    Action.EVENT_REPLAY: ServiceRole.ADMIN,
     Action.PERSON_MANAGE: ServiceRole.ADMIN,
     Action.GROUP_MANAGE: ServiceRole.ADMIN,
     Action.ROLE_GRANT: ServiceRole.ADMIN,
@@ -114,6 +121,7 @@ ON_SERVICE: dict[Action, ServiceRole] = {
     Action.SESSION_END: ServiceRole.USER,
     Action.SUCCESSOR_SET: ServiceRole.USER,
     Action.ACCOUNT_MANAGE: ServiceRole.USER,
+    Action.TRIGGER_MANAGE: ServiceRole.USER,
 }
 """The service role that an action takes; what somebody may do with theirs alone is decided where it is done."""
 
@@ -165,6 +173,8 @@ WHY_ADMINS = {
     Action.HOLD_CANCEL: "Only an admin can decide about a hold: it may concern everybody's environments.",
     Action.WARNING_CHANNELS: _CHANNELS,
     Action.WARNING_TEST: _CHANNELS,
+    Action.WEBHOOK_MANAGE: "Only an admin can manage webhooks: they hold secrets, and everybody's triggers hear them.",
+    Action.EVENT_REPLAY: "Only an admin can replay a received event: it may concern everybody's environments.",
     Action.PERSON_LIST: "Only admins and auditors see everybody.",
     Action.PERSON_MANAGE: "Only an admin can manage people.",
     Action.GROUP_MANAGE: "Only an admin can manage groups, because they give access to environments of others.",
