@@ -15,7 +15,7 @@ import socket
 import ssl
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -42,6 +42,14 @@ class AnswerTooLarge(requests.RequestException):
     """An answer is larger than allowed."""
 
 
+class AddressRefused(requests.RequestException):
+    """The address that a name resolves to may not be called; the text says why."""
+
+
+WhyNot = Callable[[str, str, int], str]
+"""Why there is no connection to an address: asked with host, IP address and port; empty: there may be one."""
+
+
 class Exchange:
     """The time and bytes that one exchange has left. Used by one thread."""
 
@@ -49,6 +57,8 @@ class Exchange:
         self._end = time.monotonic() + seconds
         self._bytes = _HEADS + largest + largest // 8  # chunks are framed
         self.too_large = False
+        self.refused = ""
+        """Why the address isn't called."""
 
     def time_left(self) -> float:
         """Seconds. Raises `TimeoutError` when there are none."""
@@ -101,6 +111,7 @@ class _Connection(HTTPConnection):
     """Connects within the time of its exchange."""
 
     scatter = False
+    why_not: WhyNot | None = None
 
     def _new_conn(self) -> socket.socket:
         try:
@@ -108,6 +119,7 @@ class _Connection(HTTPConnection):
         except (socket.gaierror, UnicodeError) as error:
             refused = error if isinstance(error, socket.gaierror) else socket.gaierror(str(error))
             raise NameResolutionError(self.host, self, refused) from error
+        self._check(str(address[0]) for *_, address in found)
         failure: OSError = OSError("the name has no address")
         for family, kind, protocol, _, address in found:
             made = Paced(family, kind, protocol)
@@ -126,6 +138,17 @@ class _Connection(HTTPConnection):
         if isinstance(failure, TimeoutError):
             raise ConnectTimeoutError(self, f"Connecting to {self.host} took too long.") from failure
         raise NewConnectionError(self, str(failure)) from failure
+
+    def _check(self, addresses: Iterable[str]) -> None:
+        """Raises `NewConnectionError` if one of the addresses of the name is refused: the others aren't tried."""
+        if self.why_not is None:
+            return
+        for address in addresses:
+            if why := self.why_not(self._dns_host, address, self.port):
+                exchange = current_exchange.get()
+                if exchange is not None:
+                    exchange.refused = f"{self.host} port {self.port} isn't called ({address}): {why}"
+                raise NewConnectionError(self, f"{address} is refused: {why}")
 
 
 class _Tls(_Connection, HTTPSConnection):
@@ -175,12 +198,16 @@ def _bind_anywhere(made: socket.socket, target: str) -> None:
             return  # a system that has only 127.0.0.1
 
 
-def _pools(scatter: bool) -> dict[str, type[HTTPConnectionPool]]:
+def _pools(scatter: bool, why_not: WhyNot | None) -> dict[str, type[HTTPConnectionPool]]:
+    judge = None if why_not is None else staticmethod(why_not)
+    plain = type("Connection", (ScatteredConnection if scatter else _Connection,), {"why_not": judge})
+    tls = type("TlsConnection", (ScatteredTls if scatter else _Tls,), {"why_not": judge})
+
     class Pool(HTTPConnectionPool):
-        ConnectionCls = ScatteredConnection if scatter else _Connection
+        ConnectionCls = plain
 
     class TlsPool(HTTPSConnectionPool):
-        ConnectionCls = ScatteredTls if scatter else _Tls
+        ConnectionCls = tls
 
     return {"http": Pool, "https": TlsPool}
 
@@ -198,7 +225,9 @@ class _Bounded(HTTPAdapter):
         scatter: bool,
         keep: int,
         server_name: str,
+        why_not: WhyNot | None,
     ) -> None:
+        self._why_not = why_not
         self._context = context
         self._context.sslsocket_class = PacedTls
         self._seconds = seconds
@@ -213,7 +242,7 @@ class _Bounded(HTTPAdapter):
         manager = urllib3.PoolManager(
             connections, maxsize=maxsize, block=block, ssl_context=self._context, server_hostname=self._server_name
         )
-        manager.pool_classes_by_scheme = _pools(self._scatter)
+        manager.pool_classes_by_scheme = _pools(self._scatter, self._why_not)
         self.poolmanager = manager
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
@@ -288,6 +317,8 @@ def _seconds(timeout: Any) -> float | None:
 
 
 def failure_of(error: Exception, exchange: Exchange, request: requests.PreparedRequest) -> requests.RequestException:
+    if exchange.refused:
+        return AddressRefused(exchange.refused, request=request)
     if exchange.too_large or isinstance(error, AnswerTooLarge):
         return AnswerTooLarge("its answer is too large", request=request)
     if isinstance(error, requests.RequestException):
@@ -311,12 +342,14 @@ def bounded_session(
     scatter: bool = False,
     keep: int = 32,
     server_name: str = "",
+    why_not: WhyNot | None = None,
 ) -> requests.Session:
     """A session whose exchanges take at most `seconds` (or the time limit of a request), with at most `largest` bytes.
 
     `context` says whom TLS trusts; without one nobody. `cut`: what is longer is cut; else it is an error. `scatter`:
     connections to loopback come from random addresses of it. `keep`: how many idle connections to a host are kept.
-    `server_name`: the name that certificates must have; empty: the host of the address.
+    `server_name`: the name that certificates must have; empty: the host of the address. `why_not` judges the addresses
+    that names resolve to.
     Neither proxies nor netrc files of the machine count.
     """
     session = _Session()
@@ -325,7 +358,9 @@ def bounded_session(
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     # Reading all CAs takes longer than most calls, so a session that needs none loads none.
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if context is None else context
-    adapter = _Bounded(trust, seconds, largest, cut=cut, scatter=scatter, keep=keep, server_name=server_name)
+    adapter = _Bounded(
+        trust, seconds, largest, cut=cut, scatter=scatter, keep=keep, server_name=server_name, why_not=why_not
+    )
     for scheme in ("http://", "https://"):
         session.mount(scheme, adapter)
     return session
