@@ -8,26 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from environments.domain.calendar_rule import CalendarRule, parse_rule
-from environments.domain.deadline import format_duration, parse_duration
+from environments.domain.durations import Duration as Duration  # exported from here
 from environments.domain.errors import CalvinverseError
 from environments.domain.timing import TimedAction
-
-
-def _read_duration(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return parse_duration(value)
-        except CalvinverseError as error:
-            raise ValueError(error.message) from error
-    return value
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_read_duration),
-    PlainSerializer(format_duration, return_type=str),
-]
-"""A `timedelta`, written as `90s` or `2h`."""
 
 
 def _read_rule(value: Any) -> Any:
