@@ -10,7 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from environments.domain.calendar_rule import CalendarRule, parse_rule
 from environments.domain.durations import Duration as Duration  # exported from here
 from environments.domain.errors import CalvinverseError
+from environments.domain.preview import PreviewRule
 from environments.domain.timing import TimedAction
+from environments.domain.trigger import Trigger
 
 
 def _read_rule(value: Any) -> Any:
@@ -28,6 +30,9 @@ Rule = Annotated[CalendarRule, BeforeValidator(_read_rule), PlainSerializer(str,
 
 MOST_RULES = 20
 """Rules of the calendar in one place."""
+
+MOST_TRIGGERS = 20
+"""Triggers of a template."""
 
 MOST_WARNINGS = 5
 """Warnings of one deadline."""
@@ -120,7 +125,9 @@ class Template(_Part):
     """The content of `template.toml`, checked. `host_volumes` names folders of a node that its jobs may mount.
 
     `network` is "host" if its jobs may use their node's network; with "bridge" each group has a network of its own.
-    `limit` is how many deployments of it run at once; None: as many as the workers take.
+    `limit` is how many deployments of it run at once; None: as many as the workers take. `price` is what an environment
+    costs an hour, in whatever the people who read it count in. `triggers` stand on each of its environments; `preview`
+    bounds what triggers may make of it for pull requests.
     """
 
     name: str
@@ -129,11 +136,14 @@ class Template(_Part):
     host_volumes: tuple[str, ...] = ()
     network: Literal["bridge", "host"] = "bridge"
     limit: int | None = Field(default=None, ge=1)
+    price: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     lifetime: Lifetime = Lifetime()
     drift: DriftSchedule = DriftSchedule()
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     steps: tuple[Step, ...]
     outputs: dict[str, Output] = Field(default_factory=dict)
+    triggers: tuple[Trigger, ...] = Field(default=(), max_length=MOST_TRIGGERS)
+    preview: PreviewRule | None = None
 
     def step(self, name: str) -> Step:
         """The step of that name; KeyError if there is none."""

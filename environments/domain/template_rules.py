@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 from environments.domain.errors import CalvinverseError
 from environments.domain.faults import Fault, Path, fault_of, meant, shown
 from environments.domain.names import META, SERVICE_VOLUMES, check_label
+from environments.domain.preview import PreviewRule
 from environments.domain.reasons import choice, reason
 from environments.domain.suggesting import near
+from environments.domain.trigger import Trigger
+from environments.domain.trigger_rules import Place, trigger_faults
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -20,14 +23,16 @@ if TYPE_CHECKING:
 RESERVED_STEPS = frozenset({"shared", "proof"})
 """Names that the journal of a destroy uses: for the resources of the whole environment, and for the proof."""
 
-_HEAD = ("name", "version", "description", "host_volumes", "network", "limit")
-_TABLES = ("template", "lifetime", "drift", "parameters", "steps", "outputs")
+_HEAD = ("name", "version", "description", "host_volumes", "network", "limit", "price")
+_TABLES = ("template", "lifetime", "drift", "parameters", "steps", "outputs", "triggers", "preview")
 _KEYS: dict[str, tuple[str, ...]] = {
     "template": _HEAD,
     "lifetime": ("default", "maximum", "destroy", "stop", "start", "warn", "extend"),
     "drift": ("schedule", "zone"),
     "steps": ("name", "uses", "needs", "with", "timeout", "on_failure", "retries"),
     "outputs": ("value", "description", "secret"),
+    "triggers": tuple(info.alias or name for name, info in Trigger.model_fields.items()),
+    "preview": tuple(PreviewRule.model_fields),
 }
 """What may stand in the tables of a template, for suggestions."""
 
@@ -124,6 +129,16 @@ def rule_faults(template: "Template", *, quiet: bool = False) -> Iterator[Fault]
     if default and maximum and default > maximum:
         yield Fault(path=("lifetime", "default"), message="lifetime.default is longer than lifetime.maximum")
     yield from _cycle(template)
+    yield from _triggers(template)
+
+
+def _triggers(template: "Template") -> Iterator[Fault]:
+    seen: Counter[str] = Counter()
+    for number, trigger in enumerate(template.triggers):
+        yield from trigger_faults(trigger, Place.TEMPLATE, ("triggers", number))
+        seen[trigger.name] += 1
+        if seen[trigger.name] == 2:
+            yield Fault(path=("triggers", number, "name"), message=f"two triggers are named {trigger.name!r}")
 
 
 def _step_names(template: "Template", *, quiet: bool) -> Iterator[Fault]:
@@ -183,6 +198,9 @@ def _suggestion(path: Path) -> str:
 _FILLED = "unnamed "
 """What the names begin with that are filled in: no name can."""
 
+_WHOLE = ("triggers", "preview")
+"""Tables that nothing else of a template refers to: with a fault in one of them all of it is left out."""
+
 _NEEDED: dict[str, Any] = {"uses": "", "value": "", "steps": [], "with": {}}
 
 
@@ -212,6 +230,9 @@ def _rename(document: Any, path: Path) -> bool:
 
 
 def _heal(document: Any, path: Path) -> None:
+    if path[0] in _WHOLE:
+        document.pop(path[0], None)
+        return
     inner = document
     for depth, part in enumerate(path):
         last = depth == len(path) - 1

@@ -16,6 +16,7 @@ from environments.stores.deployments import SqlDeployments
 from environments.stores.entry_points import SqlEntryPoints
 from environments.stores.environments import SqlEnvironments, observed_abandoned
 from environments.stores.events import SqlEvents
+from environments.stores.firings import SqlFirings
 from environments.stores.holds import SqlHolds
 from environments.stores.journal import SqlInventory, SqlJournal
 from environments.stores.known_rows import KnownRows
@@ -23,10 +24,13 @@ from environments.stores.locks import Locks
 from environments.stores.module_states import SqlModuleStates
 from environments.stores.people import AccessChanges, SqlGroups, SqlPeople
 from environments.stores.plans import SqlPlans
+from environments.stores.received_events import SqlHeartbeats, SqlReceivedEvents, SqlSourceCursors
 from environments.stores.schema import deployments, environments
 from environments.stores.sharing import SqlCreators, SqlServiceRoles, SqlShares
 from environments.stores.sign_in import SqlSignIns
+from environments.stores.triggers import SqlTriggers
 from environments.stores.warnings import SqlWarnings
+from environments.stores.webhooks import SqlWebhooks
 from environments.stores.workers import SqlWorkers
 
 
@@ -63,6 +67,12 @@ class SqlTransaction:
         self.calendars = SqlCalendars(connection)
         self.holds = SqlHolds(connection, locks)
         self.sign_ins = SqlSignIns(connection, locks)
+        self.received = SqlReceivedEvents(connection, locks)
+        self.triggers = SqlTriggers(connection, locks)
+        self.firings = SqlFirings(connection, locks)
+        self.webhooks = SqlWebhooks(connection)
+        self.cursors = SqlSourceCursors(connection)
+        self.heartbeats = SqlHeartbeats(connection)
         self.audit = SqlAudit(connection, locks, audit_key, self.environments, self.deployments, writes=writes)
 
     def forget_ended(self, before: datetime) -> int:

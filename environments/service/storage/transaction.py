@@ -18,11 +18,14 @@ from environments.service.storage.holds import Holds
 from environments.service.storage.module_states import ModuleStates
 from environments.service.storage.people import Groups, People
 from environments.service.storage.plans import Plans, Requests
+from environments.service.storage.received_events import Heartbeats, ReceivedEvents, SourceCursors
 from environments.service.storage.sharing import Creators, ServiceRoles, Shares
 from environments.service.storage.sign_in import SignIns
 from environments.service.storage.templates import Images, Templates
 from environments.service.storage.tokens import Tokens
+from environments.service.storage.triggers import Firings, Triggers
 from environments.service.storage.warnings import Warnings
+from environments.service.storage.webhooks import Webhooks
 
 
 class Transaction(Protocol):
@@ -79,6 +82,18 @@ class Transaction(Protocol):
     def holds(self) -> Holds: ...
     @property
     def sign_ins(self) -> SignIns: ...
+    @property
+    def received(self) -> ReceivedEvents: ...
+    @property
+    def triggers(self) -> Triggers: ...
+    @property
+    def firings(self) -> Firings: ...
+    @property
+    def webhooks(self) -> Webhooks: ...
+    @property
+    def cursors(self) -> SourceCursors: ...
+    @property
+    def heartbeats(self) -> Heartbeats: ...
     @property
     def audit(self) -> Audit: ...
 

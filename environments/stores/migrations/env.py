@@ -5,6 +5,7 @@ from alembic import context
 from environments.stores import (  # noqa: F401 - their tables register themselves
     audit_schema,
     catalogue_schema,
+    events_schema,
     holds_schema,
     people_schema,
     schema,
