@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from environments.api.clients import client_of
 from environments.api.open_paths import SIGN_IN_PATHS
 from environments.api.problems import ERROR
+from environments.api.route_paths import route_path
 from environments.api.statuses import http_status
 from environments.domain.errors import CalvinverseError
 from environments.service.audit_collecting import AuditCollector
@@ -46,10 +47,13 @@ _OBJECTS = {
     "deployments": "deployment",
     "people": "person",
     "groups": "group",
-    "accounts": "service_account",
-    "sessions": "session",
+    "local-people": "local person",
+    "service-accounts": "service_account",
+    "issuers": "issuer",
+    "auth": "session",
+    "roles": "subject",
 }
-"""What the first part of a path after the version is about."""
+"""What the first part of a path after the version is about, in the words of entries about what was done."""
 
 log = structlog.get_logger()
 
@@ -128,8 +132,7 @@ class _Attempt(Attempt):
 
 def asked(scope: Scope) -> str:
     """The method and the template of the route of a request."""
-    path = str(getattr(scope.get("route"), "path", "")) or "none"
-    return f"{scope['method']} {path}"
+    return f"{scope['method']} {route_path(scope)}"
 
 
 def _matters(scope: Scope) -> bool:
@@ -159,7 +162,7 @@ def _refusal(scope: Scope, principal: Principal, attempt: Attempt, status: int, 
 
 def _named(scope: Scope, entry: AuditEntry) -> AuditEntry:
     """The entry, on the object that the path names."""
-    parts = str(getattr(scope.get("route"), "path", "")).strip("/").split("/")
+    parts = route_path(scope).strip("/").split("/")
     kind = _OBJECTS.get(parts[1], parts[1]) if len(parts) > 1 else ""
     said = [str(value) for value in (scope.get("path_params") or {}).values()]
     return replace(entry, object_kind=kind, object_name="/".join(said))

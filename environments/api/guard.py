@@ -24,6 +24,7 @@ from environments.api.concurrency import OwnerLimiter
 from environments.api.open_paths import SIGN_IN_PATHS
 from environments.api.problems import problem_response, unforeseen
 from environments.api.rates import Rate, apart
+from environments.api.route_paths import route_path
 from environments.api.routes import edge, extend_link, module_states
 from environments.domain.errors import CalvinverseError, TooManyRequests, Unauthenticated
 from environments.service.audit_collecting import AuditCollector
@@ -103,7 +104,7 @@ class Watched:
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("Cache-Control", "no-store")
                 headers.setdefault("X-Content-Type-Options", "nosniff")
-                self._observer(scope["method"], route_of(scope), status, time.perf_counter() - began)
+                self._observer(scope["method"], route_path(scope), status, time.perf_counter() - began)
             await send(message)
 
         try:
@@ -264,9 +265,3 @@ class Shared:
             await self._app(scope, receive, watched_send)
         finally:
             give()
-
-
-def route_of(scope: Scope) -> str:
-    """The template of the route that took the request, such as `/v1/environments/{name}`."""
-    route = scope.get("route")
-    return str(getattr(route, "path", "")) or "none"

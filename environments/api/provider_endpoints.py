@@ -5,7 +5,6 @@ are passed on, and only status, kind and body come back.
 """
 
 import asyncio
-from types import SimpleNamespace
 
 import anyio
 import anyio.to_thread
@@ -13,6 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from environments.api import route_paths
 from environments.api.problems import problem_response
 from environments.api.rates import Rate, address_key
 from environments.domain.errors import InvalidInput, MethodNotAllowed, RequestTooLarge, RequestTooSlow
@@ -48,7 +48,7 @@ class PassedOn:
         if endpoint is None:
             await self._app(scope, receive, send)
             return
-        scope["route"] = SimpleNamespace(path=scope["path"])  # what the request is counted by
+        route_paths.take(scope)
         methods = ENDPOINTS[endpoint]
         if scope["method"] not in methods:
             error = MethodNotAllowed(f"{scope['path']} doesn't have the method {scope['method'][:20]}.")

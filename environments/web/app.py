@@ -95,7 +95,7 @@ class Pages:
         return {path: tuple(methods) for path, methods in (self._open | self._signed_in).items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["route"] = SimpleNamespace(path=scope["path"])  # what the request is counted by
+        scope["route"] = SimpleNamespace(path_format=scope["path"])
         attempt = Attempt(f"{scope['method']} {scope['path']}")
         known = ATTEMPT.set(attempt)  # before any thread: those have the same attempt
         try:

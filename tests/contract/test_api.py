@@ -646,12 +646,14 @@ def test_metrics_count_by_route_and_state_and_hold_no_names(http: httpx2.Client)
     http.get("/v1/environments/very-special")
     http.get("/v1/environments/very-special-too")
     http.get("/nowhere/very-special")
+    http.get("/v1/groups/very-special/too")
     response = http.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
     lines = response.text.splitlines()
     assert 'calvinverse_requests_total{method="GET",route="/v1/environments/{name}",status="200"} 1.0' in lines
     assert 'calvinverse_requests_total{method="GET",route="/v1/environments/{name}",status="404"} 1.0' in lines
     assert 'calvinverse_requests_total{method="GET",route="none",status="404"} 1.0' in lines
+    assert 'calvinverse_requests_total{method="GET",route="/v1/groups/{group}",status="404"} 1.0' in lines
     assert 'calvinverse_environments{state="requested"} 1.0' in lines
     assert 'calvinverse_environments{state="ready"} 0.0' in lines
     assert 'calvinverse_deployments{kind="create",state="queued"} 1.0' in lines

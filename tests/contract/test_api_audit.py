@@ -89,6 +89,28 @@ def test_a_refusal_of_a_known_caller_is_an_entry(api: Served, ada: Client) -> No
         assert hidden.object_id == admin.environment("demo").id
 
 
+@pytest.mark.parametrize(
+    ("method", "route", "kind"),
+    [
+        ("POST", "/v1/people/{person}/disable", "person"),
+        ("PUT", "/v1/groups/{group}/members/{person}", "group"),
+        ("POST", "/v1/local-people/{user_name}/disable", "local person"),
+        ("DELETE", "/v1/service-accounts/{name}/tokens/{token_id}", "service_account"),
+        ("DELETE", "/v1/auth/sessions/{token_id}", "session"),
+    ],
+)
+def test_a_refusal_names_route_and_object_as_other_entries_do(api: Served, method: str, route: str, kind: str) -> None:
+    with api.client() as admin:
+        token = admin.create_token(TokenRequest(owner="ada"))
+    path = route.replace("{", "").replace("}", "")
+    answer = httpx2.request(
+        method, f"{api.address}{path}", json={}, headers={"Authorization": f"Bearer {token.secret}"}, trust_env=False
+    )
+    assert answer.status_code in (403, 404)
+    (entry,) = written(api, outcome="refused")
+    assert (entry.request, entry.object_kind) == (f"{method} {route}", kind)
+
+
 def test_a_refusal_is_told_to_the_owner_of_the_environment(api: Served, ada: Client) -> None:
     create(ada, "demo")
     with api.client() as admin:
