@@ -47,11 +47,11 @@ def test_a_child_lives_no_longer_than_its_parent(target: Target, admin: Person) 
 
 
 def test_a_child_never_outranks_its_parent(target: Target, admin: Person) -> None:
-    chief = admin.post("/v1/tokens", {"owner": "admin", "role": "admin", "ttl": "10m"})
+    chief = admin.post("/v1/tokens", {"owner": "chief", "role": "admin", "ttl": "10m"})
     child = holder(target, chief["secret"]).post("/v1/tokens", {"owner": "mallory", "role": "user", "ttl": "1h"})
     mallory = holder(target, child["secret"])
     assert refused(mallory.http.post("/v1/tokens", json={"owner": "mallory", "role": "admin"})) == "forbidden"
-    assert refused(mallory.http.post("/v1/tokens", json={"owner": "admin"})) == "forbidden"
+    assert refused(mallory.http.post("/v1/tokens", json={"owner": "chief"})) == "forbidden"
     assert admin.http.delete(f"/v1/tokens/{chief['token']['id']}").status_code == 200
     assert mallory.http.get("/v1/environments").status_code == 401
 
