@@ -132,9 +132,14 @@ class Follower:
                 self.events.append(item)
 
     def told(self) -> list[EventType]:
-        """What was told of the flag."""
+        """What was told of the flag so far."""
         flags = (EventType.ENVIRONMENT_DEGRADED, EventType.ENVIRONMENT_RECOVERED)
         return [event.type for event in self.events if event.type in flags]
+
+    def has_told(self, count: int) -> list[EventType]:
+        """The same once there are so many: the stream tells of a change after the environment shows it."""
+        assert wait_for(lambda: len(self.told()) >= count, 60), self.told()
+        return self.told()
 
     def close(self) -> None:
         self._stream.close()
@@ -202,7 +207,7 @@ def test_an_environment_is_degraded_and_recovers_without_anybody_asking(
     assert "404" in reason.reason
     docker("exec", container(nomad), "touch", "/tmp/served/well")
     until(service, lambda view: not view.degraded)
-    assert follower.told() == [EventType.ENVIRONMENT_DEGRADED, EventType.ENVIRONMENT_RECOVERED]
+    assert follower.has_told(2) == [EventType.ENVIRONMENT_DEGRADED, EventType.ENVIRONMENT_RECOVERED]
 
     # A restart of Nomad's agent isn't told of, and what happens after it is.
     agent = cluster.agents.agent("nomad")
@@ -228,5 +233,5 @@ def test_an_environment_is_degraded_and_recovers_without_anybody_asking(
     nomad.deregister(NAME, "web", purge=True)
     view = until(service, lambda view: bool(view.degraded))
     assert view.degraded[0].reason == "The job is gone: somebody has removed it from Nomad."
-    assert len(follower.told()) >= 4
+    assert follower.has_told(4)[2] is EventType.ENVIRONMENT_DEGRADED
     follower.close()
