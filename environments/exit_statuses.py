@@ -23,6 +23,8 @@ STATUS_BY_CODE = {
     "expired_token": 5,
     "forbidden": 5,
     "foreign_resource": 4,
+    "forge_refused": 10,
+    "forge_unavailable": 10,
     "idempotency_mismatch": 4,
     "image_not_published": 3,
     "internal": 1,

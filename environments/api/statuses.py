@@ -23,6 +23,8 @@ HTTP_STATUSES = {
     "expired_token": 400,
     "forbidden": 403,
     "foreign_resource": 409,
+    "forge_refused": 502,
+    "forge_unavailable": 503,
     "idempotency_mismatch": 422,
     "image_not_published": 404,
     "internal": 500,

@@ -393,6 +393,21 @@ class SourceUnavailable(SourceFailed):
     default_hint = "Try again later; templates that were pushed before are not affected."
 
 
+class ForgeRefused(CalvinverseError):
+    """A forge refuses a call, or its answer can't be read: the token lacks a scope, or the repository isn't there."""
+
+    code = "forge_refused"
+    default_hint = "Check address, repository and token with `calvinverse webhook check`."
+
+
+class ForgeUnavailable(CalvinverseError):
+    """A forge doesn't answer, or its rate limit is reached. `details["retry_after"]`, if given: seconds to wait."""
+
+    code = "forge_unavailable"
+    transient = True
+    default_hint = "Nothing to do: it is asked again later."
+
+
 class StepFailed(CalvinverseError):
     """A step ran and its result is wrong: a job isn't healthy, a check doesn't pass."""
 
