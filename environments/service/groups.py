@@ -1,14 +1,15 @@
 """Groups: local ones, whose members an admin chooses, and those that a provider's claim names."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 
 from environments.domain.access import EVERYONE, LOCAL_GROUP, Group, Membership, Share, group_subject
 from environments.domain.errors import InvalidName, NotAllowedNow, NotFound
 from environments.service.auditing import entry_of, on_environment
 from environments.service.authorization import Action, Principal, check_service, may
-from environments.service.pages import Page
+from environments.service.pages import Page, ended_in_time
 from environments.service.storage.transaction import Storage, Transaction
 from environments.service.subjects import known_group, known_person, lists_people
 
@@ -49,9 +50,8 @@ class Groups:
             if lists_people(principal):
                 found = tx.groups.all(after=after, limit=limit)
             else:
-                theirs = sorted(name for name in principal.groups if name > after)
-                some = [group for name in theirs[:limit] if (group := tx.groups.get(name)) is not None]
-                found = Page(some, more=limit is not None and len(theirs) > limit)
+                theirs = islice(_theirs(tx, principal, after), limit)
+                found = Page(theirs) if limit is None else ended_in_time(theirs, _shown_size)
             sizes = tx.groups.sizes([group.name for group in found])
             return Page([GroupDetails(group, sizes.get(group.name, 0)) for group in found], more=found.more)
 
@@ -144,6 +144,18 @@ def _group(tx: Transaction, principal: Principal, name: str) -> Group:
     found = tx.groups.get(known_group(tx, principal, name))
     assert found is not None
     return found
+
+
+def _theirs(tx: Transaction, principal: Principal, after: str) -> Iterator[Group]:
+    """Those that the principal is in, by name, behind the name `after`."""
+    for name in sorted(name for name in principal.groups if name > after):
+        if (group := tx.groups.get(name)) is not None:
+            yield group
+
+
+def _shown_size(group: Group) -> int:
+    """The approximate size in bytes of a group in the API."""
+    return len(group.model_dump_json())
 
 
 def _seen(tx: Transaction, principal: Principal, name: str) -> Group:

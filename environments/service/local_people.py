@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
+from pydantic_core import to_json
+
 from environments.domain.errors import BackendError, CalvinverseError, InvalidInput, NotFound, StorageError
 from environments.service.authorization import Action, Principal, check_service, entry_of
 from environments.service.local_names import at_provider, check_one, keep_name, recognise
-from environments.service.pages import Page
+from environments.service.pages import Page, ended_in_time
 from environments.service.storage.audit import AuditEntry
 from environments.service.storage.transaction import Storage
 from environments.service.user_names import check_user_name
@@ -124,8 +126,9 @@ class ManageLocalPeople:
     def all(self, principal: Principal, *, limit: int | None = None, after: str = "") -> Page[LocalPerson]:
         """People by user name: at most `limit`, behind the name `after`. Raises `Forbidden`, `BackendError`."""
         check_service(principal, Action.PERSON_LIST)
-        found = sorted(self._people.all(), key=lambda person: person.user_name)
-        return Page([person for person in found if person.user_name > after][:limit])
+        behind = [person for person in self._people.all() if person.user_name > after]
+        found = sorted(behind, key=lambda person: person.user_name)[:limit]
+        return Page(found) if limit is None else ended_in_time(found, _shown_size)
 
     def create(
         self,
@@ -237,6 +240,11 @@ class ManageLocalPeople:
 def is_user_name(text: str) -> bool:
     """Whether a user can have that name."""
     return _USER_NAME.fullmatch(text) is not None
+
+
+def _shown_size(person: LocalPerson) -> int:
+    """The approximate size in bytes of a person in the API."""
+    return len(to_json(person))
 
 
 def _check_groups(groups: Sequence[str]) -> None:

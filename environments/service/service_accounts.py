@@ -1,7 +1,8 @@
 """Service accounts: names for programs, with tokens that are limited and end. Somebody answers for each of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import NamedTuple
 
 from environments.domain.access import EVERYONE, GROUP, Person, PersonKind
@@ -10,7 +11,7 @@ from environments.domain.errors import Forbidden, InvalidInput, InvalidLifetime,
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.service.allowances import check_tokens
 from environments.service.authorization import Action, Principal, may, within_scope
-from environments.service.pages import Page
+from environments.service.pages import Page, ended_in_time
 from environments.service.records import NewToken
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Storage, Transaction
@@ -34,7 +35,7 @@ MOST_ACCOUNTS = 50
 """Accounts for which one person or group may be responsible: their names are never given to anybody else."""
 
 _LISTED = 1000
-"""Accounts that are read at once, and tokens of an account that are listed."""
+"""Accounts that are read at once."""
 
 
 class ServiceAccount(NamedTuple):
@@ -90,16 +91,9 @@ class ServiceAccounts:
     def list(self, principal: Principal, *, after: str = "", limit: int | None = None) -> Page[ServiceAccount]:
         """By name, behind the name `after`: all of them for admins and auditors, else those one is responsible for."""
         now = self._clock()
-        seen: list[ServiceAccount] = []
         with self._storage.read() as tx:
-            while True:
-                found = tx.people.all(kind=PersonKind.SERVICE_ACCOUNT, after=after, limit=_LISTED)
-                seen += [_shown(tx, one, now) for one in found if _sees(principal, one)]
-                if limit is not None and len(seen) >= limit:
-                    return Page(seen[:limit], more=True)
-                if not found.more and len(found) < _LISTED:
-                    return Page(seen)
-                after = found[-1].name
+            found = (_shown(tx, one, now) for one in islice(_all_seen(tx, principal, after), limit))
+            return Page(found) if limit is None else ended_in_time(found, _shown_size)
 
     def show(self, principal: Principal, name: str) -> ServiceAccount:
         """One account. Raises `NotFound`."""
@@ -258,6 +252,21 @@ def _check_room(tx: Transaction, responsible: str) -> None:
 def _sees(principal: Principal, person: Person) -> bool:
     mine = person.name == principal.owner or person.responsible in principal.subjects
     return mine or (principal.sees_all and within_scope(principal.scope, Action.ACCOUNT_MANAGE, on_environment=False))
+
+
+def _all_seen(tx: Transaction, principal: Principal, after: str) -> Iterator[Person]:
+    """The accounts that the principal sees, by name, behind the name `after`; read as they are asked for."""
+    more = True
+    while more:
+        found = tx.people.all(kind=PersonKind.SERVICE_ACCOUNT, after=after, limit=_LISTED)
+        yield from (one for one in found if _sees(principal, one))
+        more = found.more or len(found) == _LISTED
+        after = found[-1].name if found else after
+
+
+def _shown_size(account: ServiceAccount) -> int:
+    """The approximate size in bytes of an account in the API."""
+    return len(account.person.model_dump_json())
 
 
 def _seen(tx: Transaction, principal: Principal, name: str) -> Person:

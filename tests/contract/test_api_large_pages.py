@@ -10,15 +10,18 @@ from typing import Any
 import httpx2
 import pytest
 
+from environments.domain.access import Person, PersonKind
 from environments.domain.lifecycle import State
 from environments.service import pages
 from environments.wire.environments import CreateRequest
+from environments.wire.people import GroupRequest
+from environments.wire.service_accounts import ServiceAccountRequest
 from environments.wire.tokens import TokenRequest
 from tests.contract.test_api_pages import LISTS, fill, limited
 from tests.fakes.listener import Listener, connected
 from tests.fakes.service import Served, served
 
-SMALL = 250
+SMALL = 100
 """Bytes of a page in these tests: some entries of a list, not all of them."""
 
 LARGE = "x" * 250_000
@@ -73,6 +76,27 @@ def test_the_client_reads_a_list_that_ends_early(api: Served, path: str, monkeyp
         assert LISTS[path](client) == whole
         if path == "/v1/environments":
             assert client.environments(limit=3) == whole[:3]
+
+
+def test_who_sees_only_what_is_theirs_gets_it_in_pages_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(tmp_path) as api:
+        with api.service.database.write() as tx:
+            identity = {"issuer": "https://id.example.net", "subject": "1"}
+            tx.people.add(Person(name="ada", kind=PersonKind.PERSON, created_at=api.service.clock(), **identity))
+        with api.client() as client:
+            secret = client.create_token(TokenRequest(owner="ada")).secret
+            for number in range(3):
+                client.create_group(GroupRequest(name=f"group-{number}"))
+                client.add_member(f"group-{number}", "ada")
+                client.create_group(GroupRequest(name=f"group-{number}-of-others"))
+                client.create_service_account(ServiceAccountRequest(name=f"svc-{number}", responsible="ada"))
+                client.create_service_account(ServiceAccountRequest(name=f"svc-{number}-of-others"))
+        monkeypatch.setattr(pages, "LARGEST_BYTES", 1)
+        headers = {"Authorization": f"Bearer {secret}"}
+        with httpx2.Client(base_url=api.address, headers=headers, trust_env=False, timeout=60) as http:
+            for path, kind in (("/v1/groups", "group"), ("/v1/service-accounts", "svc")):
+                names = [[one["name"] for one in page] for page in pages_of(http, path)]
+                assert names == [[f"{kind}-{number}"] for number in range(3)]
 
 
 def test_a_reader_that_is_behind_loses_nothing(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
