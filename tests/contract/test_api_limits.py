@@ -323,7 +323,7 @@ def test_slow_plans_of_one_keep_nobody_else_waiting(api: Served, monkeypatch: py
 
 
 def test_slow_requests_of_one_leave_threads_for_others(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest, gate = api.service.reading.environments, Gate()
+    honest, gate = api.service.reading.listing, Gate()
 
     def slow(principal: object, **asked: object) -> object:
         if getattr(principal, "owner", "") == "mallory":
@@ -335,7 +335,7 @@ def test_slow_requests_of_one_leave_threads_for_others(api: Served, monkeypatch:
         http(api, token(api, "grace")) as grace,
         ThreadPoolExecutor(60) as pool,
     ):
-        monkeypatch.setattr(api.service.reading, "environments", slow)
+        monkeypatch.setattr(api.service.reading, "listing", slow)
         asked = [pool.submit(mallory.get, "/v1/environments") for _ in range(60)]
         try:
             gate.until(EACH_AT_ONCE)

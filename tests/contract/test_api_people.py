@@ -75,7 +75,8 @@ def test_a_person_of_the_built_in_provider_is_disabled_there_too(
 ) -> None:
     made = root.create_local_person(LocalPersonRequest(user_name="grace"))
     issuer = next(one.issuer for one in root.issuers() if one.built_in)
-    with api.service.database.write() as tx:
+    with api.service.database.write() as tx:  # as of a person from before names were kept
+        tx.people.change("grace", subject="another-subject")
         identity = {"issuer": issuer, "subject": made.person.subject}
         tx.people.add(Person(name="grace-2", kind=PersonKind.PERSON, created_at=NOW, **identity))
     assert root.disable_person("grace-2").person.disabled_at is not None

@@ -119,7 +119,8 @@ def test_a_template_is_pushed_from_a_branch_pinned_and_kept_without_its_reposito
     assert "template.toml" in files
     gone = web.post("/v1/templates/from-git", json={"url": repository.url})
     assert Problem.model_validate(gone.json()).code == "source_denied"
-    assert web.get("/v1/templates/web").json() == again
+    assert again["creation"] is None
+    assert web.get("/v1/templates/web").json() == {**again, "creation": pinned["creation"]}
     made = web.post("/v1/environments", json={"name": "demo", "template": "web", "digest": pinned["digest"]})
     assert made.json()["environment"]["template_version"] == "4"
 

@@ -52,6 +52,7 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
         "tools",
         "docker",
         "postgres",
+        "browser",
         "build",
         "deploy",
         "undeploy",
