@@ -18,7 +18,10 @@ def insert_once(connection: Connection, table: Table, rows: Sequence[dict[str, A
         return 0
     insert = postgresql.insert if connection.dialect.name == POSTGRESQL else sqlite.insert
     statement = insert(table).on_conflict_do_nothing()
-    return sum(connection.execute(statement.values(**row)).rowcount for row in rows)
+    return sum(
+        connection.execute(statement.values(**row), execution_options={"preserve_rowcount": True}).rowcount
+        for row in rows
+    )
 
 
 def put(connection: Connection, table: Table, row: dict[str, Any]) -> None:
