@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from environments.domain.deadline import check_deadline
 from environments.domain.environment import Environment, EventType
 from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import ENDED, State, way_on
@@ -20,6 +21,14 @@ def check_extendable(tx: Transaction, principal: Principal, environment: Environ
             f"Environment {environment.name!r} is {environment.state.value} already.",
             hint=way_on(environment.name, environment.state),
         )
+
+
+def extend_to(tx: Transaction, environment: Environment, wanted: datetime, by: str, now: datetime) -> Environment:
+    """Moves the deadline of an environment that may be extended. Raises `InvalidLifetime` past its maximum."""
+    latest = environment.maximum_deadline
+    maximum = latest - environment.created_at if latest is not None else None
+    deadline = check_deadline(wanted, now=now, created=environment.created_at, maximum=maximum)
+    return move_deadline(tx, environment, deadline, by, now)
 
 
 def move_deadline(tx: Transaction, environment: Environment, deadline: datetime, by: str, now: datetime) -> Environment:

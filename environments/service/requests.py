@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from environments.domain.commands import CreateEnvironment, UpdateEnvironment
-from environments.domain.deadline import check_deadline, later, parse_duration
+from environments.domain.deadline import later, parse_duration
 from environments.domain.environment import Environment
 from environments.domain.errors import (
     InvalidLifetime,
@@ -13,23 +13,20 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import SWITCHES, DeploymentKind, State, check_request
 from environments.domain.names import check_environment_name
-from environments.service import enqueue, transitions
+from environments.service import effects, enqueue, transitions
 from environments.service.authorization import (
     NO_DEADLINE,
     REMOVED_OUTSIDE,
     Action,
-    Allowed,
     Principal,
-    check_role,
     check_service,
     environment_to_change,
     may,
 )
 from environments.service.checking import Checks, Verdicts
-from environments.service.drafting import new_environment, updated
 from environments.service.enqueue import DeploymentRequest
 from environments.service.enqueue import Sealer as Sealer  # exported from here
-from environments.service.extending import check_extendable, move_deadline
+from environments.service.extending import check_extendable, extend_to
 from environments.service.idempotency import Once
 from environments.service.records import Accepted, accepted
 from environments.service.running_again import WhyNot, any_step
@@ -78,10 +75,10 @@ class Requests:
         with self._storage.write() as tx:
             if (before := once.known(tx)) is not None:
                 return before
-            draft = new_environment(tx, principal, request, self._new_id("env"), now, verdicts)
-            deployment = enqueue.create(tx, draft, self._sealer, self._new_request(principal.owner, "created", now))
-            once.remember(tx, draft.environment, deployment.id)
-            return accepted(tx, draft.environment, deployment)
+            asked = self._new_request(principal.owner, "created", now)
+            done = effects.create(tx, principal, request, self._new_id("env"), asked, verdicts, self._sealer)
+            once.remember(tx, done.environment, asked.id)
+            return done
 
     def update(self, principal: Principal, name: str, request: UpdateEnvironment) -> Accepted:
         """Queues an update to the newest (or named) version of the template, with changed parameters.
@@ -96,12 +93,9 @@ class Requests:
         now = self._clock()
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
-            check_role(tx, principal, Action.ENVIRONMENT_UPDATE, environment)
-            check_request(environment.name, environment.state, DeploymentKind.UPDATE)
-            draft = updated(tx, principal, environment, request, now, verdicts, self._why_not_again)
-            reason = f"updated, to run {' and '.join(draft.run_again)} again" if draft.run_again else "updated"
-            deployment = enqueue.update(tx, draft, self._sealer, self._new_request(principal.owner, reason, now))
-            return accepted(tx, draft.environment, deployment)
+            asked = self._new_request(principal.owner, "updated", now)
+            again = self._why_not_again
+            return effects.update(tx, principal, environment, request, asked, verdicts, self._sealer, again)
 
     def retry(self, principal: Principal, name: str) -> Accepted:
         """Retries a failed create, stop or start, or a failed destroy without waiting. Raises `NotAllowedNow`."""
@@ -111,7 +105,7 @@ class Requests:
             allowed = may(tx, principal, Action.ENVIRONMENT_RETRY, environment)
             if environment.state is State.DESTROY_FAILED:
                 asked = self._new_request(principal.owner, "retried by hand", now)
-                return _destroy(tx, environment, asked, allowed)
+                return effects.destroy_allowed(tx, environment, asked, allowed)
             check_request(environment.name, environment.state, DeploymentKind.CREATE)
             asked = self._new_request(principal.owner, "tried again", now)
             deployment = enqueue.add(tx, environment, _to_retry(tx, environment), asked, allowed)
@@ -122,8 +116,8 @@ class Requests:
         reason = reason or f"requested by {principal.owner}"
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name, REMOVED_OUTSIDE)
-            allowed = may(tx, principal, Action.ENVIRONMENT_DESTROY, environment)
-            return _destroy(tx, environment, self._new_request(principal.owner, reason, self._clock()), allowed)
+            asked = self._new_request(principal.owner, reason, self._clock())
+            return effects.destroy(tx, principal, environment, asked)
 
     def extend(
         self,
@@ -151,10 +145,7 @@ class Requests:
             else:
                 assert until is not None
                 wanted = until
-            latest = environment.maximum_deadline
-            maximum = latest - environment.created_at if latest is not None else None
-            deadline = check_deadline(wanted, now=now, created=environment.created_at, maximum=maximum)
-            return move_deadline(tx, environment, deadline, principal.owner, now)
+            return extend_to(tx, environment, wanted, principal.owner, now)
 
     def mirror(self, principal: Principal, environment: Environment) -> Environment:
         """Shows an environment that another service manages, read-only and without a deadline.
@@ -183,10 +174,3 @@ def _to_retry(tx: Transaction, environment: Environment) -> DeploymentKind:
     """What a retry of a failed environment does: the stop or the start that failed, else what makes all of it."""
     newest = newest_of(tx.deployments, environment.id)
     return newest.kind if newest is not None and newest.kind in SWITCHES else DeploymentKind.CREATE
-
-
-def _destroy(tx: Transaction, environment: Environment, asked: DeploymentRequest, allowed: Allowed) -> Accepted:
-    environment, deployment = enqueue.destroy(tx, environment, asked, allowed)
-    if deployment.id != asked.id:  # it is being destroyed already
-        return Accepted(environment, deployment.id)
-    return accepted(tx, environment, deployment)

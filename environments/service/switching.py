@@ -58,16 +58,9 @@ class Switching:
         now = self._clock()
         with self._storage.write() as tx:
             environment = environment_to_change(tx, principal, name)
-            allowed = may(tx, principal, _ACTIONS[kind], environment)
-            _check(tx, environment, kind)
             why = reason or f"{DONE[kind]} by {principal.owner}"
-            deployment = enqueue.add(
-                tx, environment, kind, DeploymentRequest(self._new_id("dep"), principal.owner, why, now), allowed
-            )
-            # What a person asks for holds until the calendar's next moment, whatever it still had to do.
-            changes = switched(tx, environment, now)
-            tx.environments.change(environment.id, **changes)
-            return accepted(tx, environment.model_copy(update=changes), deployment)
+            asked = DeploymentRequest(self._new_id("dep"), principal.owner, why, now)
+            return switch(tx, principal, environment, kind, asked)
 
     def switch_due(self) -> list[str]:
         """Queues the stops and starts that are due by the calendar; returns the names of these environments.
@@ -145,6 +138,19 @@ class Switching:
             message = f"{environment.name} was not {DONE[kind]} by the calendar: {error.message}"
             if not told_already(tx, environment, message):
                 tell_not_switched(tx, environment, due, now, message)
+
+
+def switch(
+    tx: Transaction, principal: Principal, environment: Environment, kind: DeploymentKind, asked: DeploymentRequest
+) -> Accepted:
+    """Queues a stop or a start in the caller's transaction, in which `environment` was read. Raises `NotAllowedNow`."""
+    allowed = may(tx, principal, _ACTIONS[kind], environment)
+    _check(tx, environment, kind)
+    deployment = enqueue.add(tx, environment, kind, asked, allowed)
+    # What is asked for holds until the calendar's next moment, whatever it still had to do.
+    changes = switched(tx, environment, asked.now)
+    tx.environments.change(environment.id, **changes)
+    return accepted(tx, environment.model_copy(update=changes), deployment)
 
 
 def _check(tx: Transaction, environment: Environment, kind: DeploymentKind) -> None:
