@@ -25,8 +25,8 @@ SHARED = {"capture": False}
 PARTS = ["tools", "docker", "build"]
 """What has to be there before anything real runs."""
 
-TESTED = [*PARTS, "postgres", "browser"]
-"""What has to be there before tests on the real backends run."""
+TESTED = ["forge", *PARTS, "postgres", "browser"]
+"""What has to be there before tests on the real backends run. `forge` builds `tools` beside its own, so it is first."""
 
 KINDS = {
     "unit": ("test the rules and everything that needs nothing but the locked packages", []),
@@ -60,6 +60,11 @@ def task_postgres():
 def task_browser():
     """make sure that a browser is here for tests of pages; on Debian, root gets Chromium installed"""
     return {"actions": [lazy_action("images.tasks:browser")]}
+
+
+def task_forge():
+    """build Gitea, the forge of tests, once for this machine, and the tools beside it"""
+    return {"actions": [lazy_action("images.tasks:forge")]}
 
 
 def task_build():

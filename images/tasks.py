@@ -5,13 +5,14 @@ from images.catalogue import promotion
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.docker_engine import ensure_engine
+from images.errors import ToolBuildFailed, ToolsMissing
 from images.job_networks import ensure_plugins
 from images.pipeline.builder import Builder
 from images.pipeline.check import check_recipes
 from images.pipeline.recipe import load_recipes
 from images.postgres_server import ensure_postgres
 from images.report import console
-from images.toolchain import NAMES, ensure, find_all
+from images.toolchain import NAMES, TESTS_ONLY, ensure, find_all, locate
 from images.toolchain.__main__ import offer
 from images.toolchain.clean import removable
 from images.toolchain.find import Found
@@ -43,6 +44,20 @@ def browser() -> None:
     """Make sure that a browser is installed, and report where."""
     report = console()
     report(f"Chromium: {ensure_browser(report)}")
+
+
+def forge() -> None:
+    """Find or build Gitea, the forge of tests, and beside it what `tools` would build, which shares the cores.
+
+    A failure is reported and no more: the tests that need the forge will fail and say so, and all others run.
+    """
+    report = console()
+    try:
+        ensure((*NAMES, *TESTS_ONLY), report)
+    except (ToolBuildFailed, ToolsMissing) as error:
+        report(f"{error.message}\n{error.hint}")
+    found = locate("gitea")
+    report(f"Gitea: {found}" if found else "There is no Gitea: every test that needs a forge will fail.")
 
 
 def recipes() -> None:

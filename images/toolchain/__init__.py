@@ -14,10 +14,23 @@ from images.toolchain.find import Found, NotFound, find_tool, memory
 from images.toolchain.needs import Builders, missing_error
 from images.toolchain.work import build_all, ensure_compiler
 
-__all__ = ["NAMES", "PROVIDERS", "ensure", "find_all", "locate", "packer_environment", "provider_mirror", "require"]
+__all__ = [
+    "NAMES",
+    "PROVIDERS",
+    "TESTS_ONLY",
+    "ensure",
+    "find_all",
+    "locate",
+    "packer_environment",
+    "provider_mirror",
+    "require",
+]
 
-NAMES: tuple[str, ...] = tuple(tools())
-"""The names of all tools."""
+NAMES: tuple[str, ...] = tuple(name for name, tool in tools().items() if not tool.tests_only)
+"""The names of the tools that Calvinverse works with."""
+
+TESTS_ONLY: tuple[str, ...] = tuple(name for name, tool in tools().items() if tool.tests_only)
+"""The names of those that nothing but tests needs."""
 
 PROVIDERS: tuple[str, ...] = tuple(name for name, tool in tools().items() if tool.provider)
 """The names of the OpenTofu providers among them."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from environments.domain.errors import CalvinverseError
 from environments.exit_statuses import exit_status
 from images.report import console, size
-from images.toolchain import NAMES, ensure, find_all
+from images.toolchain import NAMES, TESTS_ONLY, ensure, find_all
 from images.toolchain.clean import Cleaning, removable
 from images.toolchain.find import Found
 from images.toolchain.needs import Builders
@@ -17,16 +17,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and give its exit status: that of the error, or 0."""
     parser = argparse.ArgumentParser(prog="python -m images.toolchain", description="The pinned tools of Calvinverse.")
     commands = parser.add_subparsers(dest="command", required=True)
+    known = [*NAMES, *TESTS_ONLY]
     build = commands.add_parser("ensure", help="build what is neither on the PATH nor in the cache")
-    build.add_argument("names", nargs="*", metavar="tool", help=f"some of {', '.join(NAMES)}; all without")
+    build.add_argument(
+        "names", nargs="*", metavar="tool", help=f"some of {', '.join(known)}; without, all that aren't for tests only"
+    )
     commands.add_parser("list", help="show each tool: where it is, or how to get it")
     clean = commands.add_parser("clean", help="remove what building left behind, after asking")
     clean.add_argument("--yes", action="store_true", help="don't ask")
     given = parser.parse_args(arguments)
     try:
         if given.command == "ensure":
-            if unknown := set(given.names) - set(NAMES):
-                parser.error(f"no such tool: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+            if unknown := set(given.names) - set(known):
+                parser.error(f"no such tool: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
             for name, path in ensure(given.names or NAMES, console()).items():
                 print(f"{name}\t{path}")
         elif given.command == "list":

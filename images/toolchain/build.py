@@ -115,8 +115,24 @@ class Job:
         )
         if ended.status != 0 or ended.timed_out:
             raise ToolBuildFailed(f"Building {self.tool.name} failed: {ended.reason()}.", hint=ended.explain(self.log))
+        if source.data:
+            self._copy_data(source, folder, env)
         said = output(["go", "env", "-json", "GOVERSION", "GOCACHE", "GOMODCACHE"], limit=20, env=env)
         return {"go": json.loads(said)} if said else {}
+
+    def _copy_data(self, source: GoModule, folder: Path, env: dict[str, str]) -> None:
+        """Go's own copy of the module may be removed at any time, and can't be written to."""
+        command = ["go", "list", "-C", str(self.tool.folder), "-f", "{{.Module.Dir}}", source.package]
+        module = output(command, limit=60, env=env)
+        if module is None:
+            raise ToolBuildFailed(
+                f"Building {self.tool.name} failed: Go doesn't say where its module is.",
+                hint=f"The whole output of the build is in {self.log}.",
+            )
+        for name in source.data:
+            shutil.copytree(Path(module.strip()) / name, folder / name, copy_function=shutil.copyfile)
+            for place, _, _ in os.walk(folder / name):
+                Path(place).chmod(0o755)
 
     def _wheel(self, folder: Path) -> dict[str, object]:
         assert isinstance(self.tool.source, Wheel)

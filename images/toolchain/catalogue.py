@@ -30,6 +30,8 @@ class GoModule:
     ldflags: str = ""
     cgo: bool = False
     portable: bool = False
+    data: tuple[str, ...] = ()
+    """Folders of the module that the program reads when it runs, which are put beside it."""
 
     files = ("go.mod", "go.sum")
 
@@ -73,6 +75,8 @@ class Tool:
     version_arguments: tuple[str, ...]
     source: GoModule | Wheel
     folder: Path
+    tests_only: bool = False
+    """Whether nothing but tests needs it."""
     provider: str = ""
     """For a provider of OpenTofu: the address `<namespace>/<type>` in modules."""
 
@@ -95,6 +99,8 @@ class Tool:
         digest.update(json.dumps(facts).encode())
         if isinstance(self.source, GoModule):
             digest.update({"1": b"cgo", "0": b"no cgo", "": b"any"}[self.source.use_of_c()])
+            for name in self.source.data:
+                digest.update(b"\0" + name.encode())
         for name in self.source.files:
             digest.update(b"\0" + (self.folder / name).read_bytes())
         return f"{self.pinned}-{digest.hexdigest()[:16]}"
@@ -120,7 +126,7 @@ def _tool(name: str, table: dict[str, Any], folder: Path) -> Tool:
     source: GoModule | Wheel
     if "go" in table:
         given = dict(table["go"])
-        source = GoModule(**given | {"tags": tuple(given.get("tags", ()))})
+        source = GoModule(**given | {name: tuple(given.get(name, ())) for name in ("tags", "data")})
     else:
         source = Wheel(**table["wheel"])
     return Tool(
@@ -130,5 +136,6 @@ def _tool(name: str, table: dict[str, Any], folder: Path) -> Tool:
         version_arguments=tuple(table.get("version", ())),
         source=source,
         folder=folder,
+        tests_only=table.get("tests_only", False),
         provider=table.get("provider", ""),
     )

@@ -108,8 +108,8 @@ def find_tool(tool: Tool, versions: VersionMemory | None = None) -> Found | NotF
     """Find one tool."""
     versions = versions or memory()
     unfit: list[tuple[Path, str]] = []
-    # A provider prints no version, and is never on the PATH.
-    for program in () if tool.provider else on_path(tool.name):
+    # A provider prints no version, and is never on the PATH. Tests rely on exactly what is pinned for them.
+    for program in () if tool.provider or tool.tests_only else on_path(tool.name):
         version = versions.version(program, tool.version_arguments)
         if version is not None and version in tool.wanted:
             return Found(program, version, "PATH")

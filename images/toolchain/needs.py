@@ -67,13 +67,14 @@ def missing_error(missing: Mapping[Tool, NotFound], builders: Builders) -> Tools
 
 def _ways(tool: Tool, seen: NotFound, builders: Builders) -> Iterable[str]:
     lack = builders.lack(tool)
+    task = "doit forge" if tool.tests_only else "doit tools"
     if lack:
-        build = f"build {tool.pinned} with `doit tools` ({lack})"
+        build = f"build {tool.pinned} with `{task}` ({lack})"
     elif (wanted := tool.go_version()) is not None:
-        build = f"build {tool.pinned} with `doit tools` (needs Go {wanted} or later, which is here)"
+        build = f"build {tool.pinned} with `{task}` (needs Go {wanted} or later, which is here)"
     else:
-        build = f"get {tool.pinned} with `doit tools`"
-    if tool.provider:
+        build = f"get {tool.pinned} with `{task}`"
+    if tool.provider or tool.tests_only:
         yield f"{tool.name}: {build}."
         return
     yield f"{tool.name}: put {tool.wanted}, on the PATH; or {build}."

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import pytest
 
 from environments.exit_statuses import exit_status
 from images.errors import ToolBuildFailed, ToolsMissing
-from images.toolchain import NAMES, build, ensure, locate, require
+from images.tasks import forge
+from images.toolchain import NAMES, TESTS_ONLY, build, ensure, locate, require
 from images.toolchain.__main__ import offer
 from images.toolchain.catalogue import FOLDER, GoModule, read, tools
 from images.toolchain.clean import Cleaning, removable
@@ -23,6 +25,7 @@ from images.toolchain.find import ask_version
 GO = """#!/bin/sh
 case "$1" in
 version) echo "go version go{version} linux/amd64" ;;
+list) echo "{home}/module" ;;
 env) if [ "$2" = GOTOOLCHAIN ]; then echo local; else echo '{{"GOCACHE": "{home}/c", "GOMODCACHE": "{home}/m"}}'; fi ;;
 build)
     echo "$@" >>"{home}/builds"
@@ -157,7 +160,7 @@ def test_all_missing_tools_are_named_at_once_with_both_ways_to_get_them(machine:
     assert error.code == "tools_missing"
     assert exit_status(type(error))
     assert "\n" not in error.message
-    for name, tool in tools().items():
+    for name, tool in ((name, tools()[name]) for name in NAMES):
         assert name in error.message
         ways = f"{name}: build" if tool.provider else f"{name}: put {tool.wanted}, on the PATH; or"
         assert ways in error.hint
@@ -389,7 +392,7 @@ def test_the_key_changes_with_sources_flags_and_version(tmp_path: Path) -> None:
     assert read(text, tmp_path)["packer"].key() != original
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *TESTS_ONLY])
 def test_the_pinned_version_is_the_one_whose_sources_are_committed(name: str) -> None:
     tool = tools()[name]
     assert tool.pinned in tool.wanted
@@ -405,6 +408,38 @@ def test_the_pinned_version_is_the_one_whose_sources_are_committed(name: str) ->
         lock = (tool.folder / "requirements.lock").read_text()
         assert f"{tool.source.distribution}=={tool.pinned} \\\n    --hash=sha256:" in lock
         assert "index-url" not in lock
+
+
+def test_a_tool_for_tests_is_the_pinned_one_and_built_by_a_task_of_its_own(machine: Machine) -> None:
+    assert TESTS_ONLY == ("gitea",)
+    assert not set(TESTS_ONLY) & set(NAMES)
+    machine.tool("gitea", "1.26.0")
+    with pytest.raises(ToolsMissing) as caught:
+        require("gitea")
+    assert "gitea: build 1.26.0 with `doit forge` (needs Go 1.26.2 or later, and there is none)." in caught.value.hint
+
+
+def test_what_a_tool_reads_of_its_module_is_put_beside_it(machine: Machine) -> None:
+    machine.program("gcc", "#!/bin/sh\n")
+    machine.go(builds="1.26.0")
+    for name in ("options", "public", "templates", "tests"):
+        folder = machine.folder / "module" / name / "deeper"
+        folder.mkdir(parents=True)
+        (folder / "file").write_text(name)
+        (folder / "file").chmod(0o444)
+        folder.chmod(0o555)
+    beside = ensure(["gitea"], print)["gitea"].parent
+    assert sorted(path.name for path in beside.iterdir()) == ["build.json", "gitea", "options", "public", "templates"]
+    assert (beside / "options" / "deeper" / "file").read_text() == "options"
+    # What is in the cache can be removed.
+    shutil.rmtree(beside)
+
+
+def test_without_a_forge_the_task_says_so_and_goes_on(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    forge()
+    said = "".join(capsys.readouterr())
+    assert "gitea: build 1.26.0 with `doit forge`" in said
+    assert "There is no Gitea: every test that needs a forge will fail." in said
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
