@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 from environments.stores import postgres as stores_postgres
 from environments.stores import postgres_calls, sqlite
 from tests.support.cluster import Cluster, start_cluster
+from tests.support.forge import Forge
+from tests.support.gitea import Gitea, gitea
 from tests.support.postgres import Postgres
 
 # Machines are noisy: how long an example takes says nothing about it.
@@ -58,3 +60,18 @@ def postgres() -> Iterator[Postgres]:
         yield server.start()
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def forge_server() -> Iterator[Gitea]:
+    """One real forge for all tests that leave it running; each makes people and repositories of its own there."""
+    with gitea() as server:
+        yield server
+
+
+@pytest.fixture
+def forge(forge_server: Gitea) -> Iterator[Forge]:
+    """People at the forge."""
+    people = Forge(forge_server)
+    yield people
+    people.close()

@@ -35,6 +35,7 @@ LANES: dict[str, tuple[str, ...]] = {
         "integration/test_docs_site.py",
         "integration/test_edge_acme.py",
         "integration/test_first_look.py",
+        "integration/test_gitea_forge.py",
         "integration/test_images_build.py",
         "integration/test_images_catalogue.py",
         "integration/test_images_recipes.py",
