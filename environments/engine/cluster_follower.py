@@ -8,13 +8,13 @@ these it is opened again, at a limited rate.
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 import structlog
 
 from environments.domain.errors import CalvinverseError, MachineError
-from environments.engine.degradation import DegradationDetector
-from environments.steps.cluster_events import CheckFeed, JobFeed, JobStream
+from environments.steps.cluster_events import Check, CheckFeed, Happening, JobFeed, JobStream, Listing
 
 LONGEST = 600.0
 """Seconds that one stream is followed. A token of the service is valid for twice that at least."""
@@ -37,6 +37,26 @@ _WAIT = 55.0
 log = structlog.get_logger()
 
 
+class ClusterSubscriber(Protocol):
+    """What is told of the cluster's events. Its methods return at once."""
+
+    def jobs_listed(self, listing: Listing, namespaces: frozenset[str]) -> None:
+        """All jobs, at the beginning of a stream that covers these namespaces."""
+        ...
+
+    def jobs_changed(self, happenings: Sequence[Happening]) -> None:
+        """Events that followed."""
+        ...
+
+    def checks_listed(self, critical: Sequence[Check]) -> None:
+        """All critical checks."""
+        ...
+
+    def lost(self) -> None:
+        """Another process leads."""
+        ...
+
+
 class ClusterFollower:
     """Two threads: one follows Nomad, the other queries Consul, both while `leads` says that this process leads."""
 
@@ -44,7 +64,7 @@ class ClusterFollower:
         self._jobs = jobs
         self._checks = checks
         self._leads = leads
-        self._subscribers: list[DegradationDetector] = []
+        self._subscribers: list[ClusterSubscriber] = []
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._stream: JobStream | None = None
@@ -56,8 +76,8 @@ class ClusterFollower:
             threading.Thread(target=self._run, args=("consul", self._follow_checks), name="follow-consul", daemon=True),
         ]
 
-    def subscribe(self, subscriber: DegradationDetector) -> None:
-        """Adds a subscriber, before `start`. The streams' threads call its methods, which return at once."""
+    def subscribe(self, subscriber: ClusterSubscriber) -> None:
+        """Adds a subscriber, before `start`. The streams' threads call its methods."""
         self._subscribers.append(subscriber)
 
     def start(self) -> None:

@@ -64,6 +64,7 @@ class SeenJob:
     """A job. `count`: instances of all groups together. `starts_later`: it only runs children.
 
     `parent`: the job that it is a run of, "" if none; `submitted`: when it was registered, in nanoseconds since 1970.
+    `dead`: nothing of it runs or will run.
     """
 
     namespace: str
@@ -75,6 +76,7 @@ class SeenJob:
     parent: str = ""
     starts_later: bool = False
     submitted: int = 0
+    dead: bool = False
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,7 @@ def _job(item: Mapping[str, Any]) -> SeenJob:
         # A run of a parameterized job has that block too.
         starts_later=bool(item.get("Periodic") or item.get("ParameterizedJob")) and not item.get("ParentID"),
         submitted=item.get("SubmitTime") or 0,
+        dead=item.get("Status") == "dead",
     )
 
 
@@ -145,6 +146,7 @@ def _listed_job(item: Mapping[str, Any]) -> SeenJob:
         parent=item["ParentID"],
         starts_later=item["ChildStatuses"] is not None and not item["ParentID"],
         submitted=item["SubmitTime"],
+        dead=item.get("Status") == "dead",
     )
 
 
