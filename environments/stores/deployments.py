@@ -15,7 +15,7 @@ from environments.domain.lifecycle import (
     DeploymentState,
 )
 from environments.service.pages import Page
-from environments.service.storage.deployments import Claim, DeploymentRef, UnreadableDeployment
+from environments.service.storage.deployments import Claim, DeploymentRef, Span, UnreadableDeployment
 from environments.stores.clock import NOW
 from environments.stores.environment_rows import plain
 from environments.stores.locks import POSTGRESQL, Locks
@@ -81,6 +81,18 @@ class SqlDeployments:
         if before is not None:
             query = query.where(older_than(self._connection, table, "requested_at", before, "deployment", its))
         return read_page(self._connection, query, limit).each(_deployment)
+
+    def spans(self, environment_id: str) -> list[Span]:
+        began = table.c.started_at
+        query = (
+            select(table.c.kind, table.c.state, began, table.c.ended_at, table.c.bundle)
+            .where(table.c.environment_id == environment_id, began.is_not(None))
+            .order_by(began, table.c.id)
+        )
+        return [
+            Span(DeploymentKind(row.kind), DeploymentState(row.state), row.started_at, row.ended_at, row.bundle)
+            for row in self._connection.execute(query)
+        ]
 
     def unfinished(self, environment_id: str) -> list[Deployment]:
         query = (

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, delete, func, literal_column, or_, selec
 from environments.domain.access import EVERYTHING, SharedTo, Sight
 from environments.domain.environment import Event, EventType
 from environments.service.pages import Page
-from environments.service.storage.events import SharedEvent
+from environments.service.storage.events import SharedEvent, StateEvent
 from environments.stores.listening import CHANNEL
 from environments.stores.locks import Locks
 from environments.stores.paging import read_page
@@ -30,6 +30,12 @@ _INSERT = table.insert()
 _NEWER = (
     select(table, environments.c.name.label("environment"), environments.c.owner, environments.c.template)
     .join(environments, environments.c.id == table.c.environment_id)
+    .order_by(table.c.id)
+)
+_STATES = (
+    select(table, environments.c.name, environments.c.owner, environments.c.template)
+    .join(environments, environments.c.id == table.c.environment_id)
+    .where(table.c.type == EventType.ENVIRONMENT_STATE.value, environments.c.managed_by.is_(None))
     .order_by(table.c.id)
 )
 _NOTIFY = text(f"SELECT max(id), pg_notify('{CHANNEL}', max(id)::text) FROM events")  # noqa: S608 - our own word
@@ -126,6 +132,22 @@ class SqlEvents:
         if event_id is not None:
             query = query.where(table.c.id < event_id)
         return read_page(self._connection, query, limit).each(lambda row: Event.model_validate(row._mapping))
+
+    def states_after(self, event_id: int, *, limit: int) -> list[StateEvent]:
+        rows = self._connection.execute(_STATES.where(table.c.id > event_id).limit(limit))
+        return [
+            StateEvent(
+                row.id,
+                row.at,
+                row.environment_id,
+                row.deployment_id,
+                row.data.get("state", ""),
+                row.name,
+                row.owner,
+                row.template,
+            )
+            for row in rows
+        ]
 
     def newest(self) -> int:
         return self._connection.execute(select(func.max(table.c.id))).scalar_one_or_none() or 0

@@ -34,6 +34,16 @@ class DeploymentRef(NamedTuple):
     kind: DeploymentKind
 
 
+class Span(NamedTuple):
+    """When a deployment ran, what it did, and with which version of a template."""
+
+    kind: DeploymentKind
+    state: DeploymentState
+    started_at: datetime
+    ended_at: datetime | None
+    bundle: str
+
+
 class Deployments(Protocol):
     """The queue and the history. Only `environments.service.transitions` calls what changes a deployment's state."""
 
@@ -54,6 +64,10 @@ class Deployments(Protocol):
 
         Raises `NotFound` when there is no deployment `before`.
         """
+        ...
+
+    def spans(self, environment_id: str) -> list[Span]:
+        """All deployments of an environment that have begun, in the order of their beginnings."""
         ...
 
     def unfinished(self, environment_id: str) -> list[Deployment]:

@@ -16,6 +16,19 @@ class SharedEvent(NamedTuple):
     shared: SharedTo
 
 
+class StateEvent(NamedTuple):
+    """An environment has entered a state. `name`, `owner` and `template`: what the environment has now."""
+
+    id: int
+    at: datetime
+    environment_id: str
+    deployment_id: str | None
+    state: str
+    name: str
+    owner: str
+    template: str
+
+
 class Events(Protocol):
     """The events, in order."""
 
@@ -59,6 +72,10 @@ class Events(Protocol):
 
         Log lines are never among them.
         """
+        ...
+
+    def states_after(self, event_id: int, *, limit: int) -> list[StateEvent]:
+        """The states that environments of this service have entered since that event, oldest first, at most `limit`."""
         ...
 
     def newest(self) -> int:

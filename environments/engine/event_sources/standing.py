@@ -1,0 +1,67 @@
+"""Which triggers of one source stand where: those of templates, on environments, and alone."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from environments.domain.access import ServiceRole
+from environments.domain.errors import CalvinverseError
+from environments.domain.received_event import Source
+from environments.domain.trigger import PlacedTrigger, Trigger, template_trigger_id
+from environments.service.storage.transaction import Transaction
+
+
+class Standing(NamedTuple):
+    """A trigger, and the environments that it is for. `placed`: None for one that stands in a template."""
+
+    id: str
+    trigger: Trigger
+    placed: PlacedTrigger | None
+    environments: tuple[str, ...]
+
+
+class StandingTriggers:
+    """Reads the triggers of a source. A version of a template is read once."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._of_bundles: dict[str, tuple[Trigger, ...]] = {}
+
+    def any(self, tx: Transaction) -> bool:
+        """Whether there are any."""
+        return any(placed.definition.on is self._source for placed in tx.triggers.active()) or any(
+            self._in_bundle(tx, digest) for _, digest in tx.triggers.living_bundles()
+        )
+
+    def of(self, tx: Transaction) -> list[Standing]:
+        """All of them that are for living environments, and those that stand alone."""
+        found = []
+        for placed in tx.triggers.active():
+            trigger = placed.definition
+            if trigger.on is self._source:
+                its = [placed.environment_id] if placed.environment_id else []
+                if not its:
+                    its = tx.triggers.living_environments(owner=placed.owner, template=trigger.template or None)
+                found.append(Standing(placed.id, trigger, placed, tuple(its)))
+        bundles = tx.triggers.living_bundles()
+        for template, digest in bundles:
+            triggers = self._in_bundle(tx, digest)
+            its = tx.triggers.living_environments(bundle=digest, template=template) if triggers else []
+            found += [Standing(template_trigger_id(template, one.name), one, None, tuple(its)) for one in triggers]
+        digests = {digest for _, digest in bundles}
+        self._of_bundles = {digest: found for digest, found in self._of_bundles.items() if digest in digests}
+        return found
+
+    def _in_bundle(self, tx: Transaction, digest: str) -> tuple[Trigger, ...]:
+        if digest not in self._of_bundles:
+            bundle = tx.templates.bundle(digest)
+            try:
+                triggers = () if bundle is None else bundle.template().triggers
+            except CalvinverseError:  # of a version that this service can't read any more
+                triggers = ()
+            self._of_bundles[digest] = tuple(one for one in triggers if one.on is self._source)
+        return self._of_bundles[digest]
+
+
+def acts_for_admin(tx: Transaction, one: Standing, now: datetime) -> bool:
+    """Whether a trigger acts for an admin, who may watch what is no environment's."""
+    return one.placed is not None and tx.people.standing(one.placed.owner, now).role is ServiceRole.ADMIN
