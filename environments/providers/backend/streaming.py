@@ -34,11 +34,12 @@ _LONGEST_REFUSAL = 2000
 
 
 class Refused(Exception):
-    """Another status than 200."""
+    """Another status than 200, with the headers of that answer."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: Fault, headers: Mapping[str, str]) -> None:
         super().__init__(fault.said)
         self.fault = fault
+        self.headers = headers
 
 
 def explain(error: Exception) -> Fault | None:
@@ -91,7 +92,7 @@ class StreamClient:
             response = connection.getresponse()
             if response.status != 200:
                 said = response.read(_LONGEST_REFUSAL).decode(errors="replace")
-                raise Refused(Fault(response.status, said))
+                raise Refused(Fault(response.status, said), response.headers)
         except BaseException as error:
             connection.close()
             if isinstance(error, urllib3.exceptions.HTTPError | OSError):

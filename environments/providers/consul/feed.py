@@ -30,7 +30,7 @@ class ConsulFeed:
     """Implements `CheckFeed`."""
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
-        self._link: Link[StreamClient] = Link("consul", connections, _build, explain)
+        self._link: Link[StreamClient] = Link("consul", connections, build_stream, explain)
 
     def critical(self, index: int, wait: float) -> tuple[int, Sequence[Check]]:
         """One blocking query (Consul API, `/v1/health/state/critical`)."""
@@ -63,5 +63,6 @@ def _some(items: Iterator[Any]) -> Iterator[Check]:
             yield Check(CHECK_KIND, service, item["ServiceID"], name, output)
 
 
-def _build(endpoint: Endpoint, token: str, session: requests.Session) -> StreamClient:
+def build_stream(endpoint: Endpoint, token: str, session: requests.Session) -> StreamClient:
+    """The client of answers without an end, for `Link`."""
     return StreamClient("consul", endpoint, token)
