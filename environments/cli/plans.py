@@ -53,8 +53,7 @@ def apply(session: Session, plan_id: Id, yes: Yes = False, wait: Wait = True) ->
 
     plan = session.client.saved_plan(plan_id)
     if plan.kind is DeploymentKind.DESTROY:
-        again = f"calvinverse plan apply {plan_id} --yes"
-        session.confirm(for_command("env", "destroy"), plan.environment, yes, again=again)
+        session.confirm(for_command("env", "destroy"), plan.environment, yes)
     finish(session, session.client.apply_plan(plan_id), wait)
 
 

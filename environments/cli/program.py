@@ -163,7 +163,7 @@ def run(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without our glyphs
-    session = Session()
+    session = Session(typed=arguments)
     try:
         return _status(arguments, session)
     except BrokenPipeError:

@@ -167,7 +167,7 @@ def abandon(
     for line in inventory(left):
         session.say(line)
     session.say()
-    session.confirm(action, view.name, yes, again=f'calvinverse env abandon {view.name} --reason "{reason}" --yes')
+    session.confirm(action, view.name, yes)
     view = session.client.abandon(view.id, AbandonRequest(reason=reason))
     session.show(view, lambda: details(view, session.zone, session.now(), short=True))
     session.say(

@@ -3,8 +3,9 @@
 import functools
 import inspect
 import json
+import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from environments import moments, words
-from environments.actions.action import Action, Risk
+from environments.actions.action import PROGRAM, Action, Risk
 from environments.actions.registry import for_command
 from environments.domain.errors import CalvinverseError, InvalidInput
 
@@ -43,6 +44,8 @@ class Session:
     zone: tzinfo = field(default_factory=moments.local_zone)
     rest: list[str] = field(default_factory=list)
     """Arguments that the command doesn't know; only `env create` reads them."""
+    typed: Sequence[str] = ()
+    """The command line as it was typed, without the program's name."""
     _client: "Client | None" = None
     _current: str | None = None
     """The context that was the current one when it was first needed."""
@@ -133,17 +136,19 @@ class Session:
         """Prints a line of talk on standard error, without control characters, which a terminal would obey."""
         print(words.clean(line), file=sys.stderr, flush=True)
 
-    def confirm(self, action: Action, victim: str, yes: bool, *, again: str = "") -> None:
-        """Makes a person type the name before something is destroyed. Raises `InvalidInput` unless they do.
+    def _with_yes(self) -> str:
+        """The command line as it was typed, with --yes: behind `--` that would be an argument."""
+        end = self.typed.index("--") if "--" in self.typed else len(self.typed)
+        return shlex.join((PROGRAM, *self.typed[:end], "--yes", *self.typed[end:]))
 
-        `again` is the command line that doesn't ask, if it isn't simply the action with `--yes`.
-        """
+    def confirm(self, action: Action, victim: str, yes: bool) -> None:
+        """Makes a person type the name before something is destroyed. Raises `InvalidInput` unless they do."""
         if yes or action.risk is not Risk.DESTRUCTIVE:
             return
         if not sys.stdin.isatty():
             raise InvalidInput(
                 f"`{action.command_line}` asks for the name to be typed, and there is no terminal.",
-                hint=f"Add --yes: `{again or f'{action.command_line} {victim} --yes'}`.",
+                hint=f"Add --yes: `{self._with_yes()}`.",
             )
         self.say(f"{action.help} It can't be undone.")
         sys.stderr.write(f"Type {victim} to go on: ")

@@ -190,9 +190,7 @@ def delete(
 ) -> None:
     if not yes:
         session.client.template(name, digest)  # report an unknown name before somebody has to type it
-    chosen = f" --digest {digest}" if digest else ""
-    again = f"calvinverse template delete {name}{chosen} --yes"
-    session.confirm(for_command("template", "delete"), name, yes, again=again)
+    session.confirm(for_command("template", "delete"), name, yes)
     gone = session.client.delete_template(name, digest)
     session.show(gone, lambda: [f"{gone.name}  {one}" for one in gone.digests])
     versions = "1 version" if len(gone.digests) == 1 else f"{len(gone.digests)} versions"

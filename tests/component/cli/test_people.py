@@ -43,7 +43,9 @@ def test_people_are_listed_and_shown(cli: CommandLine) -> None:
 def test_an_environment_is_transferred(cli: CommandLine) -> None:
     sign_in(cli, "giver")
     cli("env", "create", "given", "-t", "web", "--no-wait")
-    assert cli("env", "transfer", "given", "giver").status == 2  # there is no terminal to ask on
+    unasked = cli("env", "transfer", "given", "giver")  # there is no terminal to ask on
+    assert unasked.status == 2
+    assert "`calvinverse env transfer given giver --yes`" in unasked.err
     done = cli("env", "transfer", "given", "giver", "--yes")
     assert done.out == "given is owned by giver.\n"
     assert "root transferred given from root to giver" in cli("env", "explain", "given", "--past", "5").out
