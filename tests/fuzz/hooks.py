@@ -3,6 +3,7 @@
 Other answers above 500 say that a part doesn't answer or that it is too busy, which a test cluster may well be.
 """
 
+import json
 import os
 from typing import Any
 
@@ -12,6 +13,20 @@ SLOW = 2.0
 """Seconds."""
 
 TRIES = 3
+
+SPARED = frozenset(json.loads(os.environ.get("FUZZ_SPARED", "[]")))
+"""What stays for further requests. Schemathesis learns names and ids from answers, so it finds these too."""
+
+
+@schemathesis.hook
+def before_call(context: schemathesis.HookContext, case: Any, kwargs: dict[str, Any]) -> None:
+    """Puts another name in the place of what stays, in requests that may end it."""
+    if case.method.upper() == "GET":
+        return
+    for values in (case.path_parameters, case.query):
+        for name, value in (values or {}).items():
+            if value in SPARED:
+                values[name] = "spared"
 
 
 @schemathesis.check

@@ -1,23 +1,23 @@
 """Whatever is sent to the API, as a user or as an admin: no 500, no hang, no growth."""
 
-import base64
 import json
 import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from urllib.parse import quote, urlencode
 
 import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz import SECONDS
+from environments.api.metrics import METHODS, OTHER
+from environments.web.forms import FIELD
+from tests.fuzz import SECONDS, reaching
+from tests.fuzz.place import LEAVER, VISITOR, Fuzzed, Routes, all_routes
 from tests.support.cluster import Cluster
 from tests.support.promises import CHECKOUT
 from tests.support.service_process import ServiceProcess
@@ -31,100 +31,37 @@ MORE_MEMORY = 100 * 1024
 MORE_THREADS = 60
 MORE_FILES = 60
 
-CASE = CHECKOUT / "tests" / "cases" / "attack" / "notes"
+LEFT_OUT = ("GET /v1/events",)
+"""A stream without end."""
 
-LEFT_OUT = ("GET /v1/events", "DELETE /v1/tokens/{token_id}")
-"""A stream without end, and what would end the token that everything is asked with."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """What the service's process takes: KiB, threads, open files."""
-
-    memory: int
-    threads: int
-    files: int
-
-
-class Fuzzed:
-    """A service that runs, and what it takes."""
-
-    def __init__(self, service: ServiceProcess) -> None:
-        self.service = service
-        token = (service.state / "service" / "token").read_text().strip()
-        self.tokens = {"admin": token}
-        self.http = self.as_who("admin")
-        self.tokens["user"] = self.http.post("/v1/tokens", json={"owner": "user"}).json()["secret"]
-
-    def as_who(self, who: str) -> httpx2.Client:
-        """Asks as an admin or a user."""
-        headers = {"Authorization": f"Bearer {self.tokens[who]}"}
-        return httpx2.Client(base_url=self.service.address, headers=headers, timeout=60, trust_env=False)
-
-    def size(self) -> Size:
-        """Measured, once nothing is going on any more."""
-        folder = Path("/proc", str(self.service.pid))
-        status = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines())
-        return Size(int(status["VmRSS"].split()[0]), int(status["Threads"]), len(list((folder / "fd").iterdir())))
-
-    def series(self) -> list[str]:
-        """The service's series, as Prometheus reads them."""
-        text = self.http.get("/metrics").text
-        return [line for line in text.splitlines() if line and not line.startswith("#")]
+ENDING = ("/sign-out", "/sessions/revoke")
+"""Pages that end sessions."""
 
 
 @pytest.fixture(scope="module")
 def fuzzed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
-    """A service on a real cluster, with a template and two environments."""
+    """A service on a real cluster; see `Fuzzed`."""
     service = ServiceProcess(tmp_path_factory.mktemp("fuzz") / "state", cluster.agents.site.connections_file)
     try:
-        service.start()
         fuzzed = Fuzzed(service)
-        files = {"template.toml": base64.b64encode((CASE / "template.toml").read_bytes()).decode()}
-        assert fuzzed.http.post("/v1/templates", json={"files": files}).status_code == 200
-        for who in fuzzed.tokens:
-            with fuzzed.as_who(who) as person:
-                body = {"name": f"fuzz-{who}", "template": "attack-notes", "ttl": "1h"}
-                assert person.post("/v1/environments", json=body).status_code == 202
         yield fuzzed
-        _destroy_all(fuzzed)
+        fuzzed.destroy_all()
         fuzzed.http.close()
     finally:
         service.stop()
 
 
-def _destroy_all(fuzzed: Fuzzed) -> None:
-    """The cluster is for other tests too."""
-    end = time.monotonic() + 120
-    while left := fuzzed.http.get("/v1/environments").json():
-        for view in left:
-            if view["state"] not in ("destroying", "destroyed") and view["managed_by"] is None:
-                fuzzed.http.post(f"/v1/environments/{view['id']}/destroy")
-        if all(view["managed_by"] for view in left):
-            return
-        assert time.monotonic() < end, [(view["name"], view["state"], view["failure"]) for view in left]
-        time.sleep(0.5)
-
-
-def reaching(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with names that lead somewhere: without them nearly everything would end at `not found`."""
-    known = {"enum": ["fuzz-user", "fuzz-admin", "fuzz-new-1", "fuzz-new-2"]}
-    for path, methods in schema["paths"].items():
-        if path.startswith("/v1/environments/{name}"):
-            for operation in methods.values():
-                for parameter in operation.get("parameters", []):
-                    if parameter["name"] == "name":
-                        parameter["schema"] = {"anyOf": [known, {"type": "string"}]}
-    created = schema["components"]["schemas"]["CreateRequest"]["properties"]
-    created["template"] = {"anyOf": [{"enum": ["attack-notes"]}, {"type": "string"}]}
-    created["name"] = {"anyOf": [{"enum": ["fuzz-new-1", "fuzz-new-2"]}, {"type": "string"}]}
-    return schema
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> Routes:
+    """Method and path of every route; see `all_routes`."""
+    return all_routes(tmp_path_factory.mktemp("routes"))
 
 
 def schemathesis(fuzzed: Fuzzed, who: str, seconds: float, folder: Path) -> str:
     """Lets it ask for so long; what it said. In a process of its own, whose warnings are not ours."""
     schema = folder / "openapi.json"
-    schema.write_text(json.dumps(reaching(fuzzed.http.get("/openapi.json").json())))
+    known = reaching.values(fuzzed.ids)
+    schema.write_text(json.dumps(reaching.reaching(fuzzed.http.get("/openapi.json").json(), known)))
     command = [str(Path(sys.executable).parent / "st"), "run", str(schema), "--url", fuzzed.service.address]
     command += ["--header", f"Authorization: Bearer {fuzzed.tokens[who]}", "--max-time", str(max(1, int(seconds)))]
     command += ["--checks", "nothing_internal,nothing_hangs", "--phases", "coverage,fuzzing", "--continue-on-failure"]
@@ -135,6 +72,7 @@ def schemathesis(fuzzed: Fuzzed, who: str, seconds: float, folder: Path) -> str:
         **os.environ,
         "SCHEMATHESIS_HOOKS": str(CHECKOUT / "tests" / "fuzz" / "hooks.py"),
         "FUZZ_TOKEN": fuzzed.tokens[who],
+        "FUZZ_SPARED": json.dumps(fuzzed.spared),
     }
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds + 300, check=False
@@ -172,36 +110,101 @@ _JSON = st.recursive(
 _BODY = st.one_of(st.binary(max_size=300), _JSON.map(lambda value: json.dumps(value).encode()))
 
 
-def test_whatever_comes_over_the_wire_is_answered(fuzzed: Fuzzed) -> None:
+def test_whatever_comes_over_the_wire_is_answered(fuzzed: Fuzzed, routes: Routes) -> None:
     """Made-up methods, paths, headers and bodies, with and without a token; nothing of them becomes a series."""
-    known = set(fuzzed.http.get("/openapi.json").json()["paths"])
+    known = reaching.values(fuzzed.ids)
 
     @settings(max_examples=int(10 * SECONDS), deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(
         method=st.one_of(_METHODS, _TOKEN),
-        path=_PATH,
+        path=st.one_of(_PATH.map("/".join), st.sampled_from(sorted(routes.paths))),
         header=st.dictionaries(_TOKEN, st.text("abc=:;/ 0\x7f", max_size=30), max_size=3),
         body=_BODY,
         who=st.sampled_from(["", "user", "admin"]),
     )
-    def ask(method: str, path: list[str], header: dict[str, str], body: bytes, who: str) -> None:
-        head = [f"{method} /{'/'.join(path)} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}"]
-        head += ["Connection: close", *(f"{name}: {value}" for name, value in header.items())]
-        if who:
-            head += [f"Authorization: Bearer {fuzzed.tokens[who]}", "Content-Type: application/json"]
-        answer = _sent(fuzzed.service.port, "\r\n".join([*head, "", ""]).encode() + body)
-        status = answer.split(b" ", 2)[1] if answer.startswith(b"HTTP/") else b"none"
-        assert not status.startswith(b"5") or status in (b"501", b"503"), answer[:500]
-        assert b"Traceback" not in answer
+    def ask(method: str, path: str, header: dict[str, str], body: bytes, who: str) -> None:
+        if path == "/v1/events":
+            return
+        if path.startswith("/"):
+            path = reaching.filled(path, known, {})
+        head = {**header, **(fuzzed.bearing(who) if who else {})}
+        _answered(fuzzed, method, f"/{path.removeprefix('/')}", head, body)
 
     ask()
+    _no_new_series(fuzzed, routes)
+
+
+def test_whatever_is_sent_to_a_route_is_answered(fuzzed: Fuzzed, routes: Routes) -> None:
+    """Each route, page and endpoint, also those that OpenAPI doesn't have; with forms, by whoever is signed in."""
+    known, inputs = reaching.values(fuzzed.ids), fuzzed.inputs(routes.pages)
+    visitor, leaving = fuzzed.sessions[VISITOR][0], list(fuzzed.sessions[LEAVER])
+    asked = [
+        (method, path, who)
+        for method, path in routes.every
+        for who in (("", "visitor") if path in routes.pages else ("user", "admin"))
+        if f"{method} {path}" not in LEFT_OUT
+    ]
+
+    @settings(
+        max_examples=max(2, int(10 * SECONDS / len(asked))),
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(data=st.data())
+    def ask(method: str, path: str, who: str, data: st.DataObject) -> None:
+        chosen = {name: data.draw(st.sampled_from(known[upto])) for upto, name in reaching.fields(path)}
+        target = quote(reaching.filled(path, known, chosen))
+        if path not in routes.pages:
+            _answered(fuzzed, method, target, fuzzed.bearing(who), data.draw(_BODY))
+            return
+        target += f"?{data.draw(_form(inputs))}"
+        body = data.draw(st.one_of(_form(inputs).map(str.encode), _BODY))
+        session = who and (visitor if path not in ENDING else leaving.pop() if leaving else "")
+        head = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+        _answered(fuzzed, method, target, head | (fuzzed.visiting(session) if session else {}), body)
+
+    for method, path, who in asked:
+        ask(method, path, who)
+    signed_in = httpx2.get(f"{fuzzed.service.address}/", headers=fuzzed.visiting(visitor), trust_env=False)
+    assert signed_in.status_code == 200
+    reached = _no_new_series(fuzzed, routes)
+    missed = {path for _, path, _ in asked if path not in reached and not path.startswith(reaching.CLOSED)}
+    assert not missed, f"no request got as far as {sorted(missed)}"
+
+
+def _form(inputs: Mapping[str, Sequence[str]]) -> st.SearchStrategy[str]:
+    """Some fields of forms, with what stands in them or with anything else; often with the token that forms need."""
+    text = st.one_of(_PIECE, st.text(max_size=20))
+    some = st.fixed_dictionaries(
+        {}, optional={name: st.one_of(st.sampled_from(there), text) for name, there in inputs.items()}
+    )
+    tokens = st.sampled_from([{}, *({FIELD: one} for one in inputs[FIELD])])
+    return st.tuples(some, tokens).map(lambda both: urlencode({**both[0], **both[1]}, errors="replace"))
+
+
+def _answered(fuzzed: Fuzzed, method: str, target: str, head: Mapping[str, str], body: bytes) -> int:
+    """The status of what a request is answered with; fails for what nobody foresaw."""
+    lines = [f"{method} {target} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in head.items()]
+    answer = _sent(fuzzed.service.port, "\r\n".join([*lines, "", ""]).encode() + body)
+    status = answer.split(b" ", 2)[1] if answer.startswith(b"HTTP/") else b"0"
+    assert not status.startswith(b"5") or status in (b"501", b"502", b"503"), answer[:500]
+    assert b"Traceback" not in answer
+    return int(status)
+
+
+def _no_new_series(fuzzed: Fuzzed, routes: Routes) -> set[str]:
+    """The routes in metrics; fails when a label is made up, so that it is no route that the service has."""
     series = fuzzed.series()
-    routes, methods = (
+    found, methods = (
         {line.partition(f'{label}="')[2].partition('"')[0] for line in series if f'{label}="' in line}
         for label in ("route", "method")
     )
-    assert len(routes - known) < 8, routes - known
-    assert len(methods) < 16, methods
+    made_up = found - routes.paths - {"none"}
+    assert not made_up, f"labels of metrics that are no route, see `route_path`: {sorted(made_up)}"
+    assert methods <= {*METHODS, OTHER}, methods
+    return found
 
 
 def _sent(port: int, request: bytes) -> bytes:
