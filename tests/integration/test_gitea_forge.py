@@ -3,13 +3,24 @@
 With CALVINVERSE_RECORD=1 in the environment, what it delivers is written there.
 """
 
+import contextlib
+import json
 import os
 import secrets
+import socket
+from typing import NoReturn
 
+import pytest
+
+from environments.providers.local_cluster.agents.patience import wait_for
+from images.errors import ToolsMissing
+from tests.support import gitea as support
 from tests.support.forge import Forge
 from tests.support.forge_git import force_push, push_deletion
 from tests.support.forge_recording import Recording, shape, write
+from tests.support.gitea import Gitea
 from tests.support.receivers import hook_server
+from tests.support.service_process import free_port
 from tests.support.webhook_payloads import payload, payloads
 
 RECORD = os.environ.get("CALVINVERSE_RECORD") == "1"
@@ -106,3 +117,69 @@ def deliver_everything(forge: Forge, recording: Recording) -> None:
     recording.take("delete_branch_by_push", "delete", ref="again")
     # Neither way to delete a branch is told as a push: only as `delete`.
     assert not recording.knows("push", after="0" * 40)
+
+
+def test_it_takes_a_free_port_and_keeps_everything_when_it_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, monkeypatch.context() as patch:
+        ports = [free_port(), other.getsockname()[1]]
+        patch.setattr(support, "free_port", ports.pop)
+        server = Gitea().start()
+    with contextlib.closing(server):
+        assert ports == []
+        forge = Forge(server)
+        shop = forge.repository("ada", "shop")
+        forge.push(shop, "basket")
+        number = forge.pull(shop, "basket")
+        server.kill()
+        server.start()
+        assert forge.pull_request(shop, number)["state"] == "open"
+        forge.close()
+
+
+def test_a_delivery_that_nobody_takes_is_known_as_failed(forge: Forge) -> None:
+    shop = forge.repository("ada", "refused")
+    nobody = forge.webhook(shop, f"http://127.0.0.1:{free_port()}/", "secret", events=("push",))
+    elsewhere = forge.webhook(shop, "http://192.0.2.1/", "secret", events=("push",))
+    head = forge.push(shop, "basket")
+    for hook in (nobody, elsewhere):
+        assert wait_for(lambda hook=hook: bool(forge.deliveries(hook)), 60)  # type: ignore[misc]
+        assert wait_for(lambda hook=hook: forge.deliveries(hook)[0].ended, 60)  # type: ignore[misc]
+        (delivery, *_) = forge.deliveries(hook)
+        assert (delivery.event, delivery.succeeded) == ("push", False)
+        assert json.loads(delivery.body)["ref"] == "refs/heads/basket"
+    assert forge.head(shop, "basket") == head
+
+
+def test_a_token_may_no_more_than_its_scopes(forge: Forge) -> None:
+    shop = forge.repository("ada", "scopes")
+    forge.push(shop, "basket")
+    number = forge.pull(shop, "basket")
+    forge.person("grace")
+    forge.let_write(shop, "grace")
+    with forge.server.api(forge.token("grace", "read:repository", "write:issue")) as client:
+        assert client.get(f"/repos/{shop}/pulls/{number}").json()["number"] == number
+        assert client.post(f"/repos/{shop}/issues/{number}/comments", json={"body": "One."}).status_code == 201
+        head = forge.head(shop, "basket")
+        assert client.post(f"/repos/{shop}/statuses/{head}", json={"state": "success"}).status_code == 403
+    assert [comment["body"] for comment in forge.comments(shop, number)] == ["One."]
+    assert forge.statuses(shop, str(head)) == []
+
+
+def test_without_it_a_test_fails_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: str) -> NoReturn:
+        raise ToolsMissing("The tool gitea is missing.", hint="gitea: build it with `doit forge`.")
+
+    monkeypatch.setattr(support, "require", missing)
+    with pytest.raises(AssertionError, match=r"no forge for tests\. The tool gitea is missing\.\n.*`doit forge`"):
+        Gitea()
+
+
+def test_what_it_said_is_shown_when_it_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(support, "SETTINGS", support.SETTINGS.replace("{user}", "somebody-else"))
+    server = Gitea()
+    try:
+        with pytest.raises(AssertionError, match=r"(?s)Gitea ended:.*somebody-else"):
+            server.start()
+    finally:
+        server.close()
+    assert not server.folder.exists()

@@ -30,11 +30,11 @@ kind alone; `pull_request` would choose all kinds of pull requests."""
 
 @dataclass(frozen=True)
 class Delivery:
-    """A webhook's delivery, as the forge keeps it: `status` is that of the answer, 0 if there was none."""
+    """A webhook's delivery, as the forge keeps it. It tries once."""
 
     id: str
     event: str
-    delivered: bool
+    ended: bool
     succeeded: bool
     body: str
 
@@ -105,7 +105,7 @@ class Forge:
 
     def head(self, repository: str, branch: str) -> str | None:
         """The hash of a branch's newest commit; None if there is no such branch."""
-        answer = self._client(owner(repository)).get(f"/repos/{repository}/branches/{branch}")
+        answer = self._send("GET", f"/repos/{repository}/branches/{branch}", by=owner(repository))
         return None if answer.status_code == 404 else str(_good(answer)["commit"]["id"])
 
     def delete_branch(self, repository: str, branch: str, *, by: str = "") -> None:
@@ -152,7 +152,7 @@ class Forge:
         who = by or owner(repository)
         body = {"Do": "merge", "delete_branch_after_merge": delete_branch}
         for _ in range(100):
-            answer = self._client(who).post(f"/repos/{repository}/pulls/{number}/merge", json=body)
+            answer = self._send("POST", f"/repos/{repository}/pulls/{number}/merge", by=who, json=body)
             if answer.status_code != 405:
                 break
         _good(answer)
@@ -248,7 +248,13 @@ class Forge:
         return found
 
     def _ask(self, method: str, path: str, *, by: str, **more: Any) -> Any:
-        return _good(self._client(by).request(method, path, **more))
+        return _good(self._send(method, path, by=by, **more))
+
+    def _send(self, method: str, path: str, *, by: str, **more: Any) -> httpx2.Response:
+        try:
+            return self._client(by).request(method, path, **more)
+        except httpx2.TimeoutException:
+            raise AssertionError(f"{method} {path}: no answer.\n{self.server.said()}") from None
 
     def _new_client(self, person: str) -> httpx2.Client:
         self._used.append(self.server.api(self._people[person].token))

@@ -32,6 +32,8 @@ _PREFIX = "calvinverse-gitea-"
 _RUN = "run"
 """File that holds the process id of the test run."""
 
+_TAKEN = b"bind: address already in use"
+
 _DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
 """A test run that is killed leaves no forge behind."""
 
@@ -72,8 +74,6 @@ ENABLED = false
 ENABLED = false
 [session]
 PROVIDER = memory
-[picture]
-DISABLE_GRAVATAR = true
 [cron.update_checker]
 ENABLED = false
 [webhook]
@@ -110,15 +110,7 @@ class Gitea:
         self.port = free_port()
         self._settings = self.folder / "app.ini"
         self._settings.touch(0o600)
-        text = SETTINGS.format(
-            user=getpass.getuser(),
-            port=self.port,
-            address=self.address,
-            static=self._program.parent,
-            folder=self.folder,
-            secret=secrets.token_hex(32),
-        )
-        self._settings.write_text(text)
+        self._secret = secrets.token_hex(32)
         self.people: dict[str, Person] = {}
         """Everybody with an account, the administrator among them, by name."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -135,7 +127,24 @@ class Gitea:
         return self._process.pid
 
     def start(self) -> "Gitea":
-        """Starts it and waits until it answers; at first, makes the administrator."""
+        """Starts it and waits until it answers; at first, makes the administrator.
+
+        Its address stays the same from then on. Until then it takes another port if somebody else has taken this one.
+        """
+        while not self._try_to_start():
+            assert not self.people, f"Somebody else listens at {self.address}."
+            self.kill()
+            self.port = free_port()
+        if not self.people:
+            self._make_administrator()
+        return self
+
+    def _try_to_start(self) -> bool:
+        """Whether it could listen."""
+        # It adds secrets of its own to them when it starts first.
+        if not self.people:
+            self._write_settings()
+        said = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*_DIES_WITH_US, *self._command("web")],
@@ -148,11 +157,12 @@ class Gitea:
             )
         patience = Patience(START_LIMIT)
         while not self._answers():
-            assert self._process.poll() is None, f"Gitea ended:\n{self._said()}"
-            assert not patience.is_over(), f"Gitea doesn't answer:\n{self._said()}"
-        if not self.people:
-            self._make_administrator()
-        return self
+            assert self._process.poll() is None, f"Gitea ended:\n{self.said()}"
+            assert not patience.is_over(), f"Gitea doesn't answer:\n{self.said()}"
+            # It says that the port is taken, and stays.
+            if _TAKEN in self.log.read_bytes()[said:]:
+                return False
+        return True
 
     def stop(self) -> None:
         """Lets it end by itself."""
@@ -195,6 +205,17 @@ class Gitea:
         command = self._command("admin", "user", "generate-access-token", "--username", ADMIN, "--scopes", "all")
         self.people[ADMIN] = Person(ADMIN, self._run([*command, "--raw"]).split()[-1])
 
+    def _write_settings(self) -> None:
+        text = SETTINGS.format(
+            user=getpass.getuser(),
+            port=self.port,
+            address=self.address,
+            static=self._program.parent,
+            folder=self.folder,
+            secret=self._secret,
+        )
+        self._settings.write_text(text)
+
     def _command(self, *arguments: str) -> list[str]:
         return [str(self._program), "--config", str(self._settings), "--work-path", str(self.folder), *arguments]
 
@@ -216,7 +237,8 @@ class Gitea:
         """Nothing of ours but the PATH, where it finds git: the user's own settings of git mean nothing here."""
         return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
-    def _said(self) -> str:
+    def said(self) -> str:
+        """The end of its log."""
         return self.log.read_text(errors="replace")[-3000:]
 
     def _end(self, number: int) -> None:
