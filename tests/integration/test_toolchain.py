@@ -10,7 +10,7 @@ import pytest
 from images.docker_engine import ensure_engine
 from images.pipeline.prepare import is_static
 from images.report import PlainReport
-from images.toolchain import NAMES, PROVIDERS, ensure, locate, packer_environment, provider_mirror, require
+from images.toolchain import NAMES, PROVIDERS, TESTS_ONLY, ensure, locate, packer_environment, provider_mirror, require
 from images.toolchain.build import built_from
 from images.toolchain.catalogue import tools
 from images.toolchain.find import ask_version
@@ -19,7 +19,7 @@ from images.toolchain.versions import Version
 from tests.support.busy import patient
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *TESTS_ONLY])
 def test_the_tool_runs_in_a_wanted_version(name: str) -> None:
     tool = tools()[name]
     program = require(name)[name]
