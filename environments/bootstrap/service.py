@@ -24,6 +24,7 @@ from environments.engine.audit_writer import AuditWriter
 from environments.engine.cluster_follower import ClusterFollower
 from environments.engine.degradation import DegradationDetector
 from environments.engine.edge_routes import EdgeRoutes
+from environments.engine.event_processor import EventProcessor
 from environments.engine.observe import BackendObserver
 from environments.engine.periodic_observation import PeriodicObservation
 from environments.engine.plan import BackendPlanner
@@ -64,11 +65,13 @@ from environments.service.entry_points import EntryPoints
 from environments.service.expiry import Expiry
 from environments.service.extend_links import KEY_LABEL, ExtendLinks
 from environments.service.feed import Feed
+from environments.service.firing import FiringRuns, NoSources
 from environments.service.groups import Groups
 from environments.service.holding import Holding
 from environments.service.images import Images
 from environments.service.issuers import Issuers
 from environments.service.local_people import ManageLocalPeople
+from environments.service.matching import Matching
 from environments.service.module_access import SECRET_LABEL
 from environments.service.module_states import ModuleStates
 from environments.service.old_owners import OldOwners
@@ -78,6 +81,7 @@ from environments.service.planning import Planning
 from environments.service.policies import Policies
 from environments.service.queueing import Queueing
 from environments.service.reading import Reading
+from environments.service.receiving import Receiving
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.retiming import Retiming
@@ -90,6 +94,7 @@ from environments.service.sources import Sources
 from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
 from environments.service.tokens import Tokens
+from environments.service.trigger_effects import Effects, NoHints
 from environments.service.warnings import Warnings
 from environments.service.zone_database import zone_database
 from environments.settings import Settings
@@ -152,6 +157,9 @@ class Service:
     worker: Worker
     scheduler: Scheduler
     warning_sender: WarningSender
+    receiving: Receiving
+    matching: Matching
+    event_processor: EventProcessor
     observation: PeriodicObservation
     cluster_follower: ClusterFollower
     degradation: DegradationDetector
@@ -177,6 +185,7 @@ class Service:
             self.scheduler.start()
             self.audit_chainer.start()
             self.warning_sender.start()
+            self.event_processor.start()
             self.observation.start()
             self.degradation.start()
             self.cluster_follower.start()
@@ -188,6 +197,7 @@ class Service:
             self.cluster_follower.stop()
             self.degradation.stop()
             self.observation.stop()
+            self.event_processor.stop()
             self.warning_sender.stop()
             self.scheduler.stop()
             self.worker.stop()
@@ -245,6 +255,11 @@ def build(settings: Settings) -> Service:
     leadership = database.leadership()
     collector = AuditCollector(now)
     scheduler = Scheduler(database, expiry, warnings, now, retention, leadership, switching, retiming, check, sharing)
+    matching = Matching()
+    effects = Effects(sealer, new_id, warnings, NoHints(), again)
+    firing_runs = FiringRuns(database, now, new_id, checks, effects, NoSources())
+    event_processor = EventProcessor(database, matching, firing_runs, now, new_id, scheduler.leads)
+    receiving = Receiving(database, now, new_id, event_processor.wake)
     chain = AuditChain(database, database.audit_key, now, settings.keep_audit)
     audit_chainer = AuditChainer(chain, scheduler.leads, shared=database.shared)
     database.on_audit.append(audit_chainer.committed)
@@ -300,6 +315,9 @@ def build(settings: Settings) -> Service:
         warnings=warnings,
         extend_links=extend_links,
         switching=switching,
+        receiving=receiving,
+        matching=matching,
+        event_processor=event_processor,
         sign_in=sign_in,
         sessions=sessions,
         device_grants=device_grants,

@@ -264,6 +264,7 @@ class EventType(StrEnum):
     ENVIRONMENT_WARNING_DELIVERED = "environment.warning_delivered"
     ENVIRONMENT_WARNING_FAILED = "environment.warning_failed"
     ENVIRONMENT_WARNING_AWAITED = "environment.warning_awaited"
+    ENVIRONMENT_NOTICE = "environment.notice"
     ENVIRONMENT_HELD = "environment.held"
     ENVIRONMENT_AWAITING_PROMOTION = "environment.awaiting_promotion"
     ENVIRONMENT_DRIFT = "environment.drift"

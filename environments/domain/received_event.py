@@ -41,6 +41,18 @@ KINDS: Mapping[Source, frozenset[str]] = {
 }
 """What can happen at each source."""
 
+VOIDED_BY: Mapping[tuple[Source, str], frozenset[str]] = {
+    (Source.PULL_REQUEST, "opened"): frozenset({"closed", "merged"}),
+    (Source.PULL_REQUEST, "reopened"): frozenset({"closed", "merged"}),
+    (Source.PULL_REQUEST, "pushed"): frozenset({"pushed"}),
+    (Source.PULL_REQUEST, "closed"): frozenset({"reopened"}),
+    (Source.BRANCH, "pushed"): frozenset({"pushed", "deleted"}),
+    (Source.BRANCH, "deleted"): frozenset({"pushed"}),
+    (Source.KEY, "changed"): frozenset({"changed", "deleted"}),
+    (Source.KEY, "deleted"): frozenset({"changed"}),
+}
+"""What makes an event void when it happened later to the same: the state that the event tells is no more."""
+
 GIT = frozenset({Source.PULL_REQUEST, Source.BRANCH})
 """Sources that forges tell about, through a webhook and for a repository."""
 

@@ -102,6 +102,8 @@ def _actions(trigger: Trigger, place: Place) -> Iterator[Fault]:
             )
         if not trigger.template:
             yield Fault(path=("template",), message=f"to {action.value} it needs template")
+    elif place is Place.ALONE and not trigger.template:
+        yield Fault(path=("template",), message="alone it needs template: it is for environments made from that one")
     elif trigger.template and place is not Place.ALONE:
         yield Fault(path=("template",), message="template says which environments it is for: it is for this one alone")
     if action is TriggerAction.CREATE and not trigger.environment:

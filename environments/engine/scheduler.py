@@ -28,6 +28,12 @@ _PRUNED_EVERY = timedelta(hours=1)
 _DEAD_WORKERS_SHOWN = timedelta(hours=1)
 """How long a worker that crashed stays on the list."""
 
+RECEIVED_EVENTS_KEPT = timedelta(days=30)
+"""How long received events are kept, with what triggers did because of them."""
+
+DELIVERIES_KEPT = timedelta(days=90)
+"""How long the ids of deliveries are: longer than any forge delivers again."""
+
 log = structlog.get_logger()
 
 
@@ -146,8 +152,15 @@ class Scheduler:
         while some and self._sharing is not None and not self._stopping.is_set():
             some = self._sharing.forget_ended()
             shares += some
-        if events or environments or shares:
-            log.info("scheduler.pruned", events=events, environments=environments, shares=shares)
+        received, some = 0, 1
+        while some and not self._stopping.is_set():
+            with self._storage.write() as tx:
+                some = tx.received.forget(
+                    events_before=now - RECEIVED_EVENTS_KEPT, deliveries_before=now - DELIVERIES_KEPT
+                )
+            received += some
+        if events or environments or shares or received:
+            log.info("scheduler.pruned", events=events, environments=environments, shares=shares, received=received)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

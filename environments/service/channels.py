@@ -46,6 +46,8 @@ class WarningMessage:
     link: str = ""
     extension: str = ""
     test: bool = False
+    notice: str = ""
+    """What a trigger tells in place of a warning. Values of strangers may be in it."""
 
 
 class NotDelivered(Exception):

@@ -10,7 +10,7 @@ from environments.domain.errors import NotAllowedNow
 from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State, way_on
 from environments.domain.timing import Because
 from environments.service import transitions
-from environments.service.authorization import Allowed
+from environments.service.authorization import CLOCK, Allowed
 from environments.service.deadlines import read_template, tell_moved
 from environments.service.drafting import Draft
 from environments.service.running_again import left_to_run
@@ -119,7 +119,7 @@ def destroy(
             f"Environment {environment.name!r} is {environment.state.value} already.",
             hint=way_on(environment.name, environment.state),
         )
-    if request.by_machine and request.because is None and environment.state is not State.DESTROY_FAILED:
+    if request.by == CLOCK.owner and request.because is None and environment.state is not State.DESTROY_FAILED:
         # Another try after a failure isn't because of the deadline: a person may have asked for the first one.
         request = replace(request, because=environment.deadline_because)
     transitions.supersede(tx, environment.id, request.now)

@@ -32,6 +32,12 @@ AT_ONCE = 50
 GRACE = timedelta(minutes=30)
 """How long an environment waits for the delivery of its last warning, unless the operator says otherwise."""
 
+_NO_DEADLINE = -1
+"""The moves of a deadline that a notice names: no deadline has moved so often."""
+
+_NOTICE_TRIED = timedelta(days=1)
+"""How long the delivery of a notice is tried."""
+
 LinkMaker = Callable[[QueuedWarning, datetime], str]
 """The address of a link that extends the environment of a warning, made at a moment; empty: there is none."""
 
@@ -221,6 +227,34 @@ class Warnings:
         )
         return True
 
+    def notify(self, tx: Transaction, environment: Environment, notice: str, now: datetime) -> None:
+        """Tells of an environment what a trigger says: as an event, and by the channels of warnings.
+
+        It is written in the caller's transaction, and delivered as warnings are.
+        """
+        at = now
+        while tx.warnings.of(environment.id, at):  # the moment tells notices of an environment apart
+            at += timedelta(microseconds=1)
+        targets = dict.fromkeys(self._channels.targets(environment, verified_addresses(tx, environment.owner)))
+        tx.warnings.add(
+            [
+                QueuedWarning(
+                    id=self._new_id("warn"),
+                    environment_id=environment.id,
+                    deadline=at,
+                    due_at=at,
+                    channel=target.channel.value,
+                    recipient=target.recipient,
+                    queued_at=now,
+                    next_try=now,
+                    deadline_moves=_NO_DEADLINE,
+                    notice=notice,
+                )
+                for target in targets
+            ]
+        )
+        tx.events.add(EventType.ENVIRONMENT_NOTICE, environment.id, now, message=notice)
+
     def _first_try(self, tried: datetime | None, now: datetime) -> datetime:
         """When to deliver what is queued now; `tried`: a warning of an earlier deadline was sent there."""
         # At most a pause from now: the clock may have been put back since.
@@ -248,7 +282,7 @@ class Warnings:
         if warning is None or warning.next_try is None or warning.next_try > now:
             return None
         environment = tx.environments.get(warning.environment_id)
-        over = _why_over(environment, warning)
+        over = _why_over(environment, warning, now)
         if environment is None or over:
             tx.warnings.change(warning.id, next_try=None, fault=over)
             return None
@@ -258,7 +292,7 @@ class Warnings:
         attempts = warning.attempts + 1
         tx.warnings.change(warning.id, attempts=attempts, next_try=now + send_again_after(attempts))
         template = read_template(tx, environment)
-        link = self._link(warning, now)
+        link = "" if warning.notice else self._link(warning, now)
         message = WarningMessage(
             id=warning.id,
             environment=environment.name,
@@ -270,6 +304,7 @@ class Warnings:
             reason=reason(environment.deadline_because) if environment.deadline_because else "",
             link=link,
             extension=format_duration(template.lifetime.extension) if link and template else "",
+            notice=warning.notice,
         )
         return warning, message
 
@@ -279,7 +314,7 @@ class Warnings:
         environment = tx.environments.get(warning.environment_id)
         if environment is None or tx.warnings.get(warning.id) is None:
             return
-        told = f"the warning by {_named(warning)}"
+        told = f"the {'notice' if warning.notice else 'warning'} by {_named(warning)}"
         data = {"channel": warning.channel, "deadline": warning.deadline.isoformat()}
         if not fault:
             tx.warnings.change(warning.id, next_try=None, delivered_at=now, fault="")
@@ -296,7 +331,9 @@ def _lives(environment: Environment) -> bool:
     return environment.state not in ENDED and environment.state not in (State.DESTROYING, State.DESTROY_FAILED)
 
 
-def _why_over(environment: Environment | None, warning: QueuedWarning) -> str:
+def _why_over(environment: Environment | None, warning: QueuedWarning, now: datetime) -> str:
+    if warning.notice:
+        return "nobody took it within a day" if now - warning.queued_at > _NOTICE_TRIED else ""
     if environment is None or not _lives(environment):
         return "the environment was destroyed first"
     same = (environment.deadline, environment.deadline_moves) == (warning.deadline, warning.deadline_moves)

@@ -12,6 +12,7 @@ from environments.domain.access import EVERYTHING, Sight
 from environments.domain.environment import DegradedReason, Environment
 from environments.domain.errors import NameTaken, NotFound, StorageError, UnknownEnvironment
 from environments.domain.lifecycle import SWITCHES, DeploymentState, ResourceStatus, State
+from environments.service.authorization import CLOCK
 from environments.service.pages import Page
 from environments.service.storage.environments import Watched
 from environments.stores.environment_rows import (
@@ -341,6 +342,7 @@ def _switched_between(after: datetime, until: datetime) -> ColumnElement[bool]:
             deployments.c.requested_at <= until,
             deployments.c.kind.in_([kind.value for kind in SWITCHES]),
             deployments.c.by_machine.is_(True),
+            deployments.c.requested_by == CLOCK.owner,
         )
         .exists()
     )

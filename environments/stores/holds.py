@@ -10,6 +10,7 @@ from environments.domain.access import EVERYTHING, Sight
 from environments.domain.holds import ClockMark, DueFacts, Hold, HoldDecision
 from environments.domain.lifecycle import DeploymentKind, DeploymentState
 from environments.domain.timing import Source
+from environments.service.authorization import CLOCK
 from environments.service.channels import Channel
 from environments.service.pages import Page
 from environments.stores.column_types import Moment
@@ -130,6 +131,7 @@ class SqlHolds:
             deployments.c.requested_at >= since,
             deployments.c.kind == DeploymentKind.DESTROY.value,
             deployments.c.by_machine.is_(True),
+            deployments.c.requested_by == CLOCK.owner,
         )
         return self._facts(select(*_FACTS).where(environments.c.id.in_(asked), environments.c.deadline.is_not(None)))
 
@@ -138,6 +140,7 @@ class SqlHolds:
             deployments.c.state.in_((DeploymentState.QUEUED.value, DeploymentState.RUNNING.value)),
             deployments.c.kind == DeploymentKind.DESTROY.value,
             deployments.c.by_machine.is_(True),
+            deployments.c.requested_by == CLOCK.owner,
         )
         return self._connection.execute(query).scalar_one()
 

@@ -109,6 +109,30 @@ class SqlReceivedEvents:
             query = query.with_for_update(skip_locked=True)
         return [_event(row) for row in self._connection.execute(query)]
 
+    def take(self, event_ids: Collection[str]) -> frozenset[str]:
+        found: set[str] = set()
+        ids = sorted(event_ids)
+        for start in range(0, len(ids), _AT_ONCE):
+            query = (
+                select(table.c.id).where(table.c.id.in_(ids[start : start + _AT_ONCE]), _WAITING).order_by(table.c.n)
+            )
+            if self._locks.needed:
+                query = query.with_for_update(skip_locked=True)
+            found.update(self._connection.execute(query).scalars())
+        return frozenset(found)
+
+    def later(self, event: ReceivedEvent, kinds: Collection[str]) -> str | None:
+        if event.at is None or not kinds:
+            return None
+        query = select(table.c.id).where(
+            table.c.subject == event.subject,
+            table.c.source == event.source.value,
+            table.c.origin == event.origin,
+            table.c.kind.in_(sorted(kinds)),
+            table.c.at > event.at,
+        )
+        return self._connection.execute(query.order_by(table.c.at.desc(), table.c.n).limit(1)).scalar_one_or_none()
+
     def finish(self, event_ids: Collection[str], now: datetime) -> None:
         values = {"state": ReceivedState.DONE.value, "done_at": now}
         ids = list(event_ids)

@@ -313,6 +313,7 @@ warnings = Table(
     Column("awaited_since", Moment),
     Column("link_used_at", Moment),
     Column("deadline_moves", Integer, nullable=False, server_default="0"),
+    Column("notice", Text, nullable=False, server_default=""),
     UniqueConstraint("environment_id", "deadline", "due_at", "channel", "recipient"),
     Index("ix_warnings_next_try", "next_try"),
 )

@@ -40,7 +40,7 @@ class SqlWarnings:
         self._connection.execute(table.update().where(table.c.id == warning_id).values(**values))
 
     def replace(self, environment_id: str, fault: str) -> None:
-        waiting = (table.c.environment_id == environment_id, table.c.next_try.is_not(None))
+        waiting = (table.c.environment_id == environment_id, table.c.next_try.is_not(None), table.c.notice == "")
         self._connection.execute(table.update().where(*waiting).values(next_try=None, fault=fault))
 
     def use_link(self, environment_id: str, deadline_moves: int, now: datetime) -> None:
@@ -51,7 +51,12 @@ class SqlWarnings:
         last = func.max(func.coalesce(table.c.delivered_at, table.c.queued_at), type_=Moment)
         query = (
             select(table.c.channel, table.c.recipient, last)
-            .where(table.c.environment_id == environment_id, table.c.deadline_moves < before, table.c.attempts > 0)
+            .where(
+                table.c.environment_id == environment_id,
+                table.c.deadline_moves < before,
+                table.c.attempts > 0,
+                table.c.notice == "",
+            )
             .group_by(table.c.channel, table.c.recipient)
         )
         return {(channel, recipient): moment for channel, recipient, moment in self._connection.execute(query)}

@@ -7,6 +7,9 @@ from environments.domain.deadline import format_duration
 from environments.service.channels import WarningMessage
 from environments.words import shown
 
+_LONGEST_SUBJECT = 120
+"""Characters of a notice that the subject has."""
+
 _TEST = "This is a test warning: nothing will be destroyed."
 
 
@@ -14,6 +17,8 @@ def subject(message: WarningMessage) -> str:
     """One line."""
     if message.test:
         return "Calvinverse: a test warning"
+    if message.notice:
+        return f"{message.environment}: {_line(message.notice)}"
     return f"{message.environment} will be destroyed {soon(message)}"
 
 
@@ -27,6 +32,9 @@ def plain(message: WarningMessage) -> str:
     """The whole text of an e-mail."""
     if message.test:
         return f"{_TEST}\n"
+    if message.notice:
+        whose = f"the environment {message.environment} of {shown(message.owner)} (template {message.template})"
+        return f"A trigger tells of {whose}:\n\n{shown(message.notice)}\n"
     because = f": {shown(message.reason)}" if message.reason else ""
     at = f"{message.deadline.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     lines = [
@@ -45,6 +53,8 @@ def plain(message: WarningMessage) -> str:
 
 def document(message: WarningMessage) -> bytes:
     """The body of a signed webhook: JSON in UTF-8."""
+    if message.notice:
+        return _notice(message)
     data = {
         "environment": message.environment,
         "environment_id": message.environment_id,
@@ -60,10 +70,31 @@ def document(message: WarningMessage) -> bytes:
     return json.dumps(whole).encode()
 
 
+def _notice(message: WarningMessage) -> bytes:
+    data = {
+        "environment": message.environment,
+        "environment_id": message.environment_id,
+        "owner": message.owner,
+        "template": message.template,
+        "message": message.notice,
+    }
+    whole = {"type": "environment.notice", "id": message.id, "sent_at": message.now.isoformat(), "data": data}
+    return json.dumps(whole).encode()
+
+
+def _line(text: str) -> str:
+    """The beginning of a text, as a subject."""
+    line = " ".join(shown(text).split())
+    return line if len(line) <= _LONGEST_SUBJECT else f"{line[: _LONGEST_SUBJECT - 1]}…"
+
+
 def slack(message: WarningMessage) -> bytes:
     """The body of a Slack-compatible webhook: JSON in UTF-8. Nothing in it is read as markup or as a mention."""
     if message.test:
         return json.dumps({"text": _TEST}).encode()
+    if message.notice:
+        whose = f"Environment *{message.environment}* of {_escaped(shown(message.owner))}"
+        return json.dumps({"text": f"{whose}: {_escaped(shown(message.notice))}"}).encode()
     reason = f": {_escaped(shown(message.reason))}" if message.reason else ""
     at = f"{message.deadline.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     text = (

@@ -83,6 +83,14 @@ class ReceivedEvents(Protocol):
         """
         ...
 
+    def take(self, event_ids: Collection[str]) -> frozenset[str]:
+        """Those of these events that still wait; nobody else gets them until the transaction ends."""
+        ...
+
+    def later(self, event: ReceivedEvent, kinds: Collection[str]) -> str | None:
+        """An event of one of these kinds about the same subject, from the same origin, that happened later."""
+        ...
+
     def finish(self, event_ids: Collection[str], now: datetime) -> None:
         """Those events were matched."""
         ...

@@ -31,6 +31,8 @@ class QueuedWarning:
     awaited_since: datetime | None = None
     link_used_at: datetime | None = None
     deadline_moves: int = 0
+    notice: str = ""
+    """What a trigger tells, in place of a warning: it has to do with no deadline, and `deadline` is its moment."""
 
 
 class ChannelCount(NamedTuple):
@@ -60,7 +62,7 @@ class Warnings(Protocol):
         ...
 
     def replace(self, environment_id: str, fault: str) -> None:
-        """Ends the delivery of all warnings of an environment that are still to be delivered."""
+        """Ends the delivery of all warnings of an environment that are still to be delivered; notices stay."""
         ...
 
     def use_link(self, environment_id: str, deadline_moves: int, now: datetime) -> None:

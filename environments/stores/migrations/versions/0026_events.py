@@ -10,7 +10,8 @@ down_revision = "0025"
 
 
 def upgrade() -> None:
-    """Adds the tables."""
+    """Adds the tables, and the text of what a trigger tells by the channels of warnings."""
+    op.add_column("warnings", sa.Column("notice", sa.Text(), nullable=False, server_default=""))
     _events()
     _triggers()
     _forges()

@@ -1,0 +1,231 @@
+"""Which triggers an event hits, on which environments, and why the others not; also for a dry run."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from environments.domain.access import ServiceRole
+from environments.domain.environment import Environment
+from environments.domain.errors import CalvinverseError
+from environments.domain.received_event import GIT, NewReceivedEvent, Source
+from environments.domain.trigger import PlacedTrigger, TriggerAction, WhyNot, judge, template_trigger_id
+from environments.domain.trigger_rules import MAKES
+from environments.domain.trigger_values import Unresolved, Values, as_text, resolve_text
+from environments.service.authorization import sees
+from environments.service.storage.transaction import Transaction
+from environments.service.trigger_owners import acting_for
+
+_OWN = frozenset({Source.JOB, Source.IDLE, Source.COST, Source.KEY})
+"""Sources whose events are about one environment, and for triggers on that one."""
+
+_MOST_VERSIONS = 2000
+"""Versions of templates whose triggers are kept in memory."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A trigger that counts for an event. `environment`: None for one that makes it, and `name` is what it is called.
+
+    `refused`: why it can't act, although it counts.
+    """
+
+    trigger: PlacedTrigger
+    owner: str
+    environment: Environment | None = None
+    name: str = ""
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A trigger that doesn't count for an event: at all, or not on that environment."""
+
+    trigger: PlacedTrigger
+    environment: Environment | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class TriggerIndex:
+    """All triggers, by what they wait for. Those of templates are by their bundle's digest."""
+
+    placed: Mapping[tuple[str, ...], Sequence[PlacedTrigger]] = field(default_factory=dict)
+    bundled: Mapping[tuple[str, ...], Sequence[tuple[str, PlacedTrigger]]] = field(default_factory=dict)
+
+
+def _key(source: Source, webhook: str, repository: str) -> tuple[str, ...]:
+    if source in GIT:
+        return source.value, webhook, repository.lower()
+    return (source.value, webhook) if source is Source.WEBHOOK else (source.value,)
+
+
+def _key_of(trigger: PlacedTrigger) -> tuple[str, ...]:
+    one = trigger.definition
+    return _key(one.on, one.webhook, one.repository)
+
+
+class Matching:
+    """Finds triggers by an index, which is built again when triggers or the versions in use have changed."""
+
+    def __init__(self) -> None:
+        self._index = TriggerIndex()
+        self._of: tuple[int, frozenset[tuple[str, str]]] | None = None
+        self._versions: dict[str, tuple[PlacedTrigger, ...]] = {}
+
+    def refresh(self, tx: Transaction) -> None:
+        """Builds the index if it isn't that of this transaction. Call it before `hits`."""
+        now = (tx.triggers.version(), frozenset(tx.triggers.living_bundles()))
+        if now == self._of:
+            return
+        placed: dict[tuple[str, ...], list[PlacedTrigger]] = {}
+        for trigger in tx.triggers.active():
+            placed.setdefault(_key_of(trigger), []).append(trigger)
+        bundled: dict[tuple[str, ...], list[tuple[str, PlacedTrigger]]] = {}
+        for template, digest in sorted(now[1]):
+            for trigger in self._of_version(tx, template, digest):
+                bundled.setdefault(_key_of(trigger), []).append((digest, trigger))
+        self._index, self._of = TriggerIndex(placed, bundled), now
+
+    def hits(self, tx: Transaction, event: NewReceivedEvent, now: datetime) -> list[Hit]:
+        """What an event hits, at most once for each trigger and environment."""
+        return [found for found in self._judged(tx, event, now) if isinstance(found, Hit)]
+
+    def explain(
+        self, tx: Transaction, event: NewReceivedEvent, now: datetime, extra: Sequence[PlacedTrigger] = ()
+    ) -> list[Hit | Miss]:
+        """Likewise, and why the other triggers don't count: those of the event's source, and the `extra` ones."""
+        self.refresh(tx)
+        found = list(self._judged(tx, event, now))
+        seen = {one.trigger.id for one in found}
+        others = [*extra, *(one for key, ones in self._index.placed.items() if key[0] == event.source for one in ones)]
+        for trigger in others:
+            if trigger.id not in seen:
+                seen.add(trigger.id)
+                found += _on_each(tx, trigger, event, now)
+        return found
+
+    def _judged(self, tx: Transaction, event: NewReceivedEvent, now: datetime) -> Iterator[Hit | Miss]:
+        key = _key(event.source, event.origin, as_text(event.fields.get("repository")))
+        for trigger in self._index.placed.get(key, ()):
+            yield from _on_each(tx, trigger, event, now)
+        for digest, trigger in self._index.bundled.get(key, ()):
+            for environment in _environments(tx, _of_bundle(tx, digest, event)):
+                if environment.bundle == digest:
+                    yield _judge(tx, trigger, environment.owner, environment, event, now)
+
+    def _of_version(self, tx: Transaction, template: str, digest: str) -> tuple[PlacedTrigger, ...]:
+        found = self._versions.get(digest)
+        if found is None:
+            if len(self._versions) >= _MOST_VERSIONS:
+                self._versions.clear()
+            bundle = tx.templates.bundle(digest)
+            try:
+                written = () if bundle is None else bundle.template().triggers
+            except CalvinverseError:  # a version that this service can't read has no triggers here
+                written = ()
+            found = tuple(
+                PlacedTrigger(id=template_trigger_id(template, one.name), name=one.name, owner="", definition=one)
+                for one in written
+            )
+            self._versions[digest] = found
+        return found
+
+
+def _of_bundle(tx: Transaction, digest: str, event: NewReceivedEvent) -> list[str]:
+    if event.source in _OWN:
+        return [event.environment_id] if event.environment_id is not None else []
+    return tx.triggers.living_environments(bundle=digest)
+
+
+def _on_each(tx: Transaction, trigger: PlacedTrigger, event: NewReceivedEvent, now: datetime) -> Iterator[Hit | Miss]:
+    """A trigger that isn't a template's, on each environment that it is for."""
+    if trigger.definition.action in MAKES:
+        yield _judge(tx, trigger, trigger.owner, None, event, now)
+        return
+    if trigger.environment_id is not None:
+        ids = [trigger.environment_id]
+    elif event.source in _OWN and event.environment_id is not None:
+        ids = tx.triggers.living_environments(
+            owner=trigger.owner, template=trigger.definition.template, ids=[event.environment_id]
+        )
+    else:
+        ids = tx.triggers.living_environments(owner=trigger.owner, template=trigger.definition.template)
+    found = False
+    for environment in _environments(tx, ids):
+        found = True
+        yield _judge(tx, trigger, trigger.owner, environment, event, now)
+    if not found:
+        yield Miss(trigger, None, "there is no environment that it is for")
+
+
+def _environments(tx: Transaction, ids: Sequence[str]) -> Iterator[Environment]:
+    for environment_id in ids:
+        environment = tx.environments.get(environment_id)
+        if environment is not None and environment.destroyed_at is None:
+            yield environment
+
+
+def _judge(
+    tx: Transaction,
+    trigger: PlacedTrigger,
+    owner: str,
+    environment: Environment | None,
+    event: NewReceivedEvent,
+    now: datetime,
+) -> Hit | Miss:
+    values = values_of(event, environment)
+    found = judge(trigger.definition, event, values)
+    if isinstance(found, WhyNot):
+        return Miss(trigger, environment, found.reason)
+    measured = event.fields.get("trigger") if event.source in (Source.IDLE, Source.COST) else None
+    if measured is not None and measured != trigger.id:
+        return Miss(trigger, environment, "it was measured for another trigger")
+    other = _why_of_another(tx, trigger, owner, environment, event, now)
+    if other:
+        return Miss(trigger, environment, other)
+    if trigger.definition.action is not TriggerAction.CREATE:
+        return Hit(trigger, owner, environment, "" if environment is None else environment.name)
+    try:
+        return Hit(trigger, owner, None, resolve_text(trigger.definition.environment, values))
+    except Unresolved as error:
+        return Hit(trigger, owner, None, refused=str(error))
+
+
+def _why_of_another(
+    tx: Transaction,
+    trigger: PlacedTrigger,
+    owner: str,
+    environment: Environment | None,
+    event: NewReceivedEvent,
+    now: datetime,
+) -> str:
+    """Why an event about an environment doesn't count for a trigger; empty: it does.
+
+    Nobody is told by a trigger of what they may not see.
+    """
+    about = event.environment_id
+    target = None if environment is None else environment.id
+    if event.source in _OWN and about is not None and target is not None:
+        return "" if about == target else "the event is about another environment"
+    if event.source is Source.KEY and about is None:
+        role = tx.people.standing(owner, now).role
+        return "" if role is ServiceRole.ADMIN and not trigger.from_template else "the key belongs to no environment"
+    if event.source is not Source.ENVIRONMENT and (about is None or event.source not in _OWN):
+        return ""
+    if about is not None and about == target:
+        return "an environment's own events don't trigger it"
+    known = None if about is None else tx.environments.get(about)
+    try:
+        seen = known is not None and sees(tx, acting_for(tx, owner, trigger, now), known)
+    except CalvinverseError:
+        return ""  # it is refused when it fires, and told there
+    return "" if seen else "the event is about an environment that its owner doesn't see"
+
+
+def values_of(event: NewReceivedEvent, environment: Environment | None) -> Values:
+    """What references in a trigger's texts stand for."""
+    return Values(
+        event=event.fields,
+        parameters={} if environment is None else environment.parameters,
+        environment=None if environment is None else environment.name,
+    )

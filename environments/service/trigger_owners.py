@@ -1,0 +1,36 @@
+"""For whom a trigger acts: its owner, with the rights that they have at that moment."""
+
+from datetime import datetime
+
+from environments.domain.access import GROUP, ServiceRole
+from environments.domain.errors import Forbidden
+from environments.domain.trigger import PlacedTrigger
+from environments.service.authorization import Principal, Role
+from environments.service.storage.transaction import Transaction
+
+KIND = "trigger"
+"""The kind of the principal that a trigger acts as."""
+
+_HINT = "Give the trigger to somebody else: remove it, and set it as whoever it shall act for."
+_ROLES: dict[ServiceRole, Role] = {
+    ServiceRole.USER: "user",
+    ServiceRole.AUDITOR: "auditor",
+    ServiceRole.ADMIN: "admin",
+}
+
+
+def acting_for(tx: Transaction, owner: str, trigger: PlacedTrigger, now: datetime) -> Principal:
+    """The principal of a trigger. Raises `Forbidden` when its owner is disabled, or there is nobody of that name.
+
+    One that stands in a template acts for the owner of the environment, as a user: its author gives no rights.
+    """
+    if owner.startswith(GROUP) and trigger.from_template:
+        return Principal(owner, "user", trigger.id, kind=KIND, at=now)
+    standing = tx.people.standing(owner, now)
+    person = standing.person
+    if person is None or person.became:
+        raise Forbidden(f"There is nobody named {owner!r} any more, for whom the trigger would act.", hint=_HINT)
+    if person.disabled_at is not None:
+        raise Forbidden(f"{owner} is disabled, and the trigger acts for them.", hint=_HINT)
+    role: Role = "user" if trigger.from_template else _ROLES[standing.role]
+    return Principal(owner, role, trigger.id, standing.groups, kind=KIND, at=now)
