@@ -19,6 +19,8 @@ STATUS_BY_CODE = {
     "database_from_future": 8,
     "database_in_use": 8,
     "database_unavailable": 8,
+    "delivery_unreadable": 2,
+    "delivery_unsigned": 5,
     "disk_full": 8,
     "expired_token": 5,
     "forbidden": 5,
@@ -74,6 +76,7 @@ STATUS_BY_CODE = {
     "unknown_revision": 3,
     "unknown_route": 3,
     "unknown_template": 3,
+    "unknown_webhook": 3,
     "unsafe_address": 2,
 }
 

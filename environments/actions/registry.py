@@ -17,6 +17,7 @@ from environments.actions.on_holds import HOLD_ACTIONS
 from environments.actions.on_people import PEOPLE_ACTIONS
 from environments.actions.on_sign_in import SIGN_IN_ACTIONS
 from environments.actions.on_time import TIME_ACTIONS
+from environments.actions.on_webhooks import WEBHOOK_ACTIONS
 
 ACTIONS = (
     *ENVIRONMENT_ACTIONS,
@@ -25,6 +26,7 @@ ACTIONS = (
     *ACCESS_ACTIONS,
     *ACCOUNT_ACTIONS,
     *TIME_ACTIONS,
+    *WEBHOOK_ACTIONS,
     *PEOPLE_ACTIONS,
     *AUDIT_ACTIONS,
     *CONTEXT_ACTIONS,

@@ -47,6 +47,7 @@ from environments.api.routes.templates import template_routes
 from environments.api.routes.timing import timing_routes
 from environments.api.routes.tokens import token_routes
 from environments.api.routes.warnings import warning_routes
+from environments.api.routes.webhooks import webhook_routes
 from environments.api.routes.workers import worker_routes
 from environments.api.shapes import describe
 from environments.api.streams import Hub
@@ -89,7 +90,7 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
     problems.install(app)
     # The last one added is the outermost.
     app.add_middleware(Headed)
-    app.add_middleware(Limited)
+    app.add_middleware(Limited, too_large=service.deliveries.too_large)
     app.add_middleware(Shared)
     secret = EdgeSecret(edge_secret)
     collector = service.audit_collector
@@ -127,6 +128,7 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
         local_people_routes(service.local_people, service.issuers),
         worker_routes(service),
         warning_routes(service, backend_calls),
+        webhook_routes(service, backend_calls),
         extend_link_routes(service.extend_links),
         hold_routes(service),
         module_state_routes(service.module_states),

@@ -49,6 +49,7 @@ _OBJECTS = {
     "groups": "group",
     "local-people": "local person",
     "service-accounts": "service_account",
+    "webhooks": "webhook",
     "issuers": "issuer",
     "auth": "session",
     "roles": "subject",

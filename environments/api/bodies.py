@@ -1,6 +1,7 @@
 """Limits on request bodies: their size, the time that they take to arrive, and the memory of large ones together."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
@@ -8,12 +9,16 @@ import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from environments.api.clients import client_of
 from environments.api.memory_budget import IDLE, Allocation, MemoryBudget
+from environments.api.open_paths import webhook_of
+from environments.api.rates import address_key
 from environments.api.routes import module_states
 from environments.domain.errors import InvalidInput, NotJson, RequestTooLarge, RequestTooSlow
 from environments.domain.json_values import DEEPEST, parse_json
 from environments.domain.template import LARGEST_BUNDLE
 from environments.service.authorization import Action, Principal, check_service
+from environments.service.deliveries import LARGEST_DELIVERY
 from environments.service.module_access import StateCaller
 
 LARGEST_BODY = 256 * 1024
@@ -30,6 +35,9 @@ PUSHES_AT_ONCE = 4 * LARGEST_PUSH
 
 STATES_AT_ONCE = 3 * module_states.LARGEST_STATE
 """Bytes of large module states in memory at a time; one environment gets at most a third."""
+
+DELIVERIES_AT_ONCE = 12 * LARGEST_DELIVERY
+"""Bytes of large deliveries to webhooks in memory at a time; one client's address gets at most a third."""
 
 MOST_PARTS = 100_000
 """Values, names and escaped characters in a large body: parsing makes an object of each."""
@@ -56,7 +64,10 @@ class _Limits:
     largest: int
     budget: MemoryBudget
     owner: str
-    state: bool = False
+    raw: bool = False
+    """The body isn't JSON for a route: a module's state, or a delivery, whose signature is checked first."""
+
+    delivery: bool = False
 
 
 class Limited:
@@ -69,11 +80,15 @@ class Limited:
         longest: float = LONGEST,
         most_at_once: int = PUSHES_AT_ONCE,
         idle: float = IDLE,
+        too_large: Callable[[str, str], None] = lambda webhook, address: None,
     ) -> None:
+        """`too_large` is told of deliveries that are: to which webhook, and from which address."""
         self._app = app
+        self._too_large = too_large
         self._longest = longest
         self._pushes = MemoryBudget(most_at_once, most_at_once // 2, LARGEST_BODY, idle=idle)
         self._states = MemoryBudget(STATES_AT_ONCE, STATES_AT_ONCE // 3, LARGEST_BODY, idle=idle)
+        self._deliveries = MemoryBudget(DELIVERIES_AT_ONCE, DELIVERIES_AT_ONCE // 3, LARGEST_BODY, idle=idle)
         self._threads: anyio.CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,25 +96,33 @@ class Limited:
             await self._app(scope, receive, send)
             return
         limits = self._limits(scope)
-        longest = self._longest if limits.largest <= LARGEST_BODY else max(self._longest, LONGEST_LARGE)
+        quick = limits.largest <= LARGEST_BODY or limits.delivery
+        longest = self._longest if quick else max(self._longest, LONGEST_LARGE)
         with limits.budget.allocation(limits.owner) as allocation:
             try:
                 async with asyncio.timeout(longest) as allocation.receiving:
                     body = await _read(scope, receive, limits.largest, allocation)
+            except RequestTooLarge:
+                if limits.delivery:
+                    self._too_large(webhook_of(scope) or "", client_of(scope))
+                raise
             except TimeoutError:
                 raise RequestTooSlow("The body of the request didn't come in time.") from None
             allocation.receiving = None
             if body is not None:
-                _check_kind(scope, body)
-                if body and not limits.state:
+                if not limits.delivery:
+                    _check_kind(scope, body)
+                if body and not limits.raw:
                     await self._check(body)
                 await self._app(scope, _replaying(body, receive), send)
 
     def _limits(self, scope: Scope) -> _Limits:
         """Raises `Forbidden` before a byte is read if the caller may not send bodies that large."""
+        if webhook_of(scope) is not None:
+            return _Limits(LARGEST_DELIVERY, self._deliveries, address_key(scope), raw=True, delivery=True)
         state = scope["state"].get("state_caller")
         if isinstance(state, StateCaller) and scope["method"] == "POST":
-            return _Limits(module_states.LARGEST_STATE, self._states, state.environment_id, state=True)
+            return _Limits(module_states.LARGEST_STATE, self._states, state.environment_id, raw=True)
         principal = scope["state"].get("principal")
         owner = principal.owner if isinstance(principal, Principal) else ""
         action = _PUSHES.get(scope["path"]) if scope["method"] == "POST" else None

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from environments.api.clients import EdgeSecret, Refusals, client_of
 from environments.api.concurrency import OwnerLimiter
-from environments.api.open_paths import SIGN_IN_PATHS
+from environments.api.open_paths import SIGN_IN_PATHS, webhook_of
 from environments.api.problems import problem_response, unforeseen
 from environments.api.rates import Rate, apart
 from environments.api.route_paths import route_path
@@ -157,7 +157,7 @@ class Authenticated:
                 Headers(scope=scope).get("authorization", ""),
                 passed_on=bool(scope["state"].get("from_edge")),
             )
-            if caller is None and not from_edge:
+            if caller is None and not from_edge and webhook_of(scope) is None:
                 await self._take_token(scope)
         await self._app(scope, receive, send)
 

@@ -10,6 +10,7 @@ from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.ci_exchange import CiExchange
 from environments.service.creators import Creators
+from environments.service.deliveries import Deliveries
 from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
 from environments.service.extend_links import ExtendLinks
@@ -39,6 +40,7 @@ from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
 from environments.service.tokens import Tokens
 from environments.service.warnings import Warnings
+from environments.service.webhooks import Webhooks
 from environments.steps.entry_points import RouteSource
 
 
@@ -121,5 +123,14 @@ class Service(Protocol):
     def audit(self) -> AuditReading: ...
     @property
     def audit_collector(self) -> AuditCollector: ...
+    @property
+    def webhooks(self) -> Webhooks: ...
+    @property
+    def deliveries(self) -> Deliveries: ...
+    @property
+    def own_address(self) -> str:
+        """Where people and forges reach the service."""
+        ...
+
     @property
     def version(self) -> str: ...

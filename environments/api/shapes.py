@@ -12,6 +12,7 @@ _OF_PATHS: dict[str, shapes.Shape] = {
     "person": shapes.PERSON,
     "group": shapes.GROUP_NAME,
     "user_name": shapes.USER_NAME,
+    "webhook": shapes.LABEL,
 }
 _NAMES: dict[str, shapes.Shape] = {
     "environments": shapes.ENVIRONMENT,

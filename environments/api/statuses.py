@@ -19,6 +19,8 @@ HTTP_STATUSES = {
     "database_from_future": 500,
     "database_in_use": 500,
     "database_unavailable": 503,
+    "delivery_unreadable": 400,
+    "delivery_unsigned": 401,
     "disk_full": 507,
     "expired_token": 400,
     "forbidden": 403,
@@ -74,6 +76,7 @@ HTTP_STATUSES = {
     "unknown_revision": 404,
     "unknown_route": 404,
     "unknown_template": 404,
+    "unknown_webhook": 404,
     "unsafe_address": 422,
 }
 

@@ -12,6 +12,7 @@ from environments.bootstrap import parts
 from environments.bootstrap.clocks import clock_check
 from environments.bootstrap.parts import connections_of, new_id, now
 from environments.bootstrap.sign_in import signing_in
+from environments.bootstrap.webhooks import forge_session, webhooks_of
 from environments.checking.pool import CheckPool
 from environments.client.bundles import read_bundle
 from environments.domain.admission import Lane
@@ -28,6 +29,7 @@ from environments.engine.event_processor import EventProcessor
 from environments.engine.observe import BackendObserver
 from environments.engine.periodic_observation import PeriodicObservation
 from environments.engine.plan import BackendPlanner
+from environments.engine.refused_writer import RefusedWriter
 from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.warning_sender import WarningSender
 from environments.engine.worker import Worker
@@ -45,6 +47,7 @@ from environments.providers.openbao_people import provide as openbao_people
 from environments.providers.vault.certificate import VaultCertificate
 from environments.providers.vault.edge_names import EdgeNames, EdgeNamesJudge
 from environments.providers.vault.revealing import Revealing
+from environments.providers.vault.webhook_secrets import OpenBaoWebhookSecrets
 from environments.service.access_reasons import AccessReasons
 from environments.service.audit_chain import AuditChain
 from environments.service.audit_collecting import AuditCollector
@@ -59,6 +62,7 @@ from environments.service.channels import NoChannels
 from environments.service.checking import judged_by
 from environments.service.ci_exchange import CiExchange
 from environments.service.creators import Creators
+from environments.service.deliveries import Deliveries
 from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
@@ -96,6 +100,7 @@ from environments.service.time_edits import TimeEdits
 from environments.service.tokens import Tokens
 from environments.service.trigger_effects import Effects, NoHints
 from environments.service.warnings import Warnings
+from environments.service.webhooks import Webhooks
 from environments.service.zone_database import zone_database
 from environments.settings import Settings
 from environments.steps.registry import why_not_again
@@ -168,6 +173,15 @@ class Service:
     audit_collector: AuditCollector
     audit_writer: AuditWriter
     audit_chainer: AuditChainer
+    receiving: Receiving
+    webhooks: Webhooks
+    deliveries: Deliveries
+    refused_writer: RefusedWriter
+
+    @property
+    def own_address(self) -> str:
+        """Where people and forges reach the service."""
+        return own_address(self.settings)
 
     @property
     def works(self) -> bool:
@@ -178,6 +192,7 @@ class Service:
         """Starts the worker, the scheduler and what observes the cluster."""
         self.checks.start()
         self.audit_writer.start()
+        self.refused_writer.start()
         self.state_server.start()  # also where nothing is carried out: plans and observations read states
         self.edge_routes.start()
         if self.works:
@@ -204,6 +219,7 @@ class Service:
         self.checks.stop()
         self.state_server.stop()  # last: an OpenTofu that is told to stop still saves its state
         self.audit_writer.stop()
+        self.refused_writer.stop()
         if self.works:
             self.audit_chainer.stop()  # after all that writes entries
         self.database.close()
@@ -275,6 +291,9 @@ def build(settings: Settings) -> Service:
     signing = signing_in(database, tokens, identity, now, new_id, settings.external_address)
     sign_in, sessions, device_grants = signing
     people = People(database, now, tokens, retiming, settings.departed_owners, built_in.people)
+    receiving = Receiving(database, now, new_id)
+    held = OpenBaoWebhookSecrets(shared.vault.secrets)
+    incoming = webhooks_of(database, receiving, held, now, partial(forge_session, connections))
     service = Service(
         settings=settings,
         version=version,
@@ -351,6 +370,10 @@ def build(settings: Settings) -> Service:
         audit_collector=collector,
         audit_writer=AuditWriter(database, collector),
         audit_chainer=audit_chainer,
+        receiving=receiving,
+        webhooks=incoming.webhooks,
+        deliveries=incoming.deliveries,
+        refused_writer=incoming.writer,
     )
     if settings.role == "worker":
         return service

@@ -66,6 +66,11 @@ def read_token(file: Path | None, address: str, *, taken: bool = False) -> str:
     return _checked(typed, "What was typed")
 
 
+def read_line(file: Path) -> str:
+    """A secret in a file (`-`: standard input), without space around it. Raises `InvalidInput`."""
+    return _read(file, _LONGEST_TOKEN).strip()
+
+
 def read_token_to_hand_over(file: Path, context: "Context") -> str:
     """A token for another machine. Raises `InvalidInput` for the token that this machine uses itself."""
     token = read_token(file, context.address)

@@ -54,6 +54,7 @@ from environments.cli.system import add_commands
 from environments.cli.templates import app as template_commands
 from environments.cli.tokens import app as token_commands
 from environments.cli.warnings import app as warning_commands
+from environments.cli.webhooks import app as webhook_commands
 from environments.cli.workers import app as worker_commands
 from environments.domain.errors import CalvinverseError, InvalidInput, MachineError, Unauthenticated
 from environments.domain.json_values import is_text
@@ -142,6 +143,7 @@ def build() -> typer.Typer:
     app.add_typer(context_commands, name="context")
     app.add_typer(worker_commands, name="worker")
     app.add_typer(warning_commands, name="warning")
+    app.add_typer(webhook_commands, name="webhook")
     add_sign_in(app)
     add_commands(app)
     extend(app, TUI)

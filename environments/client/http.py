@@ -13,6 +13,7 @@ from environments.client.people import PeopleCalls
 from environments.client.sign_in import SignInCalls
 from environments.client.stream import EventStream
 from environments.client.timing import TimingCalls
+from environments.client.webhooks import WebhookCalls
 from environments.context import Context
 from environments.domain.environment import Event
 from environments.domain.template import Bundle, make_bundle
@@ -52,7 +53,9 @@ def connect(context: Context) -> "Client":
     )
 
 
-class Client(SignInCalls, AccountCalls, AuditCalls, TimingCalls, PeopleCalls, LocalPeopleCalls, AccessCalls):
+class Client(
+    SignInCalls, AccountCalls, AuditCalls, TimingCalls, PeopleCalls, LocalPeopleCalls, AccessCalls, WebhookCalls
+):
     """Every method may be called from any thread.
 
     Every method raises `ServiceUnavailable` when the service can't be reached or doesn't answer in time, and otherwise

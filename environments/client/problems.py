@@ -11,6 +11,7 @@ from environments.addresses import DEFAULT_ADDRESS, host_of
 from environments.domain.errors import (
     CalvinverseError,
     Conflict,
+    DeliveryUnsigned,
     Forbidden,
     Interrupted,
     InvalidInput,
@@ -36,7 +37,16 @@ _BY_STATUS: dict[int, type[CalvinverseError]] = {
     429: TooManyRequests,
 }
 
-REFUSALS = (InvalidInput, NotFound, Conflict, Unauthenticated, SignInRefused, Forbidden, Interrupted)
+REFUSALS = (
+    InvalidInput,
+    NotFound,
+    Conflict,
+    Unauthenticated,
+    SignInRefused,
+    DeliveryUnsigned,
+    Forbidden,
+    Interrupted,
+)
 """Errors that the same request will cause again."""
 
 ELSEWHERE = "Check the address, which `calvinverse context show` shows, the network, and that the service runs there."

@@ -275,6 +275,30 @@ class Unauthenticated(CalvinverseError):
     default_hint = "Sign in with `calvinverse login`, or give a token with --token-file or CALVINVERSE_TOKEN_FILE."
 
 
+class DeliveryUnsigned(CalvinverseError):
+    """A delivery to a webhook isn't signed with its secret, its timestamp is too old, or there is no such webhook."""
+
+    code = "delivery_unsigned"
+    default_hint = (
+        "Compare the address and the secret at the sender; an admin sees with `calvinverse webhook show NAME` what was "
+        "refused, and why."
+    )
+
+
+class DeliveryUnreadable(InvalidInput):
+    """The body of a signed delivery to a webhook can't be read."""
+
+    code = "delivery_unreadable"
+    default_hint = "Send one JSON object in UTF-8, at most 64 levels deep, without a key twice in an object."
+
+
+class UnknownWebhook(NotFound):
+    """No webhook has this name."""
+
+    code = "unknown_webhook"
+    default_hint = "See the webhooks with `calvinverse webhook list`."
+
+
 class Forbidden(CalvinverseError):
     """The token is valid, but not for this."""
 

@@ -147,21 +147,21 @@ class SqlReceivedEvents:
     def count_waiting(self) -> int:
         return self._connection.execute(select(func.count()).select_from(table).where(_WAITING)).scalar_one()
 
-    def count_refused(self, webhook: str, reason: str, address: str, now: datetime) -> None:
+    def count_refused(self, webhook: str, reason: str, address: str, now: datetime, *, count: int = 1) -> None:
         hour = now.replace(minute=0, second=0, microsecond=0)
-        if self._counted(webhook, reason, hour, address, now):
+        if self._counted(webhook, reason, hour, address, now, count):
             return
         query = select(func.count()).select_from(refused_deliveries).where(refused_deliveries.c.hour == hour)
         if self._connection.execute(query).scalar_one() >= MOST_COUNTED:
             webhook, reason = OTHERS, OTHERS
-        row = {"webhook": webhook, "reason": reason, "hour": hour, "last_at": now, "last_address": address, "count": 1}
-        if not insert_once(self._connection, refused_deliveries, [row]):
-            self._counted(webhook, reason, hour, address, now)
+        row = {"webhook": webhook, "reason": reason, "hour": hour, "last_at": now, "last_address": address}
+        if not insert_once(self._connection, refused_deliveries, [{**row, "count": count}]):
+            self._counted(webhook, reason, hour, address, now, count)
 
-    def _counted(self, webhook: str, reason: str, hour: datetime, address: str, now: datetime) -> bool:
+    def _counted(self, webhook: str, reason: str, hour: datetime, address: str, now: datetime, count: int) -> bool:
         rows = refused_deliveries
         mine = (rows.c.webhook == webhook, rows.c.reason == reason, rows.c.hour == hour)
-        values = {"count": rows.c.count + 1, "last_at": now, "last_address": address}
+        values = {"count": rows.c.count + count, "last_at": now, "last_address": address}
         return self._connection.execute(rows.update().where(*mine).values(**values)).rowcount > 0
 
     def refused(self, webhook: str | None = None, *, limit: int = 100) -> list[RefusedDeliveries]:

@@ -314,6 +314,31 @@ ROWS = (
     _reads("/v1/audit/export", "auditor", action="audit:read"),
     _reads("/v1/audit/head", "auditor", action="audit:read"),
     _reads("/v1/audit/verify", "auditor", action="audit:read"),
+    # Webhooks.
+    _reads("/v1/webhooks", "admin", action="webhook:manage"),
+    _does(
+        "POST /v1/webhooks", "admin", "webhook:manage", given="new", ok=201, body={"name": "{new}", "kind": "generic"}
+    ),
+    _reads("/v1/webhooks/{webhook}", "admin", action="webhook:manage", given="webhook"),
+    _does("DELETE /v1/webhooks/{webhook}", "admin", "webhook:manage", given="webhook"),
+    _does("POST /v1/webhooks/{webhook}/rotate", "admin", "webhook:manage", given="webhook", body={}),
+    _does("PUT /v1/webhooks/{webhook}/token", "admin", "webhook:manage", given="webhook", body={"token": "other"}),
+    Row(
+        "POST /v1/webhooks/{webhook}/check",
+        "admin",
+        ok=502,
+        action="webhook:manage",
+        given="webhook",
+        note="502: the test's webhook has no token for a forge",
+    ),
+    Row(
+        "POST /v1/webhooks/{webhook}/deliveries",
+        "link",
+        ok=401,
+        given="webhook",
+        body={},
+        note="401: the credential is the signature",
+    ),
     # The service.
     _reads("/v1/workers", "known", note="with the deployments that the caller sees"),
     _reads("/v1/warnings/channels", "admin", action="warning:channels"),

@@ -20,6 +20,9 @@ from environments.wire.system import Problem
 from environments.wire.tokens import TokenRequest
 from tests.fakes.service import WEB, Served, served
 
+SIGNED = {("POST", "/v1/webhooks/{webhook}/deliveries")}
+"""What takes a signature in place of a token."""
+
 SIGNING_IN = {
     ("GET", "/v1/auth/providers"),
     ("POST", "/v1/auth/exchange"),
@@ -31,6 +34,14 @@ SIGNING_IN = {
 """Who asks for these has no token yet."""
 
 ROUTES = {
+    ("GET", "/v1/webhooks"),
+    ("POST", "/v1/webhooks"),
+    ("GET", "/v1/webhooks/{webhook}"),
+    ("DELETE", "/v1/webhooks/{webhook}"),
+    ("POST", "/v1/webhooks/{webhook}/rotate"),
+    ("PUT", "/v1/webhooks/{webhook}/token"),
+    ("POST", "/v1/webhooks/{webhook}/check"),
+    ("POST", "/v1/webhooks/{webhook}/deliveries"),
     ("GET", "/v1/environments"),
     ("POST", "/v1/environments"),
     ("GET", "/v1/environments/{name}"),
@@ -218,7 +229,7 @@ def test_openapi_describes_exactly_the_routes(calm_http: httpx2.Client) -> None:
             assert {"401", "422", "500"} <= set(operation["responses"])
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            opened = (method.upper(), path) in OPEN | SIGNING_IN
+            opened = (method.upper(), path) in OPEN | SIGNING_IN | SIGNED
             assert operation["security"] == ([] if opened else [{"HTTPBearer": []}]), (method, path)
     not_there = document["paths"]["/v1/ca"]["get"]["responses"]["503"]["description"]
     assert "`not_connected`" in not_there, "a service without a cluster has no CA"
@@ -234,7 +245,7 @@ def test_nothing_but_liveness_and_readiness_answers_without_a_token(calm: Served
     headers = {} if authorization is None else {"Authorization": authorization.replace("\x00", "~")}
     others = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/nope"), ("POST", "/self/liveness")}
     with httpx2.Client(base_url=calm.address, headers=headers, trust_env=False, timeout=60) as http:
-        for method, path in sorted(ROUTES - OPEN - SIGNING_IN | others - {("POST", "/self/liveness")}):
+        for method, path in sorted(ROUTES - OPEN - SIGNING_IN - SIGNED | others - {("POST", "/self/liveness")}):
             response = http.request(method, path.replace("{", "").replace("}", ""))
             assert response.status_code == 401, (method, path)
             assert problem_of(response).code == "unauthenticated"
@@ -243,6 +254,9 @@ def test_nothing_but_liveness_and_readiness_answers_without_a_token(calm: Served
             assert http.request(method, path).status_code == 200
         for method, path in SIGNING_IN:
             assert http.request(method, path).status_code in (200, 422), (method, path)
+        for method, path in SIGNED:
+            response = http.request(method, path)
+            assert (response.status_code, problem_of(response).code) == (401, "delivery_unsigned")
         assert not SIGN_IN_PATHS - {path for _, path in SIGNING_IN}
 
 

@@ -103,9 +103,8 @@ def test_a_refusal_names_route_and_object_as_other_entries_do(api: Served, metho
     with api.client() as admin:
         token = admin.create_token(TokenRequest(owner="ada"))
     path = route.replace("{", "").replace("}", "")
-    answer = httpx2.request(
-        method, f"{api.address}{path}", json={}, headers={"Authorization": f"Bearer {token.secret}"}, trust_env=False
-    )
+    headers = {"Authorization": f"Bearer {token.secret}"}
+    answer = httpx2.request(method, f"{api.address}{path}", json={}, headers=headers, timeout=60, trust_env=False)
     assert answer.status_code in (403, 404)
     (entry,) = written(api, outcome="refused")
     assert (entry.request, entry.object_kind) == (f"{method} {route}", kind)

@@ -18,6 +18,7 @@ from environments.api.app import create_app
 from environments.api.certificate import ServedCertificate
 from environments.api.server import make_server
 from environments.bootstrap.sign_in import pages, signing_in
+from environments.bootstrap.webhooks import Incoming, webhooks_of
 from environments.client import Client
 from environments.domain.environment import Drift, Environment, EventType, Failure
 from environments.domain.errors import CalvinverseError, NotFound
@@ -26,9 +27,11 @@ from environments.domain.names import ID_LENGTH
 from environments.domain.plan import StepPlan
 from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import make_bundle
+from environments.providers.backend.outgoing import AddressRule, outgoing_session
 from environments.providers.git.source import GitRepositories
 from environments.providers.oidc.fetching import BackChannel
 from environments.providers.openbao_people.provide import assemble
+from environments.providers.vault.webhook_secrets import OpenBaoWebhookSecrets
 from environments.service.access_reasons import AccessReasons
 from environments.service.audit_collecting import AuditCollector
 from environments.service.audit_reading import AuditReading
@@ -41,6 +44,7 @@ from environments.service.channels import Channels
 from environments.service.checking import Checks, DirectChecks
 from environments.service.ci_exchange import CiExchange
 from environments.service.creators import Creators
+from environments.service.deliveries import Deliveries
 from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
@@ -61,6 +65,7 @@ from environments.service.planning import Planning
 from environments.service.policies import Policies
 from environments.service.queueing import Queueing
 from environments.service.reading import Reading
+from environments.service.receiving import Receiving
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.retiming import Retiming
@@ -75,8 +80,10 @@ from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
 from environments.service.tokens import Tokens
 from environments.service.warnings import GRACE, Warnings
+from environments.service.webhooks import Webhooks
 from environments.stores.database import Database
 from tests.fakes.backends.openbao_people import MemoryPeopleCalls
+from tests.fakes.backends.vault import MemorySecrets
 from tests.fakes.channels import MemoryChannels
 from tests.fakes.entry_points import FakeEdgeRoutes
 from tests.fakes.identity import MemoryProvider, MemoryProviders
@@ -229,6 +236,10 @@ class FakeService:
     clock: Callable[[], datetime]
     audit: AuditReading
     audit_collector: AuditCollector
+    webhooks: Webhooks
+    deliveries: Deliveries
+    incoming: Incoming
+    own_address: str = "https://calvinverse.example.net"
     version: str = "0.1.0"
     admin: Principal = field(default_factory=lambda: Principal("root", "admin", "tok-root"))
 
@@ -367,6 +378,13 @@ def make_service(
     identity = MemoryProviders(MemoryProvider(clock=clock))
     sign_in, sessions, device_grants = signing_in(database, tokens, identity, clock, new_id, "")
     people = People(database, clock, tokens, retiming, local=built_in.people)
+    incoming = webhooks_of(
+        database,
+        Receiving(database, clock, new_id),
+        OpenBaoWebhookSecrets(MemorySecrets()),
+        clock,
+        lambda allowed: outgoing_session(AddressRule(allowed)),
+    )
     service = FakeService(
         database=database,
         world=world,
@@ -413,6 +431,9 @@ def make_service(
         edge_routes=FakeEdgeRoutes(entry_points),
         clock=clock,
         audit=AuditReading(database, AuditVerifier(database, AUDIT_KEY), clock),
+        webhooks=incoming.webhooks,
+        deliveries=incoming.deliveries,
+        incoming=incoming,
         audit_collector=AuditCollector(clock, most_waiting=1_000_000),  # nothing writes them, unless a test does
     )
     database.on_commit.append(service.edge_routes.committed)

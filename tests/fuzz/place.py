@@ -34,6 +34,7 @@ PEOPLE = ("fuzz-ada", "fuzz-bob", "fuzz/old", "svc-fuzz")
 """Two who sign in, an owner of an early version, and a service account: with them anything may happen."""
 
 GROUPS = ("fuzz-group", "fuzz-group-2")
+WEBHOOKS = ("fuzz-hook", "fuzz-hook-2")
 LOCAL = ("fuzz-local", "fuzz-local-2")
 SUBJECTS = (*PEOPLE, *(f"group:{name}" for name in GROUPS), "everyone")
 
@@ -121,6 +122,8 @@ class Fuzzed:
         for name in LOCAL:
             _good(self.http.post("/v1/local-people", json={"user_name": name}))
         _good(self.http.post("/v1/service-accounts", json={"name": "svc-fuzz", "responsible": "fuzz-ada"}))
+        for name in WEBHOOKS:
+            _good(self.http.post("/v1/webhooks", json={"name": name, "kind": "generic"}))
         for name in GROUPS:
             _good(self.http.post("/v1/groups", json={"name": name}))
             for member in PEOPLE:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tests.fuzz.place import GROUPS, LOCAL, PEOPLE, SUBJECTS
+from tests.fuzz.place import GROUPS, LOCAL, PEOPLE, SUBJECTS, WEBHOOKS
 
 _FIELD = re.compile(r"\{([a-z_]+)\}")
 
@@ -34,6 +34,7 @@ _NAMES: Values = {
     "CreateRequest": ("fuzz-new-1", "fuzz-new-2"),
     "GroupRequest": (*GROUPS, "fuzz-group-3"),
     "ServiceAccountRequest": ("svc-fuzz", "svc-fuzz-2"),
+    "WebhookRequest": (*WEBHOOKS, "fuzz-hook-3"),
 }
 """What `name` may be in a body."""
 
@@ -62,6 +63,7 @@ def values(ids: Mapping[str, Sequence[str]]) -> Values:
         "/v1/service-accounts/{name}/tokens/{token_id}": ids["account tokens"],
         "/v1/templates/{name}": TEMPLATES,
         "/v1/tokens/{token_id}": ids["tokens"],
+        "/v1/webhooks/{webhook}": WEBHOOKS,
     }
 
 

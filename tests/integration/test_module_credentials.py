@@ -167,6 +167,7 @@ SHUT: list[tuple[Part, str, str, Any]] = [
     ("vault", "GET", "/v1/secret/metadata/environments?list=true", None),
     ("vault", "GET", "/v1/secret/data/modules/red", None),
     ("vault", "GET", "/v1/secret/metadata/modules/red", None),
+    ("vault", "GET", "/v1/secret/data/webhooks/shop/1", None),
     ("vault", "POST", "/v1/pki/issue/red-2", {"common_name": "x"}),
     ("vault", "PUT", "/v1/sys/policies/acl/mine", {"policy": ""}),
     ("vault", "POST", "/v1/auth/token/create", {}),

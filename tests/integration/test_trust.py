@@ -21,6 +21,9 @@ from environments.providers.openbao_people.client import OpenBaoPeople
 from environments.providers.opentofu.keys import VaultModuleKeys, module_key_resource
 from environments.providers.opentofu.provide import make_broker
 from environments.providers.vault.revealing import Revealing
+from environments.providers.vault.webhook_secrets import OpenBaoWebhookSecrets
+from environments.service.storage.webhooks import Webhook
+from environments.service.webhook_secrets import HeldSecrets
 from environments.steps.base import Intended, Owner, Presence, StepContext
 from images.edge.app.service import make_key
 from tests.support.cluster import EXTERNAL_ADDRESS, Cluster
@@ -73,6 +76,9 @@ def test_a_job_reads_nothing_of_another_environment(
         vault.call("GET", "/v1/secret/metadata/environments?list=true")
     with pytest.raises(BackendDenied):  # the key of its own modules is none of a job's business either
         vault.call("GET", f"/v1/secret/data/modules/{mine}")
+    for path in ("data/webhooks/shop/1", "metadata/webhooks/shop/1", "metadata/webhooks?list=true"):
+        with pytest.raises(BackendDenied):
+            vault.call("GET", f"/v1/secret/{path}")
     with pytest.raises(BackendDenied):
         vault.call("POST", f"/v1/pki/issue/{other}", {"common_name": "x"})
     with pytest.raises(BackendDenied):
@@ -185,6 +191,7 @@ def test_the_services_own_token_reads_and_writes_no_secret_of_an_environment(
             ("GET", "secret/data/environments/lent-too/app"),
             ("POST", "secret/data/environments/lent-too/app"),
             ("GET", "secret/data/modules/lent"),
+            ("GET", "secret/data/webhooks/shop/1"),
             ("GET", "secret/metadata/environments/lent/app"),
             ("DELETE", "secret/metadata/environments/lent/app"),
             ("POST", "pki/issue/lent"),
@@ -235,6 +242,12 @@ def test_all_that_the_service_does_in_openbao_it_may(cluster: Cluster, manager: 
             user = "eve"
     assert revealing.ca_chain().startswith("-----BEGIN")
     admin.call("POST", "/v1/pki/issue/rights", {"common_name": "rights--web.service.consul", "ip_sans": "127.0.0.1"})
+    held, hook = OpenBaoWebhookSecrets(vault.secrets), Webhook("rights", "github", "", (), "ada", datetime.now(UTC))
+    for secret in ("first", "second"):
+        held.write(hook, HeldSecrets(secret))
+        assert held.read(hook) == HeldSecrets(secret)
+    held.remove(hook)
+    assert held.read(hook) is None
     keys = VaultModuleKeys(vault.secrets)
     assert keys.key(owner) == keys.existing(owner)
     broker = make_broker(parts)

@@ -10,6 +10,7 @@ from environments.providers.forges.signatures import fits_hex
 from environments.service.webhook_kinds import Delivered, Ignored
 
 _ACTIONS = {"opened": "opened", "reopened": "reopened", "synchronized": "pushed", "closed": "closed"}
+_PULLS = "refs/pull/"
 _LABELS = frozenset({"label_updated", "label_cleared"})
 _DRAFT_PREFIXES = ("wip:", "[wip]", "draft:")
 """What the titles of drafts begin with, unless a forge is set up otherwise."""
@@ -55,8 +56,8 @@ class Gitea:
         match self._header(delivered, "event"):
             case "pull_request":
                 return _pull_request(told, origin, delivery)
-            case "push" if not told.has("commits") and not told.has("head_commit") and not told.has("ref"):
-                return Ignored("ping")
+            case "push" if told.has("after") and told.text("after") == told.text("before"):
+                return Ignored("ping")  # what the button for a test sends
             case "push":
                 return push_events(told, origin, delivery, repository=repository, author=author)
             case "delete" if told.text("ref_type") == "branch":
@@ -84,7 +85,10 @@ def _pull_request(told: Payload, origin: str, delivery: str) -> list[NewReceived
         kinds = [("merged" if merged else _ACTIONS[action], "")]
     else:
         return Ignored("not_used")
-    return pull_request_events(kinds, origin, delivery, pull_fields(told, pull), pull.moment("updated_at"))
+    fields = pull_fields(told, pull)
+    if fields["head_branch"].startswith(_PULLS):  # once the branch is gone
+        fields["head_branch"] = pull.text("head", "label")
+    return pull_request_events(kinds, origin, delivery, fields, pull.moment("updated_at"))
 
 
 def _labels(told: Payload, pull: Payload) -> list[tuple[str, str]]:

@@ -103,8 +103,8 @@ class ReceivedEvents(Protocol):
         """How many wait."""
         ...
 
-    def count_refused(self, webhook: str, reason: str, address: str, now: datetime) -> None:
-        """Counts a delivery that was refused. Of one hour at most 1000 rows are kept."""
+    def count_refused(self, webhook: str, reason: str, address: str, now: datetime, *, count: int = 1) -> None:
+        """Counts deliveries that were refused for a reason. Of one hour at most 1000 rows are kept."""
         ...
 
     def refused(self, webhook: str | None = None, *, limit: int = 100) -> list[RefusedDeliveries]:

@@ -327,6 +327,11 @@ def _known(name: str, kind: PersonKind, **values: Any) -> Person:
     return Person(name=name, kind=kind, created_at=datetime.now(UTC), **values)
 
 
+def _webhook(world: World, given: Given) -> None:
+    given.ids["webhook"] = f"hook-{given.tag}"
+    world.service.webhooks.create(world.as_admin(), given.ids["webhook"], "gitea", address="https://forge.example")
+
+
 def _session(world: World, given: Given) -> None:
     _token(world, given)
     given.owners_kind = "session"
@@ -390,5 +395,6 @@ GIVEN: dict[str, Callable[[World, Given], None]] = {
     "group": _group,
     "member": _member,
     "account": _account,
+    "webhook": _webhook,
 }
 """What a row's `given` names."""

@@ -95,6 +95,7 @@ job "app" {
               "vault environments": ask("vault", "GET", "/v1/secret/metadata/environments?list=true"),
               "vault service": ask("vault", "GET", secret + "meta/sealing-key"),
               "vault module": ask("vault", "GET", f"/v1/secret/data/modules/{me}"),
+              "vault webhook": ask("vault", "GET", "/v1/secret/data/webhooks/shop/1"),
               "vault certificate": ask("vault", "POST", f"/v1/pki/issue/{victim}", {"common_name": "x"}),
               "vault entry point": ask("vault", "POST", f"/v1/pki/issue/{me}--edge", {"alt_names": f"web--{me}.apps.localhost"}),
               "vault signature": ask("vault", "POST", f"/v1/pki/sign/{me}--edge", {"alt_names": f"web--{me}.apps.localhost"}),

@@ -21,10 +21,13 @@ PULL_REQUESTS = {
     "pull_request_opened_fork": ["opened"],
     "pull_request_reopened": ["reopened"],
     "pull_request_synchronized": ["pushed"],
+    "pull_request_synchronized_fork": ["pushed"],
     "pull_request_closed": ["closed"],
+    "pull_request_closed_branch_deleted": ["closed"],
     "pull_request_closed_fork_deleted": ["closed"],
     "pull_request_merged": ["merged"],
     "pull_request_labelled": ["labelled"],
+    "pull_request_labelled_fork": ["labelled"],
     "pull_request_unlabelled": ["unlabelled"],
 }
 BRANCHES = {
@@ -33,6 +36,7 @@ BRANCHES = {
     "push_forced": ["pushed"],
     "push_deleted": ["deleted"],
     "delete_branch": ["deleted"],
+    "delete_branch_by_push": ["deleted"],
 }
 FIELDS = {
     "repository",
@@ -91,7 +95,7 @@ def test_a_pull_request_has_all_fields(forge: str, name: str) -> None:
     assert fields["state"] == ("closed" if event.kind in ("closed", "merged") else "open")
     assert fields["merged"] == (event.kind == "merged")
     assert fields["fork"] == ("fork" in name)
-    assert fields["draft"] == ("draft" in name)
+    assert fields["draft"] == ("draft" in name or (forge != "github" and "branch_deleted" in name))
     assert len(str(fields["head_sha"])) == 40
     assert event.at is not None
 
@@ -102,6 +106,12 @@ def test_the_label_that_was_given_is_told(forge: str) -> None:
     assert (event.fields["label"], event.fields["labels"]) == ("preview", ("preview",))
     (event,) = events(forge, "pull_request_unlabelled")
     assert event.fields["label"] == "preview"
+
+
+@pytest.mark.parametrize("forge", [one for one in ("gitea", "forgejo") if (FOLDER / one).is_dir()])
+def test_a_branch_that_is_gone_keeps_its_name(forge: str) -> None:
+    (event,) = events(forge, "pull_request_closed_branch_deleted")
+    assert event.fields["head_branch"] == "wishes"
 
 
 def test_a_fork_that_is_gone_counts_as_a_fork() -> None:

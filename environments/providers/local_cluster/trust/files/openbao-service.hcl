@@ -7,6 +7,9 @@ path "auth/token/create/calvinverse-secrets" { capabilities = ["create", "update
 # Keys of what OpenTofu's modules keep: beside the secrets, for jobs read those of their environment.
 path "secret/data/modules/*" { capabilities = ["create", "read", "update"] }
 path "secret/metadata/modules/*" { capabilities = ["create", "read", "update", "delete"] }
+# Secrets of webhooks and tokens for forges: no other policy reaches them.
+path "secret/data/webhooks/*" { capabilities = ["create", "read", "update"] }
+path "secret/metadata/webhooks/*" { capabilities = ["create", "read", "update", "delete"] }
 path "pki/roles/*" { capabilities = ["create", "read", "update", "delete"] }
 path "pki/certs" { capabilities = ["list"] }
 path "pki/certs/*" { capabilities = ["list"] }

@@ -1,0 +1,48 @@
+"""The client's calls about webhooks."""
+
+from environments.client.connection import Connection
+from environments.client.names import name_part as _part
+from environments.wire.webhooks import (
+    ForgeCheckView,
+    ForgeTokenRequest,
+    NewWebhookSecret,
+    RotateRequest,
+    WebhookDetails,
+    WebhookRequest,
+    WebhookView,
+)
+
+_PATH = "/v1/webhooks"
+
+
+class WebhookCalls(Connection):
+    """Webhooks, for admins. See `environments.client.http.Client`."""
+
+    def webhooks(self) -> list[WebhookView]:
+        """All webhooks, by name."""
+        return self._read(self._get(_PATH), list[WebhookView])
+
+    def webhook(self, name: str) -> WebhookDetails:
+        """One webhook, and what was refused of its deliveries."""
+        return self._read(self._get(f"{_PATH}/{_part(name)}"), WebhookDetails)
+
+    def create_webhook(self, request: WebhookRequest) -> NewWebhookSecret:
+        """Creates a webhook; only this response has its secret."""
+        return self._read(self._send("POST", _PATH, request), NewWebhookSecret)
+
+    def rotate_webhook(self, name: str, request: RotateRequest) -> NewWebhookSecret:
+        """Gives it a new secret, which only this response has."""
+        return self._read(self._send("POST", f"{_PATH}/{_part(name)}/rotate", request), NewWebhookSecret)
+
+    def set_webhook_token(self, name: str, token: str) -> WebhookView:
+        """Gives it another token for its forge."""
+        request = ForgeTokenRequest(token=token)
+        return self._read(self._send("PUT", f"{_PATH}/{_part(name)}/token", request, again=True), WebhookView)
+
+    def check_webhook(self, name: str) -> ForgeCheckView:
+        """Asks its forge."""
+        return self._read(self._send("POST", f"{_PATH}/{_part(name)}/check", again=True), ForgeCheckView)
+
+    def delete_webhook(self, name: str) -> WebhookView:
+        """Removes it."""
+        return self._read(self._send("DELETE", f"{_PATH}/{_part(name)}"), WebhookView)
