@@ -173,7 +173,6 @@ class Service:
     audit_collector: AuditCollector
     audit_writer: AuditWriter
     audit_chainer: AuditChainer
-    receiving: Receiving
     webhooks: Webhooks
     deliveries: Deliveries
     refused_writer: RefusedWriter
@@ -291,7 +290,6 @@ def build(settings: Settings) -> Service:
     signing = signing_in(database, tokens, identity, now, new_id, settings.external_address)
     sign_in, sessions, device_grants = signing
     people = People(database, now, tokens, retiming, settings.departed_owners, built_in.people)
-    receiving = Receiving(database, now, new_id)
     held = OpenBaoWebhookSecrets(shared.vault.secrets)
     incoming = webhooks_of(database, receiving, held, now, partial(forge_session, connections))
     service = Service(
@@ -370,7 +368,6 @@ def build(settings: Settings) -> Service:
         audit_collector=collector,
         audit_writer=AuditWriter(database, collector),
         audit_chainer=audit_chainer,
-        receiving=receiving,
         webhooks=incoming.webhooks,
         deliveries=incoming.deliveries,
         refused_writer=incoming.writer,
