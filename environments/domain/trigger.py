@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 from environments.domain.durations import Duration
 from environments.domain.preview import PreviewRule
 from environments.domain.received_event import GIT, NewReceivedEvent, Source
-from environments.domain.trigger_values import Unresolved, Values, as_text, resolve
+from environments.domain.trigger_values import OPEN, Unresolved, Values, as_text, resolve
 
 LONGEST_NAME = 63
 """Characters of a trigger's name."""
@@ -88,6 +88,11 @@ class Condition(BaseModel):
                 return {key: list(part) if isinstance(part, tuple) else part}
         raise TypeError("a condition has one part")
 
+    @property
+    def refers(self) -> bool:
+        """Whether its texts have references in them."""
+        return any(isinstance(text, str) and OPEN in text for part in self.__dict__.values() for text in _each(part))
+
     def holds(self, field: Any, values: Values) -> bool:
         """Whether a field (None: the event has none of that name) is so. Raises `Unresolved`."""
         there = (
@@ -108,6 +113,10 @@ class Condition(BaseModel):
         # Stars in a value that a reference stands for are stars of a stranger: they stand for themselves.
         pieces = [_value(piece, values) for piece in (self.matches or "").split("*")]
         return any(like(one, pieces) for one in there)
+
+
+def _each(part: Any) -> tuple[Any, ...]:
+    return part if isinstance(part, tuple) else (part,)
 
 
 def _value(value: Scalar, values: Values) -> str:
@@ -166,6 +175,9 @@ class Trigger(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
+_NOTHING = Values()
+
+
 class Match:
     """A trigger counts for an event."""
 
@@ -183,8 +195,11 @@ class WhyNot:
         return False
 
 
-def judge(trigger: Trigger, event: NewReceivedEvent, values: Values) -> Match | WhyNot:
-    """Whether a trigger counts for an event, as far as the event alone says. Reads nothing but its arguments."""
+def judge(trigger: Trigger, event: NewReceivedEvent, values: Values | None) -> Match | WhyNot:
+    """Whether a trigger counts for an event. Reads nothing but its arguments.
+
+    Without `values`, as far as that is the same for every environment: conditions with references are left out.
+    """
     if trigger.on is not event.source:
         return WhyNot(f"it is for {trigger.on.value}, not for {event.source.value}")
     if trigger.kinds and event.kind not in trigger.kinds:
@@ -196,8 +211,10 @@ def judge(trigger: Trigger, event: NewReceivedEvent, values: Values) -> Match | 
     if event.source is Source.COST and trigger.over is not None and not _is_over(trigger.over, event):
         return WhyNot(f"the cost isn't over {trigger.over:g}")
     for name, condition in trigger.when.items():
+        if values is None and condition.refers:
+            continue
         try:
-            holds = condition.holds(event.fields.get(name), values)
+            holds = condition.holds(event.fields.get(name), values or _NOTHING)
         except Unresolved as error:
             return WhyNot(f"the condition on {name} can't be checked: {str(error).rstrip('.')}")
         if not holds:

@@ -12,7 +12,7 @@ from typing import Any
 LONGEST_RESULT = 10_000
 """Characters of a text after its references were replaced."""
 
-_OPEN, _CLOSE = "{{", "}}"
+OPEN, _CLOSE = "{{", "}}"
 _NAME = re.compile(r"(?:(event|parameters)\.([A-Za-z_][A-Za-z0-9_-]{0,99})|environment\.name)")
 
 
@@ -116,13 +116,13 @@ def as_text(value: Any) -> str:
 def _pieces(text: str) -> Iterator[tuple[str, bool]]:
     """The text in pieces, each with whether it is what stands between braces. Braces that aren't closed are text."""
     at = 0
-    while (start := text.find(_OPEN, at)) >= 0:
-        end = text.find(_CLOSE, start + len(_OPEN))
+    while (start := text.find(OPEN, at)) >= 0:
+        end = text.find(_CLOSE, start + len(OPEN))
         if end < 0:
             break
         if start > at:
             yield text[at:start], False
-        yield text[start + len(_OPEN) : end].strip(), True
+        yield text[start + len(OPEN) : end].strip(), True
         at = end + len(_CLOSE)
     if at < len(text):
         yield text[at:], False

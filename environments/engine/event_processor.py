@@ -88,12 +88,12 @@ class EventProcessor:
             waiting = tx.received.waiting(_AT_ONCE)
             if not waiting:
                 return 0
-            self._matching.refresh(tx)
+            reading = self._matching.over(tx)
             hits: dict[str, list[Hit]] = {}
             refused: list[str] = []
             for event in waiting:
                 try:
-                    hits[event.id] = self._matching.hits(tx, event, now)
+                    hits[event.id] = reading.hits(event, now)
                 except StorageError:
                     raise
                 except Exception as error:  # of one event, so others go on

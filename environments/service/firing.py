@@ -251,7 +251,7 @@ def _why_left_out(tx: Transaction, firing: Firing, event: ReceivedEvent | None, 
     if trigger.paused:
         return "the trigger is paused"
     if firing.action in _REPLACED and firing.environment_id is not None:
-        newer = tx.firings.newer(firing)
+        newer = tx.firings.newer(firing, event.at)
         if newer is not None:
             return f"replaced by {newer}"
     later = tx.received.later(event, VOIDED_BY.get((event.source, event.kind), frozenset()))

@@ -68,50 +68,36 @@ class Matching:
     """Finds triggers by an index, which is built again when triggers or the versions in use have changed."""
 
     def __init__(self) -> None:
-        self._index = TriggerIndex()
-        self._of: tuple[int, frozenset[tuple[str, str]]] | None = None
+        self._known: tuple[int, frozenset[tuple[str, str]], TriggerIndex] | None = None
         self._versions: dict[str, tuple[PlacedTrigger, ...]] = {}
 
-    def refresh(self, tx: Transaction) -> None:
-        """Builds the index if it isn't that of this transaction. Call it before `hits`."""
-        now = (tx.triggers.version(), frozenset(tx.triggers.living_bundles()))
-        if now == self._of:
-            return
-        placed: dict[tuple[str, ...], list[PlacedTrigger]] = {}
-        for trigger in tx.triggers.active():
-            placed.setdefault(_key_of(trigger), []).append(trigger)
-        bundled: dict[tuple[str, ...], list[tuple[str, PlacedTrigger]]] = {}
-        for template, digest in sorted(now[1]):
-            for trigger in self._of_version(tx, template, digest):
-                bundled.setdefault(_key_of(trigger), []).append((digest, trigger))
-        self._index, self._of = TriggerIndex(placed, bundled), now
-
-    def hits(self, tx: Transaction, event: NewReceivedEvent, now: datetime) -> list[Hit]:
-        """What an event hits, at most once for each trigger and environment."""
-        return [found for found in self._judged(tx, event, now) if isinstance(found, Hit)]
+    def over(self, tx: Transaction) -> "MatchingReading":
+        """Matches events in a transaction; what it reads there is read once."""
+        version, bundles = tx.triggers.version(), frozenset(tx.triggers.living_bundles())
+        known = self._known
+        if known is None or known[:2] != (version, bundles):
+            known = version, bundles, self._make(tx, bundles)
+            self._known = known
+        return MatchingReading(tx, known[2])
 
     def explain(
         self, tx: Transaction, event: NewReceivedEvent, now: datetime, extra: Sequence[PlacedTrigger] = ()
     ) -> list[Hit | Miss]:
-        """Likewise, and why the other triggers don't count: those of the event's source, and the `extra` ones."""
-        self.refresh(tx)
-        found = list(self._judged(tx, event, now))
-        seen = {one.trigger.id for one in found}
-        others = [*extra, *(one for key, ones in self._index.placed.items() if key[0] == event.source for one in ones)]
-        for trigger in others:
-            if trigger.id not in seen:
-                seen.add(trigger.id)
-                found += _on_each(tx, trigger, event, now)
-        return found
+        """What an event hits, and why other triggers don't count: those of the event's source, and the `extra` ones.
 
-    def _judged(self, tx: Transaction, event: NewReceivedEvent, now: datetime) -> Iterator[Hit | Miss]:
-        key = _key(event.source, event.origin, as_text(event.fields.get("repository")))
-        for trigger in self._index.placed.get(key, ()):
-            yield from _on_each(tx, trigger, event, now)
-        for digest, trigger in self._index.bundled.get(key, ()):
-            for environment in _environments(tx, _of_bundle(tx, digest, event)):
-                if environment.bundle == digest:
-                    yield _judge(tx, trigger, environment.owner, environment, event, now)
+        It names triggers and environments of everybody: whoever shows it leaves out what its reader may not see.
+        """
+        return self.over(tx).explain(event, now, extra)
+
+    def _make(self, tx: Transaction, bundles: frozenset[tuple[str, str]]) -> TriggerIndex:
+        placed: dict[tuple[str, ...], list[PlacedTrigger]] = {}
+        for trigger in tx.triggers.active():
+            placed.setdefault(_key_of(trigger), []).append(trigger)
+        bundled: dict[tuple[str, ...], list[tuple[str, PlacedTrigger]]] = {}
+        for template, digest in sorted(bundles):
+            for trigger in self._of_version(tx, template, digest):
+                bundled.setdefault(_key_of(trigger), []).append((digest, trigger))
+        return TriggerIndex(placed, bundled)
 
     def _of_version(self, tx: Transaction, template: str, digest: str) -> tuple[PlacedTrigger, ...]:
         found = self._versions.get(digest)
@@ -131,95 +117,143 @@ class Matching:
         return found
 
 
-def _of_bundle(tx: Transaction, digest: str, event: NewReceivedEvent) -> list[str]:
-    if event.source in _OWN:
-        return [event.environment_id] if event.environment_id is not None else []
-    return tx.triggers.living_environments(bundle=digest)
+class MatchingReading:
+    """Matches events in one transaction."""
 
+    def __init__(self, tx: Transaction, index: TriggerIndex) -> None:
+        self._tx = tx
+        self._index = index
+        self._environments: dict[str, Environment | None] = {}
+        self._lists: dict[tuple[str, ...], list[str]] = {}
 
-def _on_each(tx: Transaction, trigger: PlacedTrigger, event: NewReceivedEvent, now: datetime) -> Iterator[Hit | Miss]:
-    """A trigger that isn't a template's, on each environment that it is for."""
-    if trigger.definition.action in MAKES:
-        yield _judge(tx, trigger, trigger.owner, None, event, now)
-        return
-    if trigger.environment_id is not None:
-        ids = [trigger.environment_id]
-    elif event.source in _OWN and event.environment_id is not None:
-        ids = tx.triggers.living_environments(
-            owner=trigger.owner, template=trigger.definition.template, ids=[event.environment_id]
-        )
-    else:
-        ids = tx.triggers.living_environments(owner=trigger.owner, template=trigger.definition.template)
-    found = False
-    for environment in _environments(tx, ids):
-        found = True
-        yield _judge(tx, trigger, trigger.owner, environment, event, now)
-    if not found:
-        yield Miss(trigger, None, "there is no environment that it is for")
+    def hits(self, event: NewReceivedEvent, now: datetime) -> list[Hit]:
+        """What an event hits, at most once for each trigger and environment."""
+        return [found for found in self._judged(event, now) if isinstance(found, Hit)]
 
+    def explain(self, event: NewReceivedEvent, now: datetime, extra: Sequence[PlacedTrigger]) -> list[Hit | Miss]:
+        """See `Matching.explain`."""
+        found = list(self._judged(event, now))
+        seen = {one.trigger.id for one in found}
+        others = [*extra, *(one for key, ones in self._index.placed.items() if key[0] == event.source for one in ones)]
+        for trigger in others:
+            if trigger.id not in seen:
+                seen.add(trigger.id)
+                found += self._on_each(trigger, event, now)
+        return found
 
-def _environments(tx: Transaction, ids: Sequence[str]) -> Iterator[Environment]:
-    for environment_id in ids:
-        environment = tx.environments.get(environment_id)
-        if environment is not None and environment.destroyed_at is None:
-            yield environment
+    def _judged(self, event: NewReceivedEvent, now: datetime) -> Iterator[Hit | Miss]:
+        key = _key(event.source, event.origin, as_text(event.fields.get("repository")))
+        for trigger in self._index.placed.get(key, ()):
+            yield from self._on_each(trigger, event, now)
+        for digest, trigger in self._index.bundled.get(key, ()):
+            anyway = judge(trigger.definition, event, None)
+            if isinstance(anyway, WhyNot):
+                yield Miss(trigger, None, anyway.reason)
+                continue
+            for environment in self._living(self._of_bundle(digest, event)):
+                if environment.bundle == digest:
+                    yield self._judge(trigger, environment.owner, environment, event, now)
 
+    def _of_bundle(self, digest: str, event: NewReceivedEvent) -> list[str]:
+        if event.source in _OWN:
+            return [event.environment_id] if event.environment_id is not None else []
+        key = ("bundle", digest)
+        if key not in self._lists:
+            self._lists[key] = self._tx.triggers.living_environments(bundle=digest)
+        return self._lists[key]
 
-def _judge(
-    tx: Transaction,
-    trigger: PlacedTrigger,
-    owner: str,
-    environment: Environment | None,
-    event: NewReceivedEvent,
-    now: datetime,
-) -> Hit | Miss:
-    values = values_of(event, environment)
-    found = judge(trigger.definition, event, values)
-    if isinstance(found, WhyNot):
-        return Miss(trigger, environment, found.reason)
-    measured = event.fields.get("trigger") if event.source in (Source.IDLE, Source.COST) else None
-    if measured is not None and measured != trigger.id:
-        return Miss(trigger, environment, "it was measured for another trigger")
-    other = _why_of_another(tx, trigger, owner, environment, event, now)
-    if other:
-        return Miss(trigger, environment, other)
-    if trigger.definition.action is not TriggerAction.CREATE:
-        return Hit(trigger, owner, environment, "" if environment is None else environment.name)
-    try:
-        return Hit(trigger, owner, None, resolve_text(trigger.definition.environment, values))
-    except Unresolved as error:
-        return Hit(trigger, owner, None, refused=str(error))
+    def _on_each(self, trigger: PlacedTrigger, event: NewReceivedEvent, now: datetime) -> Iterator[Hit | Miss]:
+        """A trigger that isn't a template's, on each environment that it is for."""
+        anyway = judge(trigger.definition, event, None)
+        if isinstance(anyway, WhyNot):
+            yield Miss(trigger, None, anyway.reason)
+            return
+        if trigger.definition.action in MAKES:
+            yield self._judge(trigger, trigger.owner, None, event, now)
+            return
+        found = False
+        for environment in self._living(self._of_trigger(trigger, event)):
+            found = True
+            yield self._judge(trigger, trigger.owner, environment, event, now)
+        if not found:
+            yield Miss(trigger, None, "there is no environment that it is for")
 
+    def _of_trigger(self, trigger: PlacedTrigger, event: NewReceivedEvent) -> list[str]:
+        if trigger.environment_id is not None:
+            return [trigger.environment_id]
+        template = trigger.definition.template
+        key = ("owner", trigger.owner, template)
+        if key not in self._lists:
+            self._lists[key] = self._tx.triggers.living_environments(owner=trigger.owner, template=template)
+        if event.source in _OWN and event.environment_id is not None:
+            return [one for one in self._lists[key] if one == event.environment_id]
+        return self._lists[key]
 
-def _why_of_another(
-    tx: Transaction,
-    trigger: PlacedTrigger,
-    owner: str,
-    environment: Environment | None,
-    event: NewReceivedEvent,
-    now: datetime,
-) -> str:
-    """Why an event about an environment doesn't count for a trigger; empty: it does.
+    def _living(self, ids: Sequence[str]) -> Iterator[Environment]:
+        for environment_id in ids:
+            environment = self._environment(environment_id)
+            if environment is not None and environment.destroyed_at is None:
+                yield environment
 
-    Nobody is told by a trigger of what they may not see.
-    """
-    about = event.environment_id
-    target = None if environment is None else environment.id
-    if event.source in _OWN and about is not None and target is not None:
-        return "" if about == target else "the event is about another environment"
-    if event.source is Source.KEY and about is None:
-        role = tx.people.standing(owner, now).role
-        return "" if role is ServiceRole.ADMIN and not trigger.from_template else "the key belongs to no environment"
-    if event.source is not Source.ENVIRONMENT and (about is None or event.source not in _OWN):
-        return ""
-    if about is not None and about == target:
-        return "an environment's own events don't trigger it"
-    known = None if about is None else tx.environments.get(about)
-    try:
-        seen = known is not None and sees(tx, acting_for(tx, owner, trigger, now), known)
-    except CalvinverseError:
-        return ""  # it is refused when it fires, and told there
-    return "" if seen else "the event is about an environment that its owner doesn't see"
+    def _environment(self, environment_id: str) -> Environment | None:
+        if environment_id not in self._environments:
+            self._environments[environment_id] = self._tx.environments.get(environment_id)
+        return self._environments[environment_id]
+
+    def _judge(
+        self,
+        trigger: PlacedTrigger,
+        owner: str,
+        environment: Environment | None,
+        event: NewReceivedEvent,
+        now: datetime,
+    ) -> Hit | Miss:
+        values = values_of(event, environment)
+        found = judge(trigger.definition, event, values)
+        if isinstance(found, WhyNot):
+            return Miss(trigger, environment, found.reason)
+        measured = event.fields.get("trigger") if event.source in (Source.IDLE, Source.COST) else None
+        if measured is not None and measured != trigger.id:
+            return Miss(trigger, environment, "it was measured for another trigger")
+        other = self._why_of_another(trigger, owner, environment, event, now)
+        if other:
+            return Miss(trigger, environment, other)
+        if trigger.definition.action is not TriggerAction.CREATE:
+            return Hit(trigger, owner, environment, "" if environment is None else environment.name)
+        try:
+            return Hit(trigger, owner, None, resolve_text(trigger.definition.environment, values))
+        except Unresolved as error:
+            return Hit(trigger, owner, None, refused=str(error))
+
+    def _why_of_another(
+        self,
+        trigger: PlacedTrigger,
+        owner: str,
+        environment: Environment | None,
+        event: NewReceivedEvent,
+        now: datetime,
+    ) -> str:
+        """Why an event about an environment doesn't count for a trigger; empty: it does.
+
+        Nobody is told by a trigger of what they may not see.
+        """
+        about = event.environment_id
+        target = None if environment is None else environment.id
+        if event.source in _OWN and about is not None and target is not None:
+            return "" if about == target else "the event is about another environment"
+        if event.source is Source.KEY and about is None:
+            role = self._tx.people.standing(owner, now).role
+            return "" if role is ServiceRole.ADMIN and not trigger.from_template else "the key is no environment's"
+        if event.source is not Source.ENVIRONMENT and (about is None or event.source not in _OWN):
+            return ""
+        if about is not None and about == target:
+            return "an environment's own events don't trigger it"
+        known = None if about is None else self._environment(about)
+        try:
+            seen = known is not None and sees(self._tx, acting_for(self._tx, owner, trigger, now), known)
+        except CalvinverseError:
+            return ""  # it is refused when it fires, and told there
+        return "" if seen else "the event is about an environment that its owner doesn't see"
 
 
 def values_of(event: NewReceivedEvent, environment: Environment | None) -> Values:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, Select, func, or_, select
 from environments.domain.access import EVERYTHING, Sight
 from environments.domain.trigger import Firing, FiringState, TriggerAction
 from environments.stores.events_schema import firings as table
+from environments.stores.events_schema import received_events
 from environments.stores.locks import Locks
 from environments.stores.once import insert_once
 from environments.stores.schema import environments
@@ -70,7 +71,7 @@ class SqlFirings:
         row = self._connection.execute(query).one_or_none()
         return None if row is None else _firing(row)
 
-    def newer(self, firing: Firing) -> str | None:
+    def newer(self, firing: Firing, at: datetime | None) -> str | None:
         query = select(table.c.event_id).where(
             table.c.trigger_id == firing.trigger_id,
             table.c.environment_id == firing.environment_id,
@@ -81,6 +82,10 @@ class SqlFirings:
             ),
             table.c.state.in_([FiringState.PENDING.value, FiringState.DONE.value]),
         )
+        if at is not None:
+            happened = received_events.c.at
+            query = query.join(received_events, received_events.c.id == table.c.event_id)
+            query = query.where(or_(happened.is_(None), happened >= at))
         return self._connection.execute(query.order_by(*_NEWEST).limit(1)).scalar_one_or_none()
 
     def change(self, firing_id: str, **values: Any) -> None:

@@ -53,6 +53,17 @@ class TriggerHarness(EngineHarness):
     """Receives, matches and fires. `sources` is what the source of an event says of it now."""
 
     sources: Sources = NoSources()
+    prefix = ""
+    """Before the numbers of ids: several processes make them."""
+
+    @property
+    def place(self) -> tuple[Path, str | None, Path | None]:
+        """Where its database is: a harness that is made of this has the same one."""
+        return self._place
+
+    def new_id(self, kind: str) -> str:
+        """`env-1`, `dep-2`, …"""
+        return f"{kind}-{self.prefix}{next(self._ids)}"
 
     def open(self) -> None:
         super().open()
@@ -130,7 +141,10 @@ class TriggerHarness(EngineHarness):
         now = self.clock()
         count = 0
         with self.database.write() as tx:
-            for environment in tx.environments.all():
+            found = tx._connection.exec_driver_sql("SELECT environment_id FROM deployments WHERE state = 'queued'")
+            for environment_id in dict.fromkeys(found.scalars()):
+                environment = tx.environments.get(environment_id)
+                assert environment is not None
                 for deployment in tx.deployments.unfinished(environment.id):
                     _end(tx, environment, deployment.id, deployment.kind, now)
                     count += 1

@@ -119,8 +119,11 @@ class Firings(Protocol):
         """A pending firing that is due, which nobody else can take until the transaction ends; else None."""
         ...
 
-    def newer(self, firing: Firing) -> str | None:
-        """The event of a newer firing of the same trigger, environment and action, if there is one."""
+    def newer(self, firing: Firing, at: datetime | None) -> str | None:
+        """The event of a newer firing of the same trigger, environment and action, if there is one.
+
+        One whose event happened before the moment `at`, although it was received later, isn't newer.
+        """
         ...
 
     def change(self, firing_id: str, **values: Any) -> None:
