@@ -18,6 +18,7 @@ _NOUNS = {
     "environments": ("environment", "environments"),
     "tokens": ("token", "tokens"),
     "policies": ("policy", "policies"),
+    "triggers": ("trigger", "triggers"),
     "groups": ("group", "groups"),
     "members": ("member", "members"),
     "shares": ("share", "shares"),

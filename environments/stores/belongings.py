@@ -10,9 +10,11 @@ from sqlalchemy import Connection, Table, func, or_, select
 from environments.domain.access import EVERYONE, EnvironmentRole, PersonKind, ServiceRole, group_subject
 from environments.service.storage.people import Owned, WayIn
 from environments.stores.catalogue_schema import tokens
+from environments.stores.events_schema import triggers
 from environments.stores.people_schema import creators, memberships, people, service_roles, shares
 from environments.stores.schema import environments, plans
 from environments.stores.timing_schema import policies
+from environments.stores.triggers import note_change
 
 
 def owned(connection: Connection, names: Collection[str], now: datetime) -> Mapping[str, Owned]:
@@ -37,6 +39,7 @@ def belongings(connection: Connection, name: str) -> dict[str, int]:
         "environments": _count(connection, environments, environments.c.owner == name),
         "tokens": _count(connection, tokens, tokens.c.owner == name),
         "policies": _count(connection, policies, (policies.c.scope == "owner") & (policies.c.name == name)),
+        "triggers": _count(connection, triggers, triggers.c.owner == name),
         "groups": _count(connection, memberships, memberships.c.person == name),
     }
     return counts | _given(connection, name)
@@ -108,6 +111,7 @@ def hand_over(connection: Connection, old: str, new: str) -> dict[str, int]:
     theirs = select(policies.c.name).where(policies.c.scope == "owner", policies.c.name == new)
     if connection.execute(theirs).one_or_none() is None:
         counts["policies"] = connection.execute(policies.update().where(own).values(name=new)).rowcount
+    counts["triggers"] = _move_triggers(connection, old, new)
     counts["groups"] = _join_all(connection, old, new)
     counts["shares"] = _reshare(connection, shares, (shares.c.environment_id,), old, new)
     counts["creators"] = _reshare(connection, creators, (creators.c.template,), old, new)
@@ -124,6 +128,16 @@ def hand_over(connection: Connection, old: str, new: str) -> dict[str, int]:
 
 def _move(connection: Connection, table: Table, column: str, old: str, new: str) -> int:
     return connection.execute(table.update().where(table.c[column] == old).values({column: new})).rowcount
+
+
+def _move_triggers(connection: Connection, old: str, new: str) -> int:
+    """Those that stand alone and have a name that the new owner uses already stay, and do nothing any more."""
+    used = select(triggers.c.name).where(triggers.c.owner == new, triggers.c.environment_id.is_(None))
+    free = triggers.c.environment_id.is_not(None) | triggers.c.name.not_in(used)
+    moved = connection.execute(triggers.update().where(triggers.c.owner == old, free).values(owner=new)).rowcount
+    if moved:
+        note_change(connection)
+    return moved
 
 
 def _join_all(connection: Connection, old: str, new: str) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Integer, Row, String, cast, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from environments.domain.errors import NameTaken
@@ -127,14 +127,16 @@ class SqlTriggers:
         return list(self._connection.execute(query).scalars())
 
     def _changed(self) -> None:
-        rows = source_cursors
-        insert_once(self._connection, rows, [{**_VERSION, "value": "0"}])
-        mine = (rows.c.source == _VERSION["source"], rows.c.key == _VERSION["key"])
-        found = select(rows.c.value).where(*mine)
-        if self._locks.needed:
-            found = found.with_for_update()
-        version = int(self._connection.execute(found).scalar_one())
-        self._connection.execute(rows.update().where(*mine).values(value=str(version + 1)))
+        note_change(self._connection)
+
+
+def note_change(connection: Connection) -> None:
+    """Triggers have changed: what is known of them has to be read again."""
+    rows = source_cursors
+    insert_once(connection, rows, [{**_VERSION, "value": "0"}])
+    mine = (rows.c.source == _VERSION["source"], rows.c.key == _VERSION["key"])
+    following = cast(cast(rows.c.value, Integer) + 1, String)
+    connection.execute(rows.update().where(*mine).values(value=following))
 
 
 def _trigger(row: Row[Any]) -> PlacedTrigger:

@@ -86,7 +86,8 @@ class People(Protocol):
         ...
 
     def hand_over(self, old: str, new: str) -> Mapping[str, int]:
-        """All that belongs to the name `old` belongs to `new`: environments, tokens, policies, plans, groups, shares.
+        """All that belongs to the name `old` belongs to `new`: environments, tokens, policies, plans,
+        groups, triggers, shares.
 
         Returns how many, by kind.
         """

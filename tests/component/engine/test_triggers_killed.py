@@ -4,6 +4,7 @@ import gc
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.support.trigger_harness import (
     open_triggers,
 )
 
-CLOSED = {"on": "git.pull_request", "kinds": ["closed"], "repository": "acme/shop"}
+CLOSED: dict[str, Any] = {"on": "git.pull_request", "kinds": ["closed"], "repository": "acme/shop"}
 MOST_COMMITS = 12
 """More than the events of this test take."""
 
