@@ -4,6 +4,7 @@ No event decides anything here, and no clock is read: `decide` gets the pull req
 preview's record says, and the moment. So events that come late, twice, in another order or never lead to the same.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
@@ -13,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationError,
     model_serializer,
     model_validator,
 )
@@ -125,6 +127,21 @@ class PullRequest(BaseModel):
         """Whether it may still be merged."""
         return self.state == "open" and not self.merged
 
+    def fields(self) -> dict[str, Any]:
+        """What triggers read of it: the fields of an event of `git.pull_request`."""
+        fields = self.model_dump(exclude={"closed_at", "branch_exists", "updated_at"})
+        moment = "" if self.updated_at is None else self.updated_at.isoformat()
+        return {**fields, "fork": self.fork, "updated_at": moment}
+
+    @classmethod
+    def of_fields(cls, fields: Mapping[str, Any]) -> "PullRequest | None":
+        """What an event says; None if it doesn't say enough."""
+        known = {name: fields[name] for name in cls.model_fields if fields.get(name) not in (None, "")}
+        try:
+            return cls.model_validate(known)
+        except ValidationError:
+            return None
+
 
 class Wanted(StrEnum):
     """What a preview is to be."""
@@ -142,6 +159,8 @@ class Written(BaseModel):
     comment: str = ""
     status_sha: str = ""
     status: str = ""
+    failures: int = 0
+    """How often writing has failed since it last succeeded."""
 
 
 class Seen(BaseModel):
@@ -154,6 +173,8 @@ class Seen(BaseModel):
     """The commit of a fork that had the rule's label given."""
     ending_since: datetime | None = None
     """Since when what ends it is true."""
+    labelled_sha: str = ""
+    """The commit at which an event said that the label was given, until the next look."""
     told: PullRequest | None = None
     """What the newest event says, for the time when the forge can't be asked."""
 
@@ -199,18 +220,18 @@ class Decision(BaseModel):
     ending_since: datetime | None = None
 
 
-def see(rule: PreviewRule, seen: Seen, pull: PullRequest | None, *, labelled_sha: str = "") -> Seen:
+def see(rule: PreviewRule, seen: Seen, pull: PullRequest | None) -> Seen:
     """What is known once the pull request was seen as it is now.
 
     The label of a rule approves the commit of a fork only if it was given after that commit was there: the commit is
-    the same as when the label was seen missing, or the forge's event of the label names it (`labelled_sha`). Otherwise
-    somebody could have a harmless commit approved, and push another one.
+    the same as when the label was seen missing, or the forge's event of the label names it. Otherwise somebody
+    could have a harmless commit approved, and push another one.
     """
     approved = seen.approved_sha
     if pull is not None and rule.label and rule.label in pull.labels and pull.head_sha:
         before = seen.pull
         missed = before is not None and rule.label not in before.labels and before.head_sha == pull.head_sha
-        if missed or labelled_sha == pull.head_sha:
+        if missed or seen.labelled_sha == pull.head_sha:
             approved = pull.head_sha
     return seen.model_copy(update={"pull": pull, "approved_sha": approved})
 

@@ -24,6 +24,7 @@ from environments.stores.locks import Locks
 from environments.stores.module_states import SqlModuleStates
 from environments.stores.people import AccessChanges, SqlGroups, SqlPeople
 from environments.stores.plans import SqlPlans
+from environments.stores.previews import SqlPreviews
 from environments.stores.received_events import SqlHeartbeats, SqlReceivedEvents, SqlSourceCursors
 from environments.stores.schema import deployments, environments
 from environments.stores.sharing import SqlCreators, SqlServiceRoles, SqlShares
@@ -71,6 +72,7 @@ class SqlTransaction:
         self.triggers = SqlTriggers(connection, locks)
         self.firings = SqlFirings(connection, locks)
         self.webhooks = SqlWebhooks(connection)
+        self.previews = SqlPreviews(connection, locks)
         self.cursors = SqlSourceCursors(connection)
         self.heartbeats = SqlHeartbeats(connection)
         self.audit = SqlAudit(connection, locks, audit_key, self.environments, self.deployments, writes=writes)

@@ -219,8 +219,8 @@ def moment(value: Any) -> datetime | None:
 
 
 def text(value: Any, longest: int = 1000) -> str:
-    """A text that is no longer than a field may be; empty for anything else."""
-    return value[:longest] if isinstance(value, str) else ""
+    """A text that is no longer than a field may be, without halves of characters; empty for anything else."""
+    return value[:longest].encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def part(value: Any, *names: str) -> Any:

@@ -18,6 +18,7 @@ from environments.service.storage.holds import Holds
 from environments.service.storage.module_states import ModuleStates
 from environments.service.storage.people import Groups, People
 from environments.service.storage.plans import Plans, Requests
+from environments.service.storage.previews import Previews
 from environments.service.storage.received_events import Heartbeats, ReceivedEvents, SourceCursors
 from environments.service.storage.sharing import Creators, ServiceRoles, Shares
 from environments.service.storage.sign_in import SignIns
@@ -90,6 +91,8 @@ class Transaction(Protocol):
     def firings(self) -> Firings: ...
     @property
     def webhooks(self) -> Webhooks: ...
+    @property
+    def previews(self) -> Previews: ...
     @property
     def cursors(self) -> SourceCursors: ...
     @property

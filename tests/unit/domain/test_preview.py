@@ -117,9 +117,9 @@ def test_a_label_given_after_a_commit_allows_that_commit_of_a_fork_alone() -> No
 def test_the_event_of_a_label_approves_the_commit_that_it_names() -> None:
     labelled = FORK.model_copy(update={"labels": ("preview",)})
 
-    assert see(BY_LABEL, Seen(), labelled, labelled_sha="a1").approved_sha == "a1"
-    assert see(BY_LABEL, Seen(), labelled, labelled_sha="b2").approved_sha == ""
-    assert see(BY_LABEL, Seen(), FORK, labelled_sha="a1").approved_sha == "", "the label is gone already"
+    assert see(BY_LABEL, Seen(labelled_sha="a1"), labelled).approved_sha == "a1"
+    assert see(BY_LABEL, Seen(labelled_sha="b2"), labelled).approved_sha == ""
+    assert see(BY_LABEL, Seen(labelled_sha="a1"), FORK).approved_sha == "", "the label is gone already"
 
 
 def test_a_label_of_the_same_look_is_no_label() -> None:

@@ -1,0 +1,114 @@
+"""Keeps previews: a thread of the leader that looks for what is due, and one thread for each forge that has something.
+
+A forge that is slow or away delays no other one. Now and then, and when this process becomes the leader, all triggers
+are compared with their forges: what no event told of is found then.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+
+from environments.domain.errors import CalvinverseError
+from environments.domain.trigger import PlacedTrigger
+from environments.service.previews import Previews
+
+_EVERY = 0.5
+"""Seconds between two looks."""
+
+_TRIGGERS_EVERY = timedelta(seconds=5)
+"""Between two looks at whether triggers have changed."""
+
+_SWEEP = "sweep"
+
+log = structlog.get_logger()
+
+
+class PreviewKeeper:
+    """Runs `Previews`. `leads` says whether this process is the leader; `sweep` is the time between two comparisons."""
+
+    def __init__(
+        self,
+        previews: Previews,
+        leads: Callable[[], bool],
+        clock: Callable[[], datetime],
+        sweep: timedelta = timedelta(minutes=10),
+        every: float = _EVERY,
+    ) -> None:
+        self._previews = previews
+        self._leads = leads
+        self._clock = clock
+        self._sweep = sweep
+        self._every = every
+        self._stopping = threading.Event()
+        self._busy: dict[str, threading.Thread] = {}
+        self._known: Mapping[str, PlacedTrigger | None] = {}
+        self._triggers_at: datetime | None = None
+        self._swept_at: datetime | None = None
+        self._thread = threading.Thread(target=self._run, name="previews", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stops the threads. A call of a forge is waited for at most 5 s; what it was for is done at the next start."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+        for thread in list(self._busy.values()):
+            thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._every):
+            if not self._leads():
+                self._swept_at = self._triggers_at = None
+                continue
+            try:
+                self._round()
+            except CalvinverseError as error:
+                log.warning("previews.failed", reason=error.message)
+            except Exception as error:  # the thread must not end: previews depend on it
+                log.error("previews.fault", exc_info=error)
+
+    def _round(self) -> None:
+        now = self._clock()
+        self._busy = {name: thread for name, thread in self._busy.items() if thread.is_alive()}
+        if self._swept_at is None or now - self._swept_at >= self._sweep:
+            self._swept_at = now
+            self._begin(_SWEEP, self._compare)
+        if self._triggers_at is None or now - self._triggers_at >= _TRIGGERS_EVERY:
+            self._triggers_at = now
+            self._known = self._previews.follow_triggers(self._known)
+        self._previews.follow()
+        for webhook, ids in self._previews.due().items():
+            self._begin(f"at {webhook}", partial(self._look, ids))
+
+    def _begin(self, name: str, work: Callable[[], None]) -> None:
+        if name not in self._busy:
+            thread = threading.Thread(target=self._guarded, args=(work,), name=f"previews {name}", daemon=True)
+            self._busy[name] = thread
+            thread.start()
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except CalvinverseError as error:
+            log.warning("previews.failed", reason=error.message)
+        except Exception as error:  # another look follows
+            log.error("previews.fault", exc_info=error)
+
+    def _compare(self) -> None:
+        self._previews.sweep()
+        while not self._stopping.is_set() and self._previews.forget_ended():
+            pass
+
+    def _look(self, ids: Sequence[str]) -> None:
+        for preview_id in ids:
+            if self._stopping.is_set() or not self._leads():
+                return
+            try:
+                self._previews.look(preview_id)
+            except CalvinverseError as error:
+                log.warning("previews.failed", preview=preview_id, reason=error.message)

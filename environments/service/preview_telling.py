@@ -1,0 +1,124 @@
+"""Tells a forge what has become of a preview: one comment, edited in place, and the status of the commit."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from environments.domain.environment import Environment
+from environments.domain.errors import CalvinverseError, ForgeRefused, ForgeUnavailable, NotFound
+from environments.domain.lifecycle import ENDED
+from environments.domain.preview import Preview, PreviewRule, Wanted, Written
+from environments.service.forges import Forge, Forges
+from environments.service.preview_effects import fault_of
+from environments.service.preview_texts import Told, address_of, marker, told
+from environments.service.storage.transaction import Storage, Transaction
+
+_LEAST_PAUSE = timedelta(seconds=5)
+_LONGEST_PAUSE = timedelta(minutes=10)
+_MOST_ATTEMPTS = 20
+"""Attempts to tell of a preview that has ended; after them it is over anyway."""
+
+log = structlog.get_logger()
+
+
+class PreviewTelling:
+    """Writes comments and statuses. What was written is kept, so that nothing is written twice."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Callable[[], datetime],
+        forges: Forges,
+        addresses: Callable[[Transaction, str], tuple[str, ...]] = lambda tx, environment: (),
+        at: Callable[[str], None] = lambda point: None,
+    ) -> None:
+        """`addresses` gives the addresses of an environment's entry points."""
+        self._storage = storage
+        self._clock = clock
+        self._forges = forges
+        self._addresses = addresses
+        self._at = at
+
+    def tell(self, preview_id: str, rule: PreviewRule) -> None:
+        """Brings the forge up to date. A fault of the forge is written down, and tried again later."""
+        with self._storage.read() as tx:
+            preview = tx.previews.get(preview_id)
+            if preview is None:
+                return
+            environment = None if preview.environment_id is None else tx.environments.get(preview.environment_id)
+            what = self._told(tx, preview, environment)
+        over = preview.wanted is Wanted.ENDED and (environment is None or environment.state in ENDED)
+        try:
+            if preview.environment_id is not None or (preview.fault and preview.wanted is Wanted.ALIVE):
+                self._write(preview, rule, what)
+        except (ForgeUnavailable, ForgeRefused, NotFound) as error:
+            gives_up = (
+                over and isinstance(error, ForgeRefused | NotFound) and preview.written.failures >= _MOST_ATTEMPTS
+            )
+            if not gives_up:
+                self._put_off(preview, error)
+                return
+            log.warning("previews.not_told", preview=preview_id, reason=error.message)
+        if over:
+            self._close(preview)
+
+    def _told(self, tx: Transaction, preview: Preview, environment: Environment | None) -> Told:
+        address = ""
+        if environment is not None and environment.state not in ENDED:
+            address = address_of(environment.outputs, self._addresses(tx, environment.id))
+        return told(preview, environment, address, preview.end_at)
+
+    def _write(self, preview: Preview, rule: PreviewRule, what: Told) -> None:
+        forge = self._forges.of(preview.webhook)
+        written = preview.written
+        if rule.comment and written.comment != what.comment:
+            comment_id = forge.put_comment(
+                preview.repository, preview.number, written.comment_id, what.comment, marker(preview)
+            )
+            self._at("commented")
+            written = self._wrote(preview, written, comment_id=comment_id, comment=what.comment)
+        sha = preview.applied_sha or written.status_sha or preview.head_sha
+        status = f"{what.state} {what.status} {what.address}"
+        if rule.status and sha and (written.status_sha, written.status) != (sha, status):
+            self._end_status(forge, preview, written, sha)
+            forge.set_status(preview.repository, sha, what.state, what.status, what.address)
+            self._at("stated")
+            self._wrote(preview, written, status_sha=sha, status=status)
+
+    def _end_status(self, forge: Forge, preview: Preview, written: Written, sha: str) -> None:
+        """Leaves no commit behind whose status waits for something."""
+        if written.status_sha and written.status_sha != sha and written.status.startswith("pending"):
+            forge.set_status(preview.repository, written.status_sha, "success", "A newer commit took its place")
+
+    def _wrote(self, preview: Preview, written: Written, **values: str) -> Written:
+        now = written.model_copy(update={**values, "failures": 0})
+        with self._storage.write() as tx:
+            tx.previews.change(preview.id, written=now)
+        return now
+
+    def _close(self, preview: Preview) -> None:
+        now = self._clock()
+        with self._storage.write() as tx:
+            current = tx.previews.get(preview.id)
+            # An event, or another look, may have come since; then it isn't over. While the pull request is open it may
+            # get a preview yet.
+            if current is None or current.look_at is not None or current.wanted is Wanted.ALIVE:
+                return
+            seen = current.seen.pull
+            if seen is not None and seen.open and tx.triggers.get(current.trigger_id) is not None:
+                return
+            tx.previews.change(preview.id, closed_at=now)
+
+    def _put_off(self, preview: Preview, error: CalvinverseError) -> None:
+        now = self._clock()
+        after = timedelta(seconds=float(error.details.get("retry_after", 0) or 0))
+        grown = min(_LEAST_PAUSE * 2 ** min(preview.written.failures, 10), _LONGEST_PAUSE)
+        again = now + max(after, grown)
+        with self._storage.write() as tx:
+            current = tx.previews.get(preview.id)
+            if current is None:
+                return
+            look_at = again if current.look_at is None else min(current.look_at, again)
+            written = current.written.model_copy(update={"failures": current.written.failures + 1})
+            tx.previews.change(preview.id, written=written, fault=fault_of(error), look_at=look_at)

@@ -1,0 +1,360 @@
+"""Previews: keeps an environment for each pull request that a trigger wants one for.
+
+An event only has a pull request looked at. What is done follows from what the forge says then, so events that come
+late, twice, in another order or never end in the same state. Each look is: ask the forge; decide, act and write it down
+in one transaction; tell the forge. It can end anywhere, and the next one goes on.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from environments.domain.errors import CalvinverseError, ForgeRefused, ForgeUnavailable, NotFound, StorageError
+from environments.domain.preview import (
+    Decision,
+    EndRule,
+    ForkPolicy,
+    Preview,
+    PreviewRule,
+    PullRequest,
+    Seen,
+    Wanted,
+    Written,
+    decide,
+    see,
+)
+from environments.domain.preview_names import environment_name
+from environments.domain.received_event import NewReceivedEvent, ReceivedEvent, Source
+from environments.domain.trigger import PlacedTrigger, TriggerAction
+from environments.service.authorization import Principal
+from environments.service.checking import Checks, Verdicts
+from environments.service.enqueue import Sealer
+from environments.service.forges import Forges
+from environments.service.preview_effects import PreviewEffects, fault_of, lives
+from environments.service.preview_rules import (
+    differs,
+    elsewhere,
+    environment_of,
+    pause,
+    removed,
+    rule_of,
+    updated_at,
+    why_not_meant,
+)
+from environments.service.preview_telling import PreviewTelling
+from environments.service.storage.transaction import Storage, Transaction
+
+BELIEVED_AFTER = timedelta(minutes=15)
+"""How long a forge has to be away until what its newest event says ends a preview."""
+
+KEPT = timedelta(days=30)
+"""How long the record of an ended preview is kept."""
+
+_FORGOTTEN_AT_ONCE = 500
+
+Acting = Callable[[Transaction, str, PlacedTrigger, datetime], Principal]
+"""For whom a trigger acts: with the owner's present rights. Raises `Forbidden` if they may do nothing any more."""
+
+log = structlog.get_logger()
+
+
+class Previews:
+    """Keeps previews. Only the leader looks; any process may note that something is to be looked at."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        sealer: Sealer,
+        clock: Callable[[], datetime],
+        new_id: Callable[[str], str],
+        checks: Checks,
+        forges: Forges,
+        telling: PreviewTelling,
+        acting: Acting,
+        at: Callable[[str], None] = lambda point: None,
+    ) -> None:
+        """`at` is called between the parts of a look, so that tests can end it there."""
+        self._storage = storage
+        self._clock = clock
+        self._new_id = new_id
+        self._checks = checks
+        self._forges = forges
+        self._telling = telling
+        self._acting = acting
+        self._at = at
+        self._effects = PreviewEffects(sealer, new_id)
+
+    def hint(self, tx: Transaction, placed: PlacedTrigger, event: ReceivedEvent, now: datetime) -> str:
+        """Has the pull request of an event looked at, in the caller's transaction; returns what was noted."""
+        told = PullRequest.of_fields(event.fields)
+        if told is None:
+            return "the event doesn't say which pull request it is about"
+        known = self._record(tx, placed, told.number)
+        newest = known.seen.told
+        seen = known.seen
+        if newest is None or updated_at(told) >= updated_at(newest):
+            seen = seen.model_copy(update={"told": told})
+        rule = rule_of(tx, placed)
+        if event.kind == "labelled" and rule.label and event.fields.get("label") == rule.label:
+            seen = seen.model_copy(update={"labelled_sha": told.head_sha})
+        tx.previews.change(known.id, seen=seen, look_at=now, closed_at=None)
+        return f"looks at {placed.definition.repository}#{told.number}"
+
+    def wake(self, tx: Transaction, event: NewReceivedEvent) -> int:
+        """Has previews looked at that an event of a forge is about, whether or not a trigger counts for it."""
+        repository, number = event.fields.get("repository"), event.fields.get("number")
+        branch = event.fields.get("branch")
+        if not isinstance(repository, str):
+            return 0
+        if event.source is Source.PULL_REQUEST and isinstance(number, int):
+            return tx.previews.look(self._clock(), webhook=event.origin, repository=repository, number=number)
+        if event.source is Source.BRANCH and isinstance(branch, str):
+            return tx.previews.look(self._clock(), webhook=event.origin, repository=repository, branch=branch)
+        return 0
+
+    def due(self, limit: int = 200) -> dict[str, list[str]]:
+        """Ids of previews to look at, by webhook."""
+        with self._storage.read() as tx:
+            found: dict[str, list[str]] = {}
+            for preview_id in tx.previews.due(self._clock(), limit):
+                preview = tx.previews.get(preview_id)
+                if preview is not None:
+                    found.setdefault(preview.webhook, []).append(preview_id)
+        return found
+
+    def look(self, preview_id: str) -> None:
+        """Looks at one preview, and does what follows. Raises `StorageError`."""
+        with self._storage.read() as tx:
+            preview = tx.previews.get(preview_id)
+            placed = None if preview is None else tx.triggers.get(preview.trigger_id)
+            rule = PreviewRule() if placed is None else rule_of(tx, placed)
+        if preview is None or preview.closed_at is not None:
+            return
+        if placed is not None and placed.paused:
+            with self._storage.write() as tx:
+                tx.previews.change(preview_id, look_at=None, fault="its trigger is paused")
+            return
+        began = self._clock()
+        try:
+            pull = self._ask(preview, rule) if placed is not None else None
+        except (ForgeUnavailable, ForgeRefused, NotFound) as error:
+            if not self._told_to_end(preview, placed, rule, began):
+                self._put_off(preview, error)
+                return
+            pull = preview.seen.told
+        self._at("asked")
+        verdicts = Verdicts(self._checks, "" if placed is None else placed.owner)
+        try:
+            verdicts.settle(lambda: self._settle(preview_id, pull, began, verdicts))
+        except StorageError:
+            raise
+        except CalvinverseError as error:
+            self._not_done(preview_id, pull, error)
+        self._at("settled")
+        self._telling.tell(preview_id, rule)
+        self._at("told")
+
+    def sweep(self) -> None:
+        """Compares each trigger with the open pull requests of its repository: finds what no event told of.
+
+        What isn't among them is looked at too: it may have been closed. Raises nothing that a forge causes.
+        """
+        with self._storage.read() as tx:
+            placed = [one for one in tx.triggers.active() if one.definition.action is TriggerAction.PREVIEW]
+        for one in placed:
+            try:
+                self._sweep(one)
+            except (ForgeUnavailable, ForgeRefused, NotFound) as error:
+                log.info("previews.not_swept", trigger=one.id, reason=error.message)
+
+    def follow_triggers(self, known: Mapping[str, PlacedTrigger | None]) -> dict[str, PlacedTrigger | None]:
+        """Has previews looked at whose trigger isn't as it is `known`; returns all triggers of previews as they are."""
+        with self._storage.read() as tx:
+            found = {trigger_id: tx.triggers.get(trigger_id) for trigger_id in tx.previews.triggers()}
+        changed = [
+            trigger_id for trigger_id, placed in found.items() if placed is None or known.get(trigger_id) != placed
+        ]
+        if changed:
+            now = self._clock()
+            with self._storage.write() as tx:
+                for trigger_id in changed:
+                    for preview in tx.previews.open_of(trigger_id):
+                        if preview.look_at is None or known.get(trigger_id) != found[trigger_id]:
+                            tx.previews.change(preview.id, look_at=now)
+        return found
+
+    def follow(self) -> int:
+        """Has previews looked at whose environment has changed its state since the last look; returns how many."""
+        with self._storage.read() as tx:
+            behind = tx.previews.behind(_FORGOTTEN_AT_ONCE)
+        if behind:
+            now = self._clock()
+            with self._storage.write() as tx:
+                for preview_id in behind:
+                    tx.previews.change(preview_id, look_at=now)
+        return len(behind)
+
+    def forget_ended(self) -> int:
+        """Forgets some of the previews that ended long ago; returns how many."""
+        with self._storage.write() as tx:
+            return tx.previews.forget(self._clock() - KEPT, _FORGOTTEN_AT_ONCE)
+
+    def _record(self, tx: Transaction, placed: PlacedTrigger, number: int) -> Preview:
+        known, trigger = tx.previews.of(placed.id, number), placed.definition
+        if known is not None and known.closed_at is not None and elsewhere(known, placed):
+            tx.previews.change(
+                known.id, webhook=trigger.webhook, repository=trigger.repository, seen=Seen(), written=Written()
+            )
+            known = tx.previews.of(placed.id, number)
+        if known is None:
+            made = Preview(
+                id=self._new_id("prv"),
+                trigger_id=placed.id,
+                webhook=trigger.webhook,
+                repository=trigger.repository,
+                number=number,
+                environment=environment_name(trigger.environment, trigger.repository, number),
+                looked_at=self._clock(),
+            )
+            tx.previews.add(made)
+            known = tx.previews.of(placed.id, number)
+            assert known is not None
+        return known
+
+    def _ask(self, preview: Preview, rule: PreviewRule) -> PullRequest | None:
+        forge = self._forges.of(preview.webhook)
+        pull = forge.pull_request(preview.repository, preview.number)
+        if pull is not None and EndRule.BRANCH_DELETED in rule.ends:
+            there = bool(pull.head_repository) and forge.branch(pull.head_repository, pull.head_branch) is not None
+            pull = pull.model_copy(update={"branch_exists": there})
+        return pull
+
+    def _told_to_end(self, preview: Preview, placed: PlacedTrigger | None, rule: PreviewRule, now: datetime) -> bool:
+        """Whether the forge has been away for so long that its newest event's own word ends the preview."""
+        told, since = preview.seen.told, preview.looked_at
+        if placed is None or placed.paused or told is None or since is None or now - since < BELIEVED_AFTER:
+            return False
+        made = preview.wanted is Wanted.ALIVE
+        return decide(rule, told, preview.seen, made=made, now=now).wanted is Wanted.ENDED
+
+    def _settle(self, preview_id: str, pull: PullRequest | None, began: datetime, verdicts: Verdicts) -> None:
+        now = self._clock()
+        with self._storage.write() as tx:
+            preview = tx.previews.get(preview_id)
+            if preview is None:
+                return
+            placed = tx.triggers.get(preview.trigger_id)
+            environment = environment_of(tx, preview)
+            if placed is None:
+                placed = removed(preview, environment)
+                decision = Decision(wanted=Wanted.ENDED, because="its trigger was removed")
+                seen = preview.seen
+            elif elsewhere(preview, placed):
+                decision = Decision(wanted=Wanted.ENDED, because="its trigger is for another repository now")
+                seen = preview.seen
+            else:
+                rule = rule_of(tx, placed)
+                seen = see(rule, preview.seen, pull)
+                decision = self._decide(placed, rule, pull, seen, made=lives(preview, environment), now=now)
+                seen = seen.model_copy(update={"ending_since": decision.ending_since})
+            owner = placed.owner
+            effect = self._effects.apply(
+                tx,
+                preview,
+                placed,
+                lambda: self._acting(tx, owner, placed, now),
+                environment,
+                decision,
+                pull,
+                now,
+                verdicts,
+            )
+            newer = preview.look_at is not None and preview.look_at > began  # an event came meanwhile
+            seen = seen.model_copy(update={"labelled_sha": "" if not newer else seen.labelled_sha})
+            tx.previews.change(
+                preview_id,
+                **effect.values,
+                seen=seen,
+                head_sha="" if pull is None else pull.head_sha,
+                look_at=preview.look_at if newer else effect.look_at,
+                looked_at=began,
+                attempts=0,
+                fault="",
+            )
+
+    def _decide(
+        self,
+        placed: PlacedTrigger,
+        rule: PreviewRule,
+        pull: PullRequest | None,
+        seen: Seen,
+        *,
+        made: bool,
+        now: datetime,
+    ) -> Decision:
+        decision = decide(rule, pull, seen, made=made, now=now)
+        if pull is not None and not made and decision.wanted is Wanted.ALIVE:
+            why_not = why_not_meant(placed, pull)
+            if why_not:
+                return Decision(wanted=Wanted.ENDED, because=why_not)
+        return decision
+
+    def _not_done(self, preview_id: str, pull: PullRequest | None, error: CalvinverseError) -> None:
+        """Writes down why something couldn't be done; it is tried again, whatever the reason: it may pass."""
+        now = self._clock()
+        with self._storage.write() as tx:
+            preview = tx.previews.get(preview_id)
+            placed = None if preview is None else tx.triggers.get(preview.trigger_id)
+            if preview is None:
+                return
+            wanted = preview.wanted
+            if placed is not None and not placed.paused:
+                rule = rule_of(tx, placed)
+                environment = environment_of(tx, preview)
+                seen = see(rule, preview.seen, pull)
+                wanted = self._decide(placed, rule, pull, seen, made=lives(preview, environment), now=now).wanted
+            if preview.environment_id is None:  # what isn't there isn't wanted to end either
+                tx.previews.change(preview_id, wanted=wanted)
+            tx.previews.change(
+                preview_id,
+                attempts=preview.attempts + 1,
+                fault=fault_of(error),
+                look_at=now + pause(preview.attempts),
+                looked_at=now,
+            )
+        log.info("previews.not_done", preview=preview_id, code=error.code)
+
+    def _put_off(self, preview: Preview, error: CalvinverseError) -> None:
+        now = self._clock()
+        after = timedelta(seconds=float(error.details.get("retry_after", 0) or 0))
+        values: dict[str, Any] = {"attempts": preview.attempts + 1, "fault": fault_of(error)}
+        with self._storage.write() as tx:
+            again = now + max(pause(preview.attempts), after)
+            believed = None if preview.looked_at is None else preview.looked_at + BELIEVED_AFTER
+            told = preview.seen.told
+            if believed is not None and now < believed < again and told is not None and not told.open:
+                again = believed
+            tx.previews.change(preview.id, **values, look_at=again)
+
+    def _sweep(self, placed: PlacedTrigger) -> None:
+        trigger = placed.definition
+        forge = self._forges.of(trigger.webhook)
+        pulls = {pull.number: pull for pull in forge.open_pull_requests(trigger.repository)}
+        with self._storage.read() as tx:
+            rule = rule_of(tx, placed)
+            known = {preview.number: preview for preview in tx.previews.open_of(placed.id)}
+        now = self._clock()
+        for pull in pulls.values():
+            if pull.number in known or why_not_meant(placed, pull) or (pull.fork and rule.forks is ForkPolicy.NEVER):
+                continue
+            with self._storage.write() as tx:
+                if tx.triggers.get(placed.id) is not None:
+                    record = self._record(tx, placed, pull.number)
+                    tx.previews.change(record.id, look_at=now, closed_at=None)
+        changed = [preview.id for preview in known.values() if differs(preview, pulls.get(preview.number))]
+        if changed:
+            with self._storage.write() as tx:
+                for preview_id in changed:
+                    tx.previews.change(preview_id, look_at=now)

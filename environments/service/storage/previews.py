@@ -1,0 +1,64 @@
+"""The port to the database: previews, one for each pull request that a trigger looks after."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Protocol
+
+from environments.domain.preview import Preview
+from environments.service.pages import Page
+
+
+class Previews(Protocol):
+    """Reading and writing previews."""
+
+    def add(self, preview: Preview) -> bool:
+        """Adds a preview; False if its trigger has one of that number already."""
+        ...
+
+    def get(self, preview_id: str) -> Preview | None:
+        """One preview. In a writing transaction nobody else can change it until that ends."""
+        ...
+
+    def of(self, trigger_id: str, number: int) -> Preview | None:
+        """The preview of a pull request, likewise."""
+        ...
+
+    def change(self, preview_id: str, **values: Any) -> None:
+        """Writes the named fields of a preview."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> list[str]:
+        """Ids of previews that are to be looked at, the longest overdue first."""
+        ...
+
+    def look(
+        self, now: datetime, *, webhook: str, repository: str, number: int | None = None, branch: str | None = None
+    ) -> int:
+        """Has the previews of that pull request, or of that branch, looked at now; returns how many."""
+        ...
+
+    def open_of(self, trigger_id: str) -> list[Preview]:
+        """Previews of a trigger that haven't ended for good, by number."""
+        ...
+
+    def triggers(self) -> frozenset[str]:
+        """Ids of all triggers that have a preview which hasn't ended for good."""
+        ...
+
+    def behind(self, limit: int) -> list[str]:
+        """Ids of previews that nobody is to look at, and whose environment got its state since the last look."""
+        ...
+
+    def all(
+        self,
+        *,
+        trigger_ids: Collection[str] | None = None,
+        environment_ids: Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> Page[Preview]:
+        """Previews, those last looked at first: of these triggers or with these environments; None: all."""
+        ...
+
+    def forget(self, before: datetime, limit: int) -> int:
+        """Forgets previews that had ended before a moment; returns how many."""
+        ...

@@ -1,0 +1,123 @@
+"""Previews: see `environments.service.storage.previews`."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, or_, select
+
+from environments.domain.preview import Preview, Seen, Written
+from environments.service.pages import Page
+from environments.stores.environment_rows import plain
+from environments.stores.events_schema import previews as table
+from environments.stores.locks import Locks
+from environments.stores.once import insert_once
+from environments.stores.paging import read_page
+from environments.stores.schema import environments
+
+_LONGEST_TEXT = 1000
+
+
+class SqlPreviews:
+    """See `environments.service.storage.previews.Previews`."""
+
+    def __init__(self, connection: Connection, locks: Locks) -> None:
+        self._connection = connection
+        self._locks = locks
+
+    def add(self, preview: Preview) -> bool:
+        return insert_once(self._connection, table, [_row(dict(preview))]) > 0
+
+    def get(self, preview_id: str) -> Preview | None:
+        return self._one(select(table).where(table.c.id == preview_id))
+
+    def of(self, trigger_id: str, number: int) -> Preview | None:
+        return self._one(select(table).where(table.c.trigger_id == trigger_id, table.c.number == number))
+
+    def change(self, preview_id: str, **values: Any) -> None:
+        self._connection.execute(table.update().where(table.c.id == preview_id).values(**_row(values)))
+
+    def due(self, now: datetime, limit: int) -> list[str]:
+        query = select(table.c.id).where(table.c.look_at <= now).order_by(table.c.look_at, table.c.id)
+        return list(self._connection.execute(query.limit(limit)).scalars())
+
+    def look(
+        self, now: datetime, *, webhook: str, repository: str, number: int | None = None, branch: str | None = None
+    ) -> int:
+        query = select(table).where(
+            table.c.webhook == webhook,
+            func.lower(table.c.repository) == repository.lower(),
+            table.c.closed_at.is_(None),
+        )
+        if number is not None:
+            query = query.where(table.c.number == number)
+        chosen = [
+            preview.id
+            for preview in map(_preview, self._connection.execute(query))
+            if branch is None or (preview.seen.pull is not None and preview.seen.pull.head_branch == branch)
+        ]
+        later = or_(table.c.look_at.is_(None), table.c.look_at > now)
+        for preview_id in chosen:
+            self._connection.execute(table.update().where(table.c.id == preview_id, later).values(look_at=now))
+        return len(chosen)
+
+    def open_of(self, trigger_id: str) -> list[Preview]:
+        query = select(table).where(table.c.trigger_id == trigger_id, table.c.closed_at.is_(None))
+        return [_preview(row) for row in self._connection.execute(query.order_by(table.c.number))]
+
+    def triggers(self) -> frozenset[str]:
+        query = select(table.c.trigger_id).where(table.c.closed_at.is_(None)).distinct()
+        return frozenset(self._connection.execute(query).scalars())
+
+    def behind(self, limit: int) -> list[str]:
+        later = environments.c.state_since > table.c.looked_at
+        waits = table.c.closed_at.is_(None) & (
+            table.c.look_at.is_(None) | (table.c.look_at > environments.c.state_since)
+        )
+        query = select(table.c.id).join(environments, environments.c.id == table.c.environment_id)
+        return list(self._connection.execute(query.where(waits, later).limit(limit)).scalars())
+
+    def all(
+        self,
+        *,
+        trigger_ids: Collection[str] | None = None,
+        environment_ids: Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> Page[Preview]:
+        query = select(table)
+        if trigger_ids is not None or environment_ids is not None:
+            query = query.where(
+                or_(
+                    table.c.trigger_id.in_(sorted(trigger_ids or ())),
+                    table.c.environment_id.in_(sorted(environment_ids or ())),
+                )
+            )
+        ordered = query.order_by(table.c.looked_at.desc(), table.c.id)
+        return read_page(self._connection, ordered, limit).each(_preview)
+
+    def forget(self, before: datetime, limit: int) -> int:
+        ended = select(table.c.id).where(table.c.closed_at < before).order_by(table.c.closed_at).limit(limit)
+        return self._connection.execute(table.delete().where(table.c.id.in_(ended))).rowcount
+
+    def _one(self, query: Select[Any]) -> Preview | None:
+        if self._locks.needed:
+            query = query.with_for_update()
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else _preview(row)
+
+
+def _row(values: dict[str, Any]) -> dict[str, Any]:
+    row = plain(values)
+    for name in ("because", "fault"):
+        if name in row:
+            row[name] = row[name][:_LONGEST_TEXT]
+    if "seen" in row:
+        row["pull"] = row.pop("seen")
+    return row
+
+
+def _preview(row: Row[Any]) -> Preview:
+    values = dict(row._mapping)
+    return Preview(
+        **{**values, "seen": Seen.model_validate(values.pop("pull")), "written": Written.model_validate(row.written)}
+    )
