@@ -15,6 +15,7 @@ from environments.actions.on_contexts import CONTEXT_ACTIONS
 from environments.actions.on_environments import ENVIRONMENT_ACTIONS
 from environments.actions.on_holds import HOLD_ACTIONS
 from environments.actions.on_people import PEOPLE_ACTIONS
+from environments.actions.on_previews import PREVIEW_ACTIONS
 from environments.actions.on_sign_in import SIGN_IN_ACTIONS
 from environments.actions.on_time import TIME_ACTIONS
 from environments.actions.on_webhooks import WEBHOOK_ACTIONS
@@ -29,6 +30,7 @@ ACTIONS = (
     *WEBHOOK_ACTIONS,
     *PEOPLE_ACTIONS,
     *AUDIT_ACTIONS,
+    *PREVIEW_ACTIONS,
     *CONTEXT_ACTIONS,
     *SIGN_IN_ACTIONS,
     *VIEW_ACTIONS,

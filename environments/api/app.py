@@ -38,6 +38,7 @@ from environments.api.routes.local_people import local_people_routes
 from environments.api.routes.module_states import module_state_routes
 from environments.api.routes.people import people_routes
 from environments.api.routes.plans import plan_routes
+from environments.api.routes.previews import preview_routes
 from environments.api.routes.recovery import recovery_routes
 from environments.api.routes.service_accounts import service_account_routes
 from environments.api.routes.sign_in import sign_in_routes
@@ -127,6 +128,7 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
         sign_in_routes(service),
         local_people_routes(service.local_people, service.issuers),
         worker_routes(service),
+        preview_routes(service),
         warning_routes(service, backend_calls),
         webhook_routes(service, backend_calls),
         extend_link_routes(service.extend_links),

@@ -26,6 +26,7 @@ from environments.service.ownership import Ownership
 from environments.service.people import People
 from environments.service.planning import Planning
 from environments.service.policies import Policies
+from environments.service.preview_reading import PreviewReading
 from environments.service.queueing import Queueing
 from environments.service.reading import Reading
 from environments.service.recovery import Recovery
@@ -79,6 +80,8 @@ class Service(Protocol):
     def module_states(self) -> ModuleStates: ...
     @property
     def queueing(self) -> Queueing: ...
+    @property
+    def preview_reading(self) -> PreviewReading: ...
     @property
     def warnings(self) -> Warnings: ...
     @property

@@ -83,6 +83,7 @@ from environments.service.ownership import Ownership
 from environments.service.people import People
 from environments.service.planning import Planning
 from environments.service.policies import Policies
+from environments.service.preview_reading import PreviewReading
 from environments.service.queueing import Queueing
 from environments.service.reading import Reading
 from environments.service.receiving import Receiving
@@ -144,6 +145,7 @@ class Service:
     recovery: Recovery
     drifting: Drifting
     queueing: Queueing
+    preview_reading: PreviewReading
     warnings: Warnings
     extend_links: ExtendLinks
     switching: Switching
@@ -329,6 +331,7 @@ def build(settings: Settings) -> Service:
         recovery=Recovery(database, now, new_id),
         drifting=drifting,
         queueing=Queueing(database, now),
+        preview_reading=PreviewReading(database),
         warnings=warnings,
         extend_links=extend_links,
         switching=switching,

@@ -43,6 +43,7 @@ from environments.cli.images import image_commands
 from environments.cli.people import app as user_commands
 from environments.cli.plans import app as plan_commands
 from environments.cli.policies import app as policy_commands
+from environments.cli.previews import app as preview_commands
 from environments.cli.roles import app as role_commands
 from environments.cli.serve import add_serve
 from environments.cli.service_accounts import app as account_commands
@@ -142,6 +143,7 @@ def build() -> typer.Typer:
     app.add_typer(audit_commands, name="audit")
     app.add_typer(context_commands, name="context")
     app.add_typer(worker_commands, name="worker")
+    app.add_typer(preview_commands, name="preview")
     app.add_typer(warning_commands, name="warning")
     app.add_typer(webhook_commands, name="webhook")
     add_sign_in(app)

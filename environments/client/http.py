@@ -10,6 +10,7 @@ from environments.client.connection import OBSERVE_SECONDS, Query
 from environments.client.local_people import LocalPeopleCalls
 from environments.client.names import name_part as _part
 from environments.client.people import PeopleCalls
+from environments.client.previews import PreviewCalls
 from environments.client.sign_in import SignInCalls
 from environments.client.stream import EventStream
 from environments.client.timing import TimingCalls
@@ -54,7 +55,15 @@ def connect(context: Context) -> "Client":
 
 
 class Client(
-    SignInCalls, AccountCalls, AuditCalls, TimingCalls, PeopleCalls, LocalPeopleCalls, AccessCalls, WebhookCalls
+    SignInCalls,
+    AccountCalls,
+    AuditCalls,
+    TimingCalls,
+    PeopleCalls,
+    LocalPeopleCalls,
+    AccessCalls,
+    PreviewCalls,
+    WebhookCalls,
 ):
     """Every method may be called from any thread.
 

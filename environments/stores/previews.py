@@ -1,18 +1,15 @@
 """Previews: see `environments.service.storage.previews`."""
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, or_, select
 
 from environments.domain.preview import Preview, Seen, Written
-from environments.service.pages import Page
 from environments.stores.environment_rows import plain
 from environments.stores.events_schema import previews as table
 from environments.stores.locks import Locks
 from environments.stores.once import insert_once
-from environments.stores.paging import read_page
 from environments.stores.schema import environments
 
 _LONGEST_TEXT = 1000
@@ -77,23 +74,11 @@ class SqlPreviews:
         query = select(table.c.id).join(environments, environments.c.id == table.c.environment_id)
         return list(self._connection.execute(query.where(waits, later).limit(limit)).scalars())
 
-    def all(
-        self,
-        *,
-        trigger_ids: Collection[str] | None = None,
-        environment_ids: Collection[str] | None = None,
-        limit: int | None = None,
-    ) -> Page[Preview]:
-        query = select(table)
-        if trigger_ids is not None or environment_ids is not None:
-            query = query.where(
-                or_(
-                    table.c.trigger_id.in_(sorted(trigger_ids or ())),
-                    table.c.environment_id.in_(sorted(environment_ids or ())),
-                )
-            )
-        ordered = query.order_by(table.c.looked_at.desc(), table.c.id)
-        return read_page(self._connection, ordered, limit).each(_preview)
+    def all(self, *, ended: bool = False) -> list[Preview]:
+        query = select(table).order_by(table.c.repository, table.c.number, table.c.id)
+        if not ended:
+            query = query.where(table.c.closed_at.is_(None))
+        return [_preview(row) for row in self._connection.execute(query)]
 
     def forget(self, before: datetime, limit: int) -> int:
         ended = select(table.c.id).where(table.c.closed_at < before).order_by(table.c.closed_at).limit(limit)

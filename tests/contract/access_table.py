@@ -340,6 +340,11 @@ ROWS = (
         note="401: the credential is the signature",
     ),
     # The service.
+    _reads(
+        "/v1/previews",
+        "known",
+        note="those with environments that the caller sees, and those of triggers that act for the caller",
+    ),
     _reads("/v1/workers", "known", note="with the deployments that the caller sees"),
     _reads("/v1/warnings/channels", "admin", action="warning:channels"),
     _does("POST /v1/warnings/test", "admin", "warning:test"),

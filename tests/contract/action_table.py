@@ -126,6 +126,7 @@ _ON_THE_REST = (
     Row("token.create", "unlimited", "POST /v1/tokens", "--owner {caller}"),
     Row("token.list", "known", "GET /v1/tokens", ""),
     Row("token.revoke", "unlimited", "DELETE /v1/tokens/{token_id}", "{token_id} --yes"),
+    Row("preview.list", "known", "GET /v1/previews", ""),
     Row("worker.list", "known", "GET /v1/workers", ""),
     Row("warning.channels", "admin", "GET /v1/warnings/channels", ""),
     Row("warning.test", "admin", "POST /v1/warnings/test", ""),

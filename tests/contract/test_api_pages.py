@@ -15,6 +15,7 @@ from environments.domain.access import Group, PersonKind
 from environments.domain.environment import Resource
 from environments.domain.holds import Hold, HoldDecision, HoldKind
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
+from environments.domain.preview import Preview
 from environments.domain.template import make_bundle
 from environments.domain.timing import Holiday, Scope
 from environments.service.storage.deployments import WorkerRecord
@@ -88,6 +89,17 @@ def fill(api: Served) -> None:
             tx.holds.add(hold)
             tx.holds.decide(hold.id, HoldDecision.ENDED, "clock", NOW, "the clocks agree again")
             tx.groups.add(Group(name=f"group-{number}", created_at=NOW))
+            tx.previews.add(
+                Preview(
+                    id=f"prv-{number}",
+                    trigger_id="trg-1",
+                    webhook="shop",
+                    repository="acme/shop",
+                    number=number,
+                    environment=f"acme-shop-pr-{number}",
+                    fault="name_taken: The name is taken.",
+                )
+            )
             tx.people.keep(f"person-{number}", PersonKind.UNCLAIMED, NOW, "root")
             tx.groups.join("group-0", f"person-{number}", NOW)
         images = tx.images.history("image")
@@ -107,6 +119,7 @@ LISTS: dict[str, Callable[[Client], list[Any]]] = {
     "/v1/images/image/history": lambda client: client.image_history("image"),
     "/v1/tokens": lambda client: client.tokens(),
     "/v1/workers": lambda client: client.workers(),
+    "/v1/previews": lambda client: client.previews(),
     "/v1/holds?ended=true": lambda client: client.holds(ended=True),
     "/v1/people": lambda client: client.people(),
     "/v1/groups": lambda client: client.groups(),

@@ -63,6 +63,7 @@ from environments.service.people import People
 from environments.service.planner import Target
 from environments.service.planning import Planning
 from environments.service.policies import Policies
+from environments.service.preview_reading import PreviewReading
 from environments.service.queueing import Queueing
 from environments.service.reading import Reading
 from environments.service.receiving import Receiving
@@ -218,6 +219,7 @@ class FakeService:
     recovery: Recovery
     drifting: Drifting
     queueing: Queueing
+    preview_reading: PreviewReading
     warnings: Warnings
     extend_links: ExtendLinks
     switching: Switching
@@ -414,6 +416,7 @@ def make_service(
         recovery=Recovery(database, clock, new_id),
         drifting=Drifting(database, world, clock),
         queueing=Queueing(database, clock),
+        preview_reading=PreviewReading(database),
         warnings=Warnings(database, clock, new_id, channels, links.make),
         extend_links=links,
         switching=Switching(database, clock, new_id),

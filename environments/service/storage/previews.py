@@ -1,11 +1,9 @@
 """The port to the database: previews, one for each pull request that a trigger looks after."""
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Protocol
 
 from environments.domain.preview import Preview
-from environments.service.pages import Page
 
 
 class Previews(Protocol):
@@ -49,14 +47,8 @@ class Previews(Protocol):
         """Ids of previews that nobody is to look at, and whose environment got its state since the last look."""
         ...
 
-    def all(
-        self,
-        *,
-        trigger_ids: Collection[str] | None = None,
-        environment_ids: Collection[str] | None = None,
-        limit: int | None = None,
-    ) -> Page[Preview]:
-        """Previews, those last looked at first: of these triggers or with these environments; None: all."""
+    def all(self, *, ended: bool = False) -> list[Preview]:
+        """Previews that haven't ended for good, with `ended` all that are kept; by repository and number."""
         ...
 
     def forget(self, before: datetime, limit: int) -> int:
