@@ -125,6 +125,10 @@ class Settings(BaseModel):
     )
     keep_logs: Duration = Field(timedelta(days=14), description="How long log lines of steps are kept")
     keep_events: Duration = Field(timedelta(days=90), description="How long other events are kept")
+    preview_sweep: Duration = Field(
+        timedelta(minutes=10),
+        description="How often triggers that make previews are compared with their forges, which finds lost events",
+    )
     keep_ended: Duration = Field(timedelta(days=90), description="How long ended environments are kept")
     keep_audit: Duration = Field(timedelta(days=400), description="How long entries of the audit log are kept")
 

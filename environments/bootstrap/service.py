@@ -11,6 +11,7 @@ from environments.api.state_server import StateServer
 from environments.bootstrap import parts
 from environments.bootstrap.clocks import clock_check
 from environments.bootstrap.parts import connections_of, new_id, now
+from environments.bootstrap.previews import previews_of
 from environments.bootstrap.sign_in import signing_in
 from environments.bootstrap.webhooks import forge_session, webhooks_of
 from environments.checking.pool import CheckPool
@@ -29,6 +30,7 @@ from environments.engine.event_processor import EventProcessor
 from environments.engine.observe import BackendObserver
 from environments.engine.periodic_observation import PeriodicObservation
 from environments.engine.plan import BackendPlanner
+from environments.engine.preview_keeper import PreviewKeeper
 from environments.engine.refused_writer import RefusedWriter
 from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.warning_sender import WarningSender
@@ -70,6 +72,7 @@ from environments.service.expiry import Expiry
 from environments.service.extend_links import KEY_LABEL, ExtendLinks
 from environments.service.feed import Feed
 from environments.service.firing import FiringRuns, NoSources
+from environments.service.forge_sources import ForgeSources
 from environments.service.groups import Groups
 from environments.service.holding import Holding
 from environments.service.images import Images
@@ -167,6 +170,7 @@ class Service:
     receiving: Receiving
     matching: Matching
     event_processor: EventProcessor
+    preview_keeper: PreviewKeeper
     observation: PeriodicObservation
     cluster_follower: ClusterFollower
     degradation: DegradationDetector
@@ -202,6 +206,7 @@ class Service:
             self.audit_chainer.start()
             self.warning_sender.start()
             self.event_processor.start()
+            self.preview_keeper.start()
             self.observation.start()
             self.degradation.start()
             self.cluster_follower.start()
@@ -213,6 +218,7 @@ class Service:
             self.cluster_follower.stop()
             self.degradation.stop()
             self.observation.stop()
+            self.preview_keeper.stop()
             self.event_processor.stop()
             self.warning_sender.stop()
             self.scheduler.stop()
@@ -294,6 +300,20 @@ def build(settings: Settings) -> Service:
     people = People(database, now, tokens, retiming, settings.departed_owners, built_in.people)
     held = OpenBaoWebhookSecrets(shared.vault.secrets)
     incoming = webhooks_of(database, receiving, held, now, partial(forge_session, connections))
+    previewing = previews_of(
+        database,
+        sealer,
+        now,
+        new_id,
+        checks,
+        incoming.forges,
+        entry_points,
+        scheduler.leads,
+        settings.preview_sweep,
+    )
+    effects.hints = previewing.previews
+    event_processor.noticed = previewing.previews.wake
+    firing_runs.sources = ForgeSources(incoming.forges)
     service = Service(
         settings=settings,
         version=version,
@@ -338,6 +358,7 @@ def build(settings: Settings) -> Service:
         receiving=receiving,
         matching=matching,
         event_processor=event_processor,
+        preview_keeper=previewing.keeper,
         sign_in=sign_in,
         sessions=sessions,
         device_grants=device_grants,

@@ -16,7 +16,7 @@ from environments.domain.received_event import ReceivedEvent
 from environments.domain.trigger import Firing, FiringState, TriggerAction
 from environments.service.firing import FiringRuns
 from environments.service.matching import Hit, Matching
-from environments.service.storage.transaction import Storage
+from environments.service.storage.transaction import Storage, Transaction
 
 _EVERY = 0.25
 """Seconds between two looks, unless this process received something."""
@@ -52,6 +52,8 @@ class EventProcessor:
         self._new_id = new_id
         self._leads = leads
         self._every = every
+        self.noticed: Callable[[Transaction, ReceivedEvent], object] = lambda tx, event: None
+        """Is told of each event in the transaction that matches it, whether or not a trigger counts for it."""
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
@@ -103,6 +105,7 @@ class EventProcessor:
             taken = tx.received.take([event.id for event in waiting])
             for event in waiting:
                 if event.id in taken and event.id in hits:
+                    self.noticed(tx, event)
                     tx.firings.add(self._firings(event, hits[event.id], now))
             for event_id in taken.intersection(refused):
                 tx.received.refuse(event_id, now, "a fault of the service kept it from being matched; its log tells")

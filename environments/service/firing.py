@@ -70,7 +70,7 @@ class FiringRuns:
         self._new_id = new_id
         self._checks = checks
         self._effects = effects
-        self._sources = sources
+        self.sources = sources
 
     def due(self, limit: int) -> list[str]:
         """Ids of firings that are due."""
@@ -104,7 +104,7 @@ class FiringRuns:
             event = None if firing is None else tx.received.get(firing.event_id)
         if firing is None or event is None or event.source not in GIT or firing.action not in _ASKED_FIRST:
             return False
-        if self._sources.still(event) is not False:
+        if self.sources.still(event) is not False:
             return False
         with self._storage.write() as tx:
             if tx.firings.take(firing_id, self._clock()) is not None:

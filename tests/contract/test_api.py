@@ -34,6 +34,7 @@ SIGNING_IN = {
 """Who asks for these has no token yet."""
 
 ROUTES = {
+    ("GET", "/v1/previews"),
     ("GET", "/v1/webhooks"),
     ("POST", "/v1/webhooks"),
     ("GET", "/v1/webhooks/{webhook}"),
