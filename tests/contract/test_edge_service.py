@@ -14,9 +14,11 @@ import structlog
 
 from environments.api import guard
 from environments.api.guard import STRANGERS_EACH
+from environments.service.deliveries import LARGEST_DELIVERY
 from images.edge.app.configuration import CLIENT_HEADER, SECRET_HEADER
 from tests.fakes.service import FakeService, listening, make_service
 from tests.support.edge_harness import SECRET, Edge, edge, request, status, until
+from tests.support.webhook_payloads import FORGES, payload
 
 BAD = "Authorization: Bearer no-good-token"
 
@@ -128,3 +130,26 @@ def test_an_address_guesses_only_so_many_tokens_in_a_minute(tmp_path: Path, monk
             assert [ask(None, f"local-{number}").status_code for number in range(5)] == [401] * 5
     finally:
         service.database.close()
+
+
+@pytest.mark.parametrize("forge", FORGES)
+def test_deliveries_of_forges_come_through(both: Both, forge: str) -> None:
+    """With all the headers of forges, and a body nearly as large as the service takes."""
+    secret = both.service.webhooks.create(both.service.admin, forge, forge).secret
+    given = payload(forge, "pull_request_opened")
+    large = given.changed(padding="x" * (LARGEST_DELIVERY - 64 * 1024))
+    for one, wanted in ((given, 202), (given, 200), (large, 200)):
+        headers = [f"{name}: {value}" for name, value in one.signed(secret).items()]
+        assert status(_delivered(both, forge, headers, one.body)) == wanted
+    assert status(_delivered(both, forge, ["Content-Type: application/json"], b"{}", source="127.0.0.79")) == 401
+    counted = both.service.webhooks.show(both.service.admin, forge).refused
+    assert {(one.reason, one.count, one.last_address) for one in counted} == {
+        ("known", 2, "127.0.0.1"),
+        ("unsigned", 1, "127.0.0.79"),
+    }
+
+
+def _delivered(both: Both, webhook: str, headers: list[str], body: bytes, source: str = "") -> bytes:
+    lines = [*headers, f"Content-Length: {len(body)}"]
+    path = f"/v1/webhooks/{webhook}/deliveries"
+    return both.edge.send(request(path, *lines, method="POST", body=body), source=source)

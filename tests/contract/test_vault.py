@@ -28,6 +28,9 @@ from environments.providers.vault.pki_client import Pki
 from environments.providers.vault.ports import Certificate
 from environments.providers.vault.revealing import Revealing
 from environments.providers.vault.secrets_client import Secrets
+from environments.providers.vault.webhook_secrets import OpenBaoWebhookSecrets
+from environments.service.storage.webhooks import Webhook
+from environments.service.webhook_secrets import HeldSecrets
 from environments.steps.base import Owner, Presence
 from environments.steps.marks import MARK
 from images.edge.app.service import make_key
@@ -93,6 +96,26 @@ def test_a_secret_is_marked_written_once_for_each_version_and_removed(vault: Vau
     secrets.remove(path)
     secrets.remove(path)
     assert secrets.head(path) is None
+
+
+def test_secrets_of_webhooks_are_replaced_and_removed(vault: VaultHarness, name: str) -> None:
+    """A webhook that is made again under its name has others."""
+    held = OpenBaoWebhookSecrets(vault.secrets)
+    now = datetime.now(UTC).replace(microsecond=0)
+    webhook = Webhook(name, "github", "", (), "ada", now)
+    again = replace(webhook, created_at=now + timedelta(seconds=1))
+    assert held.read(webhook) is None
+    held.write(webhook, HeldSecrets("first", token="token"))
+    rotated = HeldSecrets("second", "first", now + timedelta(days=1), "token")
+    held.write(webhook, rotated)
+    assert held.read(webhook) == rotated
+    assert held.read(again) is None
+    held.write(again, HeldSecrets("other"))
+    held.remove(webhook)
+    held.remove(webhook)
+    assert held.read(webhook) is None
+    assert held.read(again) == HeldSecrets("other")
+    held.remove(again)
 
 
 def test_values_of_a_secret_keep_their_types(vault: VaultHarness, name: str) -> None:
