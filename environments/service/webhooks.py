@@ -7,10 +7,17 @@ from typing import NamedTuple
 
 import structlog
 
-from environments.addresses import check_address
+from environments.addresses import check_safe_address
 from environments.domain.allowed_addresses import MOST_ALLOWED, checked_entry
 from environments.domain.deadline import format_duration, parse_duration
-from environments.domain.errors import CalvinverseError, InvalidInput, InvalidLifetime, NotAllowedNow, UnknownWebhook
+from environments.domain.errors import (
+    CalvinverseError,
+    InvalidInput,
+    InvalidLifetime,
+    NameTaken,
+    NotAllowedNow,
+    UnknownWebhook,
+)
 from environments.domain.names import check_label
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.service.authorization import Action, Principal, check_service, may
@@ -229,6 +236,8 @@ class Webhooks:
         """Raises `NameTaken` and `NotAllowedNow` before anything is written to OpenBao."""
         with self._storage.read() as tx:
             may(tx, principal, Action.WEBHOOK_MANAGE)
+            if tx.webhooks.get(name) is not None:
+                raise NameTaken(f"There is a webhook {name!r} already.", hint="Choose another name, or delete it.")
             if len(tx.webhooks.all()) >= MOST_WEBHOOKS:
                 raise NotAllowedNow(
                     f"There are {MOST_WEBHOOKS} webhooks already.", hint="Delete one with `calvinverse webhook delete`."
@@ -265,7 +274,7 @@ def _checked_address(kind: str, address: str) -> str:
         return ""
     if len(address) > _LONGEST_ADDRESS or not address.isascii() or not address.isprintable():
         raise InvalidInput("That is not the address of a forge.", hint="Give one such as https://forge.example.")
-    check_address(address)
+    check_safe_address(address)
     return address.rstrip("/")
 
 

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from environments.api.routes import webhooks as routes
-from environments.domain.errors import BackendUnavailable
+from environments.domain.errors import BackendUnavailable, Forbidden, InvalidInput, NameTaken
 from environments.providers.channels.signing import signature_headers
 from environments.service import deliveries
 from environments.service.authorization import Principal
@@ -297,3 +297,33 @@ def test_a_secret_is_shown_once_and_in_no_list(world: World) -> None:
     assert "shop" in told
     assert secret not in told
     assert "forge-token" not in told
+
+
+def test_a_name_that_is_taken_changes_nothing(world: World) -> None:
+    with pytest.raises(NameTaken):
+        world.service.webhooks.create(world.service.admin, "github", "gitea")
+    assert world.send().status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("nothing", {}),
+        ("generic", {"address": "https://forge.example"}),
+        ("generic", {"token": "abc"}),
+        ("gitea", {"address": "ftp://forge.example"}),
+        ("gitea", {"address": "http://forge.example"}),
+        ("gitea", {"address": "https://ada:secret@forge.example"}),
+        ("gitea", {"address": "https://forge.example\r\nHost: other"}),
+        ("gitea", {"token": "abc\r\nX: y"}),
+        ("gitea", {"token": "x" * 5000}),
+        ("gitea", {"allowed": ["10.0.0.0/8:80"]}),
+        ("gitea", {"allowed": [f"forge.example:{port}" for port in range(1, 30)]}),
+    ],
+)
+def test_what_is_no_webhook_is_refused(world: World, kind: str, given: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        world.service.webhooks.create(world.service.admin, "shop", kind, **given)
+    assert "shop" not in {one.name for one in world.service.webhooks.list(world.service.admin)}
+    with pytest.raises(Forbidden):
+        world.service.webhooks.create(MEMBER, "shop", "gitea")

@@ -3,7 +3,7 @@
 The policy of workloads covers the folder of their environment alone, so no job reads them.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from environments.domain.errors import BackendError
@@ -57,7 +57,7 @@ class OpenBaoWebhookSecrets:
 
 
 def _path(webhook: Webhook) -> str:
-    return f"{WEBHOOKS}/{webhook.name}/{int(webhook.created_at.timestamp())}"
+    return f"{WEBHOOKS}/{webhook.name}/{webhook.created_at.astimezone(UTC):%Y%m%dT%H%M%S%f}"
 
 
 def _text(data: dict[str, Any], key: str) -> str:
