@@ -14,7 +14,7 @@ import structlog
 from environments.domain.errors import CalvinverseError, StorageError
 from environments.domain.received_event import ReceivedEvent
 from environments.domain.trigger import Firing, FiringState, TriggerAction
-from environments.service.firing import FiringRuns
+from environments.service.firing import ALWAYS_TOLD, FiringRuns, why_void
 from environments.service.matching import Hit, Matching
 from environments.service.storage.transaction import Storage, Transaction
 
@@ -92,10 +92,12 @@ class EventProcessor:
                 return 0
             reading = self._matching.over(tx)
             hits: dict[str, list[Hit]] = {}
+            void: dict[str, str] = {}
             refused: list[str] = []
             for event in waiting:
                 try:
                     hits[event.id] = reading.hits(event, now)
+                    void[event.id] = why_void(tx, event) if hits[event.id] else ""
                 except StorageError:
                     raise
                 except Exception as error:  # of one event, so others go on
@@ -106,14 +108,17 @@ class EventProcessor:
             for event in waiting:
                 if event.id in taken and event.id in hits:
                     self.noticed(tx, event)
-                    tx.firings.add(self._firings(event, hits[event.id], now))
+                    tx.firings.add(self._firings(event, hits[event.id], void[event.id], now))
             for event_id in taken.intersection(refused):
                 tx.received.refuse(event_id, now, "a fault of the service kept it from being matched; its log tells")
             tx.received.finish(taken.difference(refused), now)
         return len(waiting)
 
-    def _firings(self, event: ReceivedEvent, hits: Sequence[Hit], now: datetime) -> list[Firing]:
-        """What an event leads to. Of all that it does to one environment a destroy counts, whatever else is there."""
+    def _firings(self, event: ReceivedEvent, hits: Sequence[Hit], void: str, now: datetime) -> list[Firing]:
+        """What an event leads to. Of all that it does to one environment a destroy counts, whatever else is there.
+
+        `void`: why it does nothing, because something later is known already.
+        """
         destroyed: dict[str, set[str]] = defaultdict(set)
         for hit in hits:
             if hit.trigger.definition.action is TriggerAction.DESTROY and hit.environment is not None:
@@ -126,6 +131,8 @@ class EventProcessor:
             gone = hit.name in destroyed["name"] if hit.environment is None else hit.environment.id in destroyed["id"]
             if hit.refused:
                 state, reason = FiringState.REFUSED, hit.refused
+            elif void and action not in ALWAYS_TOLD:
+                state, reason = FiringState.LEFT_OUT, void
             elif gone and action not in _WITH_A_DESTROY:
                 state, reason = FiringState.LEFT_OUT, _DESTROYED
             pending = state is FiringState.PENDING

@@ -33,6 +33,9 @@ _MOST_FAULTS = 10
 _REPLACED = frozenset({TriggerAction.UPDATE, TriggerAction.DESTROY, TriggerAction.STOP, TriggerAction.START})
 """Actions of which a newer firing takes the place of those that wait."""
 
+ALWAYS_TOLD = frozenset({TriggerAction.NOTIFY, TriggerAction.PREVIEW})
+"""Actions for which it doesn't matter whether the event is still true."""
+
 _ASKED_FIRST = frozenset({TriggerAction.UPDATE, TriggerAction.DESTROY, TriggerAction.STOP})
 """Actions before which the source is asked whether the event is still true."""
 
@@ -254,7 +257,10 @@ def _why_left_out(tx: Transaction, firing: Firing, event: ReceivedEvent | None, 
         newer = tx.firings.newer(firing, event.at)
         if newer is not None:
             return f"replaced by {newer}"
+    return why_void(tx, event) if firing.action not in ALWAYS_TOLD else ""
+
+
+def why_void(tx: Transaction, event: ReceivedEvent) -> str:
+    """Why an event has no effect although triggers count for it; empty: it may have one."""
     later = tx.received.later(event, VOIDED_BY.get((event.source, event.kind), frozenset()))
-    if later is not None and firing.action not in (TriggerAction.NOTIFY, TriggerAction.PREVIEW):
-        return f"{later} tells something later of the same"
-    return ""
+    return "" if later is None else f"{later} tells something later of the same"

@@ -12,7 +12,7 @@ from environments.domain.lifecycle import State
 from environments.domain.received_event import NewReceivedEvent, ReceivedState, Source
 from tests.support.trigger_harness import TEMPLATE, TriggerHarness
 
-EVENTS = 2000
+EVENTS = 20_000
 PULL_REQUESTS = BRANCHES = 50
 MOST_SECONDS = 600
 
