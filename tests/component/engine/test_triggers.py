@@ -13,6 +13,8 @@ from environments.domain.lifecycle import State
 from environments.domain.received_event import MOST_HOPS, ReceivedState, Source
 from environments.domain.trigger import FiringState
 from environments.service.authorization import Principal
+from environments.service.channels import Channel, Target
+from tests.fakes.channels import MemoryChannels
 from tests.support.engine_harness import DATABASES
 from tests.support.trigger_harness import TEMPLATE, TriggerHarness, open_triggers
 
@@ -318,3 +320,27 @@ def test_what_is_old_is_forgotten(service: TriggerHarness) -> None:
         far = now + timedelta(days=90)
         assert tx.received.forget(events_before=far, deliveries_before=far) == 1
         assert tx.received.known("forge", "first") is None
+
+
+def test_a_notice_goes_by_the_channels_of_warnings(service: TriggerHarness) -> None:
+    service.channels = MemoryChannels(Target(Channel.WEBHOOK))
+    service.database.close()
+    service.open()
+    service.make("one")
+    notify = {**GONE, "action": "notify", "message": "{{ environment.name }}: {{ event.title }}"}
+    service.trigger(on_environment="one", **notify)
+    service.trigger(on_environment="one", **notify)
+    service.receive(service.event(PULL, "closed", fields={"title": "Mend"}))
+    service.process()
+    service.channels.faults[Channel.WEBHOOK] = "it is down"
+    assert service.warnings.deliver("webhook", 10) == 2
+    service.channels.faults.clear()
+    service.clock.ahead += timedelta(hours=1)
+    assert service.warnings.deliver("webhook", 10) == 2
+    assert [message.notice for _, message in service.channels.delivered] == ["one: Mend"] * 2
+    service.receive(service.event(PULL, "closed", fields={"title": "Again"}))
+    service.process()
+    service.channels.faults[Channel.WEBHOOK] = "it is down"
+    service.clock.ahead += timedelta(days=2)
+    service.warnings.deliver("webhook", 10)
+    assert service.warnings.channels_due() == []

@@ -1,6 +1,7 @@
 """A warning in the words of each channel."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -29,3 +30,28 @@ def test_what_users_name_stays_text(named: str) -> None:
         assert all(line.isprintable() for line in mail.splitlines())
         assert subject(said) == "demo will be destroyed in 1h"
         assert named in json.loads(document(said))["data"].values(), "JSON holds any text"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "<!channel>",
+        "<https://example.net|click here>",
+        "a\r\nBcc: b@example.org",
+        "a\x1b[2Jb",
+        "\u202egnp.exe",
+        "x" * 5000,
+    ],
+)
+def test_a_notice_that_strangers_had_a_part_in_stays_text(written: str) -> None:
+    said = replace(message(), notice=f"Pull request: {written}")
+    text = json.loads(slack(said))["text"]
+    assert "<" not in text
+    assert text.isprintable()
+    line = subject(said)
+    assert line.startswith("demo: Pull request: ")
+    assert line.isprintable()
+    assert len(line) < 150
+    assert all(one.isprintable() for one in plain(said).splitlines())
+    whole = json.loads(document(said))
+    assert (whole["type"], whole["data"]["message"]) == ("environment.notice", said.notice)
