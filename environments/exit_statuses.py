@@ -39,6 +39,7 @@ STATUS_BY_CODE = {
     "invalid_parameters": 2,
     "invalid_source": 2,
     "invalid_template": 2,
+    "invalid_trigger": 2,
     "lease_lost": 11,
     "machine_unfit": 9,
     "managed_outside": 4,

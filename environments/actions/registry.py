@@ -13,6 +13,7 @@ from environments.actions.on_audit import AUDIT_ACTIONS
 from environments.actions.on_catalogue import CATALOGUE_ACTIONS
 from environments.actions.on_contexts import CONTEXT_ACTIONS
 from environments.actions.on_environments import ENVIRONMENT_ACTIONS
+from environments.actions.on_events import EVENT_ACTIONS
 from environments.actions.on_holds import HOLD_ACTIONS
 from environments.actions.on_people import PEOPLE_ACTIONS
 from environments.actions.on_previews import PREVIEW_ACTIONS
@@ -23,6 +24,7 @@ from environments.actions.on_webhooks import WEBHOOK_ACTIONS
 ACTIONS = (
     *ENVIRONMENT_ACTIONS,
     *HOLD_ACTIONS,
+    *EVENT_ACTIONS,
     *CATALOGUE_ACTIONS,
     *ACCESS_ACTIONS,
     *ACCOUNT_ACTIONS,

@@ -39,6 +39,7 @@ from environments.api.routes.module_states import module_state_routes
 from environments.api.routes.people import people_routes
 from environments.api.routes.plans import plan_routes
 from environments.api.routes.previews import preview_routes
+from environments.api.routes.received_events import received_event_routes
 from environments.api.routes.recovery import recovery_routes
 from environments.api.routes.service_accounts import service_account_routes
 from environments.api.routes.sign_in import sign_in_routes
@@ -47,6 +48,7 @@ from environments.api.routes.system import system_routes
 from environments.api.routes.templates import template_routes
 from environments.api.routes.timing import timing_routes
 from environments.api.routes.tokens import token_routes
+from environments.api.routes.triggers import trigger_routes
 from environments.api.routes.warnings import warning_routes
 from environments.api.routes.webhooks import webhook_routes
 from environments.api.routes.workers import worker_routes
@@ -133,6 +135,8 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
         webhook_routes(service, backend_calls),
         extend_link_routes(service.extend_links),
         hold_routes(service),
+        trigger_routes(service),
+        received_event_routes(service),
         module_state_routes(service.module_states),
         edge_routes(service.edge_routes),
         audit_routes(service, backend_calls),

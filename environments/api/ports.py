@@ -13,6 +13,7 @@ from environments.service.creators import Creators
 from environments.service.deliveries import Deliveries
 from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
+from environments.service.event_reading import EventReading
 from environments.service.extend_links import ExtendLinks
 from environments.service.feed import Feed
 from environments.service.groups import Groups
@@ -40,6 +41,8 @@ from environments.service.sources import Sources
 from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
 from environments.service.tokens import Tokens
+from environments.service.trigger_testing import TriggerTesting
+from environments.service.triggers import Triggers
 from environments.service.warnings import Warnings
 from environments.service.webhooks import Webhooks
 from environments.steps.entry_points import RouteSource
@@ -92,6 +95,12 @@ class Service(Protocol):
     def feed(self) -> Feed: ...
     @property
     def holding(self) -> Holding: ...
+    @property
+    def triggers(self) -> Triggers: ...
+    @property
+    def trigger_testing(self) -> TriggerTesting: ...
+    @property
+    def event_reading(self) -> EventReading: ...
     @property
     def people(self) -> People: ...
     @property

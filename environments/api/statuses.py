@@ -39,6 +39,7 @@ HTTP_STATUSES = {
     "invalid_parameters": 422,
     "invalid_source": 422,
     "invalid_template": 422,
+    "invalid_trigger": 422,
     "lease_lost": 409,
     "machine_unfit": 500,
     "managed_outside": 409,

@@ -40,6 +40,7 @@ from environments.providers.channels.configured import ConfiguredChannels
 from environments.providers.consul.feed import ConsulFeed
 from environments.providers.edge.instances import HealthyInstances
 from environments.providers.edge.signing import EdgeCertificates
+from environments.providers.forges.kinds import KINDS
 from environments.providers.git.source import GitRepositories
 from environments.providers.nomad.feed import NomadFeed
 from environments.providers.nomad.ports import JOB_KIND
@@ -68,6 +69,7 @@ from environments.service.deliveries import Deliveries
 from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
+from environments.service.event_reading import EventReading
 from environments.service.expiry import Expiry
 from environments.service.extend_links import KEY_LABEL, ExtendLinks
 from environments.service.feed import Feed
@@ -103,6 +105,8 @@ from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
 from environments.service.tokens import Tokens
 from environments.service.trigger_effects import Effects, NoHints
+from environments.service.trigger_testing import TriggerTesting
+from environments.service.triggers import Triggers
 from environments.service.warnings import Warnings
 from environments.service.webhooks import Webhooks
 from environments.service.zone_database import zone_database
@@ -135,6 +139,9 @@ class Service:
     calendars: Calendars
     requests: Requests
     holding: Holding
+    triggers: Triggers
+    trigger_testing: TriggerTesting
+    event_reading: EventReading
     people: People
     old_owners: OldOwners
     ownership: Ownership
@@ -329,6 +336,9 @@ def build(settings: Settings) -> Service:
         calendars=Calendars(database, now, retiming),
         requests=requests,
         holding=Holding(database, now),
+        triggers=Triggers(database, now, new_id),
+        trigger_testing=TriggerTesting(database, now, KINDS),
+        event_reading=EventReading(database, now, new_id, event_processor.wake),
         people=people,
         old_owners=OldOwners(database, now, retiming),
         ownership=Ownership(database, now, retiming),

@@ -21,7 +21,9 @@ import environments.cli.local_people
 import environments.cli.recovery
 import environments.cli.rules
 import environments.cli.sharing
-import environments.cli.switching  # noqa: F401 - these add commands to `env` and `template`
+import environments.cli.switching
+import environments.cli.trigger_files
+import environments.cli.trigger_testing  # noqa: F401 - these add commands to `env`, `template` and `trigger`
 from environments.actions import registry
 from environments.cli.access import app as access_commands
 from environments.cli.audit import app as audit_commands
@@ -44,6 +46,7 @@ from environments.cli.people import app as user_commands
 from environments.cli.plans import app as plan_commands
 from environments.cli.policies import app as policy_commands
 from environments.cli.previews import app as preview_commands
+from environments.cli.received_events import app as event_commands
 from environments.cli.roles import app as role_commands
 from environments.cli.serve import add_serve
 from environments.cli.service_accounts import app as account_commands
@@ -54,6 +57,7 @@ from environments.cli.streams import open_closed
 from environments.cli.system import add_commands
 from environments.cli.templates import app as template_commands
 from environments.cli.tokens import app as token_commands
+from environments.cli.triggers import app as trigger_commands
 from environments.cli.warnings import app as warning_commands
 from environments.cli.webhooks import app as webhook_commands
 from environments.cli.workers import app as worker_commands
@@ -131,6 +135,8 @@ def build() -> typer.Typer:
     app.add_typer(policy_commands, name="policy")
     app.add_typer(calendar_commands, name="calendar")
     app.add_typer(hold_commands, name="hold")
+    app.add_typer(trigger_commands, name="trigger")
+    app.add_typer(event_commands, name="event")
     app.add_typer(template_commands, name="template")
     app.add_typer(image_commands(), name="image")
     app.add_typer(access_commands, name="access")

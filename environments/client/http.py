@@ -11,9 +11,11 @@ from environments.client.local_people import LocalPeopleCalls
 from environments.client.names import name_part as _part
 from environments.client.people import PeopleCalls
 from environments.client.previews import PreviewCalls
+from environments.client.received_events import ReceivedEventCalls
 from environments.client.sign_in import SignInCalls
 from environments.client.stream import EventStream
 from environments.client.timing import TimingCalls
+from environments.client.triggers import TriggerCalls
 from environments.client.webhooks import WebhookCalls
 from environments.context import Context
 from environments.domain.environment import Event
@@ -59,6 +61,8 @@ class Client(
     AccountCalls,
     AuditCalls,
     TimingCalls,
+    TriggerCalls,
+    ReceivedEventCalls,
     PeopleCalls,
     LocalPeopleCalls,
     AccessCalls,

@@ -70,6 +70,13 @@ class InvalidJob(InvalidTemplate):
     default_hint = "Fix the job file and check it with `nomad job validate`."
 
 
+class InvalidTrigger(InvalidInput):
+    """A definition of a trigger is not valid; `details["problems"]` lists every fault."""
+
+    code = "invalid_trigger"
+    default_hint = "Correct what is named; docs/how-to/triggers.md has all keys, with examples."
+
+
 class SchemaUnsupported(InvalidTemplate):
     """A parameter's schema in a pushed template has a pattern or a reference that the service doesn't support.
 

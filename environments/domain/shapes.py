@@ -31,6 +31,8 @@ ENVIRONMENT_ID = _text(f"env-{_RANDOM}")
 DEPLOYMENT_ID = _text(f"dep-{_RANDOM}")
 PLAN_ID = _text(f"plan-{_RANDOM}")
 HOLD_ID = _text(f"hold-{_RANDOM}")
+TRIGGER_ID = _text(f"trg-{_RANDOM}")
+RECEIVED_EVENT_ID = _text(f"evt-{_RANDOM}")
 TOKEN_ID = _text(f"tok-(deployer|{_RANDOM})")
 DIGEST = _text(_DIGEST)
 """A version of a template."""
@@ -68,3 +70,14 @@ ACCOUNT_NAME = _text("svc-[a-z0-9]+([._-][a-z0-9]+)*", 63)
 
 USER_NAME = _text("[a-z0-9][a-z0-9._-]{0,62}")
 """The name of somebody new, or of a service account."""
+
+TRIGGER: Shape = {
+    "type": "object",
+    "required": ["name", "on", "action"],
+    "properties": {
+        "name": LABEL,
+        "on": {"type": "string", "maxLength": 100, "examples": ["git.pull_request", "nomad.job", "idle"]},
+        "action": {"type": "string", "maxLength": 100, "examples": ["update", "destroy", "notify"]},
+    },
+}
+"""A trigger as its author writes it; the other keys are in docs/how-to/triggers.md."""

@@ -40,7 +40,7 @@ def read_template(text: str) -> tuple[Template | None, list[Fault]]:
     try:
         document = tomllib.loads(text.removeprefix(BYTE_ORDER_MARK))
     except ValueError as error:  # also numbers of more digits than Python reads
-        return None, [_no_toml(error)]
+        return None, [not_toml(error)]
     except RecursionError:
         return None, [_TOO_DEEP]
     # `tomllib` reads headers of any depth, such as [a.a.a.a].
@@ -88,7 +88,7 @@ def invalid_template(faults: Sequence[Fault]) -> InvalidTemplate:
     )
 
 
-def _no_toml(error: ValueError) -> Fault:
+def not_toml(error: ValueError) -> Fault:
     """What `tomllib` says, with the place that it names."""
     # Python refuses to read a number of thousands of digits, with advice for programmers.
     said = TOO_LARGE if "int_max_str_digits" in str(error) else str(error)

@@ -152,7 +152,7 @@ class MatchingReading:
                 continue
             for environment in self._living(self._of_bundle(digest, event)):
                 if environment.bundle == digest:
-                    yield self._judge(trigger, environment.owner, environment, event, now)
+                    yield self.judge_on(trigger, environment.owner, environment, event, now)
 
     def _of_bundle(self, digest: str, event: NewReceivedEvent) -> list[str]:
         if event.source in _OWN:
@@ -169,12 +169,12 @@ class MatchingReading:
             yield Miss(trigger, None, anyway.reason)
             return
         if trigger.definition.action in MAKES:
-            yield self._judge(trigger, trigger.owner, None, event, now)
+            yield self.judge_on(trigger, trigger.owner, None, event, now)
             return
         found = False
         for environment in self._living(self._of_trigger(trigger, event)):
             found = True
-            yield self._judge(trigger, trigger.owner, environment, event, now)
+            yield self.judge_on(trigger, trigger.owner, environment, event, now)
         if not found:
             yield Miss(trigger, None, "there is no environment that it is for")
 
@@ -200,7 +200,7 @@ class MatchingReading:
             self._environments[environment_id] = self._tx.environments.get(environment_id)
         return self._environments[environment_id]
 
-    def _judge(
+    def judge_on(
         self,
         trigger: PlacedTrigger,
         owner: str,
@@ -208,6 +208,7 @@ class MatchingReading:
         event: NewReceivedEvent,
         now: datetime,
     ) -> Hit | Miss:
+        """What one trigger does to one environment (None: it makes one). `owner`: whom it acts for."""
         values = values_of(event, environment)
         found = judge(trigger.definition, event, values)
         if isinstance(found, WhyNot):

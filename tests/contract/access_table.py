@@ -83,6 +83,14 @@ _STATE = "/v1/modules/{environment_id}/{step}/state"
 E, P = "/v1/environments/{name}", "/v1/plans/{plan_id}"
 _ANSWER = "and to whoever is responsible for it"
 _IDENTITY = {"provider": "none", "identity_token": "a.b.c"}
+_NOTIFY = {"name": "rest", "on": "idle", "for": "2h", "cpu": 20, "action": "notify", "message": "It is idle."}
+_NOTIFY_ALL = _NOTIFY | {"template": "web"}
+_IDLE = {"event": {"source": "idle", "kind": "idle"}}
+_PAUSE = {"paused": True}
+_TRIGGERS = "environment:triggers"
+_ALONE = "one that stands alone: its owner, or an admin"
+_ALONE_DEFINED = f"{_ALONE}; only its owner says what it does"
+_AS_ACTION = "and what its action takes"
 _REASON = {"reason": "for a test"}
 
 ROWS = (
@@ -172,6 +180,18 @@ ROWS = (
     _reads("/v1/holds", "known", note="names only of environments that the caller sees"),
     _does("POST /v1/holds/{hold_id}/release", "admin", "hold:release", given="held", body=_REASON),
     _does("POST /v1/holds/{hold_id}/cancel", "admin", "hold:cancel", given="held", body=_REASON),
+    # Triggers and received events.
+    _reads("/v1/triggers", "known", note="those that act for the caller; to admins and auditors all"),
+    _does("POST /v1/triggers", "unlimited", "trigger:manage", given="new", ok=201, body={"definition": _NOTIFY_ALL}),
+    Row("POST /v1/triggers/test", "known", body=_IDLE, note="tells of triggers and environments that the caller sees"),
+    _reads("/v1/triggers/{trigger_id}", given="triggered", note=_ALONE),
+    _does("PUT /v1/triggers/{trigger_id}", "operator", _TRIGGERS, given="triggered", body=_PAUSE, note=_ALONE_DEFINED),
+    _does("DELETE /v1/triggers/{trigger_id}", "operator", _TRIGGERS, given="triggered", note=_ALONE),
+    _reads(f"{E}/triggers", given="triggered"),
+    _does(f"POST {E}/triggers", "operator", _TRIGGERS, ok=201, body={"definition": _NOTIFY}, note=_AS_ACTION),
+    _reads("/v1/received-events", "known", note="those that led to a firing which the caller sees"),
+    _reads("/v1/received-events/{event_id}", given="received", note="whoever sees a firing of it"),
+    _does("POST /v1/received-events/{event_id}/replay", "admin", "event:replay", given="received", ok=202),
     # Tokens.
     _reads("/v1/tokens", "known", note="one's own; all to admins"),
     _does("POST /v1/tokens", "unlimited", "token:create", ok=201, body={"owner": "{caller}"}),

@@ -43,6 +43,7 @@ class Row:
 
 
 E, P = "/v1/environments/{name}", "/v1/plans/{plan_id}"
+T = "/v1/triggers/{trigger_id}"
 _HOLD = "--reason test"
 _QUIET = "--yes --no-wait"
 
@@ -93,6 +94,17 @@ ON_ENVIRONMENTS = (
     Row("environment.unshare", "viewer", f"GET {E}/access", how=TUI),
     Row("environment.access", "viewer", f"GET {E}/access", "{name}"),
     Row("environment.transfer", "owner", f"POST {E}/transfer", "{name} {other} --yes"),
+    Row("trigger.show", "viewer", f"GET {T}", "{trigger_id}"),
+    Row(
+        "trigger.add",
+        "operator",
+        f"POST {E}/triggers",
+        "{name} rest --on idle --for 2h --cpu 20 --action notify --message idle",
+    ),
+    Row("trigger.remove", "operator", f"DELETE {T}", "{trigger_id}"),
+    Row("trigger.pause", "operator", f"PUT {T}", "{trigger_id}"),
+    Row("trigger.resume", "operator", f"PUT {T}"),
+    Row("event.show", "viewer", "GET /v1/received-events/{event_id}", "{event_id}"),
     Row("plan.show", "viewer", f"GET {P}", "{plan_id}"),
     Row("plan.apply", "operator", f"POST {P}/apply", f"{{plan_id}} {_QUIET}"),
     Row("audit.list", "audits", "GET /v1/audit?environment={name}", "--env {name}", "--env"),
@@ -111,6 +123,11 @@ _ON_THE_REST = (
     Row("hold.list", "known", "GET /v1/holds", ""),
     Row("hold.release", "admin", "POST /v1/holds/{hold_id}/release", f"{{hold_id}} {_HOLD} --yes"),
     Row("hold.cancel", "admin", "POST /v1/holds/{hold_id}/cancel", f"{{hold_id}} {_HOLD}"),
+    Row("trigger.list", "known", "GET /v1/triggers", ""),
+    Row("trigger.set", "unlimited", "POST /v1/triggers"),
+    Row("trigger.test", "known", "POST /v1/triggers/test"),
+    Row("event.list", "known", "GET /v1/received-events", ""),
+    Row("event.replay", "admin", "POST /v1/received-events/{event_id}/replay", "{event_id}"),
     Row("template.list", "known", "GET /v1/templates", ""),
     Row("template.show", "known", "GET /v1/templates/{name}", "{name}"),
     Row("template.validate", NOTHING),

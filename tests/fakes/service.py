@@ -28,6 +28,7 @@ from environments.domain.plan import StepPlan
 from environments.domain.references import SECRET_STEPS, SecretReference
 from environments.domain.template import make_bundle
 from environments.providers.backend.outgoing import AddressRule, outgoing_session
+from environments.providers.forges.kinds import KINDS
 from environments.providers.git.source import GitRepositories
 from environments.providers.oidc.fetching import BackChannel
 from environments.providers.openbao_people.provide import assemble
@@ -48,6 +49,7 @@ from environments.service.deliveries import Deliveries
 from environments.service.device_grant import DeviceGrants
 from environments.service.drift import Drifting
 from environments.service.entry_points import EntryPoints
+from environments.service.event_reading import EventReading
 from environments.service.expiry import Expiry
 from environments.service.extend_links import ExtendLinks
 from environments.service.feed import Feed
@@ -80,6 +82,8 @@ from environments.service.storage.transaction import Transaction
 from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
 from environments.service.tokens import Tokens
+from environments.service.trigger_testing import TriggerTesting
+from environments.service.triggers import Triggers
 from environments.service.warnings import GRACE, Warnings
 from environments.service.webhooks import Webhooks
 from environments.stores.database import Database
@@ -206,6 +210,9 @@ class FakeService:
     requests: Requests
     expiry: Expiry
     holding: Holding
+    triggers: Triggers
+    trigger_testing: TriggerTesting
+    event_reading: EventReading
     people: People
     old_owners: OldOwners
     ownership: Ownership
@@ -403,6 +410,9 @@ def make_service(
         requests=Requests(database, world, clock, new_id, checks),
         expiry=Expiry(database, clock, new_id),
         holding=Holding(database, clock),
+        triggers=Triggers(database, clock, new_id),
+        trigger_testing=TriggerTesting(database, clock, KINDS),
+        event_reading=EventReading(database, clock, new_id),
         people=people,
         old_owners=OldOwners(database, clock, retiming),
         ownership=Ownership(database, clock, retiming),

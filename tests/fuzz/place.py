@@ -16,6 +16,7 @@ from environments.api.app import create_app
 from environments.bootstrap.parts import new_id
 from environments.bootstrap.sign_in import pages
 from environments.domain.access import Person, PersonKind
+from environments.domain.received_event import NewReceivedEvent, Source
 from environments.service.built_in_provider import ENDPOINTS, PROVIDER_PATH
 from environments.service.sessions import Sessions
 from environments.stores.database import open_database
@@ -56,12 +57,12 @@ class Fuzzed:
     def __init__(self, service: ServiceProcess) -> None:
         self.service = service
         self.sessions = _people_with_sessions(service.state / "service")
+        self.ids: dict[str, list[str]] = {"events": _received(service.state / "service")}
         service.start()
         token = service.token_file.read_text().strip()
         self.tokens = {"admin": token}
         self.http = self.as_who("admin")
         self.tokens["user"] = self.http.post("/v1/tokens", json={"owner": "user"}).json()["secret"]
-        self.ids: dict[str, list[str]] = {}
         self._fill()
 
     @property
@@ -133,6 +134,18 @@ class Fuzzed:
                 "account tokens", _good(self.http.post("/v1/service-accounts/svc-fuzz/tokens", json={}))["token"]["id"]
             )
             self._keep("tokens", _good(self.http.post("/v1/tokens", json={"owner": "fuzz-ada"}))["token"]["id"])
+        for number in range(5):
+            rest = {
+                "name": f"rest-{number}",
+                "on": "idle",
+                "for": "2h",
+                "cpu": 1,
+                "action": "notify",
+                "message": "idle",
+            }
+            for path, more in (("/v1/triggers", "attack-notes"), ("/v1/environments/fuzz-admin/triggers", "")):
+                definition = rest | ({"template": more} if more else {})
+                self._keep("triggers", _good(self.http.post(path, json={"definition": definition}))["id"])
         for session in _good(self.http.get("/v1/auth/sessions?owner=fuzz-ada")):
             self._keep("sessions", session["id"])
 
@@ -201,6 +214,22 @@ def _people_with_sessions(folder: Path) -> dict[str, list[str]]:
     finally:
         database.close()
     return found
+
+
+def _received(folder: Path) -> list[str]:
+    """Received events in the database of a service that hasn't begun; their ids."""
+    database = open_database(folder)
+    ids = [new_id("evt") for _ in range(3)]
+    try:
+        with database.write() as tx:
+            for id in ids:
+                event = NewReceivedEvent(
+                    source=Source.PULL_REQUEST, kind="closed", origin="fuzz", delivery=id, subject="acme/shop#12"
+                )
+                tx.received.add(event, id, datetime.now(UTC))
+    finally:
+        database.close()
+    return ids
 
 
 def _good(answer: httpx2.Response) -> Any:

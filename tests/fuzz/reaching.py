@@ -59,10 +59,12 @@ def values(ids: Mapping[str, Sequence[str]]) -> Values:
         "/v1/plans/{plan_id}": ids["plans"],
         "/v1/policies/{scope}": ("owner", "template"),
         "/v1/policies/{scope}/{name}": (*PEOPLE, *TEMPLATES),
+        "/v1/received-events/{event_id}": ids["events"],
         "/v1/service-accounts/{name}": ("svc-fuzz", "svc-fuzz-2"),
         "/v1/service-accounts/{name}/tokens/{token_id}": ids["account tokens"],
         "/v1/templates/{name}": TEMPLATES,
         "/v1/tokens/{token_id}": ids["tokens"],
+        "/v1/triggers/{trigger_id}": ids["triggers"],
         "/v1/webhooks/{webhook}": WEBHOOKS,
     }
 

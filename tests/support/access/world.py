@@ -25,9 +25,11 @@ from environments.domain.deadline import later
 from environments.domain.environment import Drift
 from environments.domain.holds import Hold, HoldDecision, HoldKind
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
+from environments.domain.received_event import NewReceivedEvent, Source
 from environments.domain.references import SECRET_STEPS
 from environments.domain.template import make_bundle
 from environments.domain.timing import Holiday, Scope, TimedAction
+from environments.domain.trigger import Firing, FiringState, TriggerAction
 from environments.service.authorization import Principal
 from environments.service.storage.audit import AuditFilter
 from environments.service.storage.tokens import TokenRecord
@@ -238,6 +240,47 @@ def _token(world: World, given: Given) -> None:
     given.owners_token = given.ids["token_id"] = f"tok-{given.tag}"
 
 
+def _triggered(world: World, given: Given) -> None:
+    """A trigger of the owner's on the environment."""
+    world.environment(given)
+    name = f"rest-{given.tag}"
+    rest = {"name": name, "on": "idle", "for": "2h", "cpu": 20, "action": "notify", "message": "idle"}
+    owner = Principal(given.owner, "user", "")
+    given.ids["trigger_id"] = world.service.triggers.set(owner, rest, given.environment).trigger.id
+    given.marks = (*given.marks, name)
+
+
+def _received(world: World, given: Given) -> None:
+    """A received event that led to a firing on the environment."""
+    _triggered(world, given)
+    now = datetime.now(UTC)
+    event = NewReceivedEvent(
+        source=Source.PULL_REQUEST,
+        kind="closed",
+        origin="forge",
+        delivery=given.tag,
+        subject=f"acme/{given.tag}#12",
+        fields={"title": f"title {given.tag}"},
+    )
+    firing = Firing(
+        id=f"fir-{given.tag}",
+        event_id=f"evt-{given.tag}",
+        trigger_id=given.ids["trigger_id"],
+        trigger_name=f"rest-{given.tag}",
+        owner=given.owner,
+        environment_id=given.environment_id,
+        environment=given.environment,
+        action=TriggerAction.NOTIFY,
+        state=FiringState.DONE,
+        created_at=now,
+    )
+    with world.write() as tx:
+        tx.received.add(event, firing.event_id, now)
+        tx.firings.add([firing])
+    given.ids["event_id"] = firing.event_id
+    given.marks = (*given.marks, event.subject, f"title {given.tag}")
+
+
 def _person(world: World, given: Given) -> None:
     """Somebody who has signed in, and somebody else who has."""
     given.ids |= {"person": f"rose-{given.tag}", "other": f"fern-{given.tag}"}
@@ -380,6 +423,8 @@ GIVEN: dict[str, Callable[[World, Given], None]] = {
     "calendar": _calendar,
     "held": _held,
     "mirrored": _mirrored,
+    "triggered": _triggered,
+    "received": _received,
     "token": _token,
     "session": _session,
     "local": _local,

@@ -1,0 +1,36 @@
+"""Which firings somebody sees: those on environments that they see, and what their own triggers did elsewhere."""
+
+from collections.abc import Collection, Sequence
+
+from environments.domain.trigger import Firing, FiringState
+from environments.service.authorization import Principal
+from environments.service.storage.transaction import Transaction
+
+
+def firings_in_sight(tx: Transaction, principal: Principal, firings: Sequence[Firing]) -> list[Firing]:
+    """Those of the firings that the principal may see, in their order.
+
+    A firing on an environment that they don't see isn't shown, also of their own trigger. Where there is no
+    environment yet, or no record of it any more, the owner of the trigger sees what it did.
+    """
+    sight = principal.sight
+    if sight.unlimited:
+        return list(firings)
+    seen = environments_in_sight(tx, principal, {one.environment_id for one in firings if one.environment_id})
+    limited = sight.templates is not None or sight.environments is not None
+
+    def may_see(one: Firing) -> bool:
+        if one.environment_id in seen:
+            return True
+        if limited or one.owner != principal.owner:
+            return False
+        if one.environment_id is None:
+            return True
+        return one.state is FiringState.DONE and tx.environments.get(one.environment_id) is None
+
+    return [one for one in firings if may_see(one)]
+
+
+def environments_in_sight(tx: Transaction, principal: Principal, ids: Collection[str]) -> frozenset[str]:
+    """Those of the environments that the principal may see."""
+    return tx.environments.visible(principal.sight, ids) if ids else frozenset()
