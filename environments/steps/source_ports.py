@@ -62,15 +62,15 @@ MOST_BYTES = 16 * 1024 * 1024
 class InstanceUse:
     """What an allocation uses. `cpu`: MHz of all its tasks, measured at the moment `at` (ns since 1970); None: unknown.
 
-    `interface`: what carries its network on this machine; "" if that isn't known. `checks`: how many health checks
-    reach it a minute.
+    `interface`: what carries its network on this machine; "" if that isn't known. `checks`: for each of its health
+    checks that comes by the network, how often a minute.
     """
 
     id: str
     at: int
     cpu: float | None
     interface: str = ""
-    checks: float = 0.0
+    checks: tuple[float, ...] = ()
 
 
 class UsageReader(Protocol):

@@ -37,6 +37,12 @@ client {
   }
 }
 
+# Without it Nomad doesn't measure what tasks use, and no environment is ever idle by its processor time.
+telemetry {
+  publish_allocation_metrics = true
+  collection_interval        = "5s"
+}
+
 # Jobs log in to Consul and OpenBao with the identities that Nomad signs for them.
 consul {
   service_identity {

@@ -3,6 +3,7 @@
 from environments.engine.event_sources.consul_keys import KeyEvents
 from environments.engine.event_sources.costs import CostEvents
 from environments.engine.event_sources.environments import EnvironmentEvents
+from environments.engine.event_sources.idle import IdleEvents
 from environments.engine.event_sources.nomad_jobs import JobEvents
 from environments.engine.event_sources.parts import EventSource, SourceParts
 
@@ -11,6 +12,7 @@ SOURCES = (
     JobEvents,
     KeyEvents,
     CostEvents,
+    IdleEvents,
 )
 
 

@@ -179,6 +179,8 @@ class NomadAgent(Agent):
                 "verify_https_client": False,
             },
             "limits": {"http_max_conns_per_client": 1000},
+            # Otherwise nobody measures what tasks use, and no environment is ever idle.
+            "telemetry": {"publish_allocation_metrics": True, "collection_interval": "5s"},
             "server": {
                 "enabled": True,
                 "bootstrap_expect": 1,
