@@ -32,6 +32,7 @@ from environments.api.routes.environments import environment_routes
 from environments.api.routes.events import event_routes
 from environments.api.routes.extend_link import extend_link_routes
 from environments.api.routes.groups import group_routes
+from environments.api.routes.heartbeats import heartbeat_routes
 from environments.api.routes.holds import hold_routes
 from environments.api.routes.images import image_routes
 from environments.api.routes.local_people import local_people_routes
@@ -115,6 +116,7 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
         plan_routes(service, backend_calls),
         recovery_routes(service),
         switching_routes(service),
+        heartbeat_routes(service),
         drift_routes(service, backend_calls),
         deployment_routes(service),
         event_routes(service, hub),

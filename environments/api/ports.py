@@ -17,6 +17,7 @@ from environments.service.event_reading import EventReading
 from environments.service.extend_links import ExtendLinks
 from environments.service.feed import Feed
 from environments.service.groups import Groups
+from environments.service.heartbeats import Heartbeats
 from environments.service.holding import Holding
 from environments.service.images import Images
 from environments.service.issuers import Issuers
@@ -91,6 +92,8 @@ class Service(Protocol):
     def extend_links(self) -> ExtendLinks: ...
     @property
     def switching(self) -> Switching: ...
+    @property
+    def heartbeats(self) -> Heartbeats: ...
     @property
     def feed(self) -> Feed: ...
     @property

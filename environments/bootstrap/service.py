@@ -10,6 +10,7 @@ import structlog
 from environments.api.state_server import StateServer
 from environments.bootstrap import parts
 from environments.bootstrap.clocks import clock_check
+from environments.bootstrap.event_sources import sources_of
 from environments.bootstrap.parts import connections_of, new_id, now
 from environments.bootstrap.previews import previews_of
 from environments.bootstrap.sign_in import signing_in
@@ -27,6 +28,7 @@ from environments.engine.cluster_follower import ClusterFollower
 from environments.engine.degradation import DegradationDetector
 from environments.engine.edge_routes import EdgeRoutes
 from environments.engine.event_processor import EventProcessor
+from environments.engine.event_sources.parts import EventSource
 from environments.engine.observe import BackendObserver
 from environments.engine.periodic_observation import PeriodicObservation
 from environments.engine.plan import BackendPlanner
@@ -76,6 +78,7 @@ from environments.service.feed import Feed
 from environments.service.firing import FiringRuns, NoSources
 from environments.service.forge_sources import ForgeSources
 from environments.service.groups import Groups
+from environments.service.heartbeats import Heartbeats
 from environments.service.holding import Holding
 from environments.service.images import Images
 from environments.service.issuers import Issuers
@@ -159,6 +162,7 @@ class Service:
     warnings: Warnings
     extend_links: ExtendLinks
     switching: Switching
+    heartbeats: Heartbeats
     sign_in: SignIn
     sessions: Sessions
     device_grants: DeviceGrants
@@ -177,6 +181,7 @@ class Service:
     receiving: Receiving
     matching: Matching
     event_processor: EventProcessor
+    event_sources: list[EventSource]
     preview_keeper: PreviewKeeper
     observation: PeriodicObservation
     cluster_follower: ClusterFollower
@@ -213,6 +218,8 @@ class Service:
             self.audit_chainer.start()
             self.warning_sender.start()
             self.event_processor.start()
+            for source in self.event_sources:
+                source.start()
             self.preview_keeper.start()
             self.observation.start()
             self.degradation.start()
@@ -226,6 +233,8 @@ class Service:
             self.degradation.stop()
             self.observation.stop()
             self.preview_keeper.stop()
+            for source in self.event_sources:
+                source.stop()
             self.event_processor.stop()
             self.warning_sender.stop()
             self.scheduler.stop()
@@ -297,6 +306,7 @@ def build(settings: Settings) -> Service:
     degradation = DegradationDetector(database, JOB_KIND, shared.words, now, cluster_follower.want)
     cluster_follower.subscribe(degradation)
     database.follow(degradation.published)
+    event_sources = sources_of(database, receiving, now, scheduler.leads, connections, shared.nomad, cluster_follower)
     instances = HealthyInstances(shared.consul, shared.nomad, lambda: {settings.port, *connections().ports()})
     certificates = EdgeCertificates(shared.vault.pki, now)
     edge_routes = EdgeRoutes(entry_points, instances, ConsulFeed(connections), certificates)
@@ -365,9 +375,11 @@ def build(settings: Settings) -> Service:
         warnings=warnings,
         extend_links=extend_links,
         switching=switching,
+        heartbeats=Heartbeats(database, now),
         receiving=receiving,
         matching=matching,
         event_processor=event_processor,
+        event_sources=event_sources,
         preview_keeper=previewing.keeper,
         sign_in=sign_in,
         sessions=sessions,

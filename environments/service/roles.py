@@ -26,6 +26,7 @@ class Action(StrEnum):
     ENVIRONMENT_EXTEND = "environment:extend"
     ENVIRONMENT_RULES = "environment:rules"
     ENVIRONMENT_TRIGGERS = "environment:triggers"
+    ENVIRONMENT_HEARTBEAT = "environment:heartbeat"
     ENVIRONMENT_PIN = "environment:pin"
     ENVIRONMENT_PIN_PAST_MAXIMUM = "environment:pin_past_maximum"
     ENVIRONMENT_ABANDON = "environment:abandon"
@@ -81,6 +82,7 @@ ON_ENVIRONMENTS: dict[Action, EnvironmentRole] = {
     Action.ENVIRONMENT_EXTEND: _R.OPERATOR,
     Action.ENVIRONMENT_RULES: _R.OPERATOR,
     Action.ENVIRONMENT_TRIGGERS: _R.OPERATOR,
+    Action.ENVIRONMENT_HEARTBEAT: _R.OPERATOR,
     Action.ENVIRONMENT_PIN: _R.OPERATOR,
     Action.ENVIRONMENT_CREATE: _R.OWNER,
     Action.ENVIRONMENT_REVEAL: _R.OWNER,
@@ -146,6 +148,7 @@ READS = frozenset(
         Action.ENVIRONMENT_READ,
         Action.ENVIRONMENT_OBSERVE,
         Action.ENVIRONMENT_PLAN,
+        Action.ENVIRONMENT_HEARTBEAT,
         Action.ENVIRONMENT_AUDIT,
         Action.TEMPLATE_VALIDATE,
         Action.WARNING_CHANNELS,
@@ -155,7 +158,7 @@ READS = frozenset(
         Action.METRICS_READ,
     }
 )
-"""Actions that neither change something nor reveal a secret: they aren't audited."""
+"""Actions that change nothing but the moment of the last one, and reveal no secret: they aren't audited."""
 
 _CHANNELS = "Only an admin can see and test the channels of warnings: they name everybody's recipients."
 

@@ -263,6 +263,12 @@ class ExtendRequest(Request):
     until: Moment | None = None
 
 
+class HeartbeatView(View):
+    """When an environment last said that it is in use."""
+
+    at: datetime
+
+
 class SwitchRequest(Request):
     """Asks to stop or to start; `reason` is kept in the history."""
 

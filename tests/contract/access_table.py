@@ -128,6 +128,7 @@ ROWS = (
     _does(f"POST {E}/start", "operator", "environment:start", given="stopped", ok=202),
     _reads(f"{E}/drift", given="observed"),
     Row(f"POST {E}/observe", "planner", action="environment:observe"),
+    Row(f"POST {E}/heartbeat", "operator", action="environment:heartbeat"),
     _reads("/v1/deployments/{deployment_id}"),
     _reads("/v1/deployments/{deployment_id}/why"),
     _does(f"POST {E}/cancel", "operator", "environment:cancel", given="queued"),

@@ -54,6 +54,7 @@ from environments.service.expiry import Expiry
 from environments.service.extend_links import ExtendLinks
 from environments.service.feed import Feed
 from environments.service.groups import Groups
+from environments.service.heartbeats import Heartbeats
 from environments.service.holding import Holding
 from environments.service.images import Images
 from environments.service.issuers import Issuers
@@ -230,6 +231,7 @@ class FakeService:
     warnings: Warnings
     extend_links: ExtendLinks
     switching: Switching
+    heartbeats: Heartbeats
     sign_in: SignIn
     sessions: Sessions
     device_grants: DeviceGrants
@@ -430,6 +432,7 @@ def make_service(
         warnings=Warnings(database, clock, new_id, channels, links.make),
         extend_links=links,
         switching=Switching(database, clock, new_id),
+        heartbeats=Heartbeats(database, clock),
         sign_in=sign_in,
         sessions=sessions,
         device_grants=device_grants,
