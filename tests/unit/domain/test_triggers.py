@@ -165,6 +165,7 @@ def test_all_faults_are_told_at_once() -> None:
     [
         ({"action": "create", "template": "web", "environment": "a"}, Place.TEMPLATE, "stand alone"),
         ({"action": "create"}, Place.ALONE, "needs template"),
+        ({}, Place.ALONE, "alone it needs template"),
         ({"action": "preview", "template": "web", "on": "git.branch"}, Place.ALONE, "is made on git.pull_request"),
         ({"on": "idle", "webhook": "", "repository": ""}, Place.ENVIRONMENT, "needs a measure"),
         ({"on": "cost", "webhook": "", "repository": ""}, Place.ENVIRONMENT, "needs over"),
