@@ -611,7 +611,9 @@ def _encoded(bundle: object) -> bytes:
 STARTERS = [f"environments/starters/{name}" for name in ("page", "stack", "module")]
 
 
-@pytest.mark.parametrize("folder", ["environments/templates/web", "jobs/meta", "jobs/build", *STARTERS])
+@pytest.mark.parametrize(
+    "folder", ["environments/templates/web", "environments/templates/preview", "jobs/meta", "jobs/build", *STARTERS]
+)
 def test_shipped_templates_have_no_faults(folder: str) -> None:
     root = Path(__file__).parents[3] / folder
     files = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
