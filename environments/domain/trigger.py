@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_serializer, model_validator
 
 from environments.domain.durations import Duration
 from environments.domain.preview import PreviewRule
@@ -58,6 +58,7 @@ class Condition(BaseModel):
     starts_with: str | None = Field(default=None, max_length=LONGEST_TEXT)
     matches: str | None = Field(default=None, max_length=LONGEST_TEXT)
     exists: bool | None = None
+    _refers: bool = PrivateAttr(default=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -74,6 +75,8 @@ class Condition(BaseModel):
     def _one(self) -> "Condition":
         if len([part for part in self.__dict__.values() if part is not None]) != 1:
             raise ValueError("it must be a value, a list, or a table with one of not, starts_with, matches and exists")
+        texts = [text for part in self.__dict__.values() for text in _each(part)]
+        self._refers = any(isinstance(text, str) and OPEN in text for text in texts)
         return self
 
     @model_serializer
@@ -91,7 +94,7 @@ class Condition(BaseModel):
     @property
     def refers(self) -> bool:
         """Whether its texts have references in them."""
-        return any(isinstance(text, str) and OPEN in text for part in self.__dict__.values() for text in _each(part))
+        return self._refers
 
     def holds(self, field: Any, values: Values) -> bool:
         """Whether a field (None: the event has none of that name) is so. Raises `Unresolved`."""

@@ -51,6 +51,8 @@ WRITTEN = "write event.FIELD, parameters.NAME or environment.name between the br
 
 def resolve(text: str, values: Values) -> Any:
     """The text with its references replaced; the value itself if the text is one reference. Raises `Unresolved`."""
+    if OPEN not in text and len(text) <= LONGEST_RESULT:
+        return text
     pieces = list(_pieces(text))
     if len(pieces) == 1 and pieces[0][1]:
         value = values.get(pieces[0][0])

@@ -5,6 +5,7 @@ one of its own. So after a crash anywhere, what was done is known, and the rest 
 """
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -20,6 +21,9 @@ from environments.service.storage.transaction import Storage, Transaction
 
 _EVERY = 0.25
 """Seconds between two looks, unless this process received something."""
+
+_AT_LEAST = 0.1
+"""Seconds from the beginning of a round to the next one: what comes in meanwhile is matched together."""
 
 _AT_ONCE = 200
 """Events that are matched in one transaction, and firings that are carried out between two looks for events."""
@@ -158,7 +162,7 @@ class EventProcessor:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            more = False
+            more, began = False, time.monotonic()
             try:
                 if self._leads():
                     more = self.round()
@@ -167,5 +171,6 @@ class EventProcessor:
             except Exception as error:  # the thread must not end: events wait for it
                 log.error("triggers.round_fault", exc_info=error)
             if not more:
+                self._stopping.wait(began + _AT_LEAST - time.monotonic())
                 self._woken.wait(self._every)
             self._woken.clear()

@@ -6,6 +6,7 @@ The answer to what isn't signed doesn't tell whether there is a webhook of that 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -24,6 +25,7 @@ from environments.service.rates import Rate, site_of
 from environments.service.receiving import Receiving
 from environments.service.refused_counts import UNKNOWN, RefusedCounts
 from environments.service.storage.transaction import Storage, Transaction
+from environments.service.storage.webhooks import Webhook
 from environments.service.together import Together
 from environments.service.webhook_kinds import Delivered, Ignored, WebhookKind
 from environments.service.webhook_reasons import KNOWN, OLD_TIMESTAMP, UNKNOWN_NAME, UNSIGNED, WRONG_SIGNATURE, said
@@ -61,6 +63,13 @@ class Taken(NamedTuple):
     ignored: str = ""
 
 
+class _Told(NamedTuple):
+    """What a delivery to a webhook tells."""
+
+    webhook: Webhook
+    events: Sequence[NewReceivedEvent]
+
+
 class Deliveries:
     """Takes deliveries. May be used by several threads."""
 
@@ -78,7 +87,7 @@ class Deliveries:
         self._kinds = kinds
         self._counts = counts
         self._clock = clock
-        self._together: Together[list[tuple[str, bool]] | None] = Together(storage)
+        self._together: Together[_Told, list[tuple[str, bool]] | None] = Together(storage, self._store)
         self._wrong = Rate(WRONG_EACH_MINUTE, "deliveries that aren't signed came from one address")
 
     def take(self, name: str, headers: Mapping[str, str], body: bytes, address: str) -> Taken:
@@ -101,7 +110,7 @@ class Deliveries:
         if isinstance(events, Ignored):
             self._counts.note(name, events.why, address)
             return Taken(ignored=f"{events.why}: {said(events.why)}")
-        stored = self._together.write(lambda tx: self._store(tx, known, events))
+        stored = self._together.write(_Told(known.webhook, events))
         if stored is None:
             raise self._refused(UNKNOWN, UNKNOWN_NAME, address)
         if any(new for _, new in stored):
@@ -115,14 +124,16 @@ class Deliveries:
         self._wrong.count(site_of(address))
         self._counts.note(name if self._keys.has(name) else UNKNOWN, RequestTooLarge.code, address)
 
-    def _store(
-        self, tx: Transaction, known: Known, events: Sequence[NewReceivedEvent]
-    ) -> list[tuple[str, bool]] | None:
-        """None if the webhook was removed since its secrets were read."""
-        webhook = tx.webhooks.get(known.webhook.name)
-        if webhook is None or webhook.created_at != known.webhook.created_at:
-            return None
-        return self._receiving.receive_in(tx, events)
+    def _store(self, tx: Transaction, told: Sequence[_Told]) -> list[list[tuple[str, bool]] | None]:
+        """None for those whose webhook was removed since its secrets were read."""
+        found = {name: tx.webhooks.get(name) for name in sorted({one.webhook.name for one in told})}
+        kept = [_is_same(found[one.webhook.name], one.webhook) for one in told]
+        stored = iter(
+            self._receiving.receive_in(
+                tx, [event for one, there in zip(told, kept, strict=True) if there for event in one.events]
+            )
+        )
+        return [list(islice(stored, len(one.events))) if there else None for one, there in zip(told, kept, strict=True)]
 
     def _signed(self, name: str, delivered: Delivered, address: str) -> tuple[Known, WebhookKind]:
         """The webhook whose secret signed the delivery."""
@@ -160,6 +171,10 @@ class Deliveries:
         self._wrong.count(site_of(address))
         self._counts.note(webhook, reason, address)
         return DeliveryUnsigned("The delivery isn't signed with the secret of a webhook of this name.")
+
+
+def _is_same(found: Webhook | None, webhook: Webhook) -> bool:
+    return found is not None and found.created_at == webhook.created_at
 
 
 def _payload(kind: WebhookKind, delivered: Delivered) -> Any:

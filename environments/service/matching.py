@@ -7,7 +7,7 @@ from datetime import datetime
 from environments.domain.access import ServiceRole
 from environments.domain.environment import Environment
 from environments.domain.errors import CalvinverseError
-from environments.domain.received_event import GIT, NewReceivedEvent, Source
+from environments.domain.received_event import GIT, KINDS, NewReceivedEvent, Source
 from environments.domain.trigger import PlacedTrigger, TriggerAction, WhyNot, judge, template_trigger_id
 from environments.domain.trigger_rules import MAKES
 from environments.domain.trigger_values import Unresolved, Values, as_text, resolve_text
@@ -53,15 +53,17 @@ class TriggerIndex:
     bundled: Mapping[tuple[str, ...], Sequence[tuple[str, PlacedTrigger]]] = field(default_factory=dict)
 
 
-def _key(source: Source, webhook: str, repository: str) -> tuple[str, ...]:
+def _key(source: Source, kind: str, webhook: str, repository: str) -> tuple[str, ...]:
     if source in GIT:
-        return source.value, webhook, repository.lower()
-    return (source.value, webhook) if source is Source.WEBHOOK else (source.value,)
+        return source.value, kind, webhook, repository.lower()
+    return (source.value, kind, webhook) if source is Source.WEBHOOK else (source.value, kind)
 
 
-def _key_of(trigger: PlacedTrigger) -> tuple[str, ...]:
+def _keys(trigger: PlacedTrigger) -> Iterator[tuple[str, ...]]:
+    """Of the events that it may be for: one for each kind."""
     one = trigger.definition
-    return _key(one.on, one.webhook, one.repository)
+    for kind in sorted(set(one.kinds) or KINDS[one.on]):
+        yield _key(one.on, kind, one.webhook, one.repository)
 
 
 class Matching:
@@ -92,11 +94,13 @@ class Matching:
     def _make(self, tx: Transaction, bundles: frozenset[tuple[str, str]]) -> TriggerIndex:
         placed: dict[tuple[str, ...], list[PlacedTrigger]] = {}
         for trigger in tx.triggers.active():
-            placed.setdefault(_key_of(trigger), []).append(trigger)
+            for key in _keys(trigger):
+                placed.setdefault(key, []).append(trigger)
         bundled: dict[tuple[str, ...], list[tuple[str, PlacedTrigger]]] = {}
         for template, digest in sorted(bundles):
             for trigger in self._of_version(tx, template, digest):
-                bundled.setdefault(_key_of(trigger), []).append((digest, trigger))
+                for key in _keys(trigger):
+                    bundled.setdefault(key, []).append((digest, trigger))
         return TriggerIndex(placed, bundled)
 
     def _of_version(self, tx: Transaction, template: str, digest: str) -> tuple[PlacedTrigger, ...]:
@@ -142,7 +146,7 @@ class MatchingReading:
         return found
 
     def _judged(self, event: NewReceivedEvent, now: datetime) -> Iterator[Hit | Miss]:
-        key = _key(event.source, event.origin, as_text(event.fields.get("repository")))
+        key = _key(event.source, event.kind, event.origin, as_text(event.fields.get("repository")))
         for trigger in self._index.placed.get(key, ()):
             yield from self._on_each(trigger, event, now)
         for digest, trigger in self._index.bundled.get(key, ()):
@@ -190,15 +194,14 @@ class MatchingReading:
         return self._lists[key]
 
     def _living(self, ids: Sequence[str]) -> Iterator[Environment]:
+        unknown = [one for one in ids if one not in self._environments]
+        if unknown:
+            self._environments |= dict.fromkeys(unknown)
+            self._environments |= {one.id: one for one in self._tx.environments.of_ids(unknown)}
         for environment_id in ids:
-            environment = self._environment(environment_id)
+            environment = self._environments[environment_id]
             if environment is not None and environment.destroyed_at is None:
                 yield environment
-
-    def _environment(self, environment_id: str) -> Environment | None:
-        if environment_id not in self._environments:
-            self._environments[environment_id] = self._tx.environments.get(environment_id)
-        return self._environments[environment_id]
 
     def judge_on(
         self,
@@ -249,7 +252,7 @@ class MatchingReading:
             return ""
         if about is not None and about == target:
             return "an environment's own events don't trigger it"
-        known = None if about is None else self._environment(about)
+        known = None if about is None else self._tx.environments.get(about)
         try:
             seen = known is not None and sees(self._tx, acting_for(self._tx, owner, trigger, now), known)
         except CalvinverseError:

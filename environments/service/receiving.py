@@ -38,8 +38,7 @@ class Receiving:
 
     def receive_in(self, tx: Transaction, new: Sequence[NewReceivedEvent]) -> list[tuple[str, bool]]:
         """Likewise, in the caller's transaction, such as one that also moves the cursor of a source."""
-        now = self._clock()
-        return [tx.received.add(event, self._new_id("evt"), now, refused=_why_refused(event)) for event in new]
+        return tx.received.add_all([(event, self._new_id("evt"), _why_refused(event)) for event in new], self._clock())
 
 
 def _why_refused(event: NewReceivedEvent) -> str:

@@ -139,6 +139,17 @@ class SqlEnvironments:
         except NotFound as error:
             raise UnknownEnvironment(error.message) from None
 
+    def of_ids(self, environment_ids: Sequence[str]) -> list[Environment]:
+        found: list[Environment] = []
+        for start in range(0, len(environment_ids), _AT_ONCE):
+            some = table.c.id.in_(environment_ids[start : start + _AT_ONCE])
+            rows = self._connection.execute(UNREAD[self._connection.dialect.name].where(some)).all()
+            found += self._known.environments([tuple(row) for row in rows], self._readable)
+        return found
+
+    def _readable(self, ids: Sequence[str]) -> list[Environment]:
+        return self._each(select(*RECORD).where(table.c.id.in_(ids)), nothing) if ids else []
+
     def _read(self, ids: Sequence[str]) -> list[Environment]:
         found: list[Environment] = []
         for start in range(0, len(ids), _AT_ONCE):

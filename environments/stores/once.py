@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Column, Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from environments.stores.locks import POSTGRESQL
@@ -22,6 +22,17 @@ def insert_once(connection: Connection, table: Table, rows: Sequence[dict[str, A
         connection.execute(statement.values(**row), execution_options={"preserve_rowcount": True}).rowcount
         for row in rows
     )
+
+
+def insert_once_returning(
+    connection: Connection, table: Table, column: Column[str], rows: Sequence[dict[str, Any]]
+) -> frozenset[str]:
+    """Likewise, in few statements; returns what the column is in the rows that were inserted."""
+    if not rows:
+        return frozenset()
+    insert = postgresql.insert if connection.dialect.name == POSTGRESQL else sqlite.insert
+    statement = insert(table).on_conflict_do_nothing().returning(column)
+    return frozenset(connection.execute(statement, list(rows)).scalars())
 
 
 def put(connection: Connection, table: Table, row: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from environments.stores.events_schema import (
 )
 from environments.stores.events_schema import received_events as table
 from environments.stores.locks import Locks
-from environments.stores.once import insert_once, put
+from environments.stores.once import insert_once, insert_once_returning, put
 from environments.stores.paging import read_page
 from environments.stores.schema import environments
 from environments.stores.sight import visible
@@ -58,24 +58,43 @@ class SqlReceivedEvents:
         refused: str = "",
         replay_of: str | None = None,
     ) -> tuple[str, bool]:
-        delivery = {"origin": event.origin, "delivery": event.delivery, "event_id": event_id, "at": now}
-        if not insert_once(self._connection, deliveries, [delivery]):
-            known = self.known(event.origin, event.delivery)
-            assert known is not None
-            return known, False
-        state = ReceivedState.REFUSED if refused else ReceivedState.WAITING
-        row = {
-            **event.model_dump(mode="json", exclude={"at"}),
-            "at": event.at,
-            "id": event_id,
-            "received_at": now,
-            "state": state.value,
-            "reason": refused,
-            "done_at": now if refused else None,
-            "replay_of": replay_of,
-        }
-        self._connection.execute(table.insert().values(**row))
-        return event_id, True
+        return self.add_all([(event, event_id, refused)], now, replay_of=replay_of)[0]
+
+    def add_all(
+        self, events: Sequence[tuple[NewReceivedEvent, str, str]], now: datetime, *, replay_of: str | None = None
+    ) -> list[tuple[str, bool]]:
+        rows = [
+            {"origin": event.origin, "delivery": event.delivery, "event_id": event_id, "at": now}
+            for event, event_id, _ in events
+        ]
+        # In one order: two transactions with the same deliveries don't wait for each other.
+        rows.sort(key=lambda row: (row["origin"], row["delivery"]))
+        new = insert_once_returning(self._connection, deliveries, deliveries.c.event_id, rows)
+        added = [
+            {
+                **event.model_dump(mode="json", exclude={"at"}),
+                "at": event.at,
+                "id": event_id,
+                "received_at": now,
+                "state": (ReceivedState.REFUSED if refused else ReceivedState.WAITING).value,
+                "reason": refused,
+                "done_at": now if refused else None,
+                "replay_of": replay_of,
+            }
+            for event, event_id, refused in events
+            if event_id in new
+        ]
+        if added:
+            self._connection.execute(table.insert(), added)
+        return [
+            (event_id, True) if event_id in new else (self._first(event.origin, event.delivery), False)
+            for event, event_id, _ in events
+        ]
+
+    def _first(self, origin: str, delivery: str) -> str:
+        known = self.known(origin, delivery)
+        assert known is not None
+        return known
 
     def get(self, event_id: str) -> ReceivedEvent | None:
         row = self._connection.execute(select(*_READ).where(table.c.id == event_id)).one_or_none()

@@ -40,6 +40,10 @@ class Environments(Protocol):
         """The environment with that id; doesn't accept a name."""
         ...
 
+    def of_ids(self, environment_ids: Sequence[str]) -> list[Environment]:
+        """Those of these environments that there are and whose record can be read, in no order. Locks nothing."""
+        ...
+
     def named(self, name: str, *, sight: Sight = EVERYTHING) -> Environment | None:
         """The live environment of that name, else the newest ended one; only one that is in sight.
 

@@ -53,6 +53,10 @@ class ReceivedEvents(Protocol):
         """
         ...
 
+    def add_all(self, events: Sequence[tuple[NewReceivedEvent, str, str]], now: datetime) -> list[tuple[str, bool]]:
+        """Likewise for several, each with its id and why it is refused, if it is."""
+        ...
+
     def get(self, event_id: str) -> ReceivedEvent | None:
         """One event."""
         ...

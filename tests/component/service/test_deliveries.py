@@ -1,7 +1,7 @@
 """What deliveries need besides the API: writing together, and secrets that are kept in memory for seconds."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -125,8 +125,20 @@ def test_two_secrets_are_valid_until_the_moment(database: Database) -> None:
 def test_what_many_threads_bring_is_written_in_few_transactions(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together: Together[int] = Together(database)
     first, began, transactions = threading.Event(), threading.Event(), []
+
+    def work(tx: Transaction, numbers: Sequence[int]) -> Sequence[int]:
+        for number in numbers:
+            if number == -1:
+                began.set()
+                assert first.wait(60)
+            elif number == 7:
+                raise InvalidInput("seven")
+            else:
+                tx.received.count_refused("", f"reason-{number}", "", MONDAY)
+        return numbers
+
+    together = Together(database, work)
     write = database.write
 
     def counted() -> object:
@@ -137,24 +149,13 @@ def test_what_many_threads_bring_is_written_in_few_transactions(
     results: dict[int, int] = {}
     errors: list[str] = []
 
-    def slow(_: Transaction) -> int:
-        began.set()
-        assert first.wait(60)
-        return -1
-
     def bring(number: int) -> None:
-        def work(tx: Transaction) -> int:
-            if number == 7:
-                raise InvalidInput("seven")
-            tx.received.count_refused("", f"reason-{number}", "", MONDAY)
-            return number
-
         try:
-            results[number] = together.write(work)
+            results[number] = together.write(number)
         except InvalidInput as error:
             errors.append(error.message)
 
-    leader = threading.Thread(target=lambda: together.write(slow))
+    leader = threading.Thread(target=lambda: together.write(-1))
     leader.start()
     assert began.wait(60)
     threads = [threading.Thread(target=bring, args=(number,)) for number in range(20)]
