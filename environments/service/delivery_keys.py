@@ -55,6 +55,8 @@ class DeliveryKeys:
         self._looked_at: float | None = None
         self._known: dict[str, Known] = {}
         self._readers: dict[str, _Reader] = {}
+        self._failed: tuple[float, CalvinverseError] | None = None
+        """When the database last couldn't be read, and why: those who wait for it aren't kept waiting one by one."""
 
     def find(self, name: str, *, again: bool = False) -> Known | None:
         """The webhook of a name and its secrets; None if there is none.
@@ -85,8 +87,15 @@ class DeliveryKeys:
             self._readers.clear()
 
     def _look(self, now: float) -> None:
-        with self._storage.read() as tx:
-            found = {webhook.name: webhook for webhook in tx.webhooks.all()}
+        if self._failed is not None and now - self._failed[0] < KEPT_NAMES:
+            raise self._failed[1]
+        try:
+            with self._storage.read() as tx:
+                found = {webhook.name: webhook for webhook in tx.webhooks.all()}
+        except CalvinverseError as error:
+            self._failed = self._monotonic(), error
+            raise
+        self._failed = None
         self._webhooks, self._looked_at = found, now
         self._known = {name: known for name, known in self._known.items() if name in found}
         self._readers = {name: reader for name, reader in self._readers.items() if name in found}

@@ -112,7 +112,7 @@ def api_address(kind: str, address: str) -> str:
     """The address of a forge's API. Raises `ForgeRefused` where it isn't known."""
     found, address = KINDS[kind], address.rstrip("/")
     if not address and not found.home:
-        raise ForgeRefused(f"The address of {found.title} isn't known.", hint="Give the webhook an --address.")
+        raise ForgeRefused(f"The address of {found.title} isn't known.", hint="Make the webhook again, with --forge.")
     if not address or address == found.home:
         return found.home_api
     return address if address.endswith(found.api) else f"{address}{found.api}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from environments.domain.errors import BackendUnavailable, InvalidInput
+from environments.domain.errors import BackendUnavailable, DatabaseUnavailable, InvalidInput
 from environments.providers.vault.webhook_secrets import OpenBaoWebhookSecrets
 from environments.service.delivery_keys import KEPT_SECRETS, DeliveryKeys
 from environments.service.refused_counts import MOST_WAITING, RefusedCounts
@@ -111,6 +111,26 @@ def test_while_openbao_is_away_it_is_asked_once_a_second(database: Database) -> 
             given.keys.find("shop")
     assert given.held.reads == 1
     given.held.away = False
+    given.at += 1.0
+    assert given.keys.find("shop") is not None
+
+
+def test_while_the_database_is_away_it_is_asked_once_a_second(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = Keys(database)
+    tries: list[int] = []
+
+    def away() -> None:
+        tries.append(1)
+        raise DatabaseUnavailable("It is away.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(database, "read", away)
+        for _ in range(50):
+            with pytest.raises(DatabaseUnavailable):
+                given.keys.find("shop")
+    assert len(tries) == 1
     given.at += 1.0
     assert given.keys.find("shop") is not None
 
