@@ -20,7 +20,7 @@ class WebhookCalls(Connection):
 
     def webhooks(self) -> list[WebhookView]:
         """All webhooks, by name."""
-        return self._read(self._get(_PATH), list[WebhookView])
+        return self._pages(_PATH, WebhookView)
 
     def webhook(self, name: str) -> WebhookDetails:
         """One webhook, and what was refused of its deliveries."""

@@ -23,6 +23,7 @@ from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.service.authorization import Action, Principal, check_service, may
 from environments.service.delivery_keys import DeliveryKeys
 from environments.service.forges import Forges
+from environments.service.pages import Page
 from environments.service.refused_counts import UNKNOWN, RefusedCounts
 from environments.service.storage.received_events import RefusedDeliveries
 from environments.service.storage.transaction import Storage, Transaction
@@ -132,12 +133,13 @@ class Webhooks:
         self._keys.forget()
         return NewSecret(webhook, secret)
 
-    def list(self, principal: Principal) -> list[Webhook]:
-        """All webhooks, by name. Raises `Forbidden`."""
+    def list(self, principal: Principal, *, after: str = "", limit: int | None = None) -> Page[Webhook]:
+        """Webhooks by name, behind the name `after`, at most `limit`. Raises `Forbidden`."""
         self._write_counts()
         with self._storage.read() as tx:
             may(tx, principal, Action.WEBHOOK_MANAGE)
-            return tx.webhooks.all()
+            found = [one for one in tx.webhooks.all() if one.name > after]
+        return Page(found[:limit], more=limit is not None and len(found) > limit)
 
     def show(self, principal: Principal, name: str) -> ShownWebhook:
         """One webhook. Raises `Forbidden`, `UnknownWebhook`."""

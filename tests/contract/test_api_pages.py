@@ -20,6 +20,7 @@ from environments.domain.template import make_bundle
 from environments.domain.timing import Holiday, Scope
 from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.templates import PublishedImage
+from environments.service.storage.webhooks import Webhook
 from environments.wire.environments import CreateRequest, UpdateRequest
 from environments.wire.images import PublishImageRequest
 from environments.wire.people_local import LocalPersonRequest
@@ -89,6 +90,7 @@ def fill(api: Served) -> None:
             tx.holds.add(hold)
             tx.holds.decide(hold.id, HoldDecision.ENDED, "clock", NOW, "the clocks agree again")
             tx.groups.add(Group(name=f"group-{number}", created_at=NOW))
+            tx.webhooks.add(Webhook(f"hook-{number}", "generic", "", (), "root", NOW))
             tx.previews.add(
                 Preview(
                     id=f"prv-{number}",
@@ -120,6 +122,7 @@ LISTS: dict[str, Callable[[Client], list[Any]]] = {
     "/v1/tokens": lambda client: client.tokens(),
     "/v1/workers": lambda client: client.workers(),
     "/v1/previews": lambda client: client.previews(),
+    "/v1/webhooks": lambda client: client.webhooks(),
     "/v1/holds?ended=true": lambda client: client.holds(ended=True),
     "/v1/people": lambda client: client.people(),
     "/v1/groups": lambda client: client.groups(),

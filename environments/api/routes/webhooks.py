@@ -7,12 +7,13 @@ from typing import Annotated
 import anyio
 import anyio.to_thread
 from anyio import sleep
-from fastapi import APIRouter, Path, Request, Response, status
+from fastapi import APIRouter, Path, Query, Request, Response, status
 
 from environments.api import presenting_webhooks as presenting
 from environments.api.clients import client_of
 from environments.api.concurrency import BackendCalls
 from environments.api.guard import Caller
+from environments.api.paging import PAGE, Limit, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.domain.errors import (
@@ -64,9 +65,17 @@ def webhook_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     take = _taking(service)
 
     @router.get("", responses=problems(Forbidden))
-    def list_webhooks(caller: Caller) -> list[WebhookView]:
+    def list_webhooks(
+        caller: Caller,
+        request: Request,
+        response: Response,
+        limit: Limit = PAGE,
+        after: Annotated[str, Query(description="Only those whose names come behind this one.")] = "",
+    ) -> list[WebhookView]:
         """Lists webhooks by name (admins)."""
-        return [presenting.webhook(one, where) for one in webhooks.list(caller)]
+        found = webhooks.list(caller, after=after, limit=limit)
+        link_next(request, response, found, limit, after=found[-1].name if found else after)
+        return [presenting.webhook(one, where) for one in found]
 
     @router.post(
         "",
