@@ -16,8 +16,10 @@ from environments.domain.environment import Resource
 from environments.domain.holds import Hold, HoldDecision, HoldKind
 from environments.domain.lifecycle import DeploymentKind, ResourceStatus, State
 from environments.domain.preview import Preview
+from environments.domain.received_event import NewReceivedEvent, Source
 from environments.domain.template import make_bundle
 from environments.domain.timing import Holiday, Scope
+from environments.domain.trigger import PlacedTrigger, Trigger
 from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.templates import PublishedImage
 from environments.service.storage.webhooks import Webhook
@@ -90,6 +92,23 @@ def fill(api: Served) -> None:
             tx.holds.add(hold)
             tx.holds.decide(hold.id, HoldDecision.ENDED, "clock", NOW, "the clocks agree again")
             tx.groups.add(Group(name=f"group-{number}", created_at=NOW))
+            rule_of_trigger = Trigger.model_validate(
+                {"name": f"trigger-{number}", "on": "idle", "for": "1h", "cpu": 1, "action": "stop", "template": "web"}
+            )
+            tx.triggers.add(
+                PlacedTrigger(
+                    id=f"trg-{number}",
+                    name=f"trigger-{number}",
+                    owner="root",
+                    definition=rule_of_trigger,
+                    created_by="root",
+                    created_at=NOW,
+                )
+            )
+            received = NewReceivedEvent(
+                source=Source.KEY, kind="changed", origin="consul", delivery=str(number), subject=f"key-{number}"
+            )
+            tx.received.add(received, f"evt-{number}", NOW)
             tx.webhooks.add(Webhook(f"hook-{number}", "generic", "", (), "root", NOW))
             tx.previews.add(
                 Preview(
@@ -122,6 +141,8 @@ LISTS: dict[str, Callable[[Client], list[Any]]] = {
     "/v1/tokens": lambda client: client.tokens(),
     "/v1/workers": lambda client: client.workers(),
     "/v1/previews": lambda client: client.previews(),
+    "/v1/triggers": lambda client: client.triggers(),
+    "/v1/received-events": lambda client: client.received_events({}, 1000),
     "/v1/webhooks": lambda client: client.webhooks(),
     "/v1/holds?ended=true": lambda client: client.holds(ended=True),
     "/v1/people": lambda client: client.people(),
@@ -134,6 +155,7 @@ LISTS: dict[str, Callable[[Client], list[Any]]] = {
 }
 
 WHOLE = {
+    "/v1/environments/{name}/triggers": "an environment has `triggers.MOST_ON_ENVIRONMENT` at most",
     "/v1/access/table": "one row for each action",
     "/v1/roles": "admins write each of them",
     "/v1/creators": "admins write each of them",
