@@ -34,6 +34,17 @@ SIGNING_IN = {
 """Who asks for these has no token yet."""
 
 ROUTES = {
+    ("GET", "/v1/triggers"),
+    ("POST", "/v1/triggers"),
+    ("POST", "/v1/triggers/test"),
+    ("GET", "/v1/triggers/{trigger_id}"),
+    ("PUT", "/v1/triggers/{trigger_id}"),
+    ("DELETE", "/v1/triggers/{trigger_id}"),
+    ("GET", "/v1/environments/{name}/triggers"),
+    ("POST", "/v1/environments/{name}/triggers"),
+    ("GET", "/v1/received-events"),
+    ("GET", "/v1/received-events/{event_id}"),
+    ("POST", "/v1/received-events/{event_id}/replay"),
     ("GET", "/v1/previews"),
     ("GET", "/v1/webhooks"),
     ("POST", "/v1/webhooks"),
