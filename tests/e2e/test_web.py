@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from textual.widgets import Input
+from textual.widgets import Input, Select
 
 from environments.client import connect
 from environments.context import Context
@@ -30,6 +30,9 @@ from tui.create import CreateScreen
 from tui.fields import FormField
 
 ENDING = (State.DESTROYING, State.DESTROYED)
+SHIPPED = ("preview", "web")
+"""The templates that come with the service, as the form lists them."""
+
 MESSAGE = """Quotes " ' and {{ braces }}, ${dollars}, %{percents}, <tags> & äöü"""
 BRANCH = "${VAULT_TOKEN} ${meta.calvinverse_builds} ${attr.kernel.name} $${NOMAD_JOB_ID} %{ if true } {{ env `A` }}"
 
@@ -154,6 +157,9 @@ def test_by_tui(service: ServiceProcess, taker: Taker) -> None:
             await until(lambda: app.connection.here, "the service")
             await pilot.press("c")
             await until(lambda: isinstance(app.screen, CreateScreen), "the form")
+            await until(lambda: "template" in fields(app), "the choice of a template")
+            choice = fields(app)["template"].query_one(Select)
+            choice.value = next(number for number, name in enumerate(SHIPPED) if name == "web")
             await until(lambda: "parameter.message" in fields(app), "the template's fields")
             for key, text in (("name", "by-tui"), ("parameter.message", "typed"), ("lifetime", "1h")):
                 fields(app)[key].query_one(Input).value = text
