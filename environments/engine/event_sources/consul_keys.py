@@ -47,6 +47,9 @@ _PAUSE = 5.0
 _AFTER = timedelta(seconds=30)
 """How long after a deployment its jobs and modules may be what changes a key."""
 
+_LONGEST = 400
+"""Characters of a watched prefix: of a longer one the beginning is watched, which tells of more keys than it takes."""
+
 _OURS = "environments/"
 """What the prefixes of environments begin with."""
 
@@ -170,7 +173,7 @@ def watched_prefixes(tx: Transaction, standing: Sequence[Standing], now: datetim
         else:
             found = (tx.environments.get(environment_id) for environment_id in one.environments)
             prefixes |= {kv_prefix(environment.name) for environment in found if environment is not None}
-    return {prefix for prefix in prefixes if prefix.strip("/")}
+    return {prefix[:_LONGEST] for prefix in prefixes if prefix.strip("/")}
 
 
 def _named(condition: Condition) -> Iterator[str]:

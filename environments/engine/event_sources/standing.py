@@ -20,28 +20,29 @@ class Standing(NamedTuple):
 
 
 class StandingTriggers:
-    """Reads the triggers of a source. A version of a template is read once."""
+    """The triggers of a source. They are read again when any trigger has changed, and a version of a template once."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._version: int | None = None
+        self._placed: list[PlacedTrigger] = []
         self._of_bundles: dict[str, tuple[Trigger, ...]] = {}
 
     def any(self, tx: Transaction) -> bool:
         """Whether there are any."""
-        return any(placed.definition.on is self._source for placed in tx.triggers.active()) or any(
-            self._in_bundle(tx, digest) for _, digest in tx.triggers.living_bundles()
-        )
+        return bool(self._read(tx)) or any(self._in_bundle(tx, digest) for _, digest in tx.triggers.living_bundles())
 
     def of(self, tx: Transaction) -> list[Standing]:
         """All of them that are for living environments, and those that stand alone."""
         found = []
-        for placed in tx.triggers.active():
-            trigger = placed.definition
-            if trigger.on is self._source:
-                its = [placed.environment_id] if placed.environment_id else []
-                if not its:
-                    its = tx.triggers.living_environments(owner=placed.owner, template=trigger.template or None)
-                found.append(Standing(placed.id, trigger, placed, tuple(its)))
+        for placed in self._read(tx):
+            if placed.environment_id is not None:
+                its = tx.triggers.living_environments(ids=[placed.environment_id])
+            else:
+                template = placed.definition.template or None
+                its = tx.triggers.living_environments(owner=placed.owner, template=template)
+            if its or placed.environment_id is None:
+                found.append(Standing(placed.id, placed.definition, placed, tuple(its)))
         bundles = tx.triggers.living_bundles()
         for template, digest in bundles:
             triggers = self._in_bundle(tx, digest)
@@ -50,6 +51,13 @@ class StandingTriggers:
         digests = {digest for _, digest in bundles}
         self._of_bundles = {digest: found for digest, found in self._of_bundles.items() if digest in digests}
         return found
+
+    def _read(self, tx: Transaction) -> list[PlacedTrigger]:
+        version = tx.triggers.version()
+        if version != self._version:
+            self._placed = [placed for placed in tx.triggers.active() if placed.definition.on is self._source]
+            self._version = version
+        return self._placed
 
     def _in_bundle(self, tx: Transaction, digest: str) -> tuple[Trigger, ...]:
         if digest not in self._of_bundles:
