@@ -118,7 +118,7 @@ def add(
     over: Annotated[float | None, typer.Option("--over", metavar="AMOUNT", help="On cost: the budget.")] = None,
 ) -> None:
     from environments.domain.errors import InvalidTrigger
-    from environments.domain.trigger_file import check_definition
+    from environments.domain.trigger_file import check_definition, condition_of
     from environments.domain.trigger_rules import Place
 
     given: dict[str, Any] = {
@@ -126,7 +126,7 @@ def add(
         "on": on,
         "action": action.value,
         "kinds": kinds,
-        "when": dict(map(_condition, when or ())),
+        "when": dict(map(condition_of, when or ())),
         "webhook": webhook,
         "repository": repository,
         "by": by,
@@ -177,18 +177,3 @@ def _listed(session: Session, error: "InvalidTrigger", problems: list[str], file
     for problem in problems:
         session.say(f"✗ {problem}")
     return InvalidTrigger(f"{what} has {len(problems)} faults.", hint=error.hint, details=details)
-
-
-def _condition(text: str) -> tuple[str, Any]:
-    """`field=value` and its kin. Raises `InvalidInput`."""
-    from environments.domain.errors import InvalidInput
-
-    field, equals, value = text.partition("=")
-    sign = field[-1:] if field[-1:] in ("!", "^", "~") else ""
-    field = field.removesuffix(sign).strip()
-    if not equals or not field:
-        raise InvalidInput(
-            f"{text[:60]!r} is no condition.", hint="Write --when FIELD=VALUE, FIELD!=VALUE, FIELD^=START, FIELD~=GLOB."
-        )
-    keys = {"!": "not", "^": "starts_with", "~": "matches"}
-    return field, {keys[sign]: value} if sign else value

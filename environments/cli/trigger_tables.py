@@ -1,31 +1,21 @@
 """Triggers, firings, received events and dry runs as lines."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
-from typing import Any
 
 from environments.cli.tables import pairs, section, table
 from environments.domain.trigger import FiringState
 from environments.moments import moment
+from environments.trigger_words import FIRINGS, TRIGGERS, definition_lines, field_lines, stands
 from environments.wire.received_events import ReceivedEventDetailsView, ReceivedEventView
 from environments.wire.triggers import (
     FiringView,
     TestedEventView,
     TriggerDetailsView,
-    TriggerState,
     TriggerTestView,
     TriggerView,
 )
 
-_STATES = {TriggerState.ACTIVE: "● active", TriggerState.PAUSED: "◻ paused", TriggerState.STOPPED: "✗ stopped"}
-_FIRINGS = {
-    FiringState.PENDING: "◌ pending",
-    FiringState.DONE: "✓ done",
-    FiringState.LEFT_OUT: "- left out",
-    FiringState.REFUSED: "✗ refused",
-    FiringState.FAILED: "✗ failed",
-}
 _LONGEST = 60
 """Characters of a cell that strangers fill."""
 
@@ -35,10 +25,10 @@ def trigger_lines(found: Sequence[TriggerView]) -> Iterator[str]:
     rows = [
         (
             one.name,
-            _STATES[one.state],
+            str(TRIGGERS[one.state]),
             one.on.value,
             one.action.value,
-            _stands(one),
+            stands(one),
             one.owner,
             one.id,
         )
@@ -52,27 +42,15 @@ def trigger_detail_lines(one: TriggerDetailsView, zone: tzinfo) -> Iterator[str]
     yield from pairs(
         (
             ("id", one.id),
-            ("state", _STATES[one.state]),
+            ("state", str(TRIGGERS[one.state])),
             ("reason", one.reason),
             ("acts for", one.owner),
-            ("stands", _stands(one)),
+            ("stands", stands(one)),
             ("set", f"{moment(one.created_at, zone)} by {one.created_by}" if one.created_at else ""),
         )
     )
     yield from section("Definition", definition_lines(one.definition))
     yield from section("Newest firings", firing_lines(one.firings, zone, event=True) if one.firings else ())
-
-
-def definition_lines(definition: Mapping[str, Any]) -> Iterator[str]:
-    """A definition as TOML: what `trigger set` reads."""
-    tables = {key: value for key, value in definition.items() if isinstance(value, Mapping)}
-    for key, value in definition.items():
-        if key not in tables:
-            yield f"{_key(key)} = {_value(value)}"
-    for key, value in tables.items():
-        yield ""
-        yield f"[{_key(key)}]"
-        yield from (f"{_key(name)} = {_value(part)}" for name, part in value.items() if part is not None)
 
 
 def firing_lines(found: Sequence[FiringView], zone: tzinfo, *, event: bool = False) -> Iterator[str]:
@@ -82,7 +60,7 @@ def firing_lines(found: Sequence[FiringView], zone: tzinfo, *, event: bool = Fal
             one.event_id if event else one.trigger,
             one.environment or "-",
             one.action.value,
-            _FIRINGS[one.state],
+            str(FIRINGS[one.state]),
             one.deployment_id or "-",
             _why(one, zone),
         )
@@ -125,7 +103,7 @@ def event_detail_lines(one: ReceivedEventDetailsView, zone: tzinfo) -> Iterator[
             ("after", f"{one.hops} firing{'' if one.hops == 1 else 's'}" if one.hops else ""),
         )
     )
-    yield from section("Fields", _fields(one.fields))
+    yield from section("Fields", field_lines(one.fields))
     yield from section("What triggers did", firing_lines(one.firings, zone) if one.firings else ())
     if one.more_firings:
         yield f"  and {one.more_firings} more"
@@ -145,7 +123,7 @@ def _tested(event: TestedEventView) -> Iterator[str]:
     about = f" about {event.subject}" if event.subject else ""
     origin = f", from {event.origin}" if event.origin else ""
     yield f"{event.source.value} {event.kind}{about}{origin}"
-    yield from section("Fields", _fields(event.fields))
+    yield from section("Fields", field_lines(event.fields))
     hits = [
         (
             one.trigger,
@@ -166,42 +144,11 @@ def _tested(event: TestedEventView) -> Iterator[str]:
         yield f"  and {event.more_misses} more"
 
 
-def _stands(one: TriggerView) -> str:
-    if one.template:
-        return f"in the template {one.template}"
-    return f"on {one.environment}" if one.environment else "alone"
-
-
 def _why(one: FiringView, zone: tzinfo) -> str:
     if one.state is FiringState.PENDING and one.due_at is not None and one.reason:
         return f"{one.reason} (again at {moment(one.due_at, zone)})"
     return one.reason
 
 
-def _fields(fields: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{name}: {', '.join(value) if isinstance(value, tuple) else _plain(value)}" for name, value in fields.items()
-    ]
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-def _key(name: str) -> str:
-    bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if bare else json.dumps(name, ensure_ascii=False)
-
-
-def _value(value: Any) -> str:
-    """A JSON value as TOML in one line. Its texts are written as JSON's, which TOML reads the same way."""
-    if isinstance(value, Mapping):
-        parts = (f"{_key(name)} = {_value(part)}" for name, part in value.items() if part is not None)
-        return f"{{ {', '.join(parts)} }}" if value else "{}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_value(part) for part in value if part is not None)}]"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from environments.domain.errors import InvalidTrigger
+from environments.domain.errors import InvalidInput, InvalidTrigger
 from environments.domain.faults import Fault, Path, meant, shown
 from environments.domain.json_values import DEEPEST, check_numbers, deeper_than
 from environments.domain.preview import PreviewRule
@@ -23,6 +23,7 @@ LARGEST_DEFINITION = 64 * 1024
 """Bytes of a definition, as JSON."""
 
 _KEYS = tuple(info.alias or name for name, info in Trigger.model_fields.items())
+_SIGNS = {"!": "not", "^": "starts_with", "~": "matches"}
 _CONDITION = ("not", "starts_with", "matches", "exists")
 _TABLES: Mapping[str, tuple[str, ...]] = {"preview": tuple(PreviewRule.model_fields), "when": _CONDITION}
 _A_CONDITION = "it must be a value, a list of values, or a table with one of not, starts_with, matches and exists"
@@ -46,6 +47,18 @@ def check_definition(definition: Mapping[str, Any], place: Place) -> Trigger:
     if trigger is None or faults:
         raise invalid_trigger(faults)
     return trigger
+
+
+def condition_of(text: str) -> tuple[str, Any]:
+    """The field and the condition that `field=value`, or one of its kin, says. Raises `InvalidInput`."""
+    field, equals, value = text.partition("=")
+    sign = field[-1:] if field[-1:] in _SIGNS else ""
+    field = field.removesuffix(sign).strip()
+    if not equals or not field:
+        raise InvalidInput(
+            f"{text[:60]!r} is no condition.", hint="Write FIELD=VALUE, FIELD!=VALUE, FIELD^=START or FIELD~=GLOB."
+        )
+    return field, {_SIGNS[sign]: value} if sign else value
 
 
 def read_trigger_file(text: str, file: str) -> tuple[dict[str, Any], list[Fault]]:
