@@ -50,7 +50,7 @@ class Dialog(UsesShell, ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """Title, body, a place for problems, two buttons."""
         with Vertical(id="dialog", classes="-dangerous" if self.dangerous else "") as dialog:
-            dialog.border_title = self._title_text
+            dialog.border_title = Content(self._title_text)
             with VerticalScroll(id="body", can_focus=False):
                 yield from self.body()
             yield Static(id="problem", markup=False)

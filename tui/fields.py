@@ -126,7 +126,7 @@ class ChoiceField(FormField):
         self._values = [choice for _, choice in choices]
         index = index_of(self._values, value)
         self._select: Select[int] = Select(
-            [(text, number) for number, (text, _) in enumerate(choices)],
+            [(Content(text), number) for number, (text, _) in enumerate(choices)],
             value=Select.NULL if index is None else index,
             allow_blank=index is None,
             compact=True,
