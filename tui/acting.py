@@ -97,6 +97,12 @@ class ActingScreen(PlacedScreen):
         if view is not None:
             self.shell.open_rules(view)
 
+    def action_environment_triggers(self) -> None:
+        """Opens the triggers of the environment."""
+        view = self.target(action("environment.triggers"))
+        if view is not None:
+            self.shell.open_triggers(view)
+
     def action_environment_share(self) -> None:
         """Asks with whom, in which role, and until when."""
         view = self.target(action("environment.share"))

@@ -25,17 +25,24 @@ from tui.holds import HoldsScreen
 from tui.live import Away, Changed, Gone, Happened, Listed
 from tui.palette import ActionProvider
 from tui.policies import PoliciesScreen
+from tui.previews import PreviewsScreen
+from tui.received_events import EventsScreen
 from tui.rules import RulesScreen
 from tui.screen import AppScreen
 from tui.shell import Shell
 from tui.theme import CALVINVERSE
+from tui.things import ThingsScreen
+from tui.triggers import EnvironmentTriggersScreen, TriggersScreen
 from tui.update import UpdateScreen
 
-_LISTS: dict[Place, type[PoliciesScreen | CalendarsScreen | ChannelsScreen | HoldsScreen]] = {
+_LISTS: dict[Place, type[ThingsScreen[Any]]] = {
     Place.POLICIES: PoliciesScreen,
     Place.CALENDARS: CalendarsScreen,
     Place.CHANNELS: ChannelsScreen,
     Place.HOLDS: HoldsScreen,
+    Place.TRIGGERS: TriggersScreen,
+    Place.EVENTS: EventsScreen,
+    Place.PREVIEWS: PreviewsScreen,
 }
 """What `open_list` shows."""
 
@@ -121,7 +128,10 @@ class CalvinverseApp(Shell):
         """An environment no longer exists, or the caller sees it no longer: closes what shows it."""
         self.known.pop(message.id, None)
         for screen in list(self.screen_stack):
-            if isinstance(screen, DetailScreen | RulesScreen) and screen.current().id == message.id:
+            if (
+                isinstance(screen, DetailScreen | RulesScreen | EnvironmentTriggersScreen)
+                and screen.current().id == message.id
+            ):
                 self.say(f"{screen.current().name} is gone, or you don't see it any more.", severity="warning")
                 while screen in self.screen_stack:
                     self.pop_screen()
@@ -178,10 +188,18 @@ class CalvinverseApp(Shell):
         """Shows the rules of an environment."""
         self.push_screen(RulesScreen(view))
 
+    def open_triggers(self, view: EnvironmentView) -> None:
+        """Shows the triggers of an environment."""
+        self.push_screen(EnvironmentTriggersScreen(view))
+
+    def open_events(self, view: EnvironmentView) -> None:
+        """Shows the received events of an environment."""
+        self.push_screen(EventsScreen(view))
+
     def open_list(self, place: Place) -> None:
         """Shows a list of things of the service; replaces another one."""
         present = self.screen
-        if isinstance(present, _LISTS[place]):
+        if type(present) is _LISTS[place]:
             present.reload()
         elif isinstance(present, tuple(_LISTS.values())):
             self.switch_screen(_LISTS[place]())

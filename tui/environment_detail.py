@@ -246,6 +246,10 @@ class DetailScreen(AskingScreen):
             self.shell.copy_to_clipboard(address)
             self.shell.say(f"Copied {address}")
 
+    def action_event_list(self) -> None:
+        """Opens the received events of this environment."""
+        self.shell.open_events(self._view)
+
     def action_environment_access(self) -> None:
         """Shows who has access."""
         self.remove_class("-log-only")

@@ -23,6 +23,9 @@ _GROUPS = {
     "calendar": "Holiday calendars",
     "warning": "Warnings",
     "hold": "Holds",
+    "trigger": "Triggers",
+    "event": "Received events",
+    "preview": "Previews",
     "session": "Signing in",
     "view": "Navigation",
 }

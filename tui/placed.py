@@ -46,6 +46,18 @@ class PlacedScreen(AppScreen):
         """Opens the holds."""
         self.shell.open_list(Place.HOLDS)
 
+    def action_trigger_list(self) -> None:
+        """Opens the triggers."""
+        self.shell.open_list(Place.TRIGGERS)
+
+    def action_event_list(self) -> None:
+        """Opens the received events."""
+        self.shell.open_list(Place.EVENTS)
+
+    def action_preview_list(self) -> None:
+        """Opens the previews."""
+        self.shell.open_list(Place.PREVIEWS)
+
     def action_session_whoami(self) -> None:
         """Says who is signed in, in which role and groups, and until when."""
 

@@ -124,6 +124,14 @@ class Shell(Asks, App[None]):
         """Shows the rules of an environment."""
         raise NotImplementedError
 
+    def open_triggers(self, view: EnvironmentView) -> None:
+        """Shows the triggers of an environment."""
+        raise NotImplementedError
+
+    def open_events(self, view: EnvironmentView) -> None:
+        """Shows the received events of an environment."""
+        raise NotImplementedError
+
     def open_list(self, place: Place) -> None:
         """Shows a list of things of the service."""
         raise NotImplementedError

@@ -149,7 +149,7 @@ class ThingsScreen(PlacedScreen, Generic[T]):
     def on_row_table_moved(self) -> None:
         """Shows the selected thing."""
         if self.is_drawn:
-            self._draw_selected()
+            self.draw_selected()
 
     def state_changed(self) -> None:
         """Asks again when the service is back."""
@@ -177,13 +177,14 @@ class ThingsScreen(PlacedScreen, Generic[T]):
         table.show_rows(things)
         table.display = bool(things)
         empty.display = not things
-        self._draw_selected()
+        self.draw_selected()
         if not things:
             empty.update(self._empty_text())
         elif self.focused is None and self.is_current:
             table.focus()
 
-    def _draw_selected(self) -> None:
+    def draw_selected(self) -> None:
+        """Draws the lines below the table."""
         in_full, selected = self.query_one("#in-full", Static), self.selected
         in_full.display = selected is not None
         if selected is not None:

@@ -26,6 +26,9 @@ class Place(StrEnum):
     CALENDARS = "calendars"
     CHANNELS = "channels"
     HOLDS = "holds"
+    TRIGGERS = "triggers"
+    EVENTS = "received events"
+    PREVIEWS = "previews"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,9 @@ POLICIES = frozenset({Place.POLICIES})
 CALENDARS = frozenset({Place.CALENDARS})
 CHANNELS = frozenset({Place.CHANNELS})
 HOLDS = frozenset({Place.HOLDS})
+TRIGGERS = frozenset({Place.TRIGGERS})
+EVENTS = frozenset({Place.EVENTS})
+PREVIEWS = frozenset({Place.PREVIEWS})
 EVERYWHERE = frozenset(Place)
 LIVING = frozenset(State) - {State.DESTROYED, State.ABANDONED}
 NOT_LEAVING = LIVING - {State.DESTROYING, State.DESTROY_FAILED}

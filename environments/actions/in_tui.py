@@ -1,6 +1,6 @@
 """The actions for moving around in the terminal UI."""
 
-from environments.actions.action import DETAIL, EVERYWHERE, HOLDS, LIST, Action, Risk
+from environments.actions.action import DETAIL, EVERYWHERE, HOLDS, LIST, PREVIEWS, Action, Risk
 
 VIEW_ACTIONS: tuple[Action, ...] = (
     Action(
@@ -31,10 +31,10 @@ VIEW_ACTIONS: tuple[Action, ...] = (
     Action(
         id="view.ended",
         title="Show ended ones",
-        help="Show what has ended, too: environments that are gone, or holds; or hide it again.",
+        help="Show what has ended, too: environments that are gone, holds, or previews; or hide it again.",
         risk=Risk.READ,
         keys=("x",),
-        places=LIST | HOLDS,
+        places=LIST | HOLDS | PREVIEWS,
     ),
     Action(
         id="view.follow",

@@ -1,6 +1,6 @@
 """What a person can do with environments and plans."""
 
-from environments.actions.action import BOTH, DETAIL, LIST, LIVING, NOT_LEAVING, RULES, Action, Risk
+from environments.actions.action import BOTH, DETAIL, LIST, LIVING, NOT_LEAVING, PREVIEWS, RULES, Action, Risk
 from environments.domain.lifecycle import STARTS_FROM, DeploymentKind, State
 
 ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
@@ -31,7 +31,7 @@ ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
         risk=Risk.READ,
         command=("env", "show"),
         keys=("d", "enter"),
-        places=LIST,
+        places=LIST | PREVIEWS,
         footer="Describe",
     ),
     Action(

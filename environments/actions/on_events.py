@@ -1,6 +1,6 @@
 """What a person can do with triggers and received events."""
 
-from environments.actions.action import Action, Risk
+from environments.actions.action import BOTH, EVENTS, EVERYWHERE, TRIGGERS, Action, Risk
 
 EVENT_ACTIONS: tuple[Action, ...] = (
     Action(
@@ -9,6 +9,16 @@ EVENT_ACTIONS: tuple[Action, ...] = (
         help="List triggers: rules that turn what happens elsewhere into actions.",
         risk=Risk.READ,
         command=("trigger", "list"),
+        keys=("T",),
+        places=EVERYWHERE,
+    ),
+    Action(
+        id="environment.triggers",
+        title="Show triggers",
+        help="Show the triggers that stand on one environment, those of its template first.",
+        risk=Risk.READ,
+        keys=("F",),
+        places=BOTH,
     ),
     Action(
         id="trigger.show",
@@ -16,6 +26,9 @@ EVENT_ACTIONS: tuple[Action, ...] = (
         help="Show a trigger, its definition, and what it did last.",
         risk=Risk.READ,
         command=("trigger", "show"),
+        keys=("d", "enter"),
+        places=TRIGGERS,
+        footer="Describe",
     ),
     Action(
         id="trigger.set",
@@ -30,6 +43,9 @@ EVENT_ACTIONS: tuple[Action, ...] = (
         help="Add a trigger to an environment.",
         risk=Risk.CHANGE,
         command=("trigger", "add"),
+        keys=("a",),
+        places=TRIGGERS,
+        footer="Add",
     ),
     Action(
         id="trigger.remove",
@@ -37,6 +53,9 @@ EVENT_ACTIONS: tuple[Action, ...] = (
         help="Remove a trigger.",
         risk=Risk.CHANGE,
         command=("trigger", "remove"),
+        keys=("D",),
+        places=TRIGGERS,
+        footer="Remove",
     ),
     Action(
         id="trigger.pause",
@@ -44,6 +63,9 @@ EVENT_ACTIONS: tuple[Action, ...] = (
         help="Let a trigger do nothing until it is resumed.",
         risk=Risk.CHANGE,
         command=("trigger", "pause"),
+        keys=("p",),
+        places=TRIGGERS,
+        footer="Pause",
     ),
     Action(
         id="trigger.resume",
@@ -51,6 +73,9 @@ EVENT_ACTIONS: tuple[Action, ...] = (
         help="Let a paused or stopped trigger act again.",
         risk=Risk.CHANGE,
         command=("trigger", "resume"),
+        keys=("r",),
+        places=TRIGGERS,
+        footer="Resume",
     ),
     Action(
         id="trigger.test",
@@ -65,6 +90,8 @@ EVENT_ACTIONS: tuple[Action, ...] = (
         help="List received events: what happened elsewhere, and triggers were matched with.",
         risk=Risk.READ,
         command=("event", "list"),
+        keys=("L",),
+        places=EVERYWHERE,
     ),
     Action(
         id="event.show",
@@ -72,6 +99,18 @@ EVENT_ACTIONS: tuple[Action, ...] = (
         help="Show a received event, and what triggers did because of it.",
         risk=Risk.READ,
         command=("event", "show"),
+        keys=("d", "enter"),
+        places=EVENTS,
+        footer="Describe",
+    ),
+    Action(
+        id="event.filter",
+        title="Filter received events",
+        help="Show only received events about one environment, from one source, or in one state.",
+        risk=Risk.READ,
+        keys=("slash",),
+        places=EVENTS,
+        footer="Filter",
     ),
     Action(
         id="event.replay",
@@ -81,5 +120,8 @@ EVENT_ACTIONS: tuple[Action, ...] = (
         risk=Risk.CHANGE,
         command=("event", "replay"),
         admins=True,
+        keys=("R",),
+        places=EVENTS,
+        footer="Replay",
     ),
 )

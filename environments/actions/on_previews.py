@@ -1,6 +1,6 @@
 """What a person can do with previews of pull requests."""
 
-from environments.actions.action import Action, Risk
+from environments.actions.action import EVERYWHERE, Action, Risk
 
 PREVIEW_ACTIONS: tuple[Action, ...] = (
     Action(
@@ -9,5 +9,7 @@ PREVIEW_ACTIONS: tuple[Action, ...] = (
         help="List previews: the environments of pull requests, their state, and why they are as they are.",
         risk=Risk.READ,
         command=("preview", "list"),
+        keys=("V",),
+        places=EVERYWHERE,
     ),
 )

@@ -39,6 +39,10 @@ NEEDS = {
     "environment.destroy": ("destroy", "owner"),
     "environment.abandon": ("abandon", "owner"),
     "environment.share": ("share", "owner"),
+    "trigger.add": ("triggers", "operator"),
+    "trigger.remove": ("triggers", "operator"),
+    "trigger.pause": ("triggers", "operator"),
+    "trigger.resume": ("triggers", "operator"),
 }
 """Id → what the service calls the action, and the role on the environment that it takes."""
 

@@ -94,6 +94,7 @@ ON_ENVIRONMENTS = (
     Row("environment.unshare", "viewer", f"GET {E}/access", how=TUI),
     Row("environment.access", "viewer", f"GET {E}/access", "{name}"),
     Row("environment.transfer", "owner", f"POST {E}/transfer", "{name} {other} --yes"),
+    Row("environment.triggers", "viewer", f"GET {E}/triggers"),
     Row("trigger.show", "viewer", f"GET {T}", "{trigger_id}"),
     Row(
         "trigger.add",
@@ -127,6 +128,7 @@ _ON_THE_REST = (
     Row("trigger.set", "unlimited", "POST /v1/triggers"),
     Row("trigger.test", "known", "POST /v1/triggers/test"),
     Row("event.list", "known", "GET /v1/received-events", ""),
+    Row("event.filter", "known", "GET /v1/received-events"),
     Row("event.replay", "admin", "POST /v1/received-events/{event_id}/replay", "{event_id}"),
     Row("template.list", "known", "GET /v1/templates", ""),
     Row("template.show", "known", "GET /v1/templates/{name}", "{name}"),

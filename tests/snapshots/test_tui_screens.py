@@ -13,8 +13,10 @@ from textual.pilot import Pilot
 
 from tests.support.in_process.client import InProcessClient
 from tests.support.tui_driver import until
+from tests.support.tui_event_scenes import put_events, put_previews
 from tests.support.tui_scenes import drift_away, everything, make_app
 from tests.support.tui_time_scenes import put_channels, put_hold, put_policies, put_rules
+from tui.add_trigger_dialog import AddTriggerDialog
 from tui.app import CalvinverseApp
 from tui.calendars import CalendarsScreen
 from tui.channels import ChannelsScreen
@@ -27,7 +29,11 @@ from tui.holds import HoldsScreen
 from tui.plan_dialog import PlanDialog
 from tui.policies import PoliciesScreen
 from tui.policy_dialogs import PolicyDialog
+from tui.previews import PreviewsScreen
+from tui.received_event_dialogs import EventDialog
+from tui.received_events import EventsScreen
 from tui.rules import RulesScreen
+from tui.triggers import EnvironmentTriggersScreen
 
 README_PICTURE = Path(__file__).parents[2] / "docs" / "images" / "tui.svg"
 Prepare = Callable[[CalvinverseApp, InProcessClient, Pilot[Any]], Awaitable[None]]
@@ -160,6 +166,55 @@ async def holds(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any])
     await until(pilot, lambda: isinstance(app.screen, HoldsScreen) and app.screen.things)
 
 
+async def triggers(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
+    put_events(client)
+    await as_it_starts(app, client, pilot)
+    await pilot.press("down", "F")
+    await until(pilot, lambda: isinstance(app.screen, EnvironmentTriggersScreen) and app.screen.things)
+    await pilot.press("down")
+    await until(pilot, lambda: app.screen.details(app.screen.selected))  # type: ignore[attr-defined]  # see above
+
+
+async def adding_a_trigger(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
+    await triggers(app, client, pilot)
+    await pilot.press("a")
+    await until(pilot, lambda: isinstance(app.screen, AddTriggerDialog))
+    fields = {found.key: found for found in app.screen.query(FormField)}
+    for key, value in {"name": "rest", "on": 4, "does": 2, "for": "soon", "cpu": "20"}.items():
+        fields[key].control().value = value
+    await until(pilot, lambda: fields["for"].has_class("-wrong"))
+
+
+async def events(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
+    put_events(client)
+    await as_it_starts(app, client, pilot)
+    await pilot.press("L")
+    await until(pilot, lambda: isinstance(app.screen, EventsScreen) and app.screen.things)
+    await pilot.press("down")
+    await until(pilot, lambda: app.screen.details(app.screen.selected))  # type: ignore[attr-defined]  # see above
+
+
+async def one_event(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
+    await events(app, client, pilot)
+    await pilot.press("enter")
+    await until(pilot, lambda: isinstance(app.screen, EventDialog))
+    await until(pilot, lambda: "What triggers did" in str(app.screen.query_one("#told").content))  # type: ignore[attr-defined]  # a Static
+
+
+async def previews(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
+    put_previews(client)
+    await as_it_starts(app, client, pilot)
+    await pilot.press("V")
+    await until(pilot, lambda: isinstance(app.screen, PreviewsScreen) and app.screen.things)
+    await pilot.press("down")
+
+
+async def no_previews(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
+    await as_it_starts(app, client, pilot)
+    await pilot.press("V")
+    await until(pilot, lambda: isinstance(app.screen, PreviewsScreen) and app.screen.things == [])
+
+
 @pytest.mark.parametrize(
     ("prepare", "size"),
     [
@@ -182,6 +237,16 @@ async def holds(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any])
         (calendars, (80, 24)),
         (channels, (80, 24)),
         (holds, (80, 24)),
+        (triggers, (80, 24)),
+        (triggers, (120, 34)),
+        (adding_a_trigger, (80, 24)),
+        (events, (80, 24)),
+        (events, (120, 34)),
+        (one_event, (80, 24)),
+        (one_event, (120, 34)),
+        (previews, (80, 24)),
+        (previews, (120, 34)),
+        (no_previews, (80, 24)),
     ],
     ids=lambda value: value.__name__ if callable(value) else f"{value[0]}x{value[1]}",
 )

@@ -22,7 +22,10 @@ from tui.environment_list import ListScreen
 from tui.holds import HoldsScreen
 from tui.keys import bindings, handler, written
 from tui.policies import PoliciesScreen
+from tui.previews import PreviewsScreen
+from tui.received_events import EventsScreen
 from tui.rules import RulesScreen
+from tui.triggers import TriggersScreen
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCREENS = {
@@ -33,6 +36,9 @@ SCREENS = {
     Place.CALENDARS: CalendarsScreen,
     Place.CHANNELS: ChannelsScreen,
     Place.HOLDS: HoldsScreen,
+    Place.TRIGGERS: TriggersScreen,
+    Place.EVENTS: EventsScreen,
+    Place.PREVIEWS: PreviewsScreen,
 }
 
 
@@ -68,6 +74,16 @@ def test_an_action_says_what_it_does_in_one_sentence(act: Action) -> None:
     assert len(act.help) <= 110
     assert act.command or act.places, "nobody could do it"
     assert not (act.risk is Risk.DESTRUCTIVE and act.keys and act.keys[0].islower()), "one slip of a finger"
+
+
+ONLY_COMMANDS = {"trigger.set", "trigger.test"}
+"""Actions on triggers, received events and previews that read a file: the TUI's palette copies the command."""
+
+
+def test_all_that_triggers_events_and_previews_can_do_is_in_the_terminal_ui_or_reads_a_file() -> None:
+    of_events = [act for act in ACTIONS if act.group in ("trigger", "event", "preview")]
+    assert {act.id for act in of_events if not act.places} == ONLY_COMMANDS
+    assert all(act.keys for act in of_events if act.places)
 
 
 def test_what_can_be_done_follows_the_state_and_the_owner() -> None:

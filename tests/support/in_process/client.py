@@ -39,6 +39,8 @@ _READS = frozenset(
         *("images", "image", "image_history", "tokens", "ca", "info", "readiness"),
         *("providers", "try_claims", "who_am_i", "sessions"),
         *("rules", "policies", "calendars", "calendar", "holds"),
+        *("triggers", "environment_triggers", "trigger", "test_triggers", "received_events", "received_event"),
+        "previews",
         *("people", "person", "groups", "group", "members"),
         *("access", "access_table", "why_access", "creators", "roles"),
     )
