@@ -1,4 +1,4 @@
-"""`doit bench:clock`: what the scheduler costs with 100,000 environments, and how late it destroys.
+"""`doit bench:clock`: what the scheduler costs with 100,000 environments, how late it destroys, and a storm of events.
 
 A missed bar is said clearly but is no failure: speed depends on what else the machine does.
 """
@@ -36,9 +36,11 @@ from environments.stores.environment_rows import plain
 from environments.stores.schema import environments as table
 from images.places import CHECKOUT
 from images.report import console
+from tests.bench import events
 from tests.bench.figures import Figure, Sample, machine, write
 from tests.bench.figures import table as tables
 from tests.support.decisions.parts import PLAIN
+from tests.support.postgres import Postgres
 
 COUNT = 100_000
 DUE = 500
@@ -50,10 +52,44 @@ DOCUMENT = CHECKOUT / "docs" / "reference" / "performance.md"
 RULES = ("0 19 * * 1-5 Europe/Amsterdam", "30 6 1 * * America/New_York", "0 0 * * 0 UTC")
 
 
-def main() -> bool:
-    """Measures, prints the figures, and writes them into the docs."""
-    report, load = console(), os.getloadavg()[0]
+EVENTS = "events"
+"""The part that can be measured alone."""
+
+
+def main(only: str = "") -> bool:
+    """Measures, prints the figures, and writes them into the docs. `only`: `events`, or all."""
+    assert only in ("", EVENTS), f"there is no part {only!r}: {EVENTS}"
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    if not only:
+        _measure_scheduler()
+    _measure_events()
+    return True
+
+
+def _measure_events() -> None:
+    report, load = console(), os.getloadavg()[0]
+    report(f"{events.RATE:.0f} deliveries a second for {events.SECONDS:.0f} seconds, {events.TRIGGERS} triggers.")
+    postgres = Postgres().start()
+    try:
+        with tempfile.TemporaryDirectory(prefix="calvinverse-bench-") as name:
+            storm = events.measure(
+                Path(name), postgres, rate=events.RATE, seconds=events.SECONDS, triggers=events.TRIGGERS
+            )
+    finally:
+        postgres.stop()
+    _tell(*events.figures(storm), load, f"bench:clock --only {EVENTS}")
+
+
+def _tell(figures: list[Figure], samples: list[Sample], load: float, task: str) -> None:
+    text_ = tables(figures, samples, machine(load, datetime.now(UTC)))
+    print(text_)
+    missed = [figure.name for figure in figures if not figure.met]
+    print(f"\nMissed: {'; '.join(missed)}." if missed else "\nEvery bar is met.")
+    write(DOCUMENT, text_, task)
+
+
+def _measure_scheduler() -> None:
+    report, load = console(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="calvinverse-bench-") as name:
         folder = Path(name)
         report(f"{COUNT} environments are written.")
@@ -76,12 +112,7 @@ def main() -> bool:
         Figure(f"a policy for {EDITED} environments, until all deadlines are computed", edit * 1000),
         Figure("idle, in a second", idle * 1000),
     ]
-    text_ = tables(figures, samples, machine(load, datetime.now(UTC)))
-    print(text_)
-    missed = [figure.name for figure in figures if not figure.met]
-    print(f"\nMissed: {'; '.join(missed)}." if missed else "\nEvery bar is met.")
-    write(DOCUMENT, text_, "bench:clock")
-    return True
+    _tell(figures, samples, load, "bench:clock")
 
 
 def _now() -> datetime:

@@ -126,12 +126,12 @@ def _holder(api: ServiceProcess, name: str, *, not_by: str) -> str:
 
 def idle(process: ServiceProcess, seconds: float) -> float:
     """Per cent of one core that a process uses while there is nothing to do."""
-    before, began = _used(process.pid), time.monotonic()
+    before, began = used(process.pid), time.monotonic()
     time.sleep(seconds)
-    return (_used(process.pid) - before) / (time.monotonic() - began) * 100
+    return (used(process.pid) - before) / (time.monotonic() - began) * 100
 
 
-def _used(pid: int) -> float:
+def used(pid: int) -> float:
     """Seconds of processor time so far, its own and the kernel's for it (proc(5): fields 14 and 15)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
