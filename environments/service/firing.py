@@ -10,7 +10,15 @@ import structlog
 from environments.domain.environment import Environment
 from environments.domain.errors import CalvinverseError, Forbidden, NotAllowedNow, StorageError, UnknownEnvironment
 from environments.domain.received_event import GIT, VOIDED_BY, ReceivedEvent
-from environments.domain.trigger import Firing, FiringState, PlacedTrigger, TriggerAction, template_trigger_id
+from environments.domain.trigger import (
+    Firing,
+    FiringState,
+    PlacedTrigger,
+    TriggerAction,
+    WhyNot,
+    judge,
+    template_trigger_id,
+)
 from environments.event_words import happened
 from environments.service.authorization import Principal, entry_of
 from environments.service.checking import Checks, Verdicts
@@ -253,6 +261,11 @@ def _why_left_out(tx: Transaction, firing: Firing, event: ReceivedEvent | None, 
         return "the trigger is gone"
     if trigger.paused:
         return "the trigger is paused"
+    if trigger.definition.action is not firing.action:
+        return f"the trigger was changed: its action is {trigger.definition.action.value} now"
+    found = judge(trigger.definition, event, None)
+    if isinstance(found, WhyNot):
+        return f"the trigger was changed: {found.reason}"
     if firing.action in _REPLACED and firing.environment_id is not None:
         newer = tx.firings.newer(firing, event.at)
         if newer is not None:
