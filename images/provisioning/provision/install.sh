@@ -7,18 +7,19 @@ set -eu
 DEBIAN_FRONTEND=noninteractive dpkg --install --ignore-depends=git-man,liberror-perl,perl /tmp/debs/*.deb >/dev/null
 rm -f /var/log/*.log /var/lib/dpkg/*-old /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache /etc/*-
 
-# Of both, what reads repositories: of git no servers, no mail, nothing in Perl, and its program once; of ssh no agent, no
-# copying, and no keys on devices.
+# Of both, what reads repositories: of git no servers, no mail, no merging, nothing in Perl, and its program once; of ssh
+# no agent, no copying, no making of keys, and no keys on devices.
 (
   cd /usr/lib/git-core
-  rm -f git-daemon git-http-backend git-http-fetch git-http-push git-imap-send git-sh-i18n--envsubst git-shell scalar
+  rm -f git-daemon git-http-backend git-http-fetch git-http-push git-imap-send git-mergetool git-sh-i18n--envsubst
+  rm -rf git-shell git-subtree mergetools scalar
   grep -lI '^#! */usr/bin/perl' ./* 2>/dev/null | xargs rm -f
   cmp git /usr/bin/git
   ln -sf ../../bin/git git
 )
-rm -rf /usr/share/gitweb /usr/lib/openssh
+rm -rf /usr/share/gitweb /usr/share/git-core/contrib /usr/share/perl5/Git /usr/share/perl5/Git.pm /usr/lib/openssh
 cd /usr/bin
-rm -f git-shell scalar scp sftp ssh-add ssh-agent ssh-argv0 ssh-copy-id
+rm -f git-shell scalar scp sftp ssh-add ssh-agent ssh-argv0 ssh-copy-id ssh-keygen ssh-keyscan
 cd /
 
 python3 -m venv --without-pip /opt/calvinverse
@@ -36,6 +37,7 @@ if [ -n "$missing" ]; then
   exit 1
 fi
 find /opt/calvinverse/lib -type d \( -name tests -o -name testing \) -prune -exec rm -rf {} +
+find /opt/calvinverse/lib -type f -regex '.*\.\(pyi\|pyx\|pxd\|c\|h\)' -delete
 
 # OpenTofu, and a mirror of providers in the layout that it reads.
 install -m 0755 /tmp/bin/* /usr/local/bin/
