@@ -138,8 +138,7 @@ class Webhooks:
         self._write_counts()
         with self._storage.read() as tx:
             may(tx, principal, Action.WEBHOOK_MANAGE)
-            found = [one for one in tx.webhooks.all() if one.name > after]
-        return Page(found[:limit], more=limit is not None and len(found) > limit)
+            return tx.webhooks.all(after=after, limit=limit)
 
     def show(self, principal: Principal, name: str) -> ShownWebhook:
         """One webhook. Raises `Forbidden`, `UnknownWebhook`."""

@@ -6,9 +6,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from environments.domain.errors import NameTaken
+from environments.service.pages import Page
 from environments.service.storage.webhooks import Webhook
 from environments.stores.events_schema import webhooks as table
 from environments.stores.once import insert_once
+from environments.stores.paging import read_page
 
 
 class SqlWebhooks:
@@ -26,8 +28,9 @@ class SqlWebhooks:
         row = self._connection.execute(select(table).where(table.c.name == name)).one_or_none()
         return None if row is None else _webhook(row)
 
-    def all(self) -> list[Webhook]:
-        return [_webhook(row) for row in self._connection.execute(select(table).order_by(table.c.name))]
+    def all(self, *, after: str = "", limit: int | None = None) -> Page[Webhook]:
+        query = select(table).where(table.c.name > after).order_by(table.c.name)
+        return read_page(self._connection, query, limit).each(_webhook)
 
     def change(self, name: str, **values: Any) -> None:
         written = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

@@ -60,6 +60,7 @@ ROUTES = {
     ("PUT", "/v1/environments/{name}"),
     ("POST", "/v1/environments/{name}/retry"),
     ("POST", "/v1/environments/{name}/extend"),
+    ("POST", "/v1/environments/{name}/heartbeat"),
     ("POST", "/v1/environments/{name}/destroy"),
     ("POST", "/v1/environments/{name}/cancel"),
     ("POST", "/v1/environments/{name}/stop"),

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from environments.service.pages import Page
+
 
 @dataclass(frozen=True)
 class Webhook:
@@ -33,8 +35,8 @@ class Webhooks(Protocol):
         """One webhook."""
         ...
 
-    def all(self) -> list[Webhook]:
-        """All of them, by name."""
+    def all(self, *, after: str = "", limit: int | None = None) -> Page[Webhook]:
+        """By name, behind the name `after`; at most `limit`."""
         ...
 
     def change(self, name: str, **values: Any) -> None:
