@@ -8,15 +8,18 @@ import json
 import os
 import secrets
 import socket
+from datetime import UTC, datetime
 from typing import NoReturn
 
 import pytest
 
+from environments.providers.backend.outgoing import AddressRule, outgoing_session
+from environments.providers.forges.configured import ConfiguredForges, ForgeAccess
 from environments.providers.local_cluster.agents.patience import wait_for
 from images.errors import ToolsMissing
 from tests.support import gitea as support
 from tests.support.forge import Forge
-from tests.support.forge_git import force_push, push_deletion
+from tests.support.forge_git import force_push, push_deletion, push_for_review
 from tests.support.forge_recording import Recording, shape, write
 from tests.support.gitea import Gitea
 from tests.support.receivers import hook_server
@@ -117,6 +120,21 @@ def deliver_everything(forge: Forge, recording: Recording) -> None:
     recording.take("delete_branch_by_push", "delete", ref="again")
     # Neither way to delete a branch is told as a push: only as `delete`.
     assert not recording.knows("push", after="0" * 40)
+
+
+def test_what_somebody_pushes_for_review_who_may_not_write_comes_from_a_fork(forge: Forge) -> None:
+    shop = forge.repository("ada", "reviewed")
+    forge.person("grace")
+    push_for_review(forge, shop, by="grace")
+    near = frozenset({f"127.0.0.1:{forge.server.port}"})
+    access = ForgeAccess("gitea", forge.server.address, near, forge.token("ada", "read:repository"))
+    asked = ConfiguredForges(
+        lambda _: access, lambda allowed: outgoing_session(AddressRule(allowed)), lambda: datetime.now(UTC)
+    ).of("shop")
+
+    found = [*asked.open_pull_requests(shop), asked.pull_request(shop, 1)]
+
+    assert [(pull.author, pull.fork, pull.open) for pull in found if pull is not None] == [("grace", True, True)] * 2
 
 
 def test_it_takes_a_free_port_and_keeps_everything_when_it_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What people do at the forge of tests with git itself, and the API can't: force a branch, and delete it by a push."""
+"""What people do at the forge of tests with git, and the API can't: force or delete a branch, push for review."""
 
 import base64
 import os
@@ -28,6 +28,15 @@ def push_deletion(forge: Forge, repository: str, branch: str, *, by: str = "") -
         git = _Git(forge, repository, by or owner(repository), Path(folder))
         git("init", "-q")
         git("push", "-q", "--delete", git.remote, branch)
+
+
+def push_for_review(forge: Forge, repository: str, *, by: str) -> None:
+    """Makes a pull request by a push to `refs/for/main`: for that somebody need only read the repository."""
+    with tempfile.TemporaryDirectory(prefix="calvinverse-git-") as folder:
+        git = _Git(forge, repository, by, Path(folder))
+        git("clone", "-q", git.remote, ".")
+        git("commit", "-q", "--allow-empty", "-m", "For review")
+        git("push", "-q", git.remote, "HEAD:refs/for/main", "-o", "topic=review")
 
 
 class _Git:

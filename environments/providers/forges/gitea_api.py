@@ -6,6 +6,7 @@ from typing import Any
 from environments.domain.errors import ForgeRefused
 from environments.domain.preview import PullRequest
 from environments.providers.forges.calls import ForgeCalls, checked_repository, moment, part, quoted, text
+from environments.providers.forges.reading import is_of_nobody
 from environments.service.forges import STATUS_NAME, CommitState
 
 _MOST_LABELS = 100
@@ -124,7 +125,7 @@ def _pull(repository: str, found: Any) -> PullRequest:
         draft=part(found, "draft") is True,
         head_branch=text(part(found, "head", "ref")),
         head_sha=text(part(found, "head", "sha"), 100),
-        head_repository=text(part(found, "head", "repo", "full_name")),
+        head_repository="" if is_of_nobody(part(found, "head")) else text(part(found, "head", "repo", "full_name")),
         base_branch=text(part(found, "base", "ref")),
         labels=tuple(name for name in names if name)[:_MOST_LABELS],
         author=text(part(found, "user", "login")),

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from environments.domain.received_event import NewReceivedEvent
-from environments.providers.forges.reading import Payload, branch_event, pull_request_events, push_events
+from environments.providers.forges.reading import (
+    Payload,
+    branch_event,
+    is_of_nobody,
+    pull_request_events,
+    push_events,
+)
 from environments.providers.forges.signatures import fits_hex
 from environments.service.webhook_kinds import Delivered, Ignored
 
@@ -84,7 +90,7 @@ def _pull_request(told: Payload, origin: str, delivery: str) -> list[NewReceived
 def pull_fields(told: Payload, pull: Payload) -> dict[str, Any]:
     """The fields of a pull request as GitHub and Gitea tell of it."""
     repository = told.text("repository", "full_name") or pull.text("base", "repo", "full_name")
-    head = pull.text("head", "repo", "full_name")
+    head = "" if is_of_nobody(pull.part("head").value) else pull.text("head", "repo", "full_name")
     return {
         "repository": repository,
         "number": pull.number("number"),

@@ -21,6 +21,11 @@ class Payload:
     def __init__(self, value: object) -> None:
         self._value: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
 
+    @property
+    def value(self) -> Mapping[str, Any]:
+        """The object itself."""
+        return self._value
+
     def part(self, *path: str) -> "Payload":
         """The object at a path; an empty one if there is none."""
         return Payload(self._at(path))
@@ -58,6 +63,15 @@ class Payload:
         for key in path:
             found = found.get(key) if isinstance(found, Mapping) else None
         return found
+
+
+def is_of_nobody(head: object) -> bool:
+    """Whether the head of a pull request is no branch of any repository.
+
+    Gitea and Forgejo take pull requests by a push to `refs/for/…` of whoever may read the repository. They name the
+    repository itself as that of the head, with an empty label: its code is a stranger's all the same.
+    """
+    return isinstance(head, Mapping) and head.get("label") == ""
 
 
 def moment_of(text: str) -> datetime | None:

@@ -30,6 +30,8 @@ PULL = {
     "closed_at": None,
     "merged_at": None,
 }
+PUSHED_FOR_REVIEW = {"label": "", "ref": "refs/pull/12/head", "sha": "a" * 40, "repo": {"full_name": "acme/shop"}}
+"""The head of a pull request that a stranger made by a push to `refs/for/main`, as Gitea 1.26 shows it."""
 MERGE_REQUEST = {
     "iid": 12,
     "title": "Fix",
@@ -79,6 +81,8 @@ def test_a_pull_request_is_read(kind: str, table: dict[str, Any], header: tuple[
     ("kind", "table"),
     [
         ("gitea", {f"GET {P}/pulls/12": {**PULL, "head": {**PULL["head"], "repo": None}}}),  # type: ignore[dict-item]
+        ("gitea", {f"GET {P}/pulls/12": {**PULL, "head": PUSHED_FOR_REVIEW}}),
+        ("forgejo", {f"GET {P}/pulls/12": {**PULL, "head": PUSHED_FOR_REVIEW}}),
         ("gitlab", {f"GET {G}/merge_requests/12": {**MERGE_REQUEST, "source_project_id": None}}),
         ("gitlab", {f"GET {G}/merge_requests/12": {**MERGE_REQUEST, "source_project_id": 6}}),
     ],

@@ -120,6 +120,18 @@ def test_a_fork_that_is_gone_counts_as_a_fork() -> None:
 
 
 @pytest.mark.parametrize("forge", ["gitea", "forgejo"])
+def test_what_was_pushed_for_review_is_a_stranger_s(forge: str) -> None:
+    repository = {"full_name": "ada/shop"}
+    head = {"label": "", "ref": "refs/pull/3/head", "sha": "a" * 40, "repo": repository}
+    pull = {"number": 3, "state": "open", "head": head, "base": {"ref": "main", "repo": repository}}
+    body = {"action": "opened", "repository": repository, "pull_request": pull}
+
+    (event,) = told(Payload(forge, "", {"X-Gitea-Event": "pull_request"}, json.dumps(body).encode()))
+
+    assert (event.fields["fork"], event.fields["head_repository"]) == (True, "")
+
+
+@pytest.mark.parametrize("forge", ["gitea", "forgejo"])
 def test_gitea_and_forgejo_tell_of_labels_that_are_set_or_of_changes(forge: str) -> None:
     pull = {"number": 3, "state": "open", "labels": [{"name": "a"}], "base": {"ref": "main"}}
     body = {"action": "label_updated", "repository": {"full_name": "ada/shop"}, "pull_request": pull}
