@@ -159,7 +159,8 @@ class Previews:
     def sweep(self) -> None:
         """Compares each trigger with the open pull requests of its repository: finds what no event told of.
 
-        What isn't among them is looked at too: it may have been closed. Raises nothing that a forge causes.
+        What isn't among them is looked at too: it may have been closed. So is everything, if the forge refuses: then
+        it is written down why, and asked again. Raises nothing that a forge causes.
         """
         with self._storage.read() as tx:
             placed = [one for one in tx.triggers.active() if one.definition.action is TriggerAction.PREVIEW]
@@ -168,6 +169,15 @@ class Previews:
                 self._sweep(one)
             except (ForgeUnavailable, ForgeRefused, NotFound) as error:
                 log.info("previews.not_swept", trigger=one.id, reason=error.message)
+                if not isinstance(error, ForgeUnavailable):
+                    self._look_at_all(one)
+
+    def _look_at_all(self, placed: PlacedTrigger) -> None:
+        now = self._clock()
+        with self._storage.write() as tx:
+            for preview in tx.previews.open_of(placed.id):
+                if preview.look_at is None:
+                    tx.previews.change(preview.id, look_at=now)
 
     def follow_triggers(self, known: Mapping[str, PlacedTrigger | None]) -> dict[str, PlacedTrigger | None]:
         """Has previews looked at whose trigger isn't as it is `known`; returns all triggers of previews as they are."""

@@ -58,6 +58,14 @@ def check_limits(principal: Principal, trigger: Trigger) -> None:
         )
 
 
+def check_token(principal: Principal, trigger: Trigger, target: Environment | None) -> None:
+    """Raises `Forbidden` where the principal's token isn't for what a trigger does, which is to act again."""
+    if target is None:
+        check_limits(principal, trigger)
+    else:
+        check_service(principal, TAKES[trigger.action], on_environment=True)
+
+
 def check_rights_alone(tx: Transaction, principal: Principal, trigger: Trigger) -> None:
     """Raises `Forbidden`, `UnknownTemplate` unless the principal may use the template that a trigger names."""
     if not trigger.template:

@@ -21,7 +21,13 @@ from environments.service.deadlines import read_template
 from environments.service.firing_sight import firings_in_sight
 from environments.service.pages import Page
 from environments.service.storage.transaction import Storage, Transaction
-from environments.service.trigger_checks import check_limits, check_rights_alone, check_rights_on, check_sources
+from environments.service.trigger_checks import (
+    check_limits,
+    check_rights_alone,
+    check_rights_on,
+    check_sources,
+    check_token,
+)
 
 MOST_OF_OWNER = 100
 """Triggers that act for one owner."""
@@ -128,8 +134,10 @@ class Triggers:
             else:
                 _authorize(tx, principal, trigger, target)
             if paused is not None:
-                if not paused and principal.role != "admin":
-                    _check_owner(principal, trigger, "or an admin resumes it")
+                if not paused:
+                    if principal.role != "admin":
+                        _check_owner(principal, trigger, "or an admin resumes it")
+                    check_token(principal, trigger.definition, target)
                 changes |= {"paused": paused} if paused else {"paused": False, "stopped_reason": ""}
             if not changes:
                 return TriggerDetails(trigger, environment)

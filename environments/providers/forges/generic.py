@@ -58,12 +58,21 @@ class Generic:
                 delivery=delivery,
                 subject=origin,
                 fields=fields_of({**scalars, "webhook": origin}),
-                at=datetime.fromtimestamp(int(delivered.headers["webhook-timestamp"]), UTC),
+                at=_moment(delivered.headers.get("webhook-timestamp", "")),
             )
         ]
 
 
 def _is_of_now(timestamp: str, now: datetime) -> bool:
+    at = _moment(timestamp)
+    return at is not None and abs((now - at).total_seconds()) <= _APART
+
+
+def _moment(timestamp: str) -> datetime | None:
+    """None for what is no timestamp: a dry run is given any delivery."""
     if not (timestamp.isascii() and timestamp.isdecimal()) or len(timestamp) > _LONGEST_TIMESTAMP:
-        return False
-    return abs(now.timestamp() - int(timestamp)) <= _APART
+        return None
+    try:
+        return datetime.fromtimestamp(int(timestamp), UTC)
+    except (OverflowError, ValueError, OSError):
+        return None

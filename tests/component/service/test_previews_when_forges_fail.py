@@ -107,6 +107,23 @@ def test_a_token_that_lost_its_rights_ends_nothing(world: World) -> None:
     assert len(here.living()) == 1
 
 
+def test_what_a_forge_does_not_show_any_more_is_told_although_no_event_came(world: World) -> None:
+    here = world()
+    here.tell(here.forge.open(12))
+    here.settle()
+    here.forge.refuses = {"pull_request", "open_pull_requests"}
+    here.previews.sweep()
+    here.settle(2)
+    (told,) = here.service.preview_reading.list(here.service.admin)
+    assert told.preview.fault.startswith("forge_refused")
+
+    here.forge.refuses = set()
+    here.now += timedelta(minutes=10)
+    here.settle()
+    (told,) = here.service.preview_reading.list(here.service.admin)
+    assert told.preview.fault == ""
+
+
 def test_one_that_its_deadline_ended_comes_back_with_the_next_push(world: World) -> None:
     here = world()
     here.tell(here.forge.open(12, head="a1"))

@@ -174,5 +174,16 @@ def test_a_recorded_delivery_is_read_as_its_webhook_reads_it(service: FakeServic
         service.trigger_testing.test(ADA)
 
 
+@pytest.mark.parametrize("headers", [{}, {"webhook-timestamp": "soon"}, {"webhook-timestamp": "9" * 12}])
+def test_a_delivery_of_a_program_needs_no_headers_that_are_signed(
+    service: FakeService, headers: dict[str, str]
+) -> None:
+    with service.database.write() as tx:
+        tx.webhooks.add(Webhook("nightly", "generic", "", (), "admin", MONDAY))
+    delivery = WantedDelivery("nightly", headers, {"build": 7})
+    (found,) = service.trigger_testing.test(ADA, delivery=delivery).events
+    assert (dict(found.event.fields), found.event.at) == ({"build": 7, "webhook": "nightly"}, None)
+
+
 def told_hits(found: Outcome) -> list[str]:
     return [one.environment.name for one in found.hits if one.environment is not None]

@@ -196,6 +196,16 @@ def test_a_limited_token_sets_what_it_is_for(service: FakeService) -> None:
     assert names(service.triggers.all(replace(ADA, scope=scope))) == ["rest"]
 
 
+def test_a_limited_token_lets_nothing_act_again_that_does_more_than_it(service: FakeService) -> None:
+    pauses = replace(ADA, scope=TokenScope(actions=("trigger:manage", "environment:triggers")))
+    for definition, environment in ((REST, "demo"), ({**DONE, "template": "web"}, None)):
+        found = service.triggers.set(ADA, definition, environment).trigger
+        service.triggers.change(pauses, found.id, paused=True)
+        with pytest.raises(Forbidden, match="token"):
+            service.triggers.change(pauses, found.id, paused=False)
+        service.triggers.change(ADA, found.id, paused=False)
+
+
 def test_every_fault_of_a_definition_is_told_at_once(service: FakeService) -> None:
     told = faults(service, {"name": "Bad", "on": "idle", "acton": "stop", "when": {"cpu": {"nott": 1}}}, "demo")
     assert 'acton: there is no such key; did you mean "action"?' in told
