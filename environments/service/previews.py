@@ -7,11 +7,20 @@ in one transaction; tell the forge. It can end anywhere, and the next one goes o
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
 
-from environments.domain.errors import CalvinverseError, ForgeRefused, ForgeUnavailable, NotFound, StorageError
+from environments.domain.environment import Environment
+from environments.domain.errors import (
+    CalvinverseError,
+    Forbidden,
+    ForgeRefused,
+    ForgeUnavailable,
+    NotFound,
+    StorageError,
+)
 from environments.domain.preview import (
     Decision,
     EndRule,
@@ -269,12 +278,11 @@ class Previews:
                 seen = see(rule, preview.seen, pull)
                 decision = self._decide(placed, rule, pull, seen, made=lives(preview, environment), now=now)
                 seen = seen.model_copy(update={"ending_since": decision.ending_since})
-            owner = placed.owner
             effect = self._effects.apply(
                 tx,
                 preview,
                 placed,
-                lambda: self._acting(tx, owner, placed, now),
+                partial(self._for_whom, tx, preview, placed, environment, decision, now),
                 environment,
                 decision,
                 pull,
@@ -293,6 +301,25 @@ class Previews:
                 attempts=0,
                 fault="",
             )
+
+    def _for_whom(
+        self,
+        tx: Transaction,
+        preview: Preview,
+        placed: PlacedTrigger,
+        environment: Environment | None,
+        decision: Decision,
+        now: datetime,
+    ) -> Principal:
+        """The trigger's owner. When they may do nothing any more, what was made for them still ends, for whoever has
+        it then. Raises `Forbidden`."""
+        try:
+            return self._acting(tx, placed.owner, placed, now)
+        except Forbidden:
+            if decision.wanted is not Wanted.ENDED or environment is None:
+                raise
+            left = removed(preview, environment)
+            return self._acting(tx, left.owner, left, now)
 
     def _decide(
         self,

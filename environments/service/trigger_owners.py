@@ -22,9 +22,10 @@ _ROLES: dict[ServiceRole, Role] = {
 def acting_for(tx: Transaction, owner: str, trigger: PlacedTrigger, now: datetime) -> Principal:
     """The principal of a trigger. Raises `Forbidden` when its owner is disabled, or there is nobody of that name.
 
-    One that stands in a template acts for the owner of the environment, as a user: its author gives no rights.
+    One that stands in a template acts for the owner of the environment, as a user: its author gives no rights. A group
+    may own that; it has the rights of its own things.
     """
-    if owner.startswith(GROUP) and trigger.from_template:
+    if owner.startswith(GROUP):
         return Principal(owner, "user", trigger.id, kind=KIND, at=now)
     standing = tx.people.standing(owner, now)
     person = standing.person

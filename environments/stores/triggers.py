@@ -83,18 +83,17 @@ class SqlTriggers:
             conditions.append(table.c.environment_id == environment_id)
         if before is not None:
             conditions.append(older_than(self._connection, table, "created_at", before, "trigger", *conditions))
+        if environment_id is None:
+            conditions.append(_stands())
         query = select(table).where(*conditions).order_by(table.c.created_at.desc(), table.c.id.desc())
         return read_page(self._connection, query, limit).each(_trigger)
 
     def count(self, owner: str) -> int:
-        query = select(func.count()).select_from(table).where(table.c.owner == owner)
+        query = select(func.count()).select_from(table).where(table.c.owner == owner, _stands())
         return self._connection.execute(query).scalar_one()
 
     def active(self) -> list[PlacedTrigger]:
-        living = select(environments.c.id).where(_NOT_ENDED)
-        query = select(table).where(
-            table.c.paused.is_(False), or_(table.c.environment_id.is_(None), table.c.environment_id.in_(living))
-        )
+        query = select(table).where(table.c.paused.is_(False), _stands())
         return [_trigger(row) for row in self._connection.execute(query.order_by(table.c.created_at, table.c.id))]
 
     def version(self) -> int:
@@ -128,6 +127,12 @@ class SqlTriggers:
 
     def _changed(self) -> None:
         note_change(self._connection)
+
+
+def _stands() -> ColumnElement[bool]:
+    """It stands alone, or on an environment that hasn't ended."""
+    living = select(environments.c.id).where(_NOT_ENDED)
+    return or_(table.c.environment_id.is_(None), table.c.environment_id.in_(living))
 
 
 def note_change(connection: Connection) -> None:

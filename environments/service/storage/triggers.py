@@ -45,12 +45,12 @@ class Triggers(Protocol):
     ) -> Page[PlacedTrigger]:
         """Triggers (of these owners, on that environment), newest first, at most `limit`, older than `before`.
 
-        Raises `NotFound` for that one.
+        Those on environments that have ended are listed with that environment alone. Raises `NotFound` for that one.
         """
         ...
 
     def count(self, owner: str) -> int:
-        """How many triggers act for an owner."""
+        """How many triggers act for an owner, without those on environments that have ended."""
         ...
 
     def active(self) -> list[PlacedTrigger]:

@@ -1,10 +1,14 @@
 """Previews while a forge is away or refuses, and what people and strangers do meanwhile."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from environments.domain.errors import Forbidden
+from environments.domain.trigger import PlacedTrigger
+from environments.service.authorization import Principal
+from environments.service.storage.transaction import Transaction
 from tests.fakes.forge import away
 from tests.support.hostile_texts import HOSTILE
 from tests.support.preview_world import PreviewWorld
@@ -253,3 +257,24 @@ def test_hostile_texts_make_nothing_that_the_policy_forbids_and_stay_data(world:
         if len(text) > 15 and not text.startswith("<!-- calvinverse"):
             assert text not in said, "nothing that a stranger wrote is repeated"
     assert here.service.world.secrets == {}
+
+
+def test_what_was_made_for_somebody_who_is_disabled_still_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = world()
+    here.tell(here.forge.open(12))
+    here.settle()
+    (made,) = here.living()
+    with here.service.database.write() as tx:
+        tx.environments.change(made.id, owner="grace")
+    acting = here.acting
+
+    def refusing(tx: Transaction, owner: str, placed: PlacedTrigger, now: datetime) -> Principal:
+        if owner == "ada":
+            raise Forbidden("ada is disabled, and the trigger acts for them.")
+        return acting(tx, owner, placed, now)
+
+    monkeypatch.setattr(here.previews, "_acting", refusing)
+    here.tell(here.forge.open(13), here.forge.close(12))
+    here.settle()
+
+    assert here.living() == [], "nothing new is made for them"

@@ -313,3 +313,12 @@ def _firing(trigger_id: str, environment_id: str, owner: str, id: str = "fir-1")
         state=FiringState.DONE,
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
+
+
+def test_triggers_on_an_environment_that_has_ended_are_neither_listed_nor_counted(service: FakeService) -> None:
+    service.triggers.set(ADA, REST, "demo")
+    with service.database.write() as tx:
+        assert tx.triggers.count("ada") == 1
+        tx.environments.change(demo(service).id, destroyed_at=MONDAY)
+        assert tx.triggers.count("ada") == 0
+        assert tx.triggers.all(owners=["ada"]) == []
