@@ -5,16 +5,14 @@ something else a moment later changes nothing. Redirects aren't followed.
 """
 
 import socket
-import ssl
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-import certifi
 import requests
 
 from environments.domain.allowed_addresses import entry
-from environments.providers.backend.bounded import bounded_session
+from environments.providers.backend.bounded import bounded_session, trusting
 
 SECONDS = 15.0
 """For a call, from its connection to the end of the answer."""
@@ -115,6 +113,6 @@ def outgoing_session(rule: AddressRule, *, seconds: float = SECONDS, largest: in
 
     It trusts the public CAs and those of this machine. Raises `AddressRefused` when it is used for a refused address.
     """
-    trust = ssl.create_default_context()
-    trust.load_verify_locations(certifi.where())
+    trust = trusting()
+    trust.load_default_certs()
     return bounded_session(context=trust, seconds=seconds, largest=largest, keep=2, why_not=rule.why_not)
