@@ -108,11 +108,7 @@ def _pull(repository: str, found: Any) -> PullRequest:
         draft=part(found, "draft") is True,
         head_branch=text(part(found, "source_branch")),
         head_sha=text(part(found, "sha"), 100),
-        head_repository=repository
-        if source is not None and source == target
-        else ""
-        if source is None
-        else str(source),
+        head_repository=_project(repository, source, target),
         base_branch=text(part(found, "target_branch")),
         labels=tuple(name for name in map(text, labels) if name)[:_MOST_LABELS] if isinstance(labels, list) else (),
         author=text(part(found, "author", "username")),
