@@ -5,7 +5,7 @@ from typing import Any
 
 from environments.domain.received_event import NewReceivedEvent
 from environments.providers.forges.github import pull_fields
-from environments.providers.forges.reading import Payload, branch_event, pull_request_events, push_events
+from environments.providers.forges.reading import Payload, delete_events, pull_request_events, push_events
 from environments.providers.forges.signatures import fits_hex
 from environments.service.webhook_kinds import Delivered, Ignored
 
@@ -60,12 +60,8 @@ class Gitea:
                 return Ignored("ping")  # what the button for a test sends
             case "push":
                 return push_events(told, origin, delivery, repository=repository, author=author)
-            case "delete" if told.text("ref_type") == "branch":
-                return branch_event(
-                    origin, delivery, repository=repository, branch=told.text("ref"), sha="", before="", author=author
-                )
             case "delete":
-                return Ignored("not_a_branch")
+                return delete_events(told, origin, delivery, repository=repository, author=author)
         return Ignored("not_used")
 
     def _header(self, delivered: Delivered, what: str) -> str:

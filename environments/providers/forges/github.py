@@ -6,7 +6,7 @@ from typing import Any
 from environments.domain.received_event import NewReceivedEvent
 from environments.providers.forges.reading import (
     Payload,
-    branch_event,
+    delete_events,
     is_of_nobody,
     pull_request_events,
     push_events,
@@ -67,12 +67,8 @@ class GitHub:
                 return _pull_request(told, origin, delivery)
             case "push":
                 return push_events(told, origin, delivery, repository=repository, author=author)
-            case "delete" if told.text("ref_type") == "branch":
-                return branch_event(
-                    origin, delivery, repository=repository, branch=told.text("ref"), sha="", before="", author=author
-                )
             case "delete":
-                return Ignored("not_a_branch")
+                return delete_events(told, origin, delivery, repository=repository, author=author)
         return Ignored("not_used")
 
 

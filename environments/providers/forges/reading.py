@@ -153,3 +153,13 @@ def push_events(
         before=payload.text("before"),
         author=author,
     )
+
+
+def delete_events(
+    payload: Payload, origin: str, delivery: str, *, repository: str, author: str
+) -> list[NewReceivedEvent] | Ignored:
+    """The event of a branch that was deleted, as GitHub and Gitea tell of it. Tags aren't used."""
+    if payload.text("ref_type") != "branch":
+        return Ignored("not_a_branch")
+    branch = payload.text("ref")
+    return branch_event(origin, delivery, repository=repository, branch=branch, sha="", before="", author=author)
