@@ -5,12 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import requests
-
 from environments.domain.names import SERVICE_MARK
-from environments.providers.backend.connections import Connections, Endpoint
-from environments.providers.backend.link import CALL_LIMIT, Link
+from environments.providers.backend.connections import Connections
+from environments.providers.backend.link import Link
 from environments.providers.backend.streaming import StreamClient, explain
+from environments.providers.consul.blocking import build_stream, index_of, open_blocking
 from environments.steps.cluster_events import MOST_CHECKS, Check
 
 CHECK_KIND = "consul.check"
@@ -34,17 +33,11 @@ class ConsulFeed:
 
     def critical(self, index: int, wait: float) -> tuple[int, Sequence[Check]]:
         """One blocking query (Consul API, `/v1/health/state/critical`)."""
-        query: dict[str, Any] = {"filter": f'ServiceName contains "{SERVICE_MARK}"'}
-        if index:
-            query |= {"index": index, "wait": f"{int(wait * 1000)}ms"}
+        query = {"filter": f'ServiceName contains "{SERVICE_MARK}"'}
 
         def ask(client: StreamClient) -> tuple[int, Sequence[Check]]:
-            # Consul adds up to a sixteenth to the wait, so that not all queries return at the same time.
-            within = CALL_LIMIT + (wait * 17 / 16 if index else 0)
-            answer = client.open("/v1/health/state/critical", query, silence=CALL_LIMIT, begins_within=within)
-            with contextlib.closing(answer):
-                newest = answer.headers.get("X-Consul-Index", "")
-                return int(newest) if newest.isdecimal() else 0, list(_some(answer.items(_LARGEST)))
+            with contextlib.closing(open_blocking(client, "/v1/health/state/critical", query, index, wait)) as answer:
+                return index_of(answer.headers), list(_some(answer.items(_LARGEST)))
 
         newest, found = self._link.call("follow its checks", ask)
         return max(newest, 1) if newest >= index else 0, found
@@ -61,8 +54,3 @@ def _some(items: Iterator[Any]) -> Iterator[Check]:
         if told[owner] <= MOST_CHECKS:
             name, output = item["Name"] or item["CheckID"], (item["Output"] or "")[:_KEPT]
             yield Check(CHECK_KIND, service, item["ServiceID"], name, output)
-
-
-def build_stream(endpoint: Endpoint, token: str, session: requests.Session) -> StreamClient:
-    """The client of answers without an end, for `Link`."""
-    return StreamClient("consul", endpoint, token)

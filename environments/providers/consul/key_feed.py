@@ -9,9 +9,9 @@ from typing import Any
 
 from environments.domain.errors import BackendError
 from environments.providers.backend.connections import Connections
-from environments.providers.backend.link import CALL_LIMIT, Link
+from environments.providers.backend.link import Link
 from environments.providers.backend.streaming import Refused, StreamClient, explain
-from environments.providers.consul.feed import build_stream
+from environments.providers.consul.blocking import build_stream, index_of, open_blocking
 from environments.steps.source_ports import MOST_BYTES, MOST_KEYS, WatchedKey
 
 _LARGEST = 1_000_000
@@ -29,30 +29,20 @@ class ConsulKeyFeed:
 
     def below(self, prefix: str, index: int, wait: float) -> tuple[int, Mapping[str, WatchedKey]]:
         """One blocking query (Consul API, `/v1/kv`); it answers 404 while there is no such key."""
-        query: dict[str, Any] = {"recurse": "true"}
-        if index:
-            query |= {"index": index, "wait": f"{int(wait * 1000)}ms"}
+        path = f"/v1/kv/{urllib.parse.quote(prefix)}"
 
         def ask(client: StreamClient) -> tuple[int, Mapping[str, WatchedKey]]:
-            # Consul adds up to a sixteenth to the wait, so that not all queries return at the same time.
-            within = CALL_LIMIT + (wait * 17 / 16 if index else 0)
-            path = f"/v1/kv/{urllib.parse.quote(prefix)}"
             try:
-                answer = client.open(path, query, silence=CALL_LIMIT, begins_within=within)
+                answer = open_blocking(client, path, {"recurse": "true"}, index, wait)
             except Refused as error:
                 if error.fault.status != 404:
                     raise
-                return _index(error.headers), {}
+                return index_of(error.headers), {}
             with contextlib.closing(answer):
-                return _index(answer.headers), _keys(prefix, answer.items(_LARGEST))
+                return index_of(answer.headers), _keys(prefix, answer.items(_LARGEST))
 
         newest, found = self._link.call("watch keys", ask)
         return (newest if newest >= index else 0), found
-
-
-def _index(headers: Mapping[str, str]) -> int:
-    told = headers.get("X-Consul-Index", "")
-    return max(1, int(told)) if told.isdecimal() else 0
 
 
 def _keys(prefix: str, items: Any) -> dict[str, WatchedKey]:
