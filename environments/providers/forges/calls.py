@@ -17,6 +17,7 @@ import requests
 
 from environments.domain.errors import ForgeRefused, ForgeUnavailable
 from environments.providers.backend.bounded import AddressRefused, AnswerTooLarge
+from environments.providers.forges.reading import moment_of
 
 PAGE = 50
 """Items that a page has at most; all forges give as many."""
@@ -211,11 +212,7 @@ def quoted(text: str) -> str:
 
 def moment(value: Any) -> datetime | None:
     """A moment as forges write it; None for anything else."""
-    try:
-        found = datetime.fromisoformat(str(value)) if value else None
-    except ValueError:
-        return None
-    return found if found is None or found.tzinfo is not None else found.replace(tzinfo=UTC)
+    return moment_of(value) if isinstance(value, str) else None
 
 
 def text(value: Any, longest: int = 1000) -> str:
