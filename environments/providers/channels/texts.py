@@ -53,33 +53,26 @@ def plain(message: WarningMessage) -> str:
 
 def document(message: WarningMessage) -> bytes:
     """The body of a signed webhook: JSON in UTF-8."""
-    if message.notice:
-        return _notice(message)
     data = {
         "environment": message.environment,
         "environment_id": message.environment_id,
         "owner": message.owner,
         "template": message.template,
+        **({"message": message.notice} if message.notice else _warned(message)),
+    }
+    kind = "environment.notice" if message.notice else "environment.warning"
+    whole = {"type": kind, "id": message.id, "sent_at": message.now.isoformat(), "data": data}
+    return json.dumps(whole).encode()
+
+
+def _warned(message: WarningMessage) -> dict[str, object]:
+    return {
         "deadline": message.deadline.astimezone(UTC).isoformat(),
         "reason": message.reason,
         "extend_link": message.link or None,
         "extension": message.extension or None,
         "test": message.test,
     }
-    whole = {"type": "environment.warning", "id": message.id, "sent_at": message.now.isoformat(), "data": data}
-    return json.dumps(whole).encode()
-
-
-def _notice(message: WarningMessage) -> bytes:
-    data = {
-        "environment": message.environment,
-        "environment_id": message.environment_id,
-        "owner": message.owner,
-        "template": message.template,
-        "message": message.notice,
-    }
-    whole = {"type": "environment.notice", "id": message.id, "sent_at": message.now.isoformat(), "data": data}
-    return json.dumps(whole).encode()
 
 
 def _line(text: str) -> str:
