@@ -10,11 +10,9 @@ import structlog
 from environments.api.state_server import StateServer
 from environments.bootstrap import parts
 from environments.bootstrap.clocks import clock_check
-from environments.bootstrap.event_sources import sources_of
+from environments.bootstrap.events import EventHandling, events_of
 from environments.bootstrap.parts import connections_of, new_id, now
-from environments.bootstrap.previews import previews_of
 from environments.bootstrap.sign_in import signing_in
-from environments.bootstrap.webhooks import forge_session, webhooks_of
 from environments.checking.pool import CheckPool
 from environments.client.bundles import read_bundle
 from environments.domain.admission import Lane
@@ -27,12 +25,9 @@ from environments.engine.audit_writer import AuditWriter
 from environments.engine.cluster_follower import ClusterFollower
 from environments.engine.degradation import DegradationDetector
 from environments.engine.edge_routes import EdgeRoutes
-from environments.engine.event_processor import EventProcessor
-from environments.engine.event_sources.parts import EventSource
 from environments.engine.observe import BackendObserver
 from environments.engine.periodic_observation import PeriodicObservation
 from environments.engine.plan import BackendPlanner
-from environments.engine.preview_keeper import PreviewKeeper
 from environments.engine.refused_writer import RefusedWriter
 from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.warning_sender import WarningSender
@@ -52,7 +47,6 @@ from environments.providers.openbao_people import provide as openbao_people
 from environments.providers.vault.certificate import VaultCertificate
 from environments.providers.vault.edge_names import EdgeNames, EdgeNamesJudge
 from environments.providers.vault.revealing import Revealing
-from environments.providers.vault.webhook_secrets import OpenBaoWebhookSecrets
 from environments.service.access_reasons import AccessReasons
 from environments.service.audit_chain import AuditChain
 from environments.service.audit_collecting import AuditCollector
@@ -75,15 +69,12 @@ from environments.service.event_reading import EventReading
 from environments.service.expiry import Expiry
 from environments.service.extend_links import KEY_LABEL, ExtendLinks
 from environments.service.feed import Feed
-from environments.service.firing import FiringRuns, NoSources
-from environments.service.forge_sources import ForgeSources
 from environments.service.groups import Groups
 from environments.service.heartbeats import Heartbeats
 from environments.service.holding import Holding
 from environments.service.images import Images
 from environments.service.issuers import Issuers
 from environments.service.local_people import ManageLocalPeople
-from environments.service.matching import Matching
 from environments.service.module_access import SECRET_LABEL
 from environments.service.module_states import ModuleStates
 from environments.service.old_owners import OldOwners
@@ -94,7 +85,6 @@ from environments.service.policies import Policies
 from environments.service.preview_reading import PreviewReading
 from environments.service.queueing import Queueing
 from environments.service.reading import Reading
-from environments.service.receiving import Receiving
 from environments.service.recovery import Recovery
 from environments.service.requests import Requests
 from environments.service.retiming import Retiming
@@ -107,7 +97,6 @@ from environments.service.sources import Sources
 from environments.service.switching import Switching
 from environments.service.time_edits import TimeEdits
 from environments.service.tokens import Tokens
-from environments.service.trigger_effects import Effects, NoHints
 from environments.service.trigger_testing import TriggerTesting
 from environments.service.triggers import Triggers
 from environments.service.warnings import Warnings
@@ -178,11 +167,7 @@ class Service:
     worker: Worker
     scheduler: Scheduler
     warning_sender: WarningSender
-    receiving: Receiving
-    matching: Matching
-    event_processor: EventProcessor
-    event_sources: list[EventSource]
-    preview_keeper: PreviewKeeper
+    event_handling: EventHandling
     observation: PeriodicObservation
     cluster_follower: ClusterFollower
     degradation: DegradationDetector
@@ -217,10 +202,7 @@ class Service:
             self.scheduler.start()
             self.audit_chainer.start()
             self.warning_sender.start()
-            self.event_processor.start()
-            for source in self.event_sources:
-                source.start()
-            self.preview_keeper.start()
+            self.event_handling.start()
             self.observation.start()
             self.degradation.start()
             self.cluster_follower.start()
@@ -232,10 +214,7 @@ class Service:
             self.cluster_follower.stop()
             self.degradation.stop()
             self.observation.stop()
-            self.preview_keeper.stop()
-            for source in self.event_sources:
-                source.stop()
-            self.event_processor.stop()
+            self.event_handling.stop()
             self.warning_sender.stop()
             self.scheduler.stop()
             self.worker.stop()
@@ -294,11 +273,6 @@ def build(settings: Settings) -> Service:
     leadership = database.leadership()
     collector = AuditCollector(now)
     scheduler = Scheduler(database, expiry, warnings, now, retention, leadership, switching, retiming, check, sharing)
-    matching = Matching()
-    effects = Effects(sealer, new_id, warnings, NoHints(), again)
-    firing_runs = FiringRuns(database, now, new_id, checks, effects, NoSources())
-    event_processor = EventProcessor(database, matching, firing_runs, now, new_id, scheduler.leads)
-    receiving = Receiving(database, now, new_id, event_processor.wake)
     chain = AuditChain(database, database.audit_key, now, settings.keep_audit)
     audit_chainer = AuditChainer(chain, scheduler.leads, shared=database.shared)
     database.on_audit.append(audit_chainer.committed)
@@ -306,7 +280,7 @@ def build(settings: Settings) -> Service:
     degradation = DegradationDetector(database, JOB_KIND, shared.words, now, cluster_follower.want)
     cluster_follower.subscribe(degradation)
     database.follow(degradation.published)
-    event_sources = sources_of(database, receiving, now, scheduler.leads, connections, shared.nomad, cluster_follower)
+    events = events_of(database, shared, sealer, checks, warnings, again, scheduler.leads, cluster_follower)
     instances = HealthyInstances(shared.consul, shared.nomad, lambda: {settings.port, *connections().ports()})
     certificates = EdgeCertificates(shared.vault.pki, now)
     edge_routes = EdgeRoutes(entry_points, instances, ConsulFeed(connections), certificates)
@@ -315,22 +289,6 @@ def build(settings: Settings) -> Service:
     signing = signing_in(database, tokens, identity, now, new_id, settings.external_address)
     sign_in, sessions, device_grants = signing
     people = People(database, now, tokens, retiming, settings.departed_owners, built_in.people)
-    held = OpenBaoWebhookSecrets(shared.vault.secrets)
-    incoming = webhooks_of(database, receiving, held, now, partial(forge_session, connections))
-    previewing = previews_of(
-        database,
-        sealer,
-        now,
-        new_id,
-        checks,
-        incoming.forges,
-        entry_points,
-        scheduler.leads,
-        settings.preview_sweep,
-    )
-    effects.hints = previewing.previews
-    event_processor.noticed = previewing.previews.wake
-    firing_runs.sources = ForgeSources(incoming.forges)
     service = Service(
         settings=settings,
         version=version,
@@ -348,7 +306,7 @@ def build(settings: Settings) -> Service:
         holding=Holding(database, now),
         triggers=Triggers(database, now, new_id),
         trigger_testing=TriggerTesting(database, now, KINDS),
-        event_reading=EventReading(database, now, new_id, event_processor.wake),
+        event_reading=EventReading(database, now, new_id, events.processor.wake),
         people=people,
         old_owners=OldOwners(database, now, retiming),
         ownership=Ownership(database, now, retiming),
@@ -376,11 +334,7 @@ def build(settings: Settings) -> Service:
         extend_links=extend_links,
         switching=switching,
         heartbeats=Heartbeats(database, now),
-        receiving=receiving,
-        matching=matching,
-        event_processor=event_processor,
-        event_sources=event_sources,
-        preview_keeper=previewing.keeper,
+        event_handling=events,
         sign_in=sign_in,
         sessions=sessions,
         device_grants=device_grants,
@@ -414,9 +368,9 @@ def build(settings: Settings) -> Service:
         audit_collector=collector,
         audit_writer=AuditWriter(database, collector),
         audit_chainer=audit_chainer,
-        webhooks=incoming.webhooks,
-        deliveries=incoming.deliveries,
-        refused_writer=incoming.writer,
+        webhooks=events.incoming.webhooks,
+        deliveries=events.incoming.deliveries,
+        refused_writer=events.incoming.writer,
     )
     if settings.role == "worker":
         return service

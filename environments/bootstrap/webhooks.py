@@ -36,7 +36,6 @@ class Incoming:
     webhooks: Webhooks
     deliveries: Deliveries
     forges: Forges
-    receiving: Receiving
     writer: RefusedWriter
     held: WebhookSecrets
 
@@ -58,7 +57,6 @@ def webhooks_of(
         webhooks=Webhooks(storage, held, keys, KINDS, counts, clock, random, forges),
         deliveries=Deliveries(storage, receiving, keys, KINDS, counts, clock),
         forges=forges,
-        receiving=receiving,
         writer=RefusedWriter(counts),
         held=held,
     )

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from environments.bootstrap import service
+from environments.bootstrap import events
 from environments.cli import main
 from environments.service.storage.webhooks import Webhook
 from environments.service.webhook_secrets import HeldSecrets
@@ -34,6 +34,6 @@ class SlowSecrets:
 
 
 if __name__ == "__main__":
-    service.OpenBaoWebhookSecrets = SlowSecrets  # type: ignore[attr-defined, assignment]
+    events.OpenBaoWebhookSecrets = SlowSecrets  # type: ignore[attr-defined, assignment]
     sys.argv[1:] = ["serve", *sys.argv[1:]]
     main()
