@@ -63,8 +63,7 @@ class RefusedCounts:
                     for (webhook, reason), one in counts.items():
                         tx.received.count_refused(webhook, reason, one.address, one.at, count=one.number)
                     for webhook, at in seen.items():
-                        if tx.webhooks.get(webhook) is not None:
-                            tx.webhooks.change(webhook, last_at=at)
+                        tx.webhooks.change(webhook, last_at=at)
             except BaseException:
                 self._put_back(counts, seen)
                 raise

@@ -40,7 +40,7 @@ class Webhooks(Protocol):
         ...
 
     def change(self, name: str, **values: Any) -> None:
-        """Writes the named fields."""
+        """Writes the named fields; does nothing if there is no such webhook."""
         ...
 
     def remove(self, name: str) -> bool:
