@@ -42,6 +42,8 @@ LONGEST_OVERLAP = timedelta(days=30)
 LONGEST_TOKEN = 4096
 """Characters of a token for a forge."""
 
+_LONGEST_ADDRESS = 500
+
 GENERIC = "generic"
 """The kind of webhooks that no forge sends to."""
 
@@ -277,9 +279,6 @@ def _checked_address(kind: str, address: str) -> str:
         raise InvalidInput("That is not the address of a forge.", hint="Give one such as https://forge.example.")
     check_safe_address(address)
     return address.rstrip("/")
-
-
-_LONGEST_ADDRESS = 500
 
 
 def _checked_allowed(allowed: Collection[str]) -> tuple[str, ...]:
