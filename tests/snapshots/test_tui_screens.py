@@ -38,6 +38,21 @@ from tui.triggers import EnvironmentTriggersScreen
 README_PICTURE = Path(__file__).parents[2] / "docs" / "images" / "tui.svg"
 Prepare = Callable[[CalvinverseApp, InProcessClient, Pilot[Any]], Awaitable[None]]
 Compare = Callable[..., bool]
+Put = Callable[[InProcessClient], None]
+
+PUT: dict[Prepare, tuple[Put, ...]] = {}
+"""What is in the service before the TUI asks it for the first time; what is put in later may be in one picture and not
+in the next."""
+
+
+def given(*puts: Put) -> Callable[[Prepare], Prepare]:
+    """Notes what must be in the service for a scene."""
+
+    def noted(prepare: Prepare) -> Prepare:
+        PUT[prepare] = puts
+        return prepare
+
+    return noted
 
 
 async def as_it_starts(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
@@ -97,8 +112,8 @@ async def planned(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any
     await until(pilot, lambda: isinstance(app.screen, PlanDialog) and not app.screen.query_one("#go").disabled)
 
 
+@given(drift_away)
 async def drifted(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
-    drift_away(client)
     await as_it_starts(app, client, pilot)
     await pilot.press("down", "enter")
     await until(
@@ -116,22 +131,22 @@ async def drifted(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any
     app.screen.query_one("#drift-title").scroll_visible(animate=False, top=True, immediate=True)
 
 
+@given(put_rules)
 async def ruling(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
-    put_rules(client)
     await as_it_starts(app, client, pilot)
     await pilot.press("down", "W")
     await until(pilot, lambda: isinstance(app.screen, RulesScreen) and app.screen.things)
 
 
+@given(put_rules, put_policies)
 async def policies(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
-    put_rules(client)
-    put_policies(client)
     await as_it_starts(app, client, pilot)
     await pilot.press("P")
     await until(pilot, lambda: isinstance(app.screen, PoliciesScreen) and app.screen.things)
     await pilot.press("down")
 
 
+@given(put_rules, put_policies)
 async def policy_effect(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await policies(app, client, pilot)
     await until(pilot, lambda: app.role)
@@ -144,30 +159,30 @@ async def policy_effect(app: CalvinverseApp, client: InProcessClient, pilot: Pil
     await until(pilot, lambda: app.screen.query("#name"))
 
 
+@given(put_policies)
 async def calendars(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
-    put_policies(client)
     await as_it_starts(app, client, pilot)
     await pilot.press("H")
     await until(pilot, lambda: isinstance(app.screen, CalendarsScreen) and app.screen.things)
 
 
+@given(put_channels)
 async def channels(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
-    put_channels(client)
     await as_it_starts(app, client, pilot)
     await pilot.press("C")
     await until(pilot, lambda: isinstance(app.screen, ChannelsScreen) and app.screen.things)
     await pilot.press("down")
 
 
+@given(put_hold)
 async def holds(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
-    put_hold(client)
     await as_it_starts(app, client, pilot)
     await pilot.press("h")
     await until(pilot, lambda: isinstance(app.screen, HoldsScreen) and app.screen.things)
 
 
+@given(put_events)
 async def triggers(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
-    put_events(client)
     await as_it_starts(app, client, pilot)
     await pilot.press("down", "F")
     await until(pilot, lambda: isinstance(app.screen, EnvironmentTriggersScreen) and app.screen.things)
@@ -175,6 +190,7 @@ async def triggers(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[An
     await until(pilot, lambda: app.screen.details(app.screen.selected))  # type: ignore[attr-defined]  # see above
 
 
+@given(put_events)
 async def adding_a_trigger(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await triggers(app, client, pilot)
     await pilot.press("a")
@@ -185,8 +201,8 @@ async def adding_a_trigger(app: CalvinverseApp, client: InProcessClient, pilot: 
     await until(pilot, lambda: fields["for"].has_class("-wrong"))
 
 
+@given(put_events)
 async def events(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
-    put_events(client)
     await as_it_starts(app, client, pilot)
     await pilot.press("L")
     await until(pilot, lambda: isinstance(app.screen, EventsScreen) and app.screen.things)
@@ -194,6 +210,7 @@ async def events(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]
     await until(pilot, lambda: app.screen.details(app.screen.selected))  # type: ignore[attr-defined]  # see above
 
 
+@given(put_events)
 async def one_event(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await events(app, client, pilot)
     await pilot.press("enter")
@@ -201,8 +218,8 @@ async def one_event(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[A
     await until(pilot, lambda: "What triggers did" in str(app.screen.query_one("#told").content))  # type: ignore[attr-defined]  # a Static
 
 
+@given(put_previews)
 async def previews(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
-    put_previews(client)
     await as_it_starts(app, client, pilot)
     await pilot.press("V")
     await until(pilot, lambda: isinstance(app.screen, PreviewsScreen) and app.screen.things)
@@ -252,6 +269,8 @@ async def no_previews(app: CalvinverseApp, client: InProcessClient, pilot: Pilot
 )
 def test_screen(prepare: Prepare, size: tuple[int, int], snap_compare: Compare) -> None:
     client = everything()
+    for put in PUT.get(prepare, ()):
+        put(client)
     app = make_app(client)
 
     async def before(pilot: Pilot[Any]) -> None:
