@@ -126,30 +126,30 @@ class TriggerTestRequest(Request):
     only: Word | None = None
 
 
-class HitView(View):
+class _JudgedView(View):
+    """A trigger, and the environment that it would act on."""
+
+    trigger_id: str
+    trigger: str
+    owner: str
+    environment_id: EnvironmentId | None = None
+    environment: str = ""
+
+
+class HitView(_JudgedView):
     """What a trigger would do. `allowed` False: it would be refused, for `reason`.
 
     `environment` is empty, or a new name, for what would create one.
     """
 
-    trigger_id: str
-    trigger: str
-    owner: str
-    environment_id: EnvironmentId | None = None
-    environment: str = ""
     action: TriggerAction
     allowed: bool
     reason: str = ""
 
 
-class MissView(View):
+class MissView(_JudgedView):
     """Why a trigger would do nothing, to the environment or at all."""
 
-    trigger_id: str
-    trigger: str
-    owner: str
-    environment_id: EnvironmentId | None = None
-    environment: str = ""
     reason: str
 
 
