@@ -67,7 +67,8 @@ class _Limits:
     raw: bool = False
     """The body isn't JSON for a route: a module's state, or a delivery, whose signature is checked first."""
 
-    delivery: bool = False
+    webhook: str | None = None
+    """The name of the webhook that a delivery is to."""
 
 
 class Limited:
@@ -96,21 +97,21 @@ class Limited:
             await self._app(scope, receive, send)
             return
         limits = self._limits(scope)
-        quick = limits.largest <= LARGEST_BODY or limits.delivery
+        quick = limits.largest <= LARGEST_BODY or limits.webhook is not None
         longest = self._longest if quick else max(self._longest, LONGEST_LARGE)
         with limits.budget.allocation(limits.owner) as allocation:
             try:
                 async with asyncio.timeout(longest) as allocation.receiving:
                     body = await _read(scope, receive, limits.largest, allocation)
             except RequestTooLarge:
-                if limits.delivery:
-                    self._too_large(webhook_of(scope) or "", client_of(scope))
+                if limits.webhook is not None:
+                    self._too_large(limits.webhook, client_of(scope))
                 raise
             except TimeoutError:
                 raise RequestTooSlow("The body of the request didn't come in time.") from None
             allocation.receiving = None
             if body is not None:
-                if not limits.delivery:
+                if limits.webhook is None:
                     _check_kind(scope, body)
                 if body and not limits.raw:
                     await self._check(body)
@@ -118,8 +119,8 @@ class Limited:
 
     def _limits(self, scope: Scope) -> _Limits:
         """Raises `Forbidden` before a byte is read if the caller may not send bodies that large."""
-        if webhook_of(scope) is not None:
-            return _Limits(LARGEST_DELIVERY, self._deliveries, address_key(scope), raw=True, delivery=True)
+        if (webhook := webhook_of(scope)) is not None:
+            return _Limits(LARGEST_DELIVERY, self._deliveries, address_key(scope), raw=True, webhook=webhook)
         state = scope["state"].get("state_caller")
         if isinstance(state, StateCaller) and scope["method"] == "POST":
             return _Limits(module_states.LARGEST_STATE, self._states, state.environment_id, raw=True)
