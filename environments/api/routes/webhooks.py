@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 import anyio
@@ -84,19 +85,19 @@ def webhook_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     )
     async def create_webhook(caller: Caller, request: WebhookRequest) -> NewWebhookSecret:
         """Creates a webhook (admins). Only this answer holds its secret."""
-
-        def create() -> NewWebhookSecret:
-            made = webhooks.create(
+        made = await backend_calls.run(
+            caller.owner,
+            partial(
+                webhooks.create,
                 caller,
                 request.name,
                 request.kind,
                 address=request.address,
                 allowed=request.allowed,
                 token=request.token,
-            )
-            return presenting.new_secret(made, where)
-
-        return await backend_calls.run(caller.owner, create)
+            ),
+        )
+        return presenting.new_secret(made, where)
 
     @router.get("/{webhook}", responses=problems(Forbidden, UnknownWebhook))
     def show_webhook(caller: Caller, name: Name) -> WebhookDetails:
@@ -107,11 +108,7 @@ def webhook_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     @router.delete("/{webhook}", responses=problems(Forbidden, UnknownWebhook))
     async def delete_webhook(caller: Caller, name: Name) -> WebhookView:
         """Removes a webhook (admins): its deliveries are refused at once, and triggers hear nothing of it."""
-
-        def delete() -> WebhookView:
-            return presenting.webhook(webhooks.delete(caller, name), where)
-
-        return await backend_calls.run(caller.owner, delete)
+        return presenting.webhook(await backend_calls.run(caller.owner, partial(webhooks.delete, caller, name)), where)
 
     @router.post(
         "/{webhook}/rotate",
@@ -119,11 +116,8 @@ def webhook_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     )
     async def rotate_webhook(caller: Caller, name: Name, request: RotateRequest) -> NewWebhookSecret:
         """Gives a webhook a new secret, which only this answer holds (admins). The old one stays valid for a while."""
-
-        def rotate() -> NewWebhookSecret:
-            return presenting.new_secret(webhooks.rotate(caller, name, request.overlap), where)
-
-        return await backend_calls.run(caller.owner, rotate)
+        made = await backend_calls.run(caller.owner, partial(webhooks.rotate, caller, name, request.overlap))
+        return presenting.new_secret(made, where)
 
     @router.put(
         "/{webhook}/token",
@@ -131,20 +125,13 @@ def webhook_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     )
     async def set_webhook_token(caller: Caller, name: Name, request: ForgeTokenRequest) -> WebhookView:
         """Gives a webhook another token for its forge (admins)."""
-
-        def replace() -> WebhookView:
-            return presenting.webhook(webhooks.set_token(caller, name, request.token), where)
-
-        return await backend_calls.run(caller.owner, replace)
+        changed = await backend_calls.run(caller.owner, partial(webhooks.set_token, caller, name, request.token))
+        return presenting.webhook(changed, where)
 
     @router.post("/{webhook}/check", responses=problems(Forbidden, UnknownWebhook, ForgeRefused, ForgeUnavailable))
     async def check_webhook(caller: Caller, name: Name) -> ForgeCheckView:
         """Asks the forge of a webhook whose account its token is of (admins)."""
-
-        def check() -> ForgeCheckView:
-            return ForgeCheckView(account=webhooks.check(caller, name))
-
-        return await backend_calls.run(caller.owner, check)
+        return ForgeCheckView(account=await backend_calls.run(caller.owner, partial(webhooks.check, caller, name)))
 
     @router.post(
         "/{webhook}/deliveries",
