@@ -1,13 +1,15 @@
-"""Maps triggers, firings and received events to the models of the API."""
+"""Maps triggers, firings, received events and previews to the models of the API."""
 
 from typing import Any
 
 from environments.domain.received_event import ReceivedEvent
 from environments.domain.trigger import FROM_TEMPLATE, Firing
 from environments.service.event_reading import EventDetails
+from environments.service.preview_reading import PreviewDetails
 from environments.service.trigger_candidates import Judged
 from environments.service.trigger_testing import Outcome, Outcomes
 from environments.service.triggers import TriggerDetails
+from environments.wire.previews import PreviewView
 from environments.wire.received_events import ReceivedEventDetailsView, ReceivedEventView
 from environments.wire.triggers import (
     FiringView,
@@ -68,6 +70,28 @@ def received_event_details(found: EventDetails) -> ReceivedEventDetailsView:
     """A received event with its firings."""
     view = received_event(found.event)
     return ReceivedEventDetailsView(**dict(view), firings=tuple(map(firing, found.firings)), more_firings=found.more)
+
+
+def preview(found: PreviewDetails) -> PreviewView:
+    """A preview of a pull request."""
+    one = found.preview
+    return PreviewView(
+        id=one.id,
+        trigger=found.trigger,
+        webhook=one.webhook,
+        repository=one.repository,
+        number=one.number,
+        environment=one.environment,
+        state=found.state,
+        wanted=one.wanted,
+        because=one.because,
+        fault=one.fault,
+        commit=one.applied_sha,
+        end_at=one.end_at,
+        looked_at=one.looked_at,
+        look_at=one.look_at,
+        ended_at=one.closed_at,
+    )
 
 
 def tested(found: Outcomes) -> TriggerTestView:

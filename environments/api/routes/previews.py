@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from environments.api import presenting_triggers as presenting
 from environments.api.guard import Caller
 from environments.api.paging import PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
-from environments.service.preview_reading import PreviewDetails
 from environments.wire.previews import PreviewView
 
 
@@ -28,27 +28,6 @@ def preview_routes(service: Service) -> APIRouter:
         """Lists previews of pull requests, by repository and number."""
         found = service.preview_reading.list(caller, ended=ended, limit=limit, skip=skip)
         link_next(request, response, found, limit, skip=skip + len(found))
-        return [_view(one) for one in found]
+        return [presenting.preview(one) for one in found]
 
     return router
-
-
-def _view(found: PreviewDetails) -> PreviewView:
-    preview = found.preview
-    return PreviewView(
-        id=preview.id,
-        trigger=found.trigger,
-        webhook=preview.webhook,
-        repository=preview.repository,
-        number=preview.number,
-        environment=preview.environment,
-        state=found.state,
-        wanted=preview.wanted,
-        because=preview.because,
-        fault=preview.fault,
-        commit=preview.applied_sha,
-        end_at=preview.end_at,
-        looked_at=preview.looked_at,
-        look_at=preview.look_at,
-        ended_at=preview.closed_at,
-    )
