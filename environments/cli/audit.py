@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, export and verify the audit log.", no_args_is_help=True, rich_markup_mode=None)
 
-_LONGEST = 60
-"""Characters of a cell in the table."""
-
 
 @command(
     app,
@@ -52,7 +49,7 @@ def list_audit(
     until: Annotated[str | None, typer.Option("--until", metavar="WHEN", help="Older than this.")] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="NUMBER", min=1, help="At most so many.")] = 50,
 ) -> None:
-    from environments.cli.tables import table
+    from environments.cli.tables import short, table
     from environments.moments import moment
 
     asked: Query = {
@@ -72,9 +69,9 @@ def list_audit(
             (
                 str(one.id),
                 moment(one.at, session.zone),
-                _short(_who(one)),
+                short(_who(one)),
                 one.action + (f" ({one.count} times)" if one.count > 1 else ""),
-                _short(_what(one)),
+                short(_what(one)),
                 one.outcome if not one.code else f"{one.outcome}: {one.code}",
                 one.address,
             )
@@ -243,10 +240,6 @@ def _who(one: "AuditEntryView") -> str:
 def _what(one: "AuditEntryView") -> str:
     name = one.object_name or one.object_id
     return f"{one.object_kind} {name}".strip() if one.object_kind != "environment" else name
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _entries(count: int) -> str:

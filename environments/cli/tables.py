@@ -4,6 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from environments.words import clean
 
+_LONGEST = 60
+"""Characters of a cell that is cut."""
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """Columns two spaces apart below their titles; without rows only the titles."""
@@ -30,3 +33,8 @@ def section(title: str, lines: Iterable[str]) -> Iterator[str]:
         yield ""
         yield title
         yield from (f"  {line}".rstrip() for line in found)
+
+
+def short(text: str) -> str:
+    """The text, cut if it is too long for a cell."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

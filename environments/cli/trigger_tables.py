@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 
-from environments.cli.tables import pairs, section, table
+from environments.cli.tables import pairs, section, short, table
 from environments.domain.trigger import FiringState
 from environments.moments import moment
 from environments.trigger_words import FIRINGS, TRIGGERS, definition_lines, field_lines, stands
@@ -15,9 +15,6 @@ from environments.wire.triggers import (
     TriggerTestView,
     TriggerView,
 )
-
-_LONGEST = 60
-"""Characters of a cell that strangers fill."""
 
 
 def trigger_lines(found: Sequence[TriggerView]) -> Iterator[str]:
@@ -77,9 +74,9 @@ def event_lines(found: Sequence[ReceivedEventView], zone: tzinfo) -> Iterator[st
             moment(one.received_at, zone),
             one.source.value,
             one.kind,
-            _short(one.subject),
+            short(one.subject),
             one.origin,
-            one.state.value + (f": {_short(one.reason)}" if one.reason else ""),
+            one.state.value + (f": {short(one.reason)}" if one.reason else ""),
         )
         for one in found
     ]
@@ -148,7 +145,3 @@ def _why(one: FiringView, zone: tzinfo) -> str:
     if one.state is FiringState.PENDING and one.due_at is not None and one.reason:
         return f"{one.reason} (again at {moment(one.due_at, zone)})"
     return one.reason
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
