@@ -66,14 +66,11 @@ class AddTriggerDialog(Dialog):
     def on_mount(self) -> None:
         """Focuses the name."""
         super().on_mount()
-        self._field("name").control().focus()
+        self.field("name").control().focus()
         self._read()
 
-    def _field(self, key: str) -> FormField:
-        return next(field for field in self.query(FormField) if field.key == key)
-
     def _typed(self, key: str) -> str:
-        field = self._field(key)
+        field = self.field(key)
         return str(field.value).strip() if field.display else ""
 
     def on_form_field_edited(self, event: FormField.Edited) -> None:
@@ -83,13 +80,13 @@ class AddTriggerDialog(Dialog):
         self._read()
 
     def _read(self) -> None:
-        on, does = self._field("on").value, self._field("does").value
+        on, does = self.field("on").value, self.field("does").value
         for key, wanted in _ONLY_FOR.items():
-            self._field(key).display = wanted(on, does)
+            self.field(key).display = wanted(on, does)
         for field in self.query(FormField):
             field.say("")
         if isinstance(on, Source):
-            self._field("kinds").explain(Content(f"{', '.join(sorted(KINDS[on]))}; empty: all of them"))
+            self.field("kinds").explain(Content(f"{', '.join(sorted(KINDS[on]))}; empty: all of them"))
         self._trigger, missing = None, ["choose what has to happen, and what is done then"]
         if isinstance(on, Source) and isinstance(does, TriggerAction):
             self._trigger, missing = self._judged(on, does)
@@ -119,7 +116,7 @@ class AddTriggerDialog(Dialog):
             written = (part.strip() for part in self._typed("when").split(";"))
             definition["when"] = dict(condition_of(part) for part in written if part)
         except InvalidInput as error:
-            self._field("when").say(f"{error.message} {error.hint}")
+            self.field("when").say(f"{error.message} {error.hint}")
             good = False
         trigger, faults = read_trigger(definition, Place.ENVIRONMENT)
         missing = []

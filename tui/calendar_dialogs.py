@@ -17,7 +17,7 @@ from environments.words import clean
 from tui.clock import Clock
 from tui.dialogs import Dialog
 from tui.effect_dialog import Edit, EffectDialog
-from tui.fields import FormField, TextField
+from tui.fields import TextField
 
 
 class CalendarDialog(EffectDialog):
@@ -40,19 +40,16 @@ class CalendarDialog(EffectDialog):
     def on_mount(self) -> None:
         """Focuses the first field."""
         super().on_mount()
-        self._field("name").control().focus()
-
-    def _field(self, key: str) -> FormField:
-        return next(field for field in self.query(FormField) if field.key == key)
+        self.field("name").control().focus()
 
     def _typed(self, key: str) -> str:
-        return str(self._field(key).value).strip()
+        return str(self.field(key).value).strip()
 
     def read(self) -> Edit | None:
         """The days, which are read from the file again for each request."""
         name, file = self._typed("name"), self._typed("file")
         wrong = bool(name) and not CALENDAR_NAME.fullmatch(name)
-        self._field("name").say("It has lower-case letters, digits and hyphens." if wrong else "")
+        self.field("name").say("It has lower-case letters, digits and hyphens." if wrong else "")
         if not name or wrong or not file:
             return None
         today = self._clock.now().astimezone(self._clock.zone).date()

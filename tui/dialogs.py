@@ -14,6 +14,7 @@ from environments.client import Client
 from environments.domain.errors import CalvinverseError
 from environments.wire.environments import EnvironmentView
 from environments.words import clean
+from tui.fields import FormField
 from tui.shell import UsesShell
 
 T = TypeVar("T")
@@ -89,6 +90,10 @@ class Dialog(UsesShell, ModalScreen[bool]):
     def go(self) -> None:
         """Carries out what the dialog asks for."""
         raise NotImplementedError
+
+    def field(self, key: str) -> FormField:
+        """One of its fields."""
+        return next(field for field in self.query(FormField) if field.key == key)
 
     def send(self, call: Callable[[Client], T], said: str | Callable[[T], str]) -> None:
         """Sends a request once; closes the dialog with a notification on success, else shows the error."""

@@ -12,7 +12,7 @@ from environments.wire.timing import PolicyRequest, PolicyView, RuleRequest
 from environments.words import clean
 from tui.clock import Clock
 from tui.effect_dialog import Edit, EffectDialog
-from tui.fields import ChoiceField, FormField, TextField
+from tui.fields import ChoiceField, TextField
 
 RULED = {TimedAction.DESTROY: "Destroy at", TimedAction.STOP: "Stop at", TimedAction.START: "Start at"}
 """What the rules of a policy do, and the label of their field."""
@@ -51,15 +51,12 @@ class PolicyDialog(EffectDialog):
     def on_mount(self) -> None:
         """Focuses the first field that is empty."""
         super().on_mount()
-        self._field("name" if self._present is None else TimedAction.DESTROY.value).control().focus()
-
-    def _field(self, key: str) -> FormField:
-        return next(field for field in self.query(FormField) if field.key == key)
+        self.field("name" if self._present is None else TimedAction.DESTROY.value).control().focus()
 
     def _whose(self) -> tuple[Scope, str]:
         if self._present is not None:
             return self._present.scope, self._present.name
-        return Scope(self._field("scope").value), str(self._field("name").value).strip()
+        return Scope(self.field("scope").value), str(self.field("name").value).strip()
 
     def read(self) -> Edit | None:
         """The policy, if there is a name, and a rule or a maximum, and none of them is wrong."""
@@ -67,14 +64,14 @@ class PolicyDialog(EffectDialog):
         rules: list[RuleRequest] = []
         good = bool(name)
         for action in RULED:
-            field = self._field(action.value)
+            field = self.field(action.value)
             problem = ""
             try:
                 rules += _rules(action, str(field.value))
             except CalvinverseError as error:
                 problem, good = error.message, False
             field.say(problem)
-        field = self._field("maximum")
+        field = self.field("maximum")
         maximum = str(field.value).strip() or None
         field.say("")
         try:

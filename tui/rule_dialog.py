@@ -50,17 +50,14 @@ class RuleDialog(Dialog):
         """Disables the button until there is a rule."""
         super().on_mount()
         self.query_one("#go", Button).disabled = True
-        self._field("rule").control().focus()
-
-    def _field(self, key: str) -> FormField:
-        return next(field for field in self.query(FormField) if field.key == key)
+        self.field("rule").control().focus()
 
     def on_form_field_edited(self, event: FormField.Edited) -> None:
         """Reads both."""
         event.stop()
         self.complain(None)
         self._request = None
-        field = self._field("rule")
+        field = self.field("rule")
         typed = str(field.value).strip()
         problem = ""
         if typed:
@@ -69,7 +66,7 @@ class RuleDialog(Dialog):
             except CalvinverseError as error:
                 problem = error.message
             else:
-                self._request = RuleRequest(action=TimedAction(self._field("action").value), rule=str(rule))
+                self._request = RuleRequest(action=TimedAction(self.field("action").value), rule=str(rule))
         field.say(problem)
         self.query_one("#go", Button).disabled = self._request is None
 

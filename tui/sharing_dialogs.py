@@ -52,10 +52,7 @@ class ShareDialog(Dialog):
         super().on_mount()
         self.query_one("#go", Button).disabled = True
         self.query_one("#outcome").display = False
-        self._field("subject").control().focus()
-
-    def _field(self, key: str) -> FormField:
-        return next(field for field in self.query(FormField) if field.key == key)
+        self.field("subject").control().focus()
 
     def on_form_field_edited(self, event: FormField.Edited) -> None:
         """Reads all fields."""
@@ -70,23 +67,23 @@ class ShareDialog(Dialog):
 
     def _read(self) -> ShareRequest | None:
         """The request; None, with the error beside its field, while something is missing or wrong."""
-        subject = str(self._field("subject").value).strip()
+        subject = str(self.field("subject").value).strip()
         too_long = len(subject) > LONGEST_SUBJECT
-        self._field("subject").say("No name is that long." if too_long else "")
+        self.field("subject").say("No name is that long." if too_long else "")
         try:
-            ttl, until = read_lifetime(str(self._field("until").value), self._clock)
+            ttl, until = read_lifetime(str(self.field("until").value), self._clock)
             if until is not None and until <= self._clock.now():
                 raise InvalidLifetime(f"{self._clock.moment(until)} is over already.")
             if ttl is not None:
                 later(self._clock.now(), parse_duration(ttl))
         except CalvinverseError as error:
-            self._field("until").say(error.message)
+            self.field("until").say(error.message)
             return None
-        self._field("until").say("")
-        role = self._field("role").value
+        self.field("until").say("")
+        role = self.field("role").value
         if not subject or too_long or role is UNSET:
             return None
-        reveal = bool(self._field("reveal").value)
+        reveal = bool(self.field("reveal").value)
         return ShareRequest(subject=subject, role=EnvironmentRole(role), reveal=reveal, ttl=ttl, until=until)
 
     def _follows(self, request: ShareRequest) -> Content:
