@@ -1,9 +1,15 @@
-"""The screen of a list whose selected thing is asked for more than the list says."""
+"""What the service says of one thing beyond its list: on the screen of the list, and in a dialog."""
 
 from typing import Generic, TypeVar
 
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Static
+
 from environments.client import Client
 from environments.domain.errors import CalvinverseError
+from tui.clock import Clock
+from tui.dialogs import Dialog
 from tui.things import ThingsScreen
 
 T = TypeVar("T")
@@ -61,3 +67,52 @@ class DetailedScreen(ThingsScreen[T], Generic[T, D]):
 
         client = self.shell.client
         self.ask(lambda: self.load_details(client(), thing), done, failed)
+
+
+class DetailDialog(Dialog, Generic[D]):
+    """Shows what the list knows of a thing, and its details once the service has answered. It changes nothing."""
+
+    back = "Back (esc)"
+    cautious = True
+
+    def __init__(self, title: str, clock: Clock) -> None:
+        super().__init__(title, "Reload")
+        self.clock = clock
+
+    def load(self, client: Client) -> D:
+        """Requests the details; called in another thread. Raises `CalvinverseError`."""
+        raise NotImplementedError
+
+    def has_details(self) -> bool:
+        """Whether the service knows more of it than the list says."""
+        return True
+
+    def told(self, found: D | None) -> Content:
+        """The thing in full; None: as the list knows it."""
+        raise NotImplementedError
+
+    def body(self) -> ComposeResult:
+        """What is known of the thing."""
+        yield Static(id="told", markup=False)
+
+    def on_mount(self) -> None:
+        """Shows what the list knows, and asks if there is more."""
+        super().on_mount()
+        self._show(None)
+        more = self.has_details()
+        self.query_one("#go").display = more
+        if more:
+            self.go()
+
+    def go(self) -> None:
+        """Asks the service."""
+
+        def done(found: D) -> None:
+            self.complain(None)
+            self._show(found)
+
+        client = self.shell.client
+        self.ask(lambda: self.load(client()), done, self.complain)
+
+    def _show(self, found: D | None) -> None:
+        self.query_one("#told", Static).update(self.told(found))

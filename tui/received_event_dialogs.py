@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.widgets import Static
 
+from environments.client import Client
 from environments.client.connection import Query
 from environments.domain.received_event import ReceivedState, Source
 from environments.trigger_words import RECEIVED
@@ -14,6 +14,7 @@ from environments.wire.received_events import ReceivedEventDetailsView, Received
 from environments.words import one_line
 from tui import trigger_sections
 from tui.clock import Clock
+from tui.details import DetailDialog
 from tui.dialogs import Dialog
 from tui.fields import ChoiceField, FormField, TextField
 from tui.sections import STYLES
@@ -86,54 +87,35 @@ class FilterDialog(Dialog):
         self._chosen(wanted)
 
 
-class EventDialog(Dialog):
-    """Shows a received event. It changes nothing."""
-
-    back = "Back (esc)"
-    cautious = True
+class EventDialog(DetailDialog[ReceivedEventDetailsView]):
+    """Shows a received event."""
 
     def __init__(self, event: ReceivedEventView, clock: Clock) -> None:
-        super().__init__(f"{event.source.value} {one_line(event.kind)}", "Reload")
+        super().__init__(f"{event.source.value} {one_line(event.kind)}", clock)
         self._event = event
-        self._clock = clock
 
-    def body(self) -> ComposeResult:
-        """What the list knows, and what triggers did once the service has answered."""
-        yield Static(id="told", markup=False)
+    def load(self, client: Client) -> ReceivedEventDetailsView:
+        """With what triggers did."""
+        return client.received_event(self._event.id)
 
-    def on_mount(self) -> None:
-        """Asks."""
-        super().on_mount()
-        self.query_one("#told", Static).update(self._told(None))
-        self.go()
-
-    def go(self) -> None:
-        """Asks the service."""
-
-        def done(found: ReceivedEventDetailsView) -> None:
-            self.complain(None)
-            self._event = found
-            self.query_one("#told", Static).update(self._told(found))
-
-        client, id = self.shell.client, self._event.id
-        self.ask(lambda: client().received_event(id), done, self.complain)
-
-    def _told(self, found: ReceivedEventDetailsView | None) -> Content:
+    def told(self, found: ReceivedEventDetailsView | None) -> Content:
+        """What it says, and what triggers did because of it."""
+        event = self._event if found is None else found
         parts = [
-            Content("\n").join(self._facts()),
-            trigger_sections.section("Says (strangers wrote it)", trigger_sections.fields(self._event.fields)),
+            Content("\n").join(self._facts(event)),
+            trigger_sections.section("Says (strangers wrote it)", trigger_sections.fields(event.fields)),
         ]
         if found is not None:
             did = (
-                trigger_sections.firings(found.firings, self._clock, _SHOWN, found.more_firings)
+                trigger_sections.firings(found.firings, self.clock, _SHOWN, found.more_firings)
                 if found.firings
                 else Content.assemble((trigger_sections.NOTHING_DONE, "$faint"))
             )
             parts.insert(1, trigger_sections.section("What triggers did", did))
         return Content("\n\n").join(parts)
 
-    def _facts(self) -> list[Content]:
-        event, moment = self._event, self._clock.moment
+    def _facts(self, event: ReceivedEventView) -> list[Content]:
+        moment = self.clock.moment
         sign = RECEIVED[event.state]
         reason = f": {one_line(event.reason)}" if event.reason else ""
         happened = f", happened {moment(event.at)}" if event.at is not None else ""
