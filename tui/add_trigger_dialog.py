@@ -34,9 +34,6 @@ _ONLY_FOR: dict[str, Callable[[Any, Any], bool]] = {
 }
 """Fields that only some sources or actions read."""
 
-_PLACE = {"name": "name", "on": "on", "action": "does"}
-"""Key of a definition → field, where they differ."""
-
 
 class AddTriggerDialog(Dialog):
     """Asks what has to happen, and what is done then; says what is wrong before anything is sent."""
@@ -119,18 +116,12 @@ class AddTriggerDialog(Dialog):
             self.field("when").say(f"{error.message} {error.hint}")
             good = False
         trigger, faults = read_trigger(definition, Place.ENVIRONMENT)
+        typed = {field.key: field for field in self.query(TextField) if self._typed(field.key)}
         missing = []
         for fault in faults:
             key = str(fault.path[0]) if fault.path else ""
-            key = _PLACE.get(key, key)
-            field = next((one for one in self.query(FormField) if one.key == key and one.display), None)
-            if (
-                field is not None
-                and field.value is not UNSET
-                and str(field.value).strip()
-                and key not in ("on", "does")
-            ):
-                field.say(fault.sentence)
+            if key in typed:
+                typed[key].say(fault.sentence)
                 good = False
             elif key == "name":
                 missing.append("give it a name")
