@@ -1,6 +1,6 @@
 """Triggers, what they did, and received events as styled text, without widgets."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from textual.content import Content
@@ -64,5 +64,5 @@ def fields(found: Mapping[str, FieldValue]) -> Content:
     return Content("\n".join(_cleaned(field_lines(found)))) if found else Content.assemble(("None.", "$faint"))
 
 
-def _cleaned(lines: Sequence[str] | Iterator[str]) -> Iterator[str]:
+def _cleaned(lines: Iterable[str]) -> Iterator[str]:
     return (one_line(line) for line in lines)

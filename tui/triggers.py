@@ -11,6 +11,7 @@ from environments.actions.refusal import refusal
 from environments.actions.registry import action
 from environments.client import Client
 from environments.domain.errors import CalvinverseError
+from environments.domain.trigger import TriggerAction
 from environments.trigger_words import TRIGGERS, stands
 from environments.wire.environments import EnvironmentView
 from environments.wire.triggers import TriggerDetailsView, TriggerState, TriggerView
@@ -68,7 +69,7 @@ class TriggersScreen(DetailedScreen[TriggerView, TriggerDetailsView]):
     def cells(self, thing: TriggerView) -> Sequence[Cell]:
         """Its name, whether it acts, on what, what it does, and where it stands."""
         sign = TRIGGERS[thing.state]
-        mood: Mood = "warn" if thing.action.value == "destroy" else "plain"
+        mood: Mood = "warn" if thing.action is TriggerAction.DESTROY else "plain"
         return (
             (one_line(thing.name), "plain"),
             (str(sign), sign.mood),
