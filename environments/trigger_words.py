@@ -6,6 +6,7 @@ from typing import Any
 
 from environments.domain.received_event import FieldValue, ReceivedState
 from environments.domain.trigger import FiringState
+from environments.domain.trigger_values import as_text
 from environments.wire.triggers import TriggerState, TriggerView
 from environments.words import Sign
 
@@ -51,13 +52,7 @@ def definition_lines(definition: Mapping[str, Any]) -> Iterator[str]:
 
 def field_lines(fields: Mapping[str, FieldValue]) -> list[str]:
     """The fields of an event, one per line."""
-    return [
-        f"{name}: {', '.join(value) if isinstance(value, tuple) else _plain(value)}" for name, value in fields.items()
-    ]
-
-
-def _plain(value: FieldValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return [f"{name}: {as_text(value)}" for name, value in fields.items()]
 
 
 def _key(name: str) -> str:
