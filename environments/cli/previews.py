@@ -37,7 +37,7 @@ def list_previews(
 
     def lines() -> "list[str]":
         rows = [
-            (f"{one.repository}#{one.number}", one.environment, _state(one), one.commit[:10], one_line(one.because))
+            (f"{one.repository}#{one.number}", one.environment, _state(one), one.commit[:10], one.because)
             for one in found
         ]
         shown = list(table(("PULL REQUEST", "ENVIRONMENT", "STATE", "COMMIT", "BECAUSE"), rows))

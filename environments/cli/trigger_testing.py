@@ -46,18 +46,18 @@ def try_out(
     from environments.wire.triggers import TriggerTestRequest
 
     told = read_object(file, _LARGEST)
-    given: dict[str, Any] = {"only": environment}
-    if webhook is None and "headers" in told and "source" not in told:
+    given: dict[str, Any] = {} if environment is None else {"only": environment}
+    if webhook is not None:
+        body = told.get("body")
+        given["delivery"] = {**told, "webhook": webhook, "body": parsed(body, file) if isinstance(body, str) else body}
+    elif "headers" in told and "source" not in told:
         raise InvalidInput(
             f"{file} holds a recorded delivery.", hint=f"Say to which webhook: `trigger test {file} --webhook NAME`."
         )
-    if webhook is None:
-        given["event"] = told
     else:
-        body = told.get("body")
-        given["delivery"] = {**told, "webhook": webhook, "body": parsed(body, file) if isinstance(body, str) else body}
+        given["event"] = told
     try:
-        request = TriggerTestRequest.model_validate({key: value for key, value in given.items() if value is not None})
+        request = TriggerTestRequest.model_validate(given)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, one['loc'][1:4]))}: {reason(one, 'an object')}" for one in error.errors()[:10]]
         raise InvalidInput(
