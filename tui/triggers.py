@@ -82,9 +82,9 @@ class TriggersScreen(DetailedScreen[TriggerView, TriggerDetailsView]):
     def in_full(self, thing: TriggerView) -> Content:
         """For whom it acts, why it is stopped, and what it did last."""
         clock = self.shell.clock
-        since = f" It was set {clock.moment(thing.created_at)}" if thing.created_at is not None else ""
-        by = f" by {one_line(thing.created_by)}." if since and thing.created_by else "." if since else ""
-        who = f"acts for {one_line(thing.owner)}, with the rights that they have when it fires.{since}{by}"
+        by = f" by {one_line(thing.created_by)}" if thing.created_by else ""
+        since = f" It was set {clock.moment(thing.created_at)}{by}." if thing.created_at is not None else ""
+        who = f"acts for {one_line(thing.owner)}, with the rights that they have when it fires.{since}"
         lines = [Content.assemble((one_line(thing.name), "bold"), f" {who}")]
         if thing.reason:
             lines.append(Content.assemble((f"✗ {one_line(thing.reason)}", "$error")))
