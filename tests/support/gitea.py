@@ -6,17 +6,16 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx2
 
 from environments.providers.local_cluster.agents.patience import Patience
 from images.errors import ToolsMissing
 from images.toolchain import require
+from tests.support.run_folders import make_run_folder
 from tests.support.service_process import free_port
 
 ADMIN = "root"
@@ -27,10 +26,6 @@ START_LIMIT = 120.0
 
 CALL_LIMIT = 60.0
 """Seconds that one call of its API, or one run of its program, may take."""
-
-_PREFIX = "calvinverse-gitea-"
-_RUN = "run"
-"""File that holds the process id of the test run."""
 
 _TAKEN = b"bind: address already in use"
 
@@ -103,9 +98,7 @@ class Gitea:
             self._program = require("gitea")["gitea"]
         except ToolsMissing as error:
             raise AssertionError(f"There is no forge for tests. {error.message}\n{error.hint}") from None
-        _remove_stale()
-        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        (self.folder / _RUN).write_text(str(os.getpid()))
+        self.folder = make_run_folder("calvinverse-gitea-")
         self.log = self.folder / "log"
         self.port = free_port()
         self._settings = self.folder / "app.ini"
@@ -255,12 +248,3 @@ def gitea() -> Iterator[Gitea]:
         yield server.start()
     finally:
         server.close()
-
-
-def _remove_stale() -> None:
-    """Removes the folders of test runs that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        # Runs side by side do this too, and those that end take their folders with them.
-        with suppress(FileNotFoundError, ValueError):
-            if not Path(f"/proc/{int((folder / _RUN).read_text())}").exists():
-                shutil.rmtree(folder, ignore_errors=True)

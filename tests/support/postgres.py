@@ -9,7 +9,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,16 +18,13 @@ import psycopg
 
 from environments.stores.postgres import open_postgres
 from images.postgres_server import ensure_postgres
+from tests.support.run_folders import lives, make_run_folder
 from tests.support.service_process import free_port
 
 SUPERUSER = "postgres"
 USER = "calvinverse"
 """May do no more than own its databases."""
 NOBODY = 65534
-
-_PREFIX = "calvinverse-postgres-"
-_RUN = "run"
-"""File that holds the process id of the test run."""
 
 _DIES_WITH_US = ("setpriv", "--pdeathsig", "QUIT", "--") if shutil.which("setpriv") else ()
 """A test run that is killed leaves no server behind."""
@@ -51,9 +47,7 @@ class Postgres:
     def __init__(self) -> None:
         self._programs = ensure_postgres(print).folder
         self._owner = _owner()
-        _remove_stale()
-        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        (self.folder / _RUN).write_text(str(os.getpid()))
+        self.folder = make_run_folder("calvinverse-postgres-")
         self.password = secrets.token_hex(16)
         self.password_file = self.folder / "password"
         self.password_file.write_text(f"{self.password}\n")
@@ -147,7 +141,7 @@ class Postgres:
                 os.kill(pid, signal.SIGKILL)
         self._end(signal.SIGKILL)
         end = time.monotonic() + 60
-        while any(_lives(pid) for pid in children):
+        while any(lives(pid) for pid in children):
             assert time.monotonic() < end, "PostgreSQL's processes don't end"
             time.sleep(0.01)
 
@@ -210,19 +204,3 @@ def _owner() -> tuple[int, int] | None:
     except KeyError:
         return NOBODY, NOBODY
     return known.pw_uid, known.pw_gid
-
-
-def _remove_stale() -> None:
-    """Removes the folders of test runs that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        # Runs side by side do this too, and those that end take their folders with them.
-        with suppress(FileNotFoundError):
-            if (pid := (folder / _RUN).read_text()) and not _lives(int(pid)):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
