@@ -13,6 +13,7 @@ from environments.domain.commands import CreateEnvironment
 from environments.domain.environment import Environment
 from environments.domain.lifecycle import DeploymentState, State
 from environments.domain.template import make_bundle
+from environments.domain.trigger import PlacedTrigger, Trigger
 from environments.engine.plan import BackendPlanner
 from environments.engine.scheduler import Retention, Scheduler
 from environments.engine.worker import Worker
@@ -123,6 +124,21 @@ class EngineHarness:
             found = tx.environments.named(name)
         assert found is not None
         return found
+
+    def place_trigger(self, definition: Trigger, owner: str, environment: str | None = None) -> str:
+        """Places a trigger, on an environment or alone; returns its id."""
+        placed = PlacedTrigger(
+            id=self.new_id("trg"),
+            name=definition.name,
+            owner=owner,
+            definition=definition,
+            environment_id=None if environment is None else self.environment(environment).id,
+            created_by=owner,
+            created_at=self.clock(),
+        )
+        with self.database.write() as tx:
+            tx.triggers.add(placed)
+        return placed.id
 
     def wait_for(self, *states: State, name: str = "one", seconds: float = 60) -> Environment:
         """The environment once it is in one of these states."""

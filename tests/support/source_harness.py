@@ -8,7 +8,7 @@ from environments.domain.access import PersonKind, ServiceRole, ServiceRoleGrant
 from environments.domain.environment import Deployment
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.received_event import NewReceivedEvent, ReceivedEvent, Source
-from environments.domain.trigger import Firing, FiringState, PlacedTrigger, Trigger, TriggerAction
+from environments.domain.trigger import Firing, FiringState, Trigger, TriggerAction
 from environments.engine.event_sources.parts import EventSource, SourceParts
 from environments.service.receiving import Receiving
 from tests.fakes.backends.sources import MemoryJobEnds, MemoryKeys, MemoryUsage
@@ -55,19 +55,8 @@ class SourceHarness:
 
     def trigger(self, owner: str = "ada", environment: str | None = None, name: str = "one", **values: Any) -> str:
         """Places a trigger."""
-        engine = self.engine
-        placed = PlacedTrigger(
-            id=engine.new_id("trg"),
-            name=name,
-            owner=owner,
-            definition=Trigger.model_validate({"name": name, "action": "notify", "message": "so", **values}),
-            environment_id=None if environment is None else engine.environment(environment).id,
-            created_by=owner,
-            created_at=engine.clock(),
-        )
-        with engine.database.write() as tx:
-            tx.triggers.add(placed)
-        return placed.id
+        definition = Trigger.model_validate({"name": name, "action": "notify", "message": "so", **values})
+        return self.engine.place_trigger(definition, owner, environment)
 
     def admin(self, name: str = "ada") -> None:
         """Makes somebody an admin."""

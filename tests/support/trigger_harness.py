@@ -16,7 +16,7 @@ from environments.domain.commands import CreateEnvironment
 from environments.domain.environment import Environment
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.received_event import NewReceivedEvent, ReceivedEvent, Source
-from environments.domain.trigger import Firing, PlacedTrigger, Trigger
+from environments.domain.trigger import Firing, Trigger
 from environments.engine.event_processor import EventProcessor
 from environments.service.authorization import Principal
 from environments.service.firing import FiringRuns, NoSources, Sources
@@ -84,18 +84,7 @@ class TriggerHarness(EngineHarness):
     def trigger(self, owner: str = "ada", on_environment: str | None = None, **written: Any) -> str:
         """Places a trigger, on an environment or alone; returns its id."""
         definition = Trigger.model_validate({"name": self.new_id("t"), "webhook": "forge", **written})
-        placed = PlacedTrigger(
-            id=self.new_id("trg"),
-            name=definition.name,
-            owner=owner,
-            definition=definition,
-            environment_id=None if on_environment is None else self.environment(on_environment).id,
-            created_by=owner,
-            created_at=self.clock(),
-        )
-        with self.database.write() as tx:
-            tx.triggers.add(placed)
-        return placed.id
+        return self.place_trigger(definition, owner, on_environment)
 
     def event(self, source: Source, kind: str, subject: str = "acme/shop#1", **more: Any) -> NewReceivedEvent:
         """An event of the webhook `forge`, of a delivery of its own."""
