@@ -1,4 +1,4 @@
-"""Which triggers an event hits, on which environments, and why the others not; also for a dry run."""
+"""Which triggers an event hits, and on which environments."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Miss:
-    """A trigger that doesn't count for an event: at all, or not on that environment."""
+    """A trigger that doesn't count for an event on that environment."""
 
     trigger: PlacedTrigger
     environment: Environment | None
@@ -81,15 +81,6 @@ class Matching:
             known = version, bundles, self._make(tx, bundles)
             self._known = known
         return MatchingReading(tx, known[2])
-
-    def explain(
-        self, tx: Transaction, event: NewReceivedEvent, now: datetime, extra: Sequence[PlacedTrigger] = ()
-    ) -> list[Hit | Miss]:
-        """What an event hits, and why other triggers don't count: those of the event's source, and the `extra` ones.
-
-        It names triggers and environments of everybody: whoever shows it leaves out what its reader may not see.
-        """
-        return self.over(tx).explain(event, now, extra)
 
     def _make(self, tx: Transaction, bundles: frozenset[tuple[str, str]]) -> TriggerIndex:
         placed: dict[tuple[str, ...], list[PlacedTrigger]] = {}
@@ -134,25 +125,12 @@ class MatchingReading:
         """What an event hits, at most once for each trigger and environment."""
         return [found for found in self._judged(event, now) if isinstance(found, Hit)]
 
-    def explain(self, event: NewReceivedEvent, now: datetime, extra: Sequence[PlacedTrigger]) -> list[Hit | Miss]:
-        """See `Matching.explain`."""
-        found = list(self._judged(event, now))
-        seen = {one.trigger.id for one in found}
-        others = [*extra, *(one for key, ones in self._index.placed.items() if key[0] == event.source for one in ones)]
-        for trigger in others:
-            if trigger.id not in seen:
-                seen.add(trigger.id)
-                found += self._on_each(trigger, event, now)
-        return found
-
     def _judged(self, event: NewReceivedEvent, now: datetime) -> Iterator[Hit | Miss]:
         key = _key(event.source, event.kind, event.origin, as_text(event.fields.get("repository")))
         for trigger in self._index.placed.get(key, ()):
             yield from self._on_each(trigger, event, now)
         for digest, trigger in self._index.bundled.get(key, ()):
-            anyway = judge(trigger.definition, event, None)
-            if isinstance(anyway, WhyNot):
-                yield Miss(trigger, None, anyway.reason)
+            if not judge(trigger.definition, event, None):
                 continue
             for environment in self._living(self._of_bundle(digest, event)):
                 if environment.bundle == digest:
@@ -168,19 +146,13 @@ class MatchingReading:
 
     def _on_each(self, trigger: PlacedTrigger, event: NewReceivedEvent, now: datetime) -> Iterator[Hit | Miss]:
         """A trigger that isn't a template's, on each environment that it is for."""
-        anyway = judge(trigger.definition, event, None)
-        if isinstance(anyway, WhyNot):
-            yield Miss(trigger, None, anyway.reason)
+        if not judge(trigger.definition, event, None):
             return
         if trigger.definition.action in MAKES:
             yield self.judge_on(trigger, trigger.owner, None, event, now)
             return
-        found = False
         for environment in self._living(self._of_trigger(trigger, event)):
-            found = True
             yield self.judge_on(trigger, trigger.owner, environment, event, now)
-        if not found:
-            yield Miss(trigger, None, "there is no environment that it is for")
 
     def _of_trigger(self, trigger: PlacedTrigger, event: NewReceivedEvent) -> list[str]:
         if trigger.environment_id is not None:

@@ -1,22 +1,16 @@
 """What triggers did."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, or_, select
 
-from environments.domain.access import EVERYTHING, Sight
 from environments.domain.trigger import Firing, FiringState, TriggerAction
 from environments.stores.events_schema import firings as table
 from environments.stores.events_schema import received_events
 from environments.stores.locks import Locks
 from environments.stores.once import insert_once
-from environments.stores.schema import environments
-from environments.stores.sight import visible
-
-_AT_ONCE = 500
-"""How many ids one query has."""
 
 _PENDING = table.c.state == FiringState.PENDING.value
 _NEWEST = (table.c.created_at.desc(), table.c.id.desc())
@@ -39,18 +33,6 @@ class SqlFirings:
 
     def of_event(self, event_id: str) -> list[Firing]:
         return self._read(select(table).where(table.c.event_id == event_id).order_by(table.c.created_at, table.c.id))
-
-    def of_events(self, event_ids: Collection[str]) -> dict[str, list[Firing]]:
-        found: dict[str, list[Firing]] = {}
-        ids = sorted(event_ids)
-        for start in range(0, len(ids), _AT_ONCE):
-            some = select(table).where(table.c.event_id.in_(ids[start : start + _AT_ONCE]))
-            for firing in self._read(some.order_by(table.c.created_at, table.c.id)):
-                found.setdefault(firing.event_id, []).append(firing)
-        return found
-
-    def of_environment(self, environment_id: str, *, limit: int) -> list[Firing]:
-        return self._read(select(table).where(table.c.environment_id == environment_id).order_by(*_NEWEST).limit(limit))
 
     def of_trigger(self, trigger_id: str, *, limit: int) -> list[Firing]:
         return self._read(select(table).where(table.c.trigger_id == trigger_id).order_by(*_NEWEST).limit(limit))
@@ -91,21 +73,9 @@ class SqlFirings:
     def change(self, firing_id: str, **values: Any) -> None:
         self._connection.execute(table.update().where(table.c.id == firing_id).values(**_row(values)))
 
-    def count_pending(self, action: TriggerAction | None = None) -> int:
+    def count_pending(self) -> int:
         query = select(func.count()).select_from(table).where(table.c.due_at.is_not(None), _PENDING)
-        if action is not None:
-            query = query.where(table.c.action == action.value)
         return self._connection.execute(query).scalar_one()
-
-    def visible(self, sight: Sight = EVERYTHING, *, limit: int) -> list[Firing]:
-        query = select(table)
-        conditions = visible(sight)
-        if conditions:
-            seen = table.c.environment_id.in_(select(environments.c.id).where(*conditions))
-            whole = sight.subjects is not None and sight.environments is None and sight.templates is None
-            mine = table.c.owner.in_(sorted(sight.subjects)) if whole and sight.subjects is not None else None
-            query = query.where(seen if mine is None else or_(seen, mine))
-        return self._read(query.order_by(*_NEWEST).limit(limit))
 
     def _read(self, query: Select[Any]) -> list[Firing]:
         return [_firing(row) for row in self._connection.execute(query)]

@@ -50,11 +50,6 @@ class Rounds:
         self._woken.set()
         self._thread.join(timeout=2)
 
-    @property
-    def stopping(self) -> bool:
-        """Whether it was told to stop."""
-        return self._stopping.is_set()
-
     def wake(self) -> None:
         """There may be something to see."""
         self._woken.set()

@@ -4,8 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from environments.domain.access import EVERYTHING, Sight
-from environments.domain.trigger import Firing, PlacedTrigger, TriggerAction
+from environments.domain.trigger import Firing, PlacedTrigger
 from environments.service.pages import Page
 
 
@@ -95,14 +94,6 @@ class Firings(Protocol):
         """What an event led to, oldest first."""
         ...
 
-    def of_events(self, event_ids: Collection[str]) -> dict[str, list[Firing]]:
-        """Likewise for several events."""
-        ...
-
-    def of_environment(self, environment_id: str, *, limit: int) -> list[Firing]:
-        """What triggers did to an environment, newest first."""
-        ...
-
     def of_trigger(self, trigger_id: str, *, limit: int) -> list[Firing]:
         """What a trigger did, newest first."""
         ...
@@ -130,10 +121,6 @@ class Firings(Protocol):
         """Writes the named fields of a firing."""
         ...
 
-    def count_pending(self, action: TriggerAction | None = None) -> int:
+    def count_pending(self) -> int:
         """How many are still to be done."""
-        ...
-
-    def visible(self, sight: Sight = EVERYTHING, *, limit: int) -> list[Firing]:
-        """Firings on environments in sight or of triggers of its subjects, newest first."""
         ...
