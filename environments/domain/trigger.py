@@ -279,6 +279,19 @@ def template_trigger_id(template: str, name: str) -> str:
     return f"{FROM_TEMPLATE}{template}/{name}"
 
 
+def of_template(
+    template: str, definition: Trigger, owner: str = "", environment_id: str | None = None
+) -> PlacedTrigger:
+    """A trigger that stands in a template, as it stands on an environment of that owner."""
+    return PlacedTrigger(
+        id=template_trigger_id(template, definition.name),
+        name=definition.name,
+        owner=owner,
+        definition=definition,
+        environment_id=environment_id,
+    )
+
+
 class Firing(BaseModel):
     """What one trigger does to one environment because of one event.
 

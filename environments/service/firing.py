@@ -7,17 +7,17 @@ from typing import Protocol
 
 import structlog
 
-from environments.domain.environment import Environment
 from environments.domain.errors import CalvinverseError, Forbidden, NotAllowedNow, StorageError, UnknownEnvironment
 from environments.domain.received_event import GIT, VOIDED_BY, ReceivedEvent
 from environments.domain.trigger import (
+    FROM_TEMPLATE,
     Firing,
     FiringState,
     PlacedTrigger,
     TriggerAction,
     WhyNot,
     judge,
-    template_trigger_id,
+    of_template,
 )
 from environments.event_words import happened
 from environments.service.authorization import Principal, entry_of
@@ -236,21 +236,13 @@ def reason_of(firing: Firing, event: ReceivedEvent) -> str:
 def placed_trigger(tx: Transaction, firing: Firing) -> PlacedTrigger | None:
     """The trigger of a firing as it is now; None if it is gone."""
     environment = None if firing.environment_id is None else tx.environments.get(firing.environment_id)
-    found = None if firing.trigger_id.startswith("template/") else tx.triggers.get(firing.trigger_id)
+    found = None if firing.trigger_id.startswith(FROM_TEMPLATE) else tx.triggers.get(firing.trigger_id)
     if found is not None or environment is None:
         return found
-    return of_template(tx, environment, firing.trigger_id)
-
-
-def of_template(tx: Transaction, environment: Environment, trigger_id: str) -> PlacedTrigger | None:
-    """The trigger of that id in the version of the template that an environment has."""
     bundle = tx.templates.bundle(environment.bundle)
-    if bundle is None:
-        return None
-    for one in bundle.template().triggers:
-        if template_trigger_id(environment.template, one.name) == trigger_id:
-            return PlacedTrigger(id=trigger_id, name=one.name, owner=environment.owner, definition=one)
-    return None
+    written = () if bundle is None else bundle.template().triggers
+    standing = (of_template(environment.template, one, environment.owner) for one in written)
+    return next((one for one in standing if one.id == firing.trigger_id), None)
 
 
 def _why_left_out(tx: Transaction, firing: Firing, event: ReceivedEvent | None, trigger: PlacedTrigger | None) -> str:

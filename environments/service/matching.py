@@ -8,11 +8,12 @@ from environments.domain.access import ServiceRole
 from environments.domain.environment import Environment
 from environments.domain.errors import CalvinverseError
 from environments.domain.received_event import GIT, KINDS, NewReceivedEvent, Source
-from environments.domain.trigger import PlacedTrigger, TriggerAction, WhyNot, judge, template_trigger_id
+from environments.domain.trigger import PlacedTrigger, TriggerAction, WhyNot, judge, of_template
 from environments.domain.trigger_rules import MAKES
 from environments.domain.trigger_values import Unresolved, Values, as_text, resolve_text
 from environments.service.authorization import sees
 from environments.service.storage.transaction import Transaction
+from environments.service.timing_facts import template_of_version
 from environments.service.trigger_owners import acting_for
 
 _OWN = frozenset({Source.JOB, Source.IDLE, Source.COST, Source.KEY})
@@ -99,15 +100,8 @@ class Matching:
         if found is None:
             if len(self._versions) >= _MOST_VERSIONS:
                 self._versions.clear()
-            bundle = tx.templates.bundle(digest)
-            try:
-                written = () if bundle is None else bundle.template().triggers
-            except CalvinverseError:  # a version that this service can't read has no triggers here
-                written = ()
-            found = tuple(
-                PlacedTrigger(id=template_trigger_id(template, one.name), name=one.name, owner="", definition=one)
-                for one in written
-            )
+            read = template_of_version(tx, digest)  # one that this service can't read has no triggers here
+            found = tuple(of_template(template, one) for one in (read.triggers if read is not None else ()))
             self._versions[digest] = found
         return found
 

@@ -70,7 +70,12 @@ class Facts:
 
 def read_template(tx: Transaction, environment: Environment) -> Template | None:
     """The template of the environment's version; None if it is gone, or this version of the service can't read it."""
-    bundle = tx.templates.bundle(environment.bundle)
+    return template_of_version(tx, environment.bundle)
+
+
+def template_of_version(tx: Transaction, digest: str) -> Template | None:
+    """Likewise of the version with that digest."""
+    bundle = tx.templates.bundle(digest)
     try:
         return None if bundle is None else bundle.template()
     except InvalidTemplate:

@@ -9,7 +9,7 @@ from environments.domain.errors import CalvinverseError, InvalidInput
 from environments.domain.lifecycle import ENDED
 from environments.domain.received_event import NewReceivedEvent
 from environments.domain.template_parts import Template
-from environments.domain.trigger import PlacedTrigger, template_trigger_id
+from environments.domain.trigger import PlacedTrigger, of_template
 from environments.domain.trigger_rules import MAKES
 from environments.service.authorization import Principal, access_of, check_create, check_template_name
 from environments.service.deadlines import read_template
@@ -81,13 +81,7 @@ class Candidates:
         for environment in self._environments:
             template = self._template(environment)
             for own in template.triggers if template is not None else ():
-                yield PlacedTrigger(
-                    id=template_trigger_id(environment.template, own.name),
-                    name=own.name,
-                    owner=environment.owner,
-                    definition=own,
-                    environment_id=environment.id,
-                )
+                yield of_template(environment.template, own, environment.owner, environment.id)
 
     def _targets(self, trigger: PlacedTrigger) -> Iterator[Environment | None]:
         definition = trigger.definition

@@ -13,7 +13,7 @@ from typing import Any
 from environments.domain.environment import Environment
 from environments.domain.errors import Forbidden, NameTaken, NotAllowedNow, NotFound
 from environments.domain.lifecycle import ENDED
-from environments.domain.trigger import Firing, PlacedTrigger, Trigger, template_trigger_id
+from environments.domain.trigger import Firing, PlacedTrigger, Trigger, of_template
 from environments.domain.trigger_file import check_definition
 from environments.domain.trigger_rules import Place
 from environments.service.authorization import Action, Principal, environment_to_change, environment_to_read, may, sees
@@ -124,15 +124,13 @@ class Triggers:
             trigger, environment = _seen(tx, principal, trigger_id)
             target = _target(tx, trigger)
             changes: dict[str, Any] = {}
+            _authorize(tx, principal, trigger, target)
             if definition is not None:
-                _authorize(tx, principal, trigger, target)
                 _check_owner(principal, trigger, "says what it does")
                 new = self._checked(tx, principal, definition, target)
                 if new.name != trigger.name:
                     _check_name(tx, principal, new.name, target)
                 changes |= {"definition": new, "name": new.name}
-            else:
-                _authorize(tx, principal, trigger, target)
             if paused is not None:
                 if not paused:
                     if principal.role != "admin":
@@ -249,16 +247,7 @@ def _of_template(tx: Transaction, environment: Environment) -> list[PlacedTrigge
     template = read_template(tx, environment)
     if template is None or environment.state in ENDED:
         return []
-    return [
-        PlacedTrigger(
-            id=template_trigger_id(environment.template, one.name),
-            name=one.name,
-            owner=environment.owner,
-            definition=one,
-            environment_id=environment.id,
-        )
-        for one in template.triggers
-    ]
+    return [of_template(environment.template, one, environment.owner, environment.id) for one in template.triggers]
 
 
 def _told(trigger: PlacedTrigger) -> dict[str, Any]:

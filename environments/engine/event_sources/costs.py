@@ -1,12 +1,12 @@
 """`cost`: an environment has cost more than a trigger's budget. It is told once for each trigger and budget."""
 
 from environments.domain.cost import cost, periods
-from environments.domain.errors import CalvinverseError
 from environments.domain.received_event import NewReceivedEvent, Source
 from environments.engine.event_sources.parts import Deaf, SourceParts
 from environments.engine.event_sources.rounds import Rounds
 from environments.engine.event_sources.standing import Standing, StandingTriggers
 from environments.service.storage.transaction import Transaction
+from environments.service.timing_facts import template_of_version
 
 _EVERY = 10.0
 """Seconds between two rounds."""
@@ -59,11 +59,8 @@ class CostEvents(Deaf):
 
 
 def _price(tx: Transaction, digest: str) -> float:
-    bundle = tx.templates.bundle(digest)
-    try:
-        return 0.0 if bundle is None else bundle.template().price
-    except CalvinverseError:  # of a version that this service can't read any more
-        return 0.0
+    template = template_of_version(tx, digest)
+    return 0.0 if template is None else template.price
 
 
 def _budget(one: Standing) -> str:

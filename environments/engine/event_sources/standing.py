@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from environments.domain.access import ServiceRole
-from environments.domain.errors import CalvinverseError
 from environments.domain.received_event import Source
 from environments.domain.trigger import PlacedTrigger, Trigger, template_trigger_id
 from environments.service.storage.transaction import Transaction
+from environments.service.timing_facts import template_of_version
 
 
 class Standing(NamedTuple):
@@ -61,11 +61,8 @@ class StandingTriggers:
 
     def _in_bundle(self, tx: Transaction, digest: str) -> tuple[Trigger, ...]:
         if digest not in self._of_bundles:
-            bundle = tx.templates.bundle(digest)
-            try:
-                triggers = () if bundle is None else bundle.template().triggers
-            except CalvinverseError:  # of a version that this service can't read any more
-                triggers = ()
+            template = template_of_version(tx, digest)
+            triggers = () if template is None else template.triggers
             self._of_bundles[digest] = tuple(one for one in triggers if one.on is self._source)
         return self._of_bundles[digest]
 
