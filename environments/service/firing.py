@@ -90,10 +90,15 @@ class FiringRuns:
 
     def run(self, firing_id: str) -> bool:
         """Carries out a firing, or says why not; False if it isn't due any more. Raises `StorageError`."""
-        if self._outdated(firing_id):
+        with self._storage.read() as tx:
+            firing = tx.firings.get(firing_id)
+            event = None if firing is None else tx.received.get(firing.event_id)
+        if firing is None:
+            return False
+        if event is not None and self._outdated(firing, event):
             return True
         try:
-            verdicts = Verdicts(self._checks, self._owner(firing_id))
+            verdicts = Verdicts(self._checks, firing.owner)
             return verdicts.settle(lambda: self._carry_out(firing_id, verdicts))
         except StorageError:
             raise
@@ -103,22 +108,14 @@ class FiringRuns:
             log.error("triggers.fault", firing=firing_id, exc_info=error)
             return self._put_off(firing_id, None)
 
-    def _owner(self, firing_id: str) -> str:
-        with self._storage.read() as tx:
-            firing = tx.firings.get(firing_id)
-        return "" if firing is None else firing.owner
-
-    def _outdated(self, firing_id: str) -> bool:
+    def _outdated(self, firing: Firing, event: ReceivedEvent) -> bool:
         """Leaves out a firing whose event isn't true any more, as far as its source can be asked."""
-        with self._storage.read() as tx:
-            firing = tx.firings.get(firing_id)
-            event = None if firing is None else tx.received.get(firing.event_id)
-        if firing is None or event is None or event.source not in GIT or firing.action not in _ASKED_FIRST:
+        if event.source not in GIT or firing.action not in _ASKED_FIRST:
             return False
         if self.sources.still(event) is not False:
             return False
         with self._storage.write() as tx:
-            if tx.firings.take(firing_id, self._clock()) is not None:
+            if tx.firings.take(firing.id, self._clock()) is not None:
                 self._end(tx, firing, FiringState.LEFT_OUT, f"{happened(event)}, and isn't so any more")
         return True
 
@@ -145,8 +142,9 @@ class FiringRuns:
             outcome = self._effects.carry_out(effect)
             match outcome:
                 case Done(said, deployment_id, environment_id):
-                    more = {} if environment_id is None else {"environment_id": environment_id}
-                    self._end(tx, firing, FiringState.DONE, said, deployment_id=deployment_id, **more)
+                    self._end(
+                        tx, firing, FiringState.DONE, said, deployment_id=deployment_id, environment_id=environment_id
+                    )
                 case LeftOut(why):
                     self._end(tx, firing, FiringState.LEFT_OUT, why)
                 case Later(why):

@@ -9,7 +9,7 @@ from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.deadline import format_duration, later
 from environments.domain.environment import Environment
 from environments.domain.errors import InvalidInput
-from environments.domain.lifecycle import BUSY, ENDED, DeploymentKind, State
+from environments.domain.lifecycle import ENDED, DeploymentKind, State
 from environments.domain.received_event import ReceivedEvent
 from environments.domain.trigger import Firing, PlacedTrigger, TriggerAction
 from environments.domain.trigger_values import Unresolved, resolve_all, resolve_text
@@ -176,11 +176,11 @@ class Effects:
             return LeftOut("the environment is being destroyed already")
         return _queued("destroyed", done)
 
-    def _switch(self, effect: Effect, environment: Environment) -> Done | LeftOut | Later:
+    def _switch(self, effect: Effect, environment: Environment) -> Done | LeftOut:
         action = effect.firing.action
         if environment.state is _THERE[action]:
             return LeftOut(f"the environment is {_words(environment.state)} already")
-        if environment.state not in BUSY and environment.state is State.FAILED:
+        if environment.state is State.FAILED:
             return LeftOut("the environment has failed, and is left as it is")
         done = switch(effect.tx, effect.principal, environment, _SWITCHES[action], effect.asked)
         return _queued("stopped" if action is TriggerAction.STOP else "started", done)
