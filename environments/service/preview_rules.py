@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 from environments.domain.environment import Environment
-from environments.domain.errors import InvalidTemplate, UnknownTemplate
+from environments.domain.errors import CalvinverseError, InvalidTemplate, UnknownTemplate
 from environments.domain.preview import Preview, PreviewRule, PullRequest, Wanted
 from environments.domain.received_event import NewReceivedEvent, Source, fields_of
-from environments.domain.trigger import PlacedTrigger, TriggerAction, judge
+from environments.domain.trigger import PlacedTrigger, TriggerAction, WhyNot, judge
 from environments.domain.trigger_values import Values
 from environments.service.drafting import catalogued
 from environments.service.storage.transaction import Transaction
@@ -28,6 +28,11 @@ def rule_of(tx: Transaction, placed: PlacedTrigger) -> PreviewRule:
 def pause(attempts: int) -> timedelta:
     """Until the next attempt: 1, 2, 4 … seconds, at most `LONGEST_PAUSE`."""
     return min(timedelta(seconds=2 ** min(attempts, 12)), LONGEST_PAUSE)
+
+
+def asked_to_wait(error: CalvinverseError) -> timedelta:
+    """For how long a forge wants to be left alone."""
+    return timedelta(seconds=float(error.details.get("retry_after", 0) or 0))
 
 
 def environment_of(tx: Transaction, preview: Preview) -> Environment | None:
@@ -52,7 +57,7 @@ def why_not_meant(placed: PlacedTrigger, pull: PullRequest) -> str:
         fields=fields_of(pull.fields()),
     )
     verdict = judge(trigger, event, Values(event=event.fields))
-    return "" if verdict else getattr(verdict, "reason", "the trigger isn't for it")
+    return verdict.reason if isinstance(verdict, WhyNot) else ""
 
 
 def elsewhere(preview: Preview, placed: PlacedTrigger) -> bool:

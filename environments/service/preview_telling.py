@@ -11,11 +11,11 @@ from environments.domain.lifecycle import ENDED
 from environments.domain.preview import Preview, PreviewRule, Wanted, Written
 from environments.service.forges import Forge, Forges
 from environments.service.preview_effects import fault_of
+from environments.service.preview_rules import LONGEST_PAUSE, asked_to_wait, environment_of
 from environments.service.preview_texts import Told, address_of, marker, told
 from environments.service.storage.transaction import Storage, Transaction
 
 _LEAST_PAUSE = timedelta(seconds=5)
-_LONGEST_PAUSE = timedelta(minutes=10)
 _MOST_ATTEMPTS = 20
 """Attempts to tell of a preview that has ended; after them it is over anyway."""
 
@@ -46,7 +46,7 @@ class PreviewTelling:
             preview = tx.previews.get(preview_id)
             if preview is None:
                 return
-            environment = None if preview.environment_id is None else tx.environments.get(preview.environment_id)
+            environment = environment_of(tx, preview)
             what = self._told(tx, preview, environment)
         over = preview.wanted is Wanted.ENDED and (environment is None or environment.state in ENDED)
         try:
@@ -112,9 +112,8 @@ class PreviewTelling:
 
     def _put_off(self, preview: Preview, error: CalvinverseError) -> None:
         now = self._clock()
-        after = timedelta(seconds=float(error.details.get("retry_after", 0) or 0))
-        grown = min(_LEAST_PAUSE * 2 ** min(preview.written.failures, 10), _LONGEST_PAUSE)
-        again = now + max(after, grown)
+        grown = min(_LEAST_PAUSE * 2 ** min(preview.written.failures, 10), LONGEST_PAUSE)
+        again = now + max(asked_to_wait(error), grown)
         with self._storage.write() as tx:
             current = tx.previews.get(preview.id)
             if current is None:

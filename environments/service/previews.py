@@ -8,7 +8,6 @@ in one transaction; tell the forge. It can end anywhere, and the next one goes o
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -43,6 +42,7 @@ from environments.service.enqueue import Sealer
 from environments.service.forges import Forges
 from environments.service.preview_effects import PreviewEffects, fault_of, lives
 from environments.service.preview_rules import (
+    asked_to_wait,
     differs,
     elsewhere,
     environment_of,
@@ -343,19 +343,18 @@ class Previews:
         now = self._clock()
         with self._storage.write() as tx:
             preview = tx.previews.get(preview_id)
-            placed = None if preview is None else tx.triggers.get(preview.trigger_id)
             if preview is None:
                 return
+            placed = tx.triggers.get(preview.trigger_id)
             wanted = preview.wanted
-            if placed is not None and not placed.paused:
+            if preview.environment_id is None and placed is not None and not placed.paused:
                 rule = rule_of(tx, placed)
-                environment = environment_of(tx, preview)
                 seen = see(rule, preview.seen, pull)
-                wanted = self._decide(placed, rule, pull, seen, made=lives(preview, environment), now=now).wanted
-            if preview.environment_id is None:  # what isn't there isn't wanted to end either
-                tx.previews.change(preview_id, wanted=wanted)
+                # What isn't there isn't wanted to end either.
+                wanted = self._decide(placed, rule, pull, seen, made=False, now=now).wanted
             tx.previews.change(
                 preview_id,
+                wanted=wanted,
                 attempts=preview.attempts + 1,
                 fault=fault_of(error),
                 look_at=now + pause(preview.attempts),
@@ -365,15 +364,13 @@ class Previews:
 
     def _put_off(self, preview: Preview, error: CalvinverseError) -> None:
         now = self._clock()
-        after = timedelta(seconds=float(error.details.get("retry_after", 0) or 0))
-        values: dict[str, Any] = {"attempts": preview.attempts + 1, "fault": fault_of(error)}
+        again = now + max(pause(preview.attempts), asked_to_wait(error))
+        believed = None if preview.looked_at is None else preview.looked_at + BELIEVED_AFTER
+        told = preview.seen.told
+        if believed is not None and now < believed < again and told is not None and not told.open:
+            again = believed
         with self._storage.write() as tx:
-            again = now + max(pause(preview.attempts), after)
-            believed = None if preview.looked_at is None else preview.looked_at + BELIEVED_AFTER
-            told = preview.seen.told
-            if believed is not None and now < believed < again and told is not None and not told.open:
-                again = believed
-            tx.previews.change(preview.id, **values, look_at=again)
+            tx.previews.change(preview.id, attempts=preview.attempts + 1, fault=fault_of(error), look_at=again)
 
     def _sweep(self, placed: PlacedTrigger) -> None:
         trigger = placed.definition
