@@ -126,11 +126,10 @@ class Previews:
     def due(self, limit: int = 200) -> dict[str, list[str]]:
         """Ids of previews to look at, by webhook."""
         with self._storage.read() as tx:
-            found: dict[str, list[str]] = {}
-            for preview_id in tx.previews.due(self._clock(), limit):
-                preview = tx.previews.get(preview_id)
-                if preview is not None:
-                    found.setdefault(preview.webhook, []).append(preview_id)
+            due = tx.previews.due(self._clock(), limit)
+        found: dict[str, list[str]] = {}
+        for preview_id, webhook in due.items():
+            found.setdefault(webhook, []).append(preview_id)
         return found
 
     def look(self, preview_id: str) -> None:

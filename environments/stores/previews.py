@@ -34,9 +34,10 @@ class SqlPreviews:
     def change(self, preview_id: str, **values: Any) -> None:
         self._connection.execute(table.update().where(table.c.id == preview_id).values(**_row(values)))
 
-    def due(self, now: datetime, limit: int) -> list[str]:
-        query = select(table.c.id).where(table.c.look_at <= now).order_by(table.c.look_at, table.c.id)
-        return list(self._connection.execute(query.limit(limit)).scalars())
+    def due(self, now: datetime, limit: int) -> dict[str, str]:
+        query = select(table.c.id, table.c.webhook).where(table.c.look_at <= now)
+        rows = self._connection.execute(query.order_by(table.c.look_at, table.c.id).limit(limit))
+        return {row.id: row.webhook for row in rows}
 
     def look(
         self, now: datetime, *, webhook: str, repository: str, number: int | None = None, branch: str | None = None
@@ -53,9 +54,9 @@ class SqlPreviews:
             for preview in map(_preview, self._connection.execute(query))
             if branch is None or (preview.seen.pull is not None and preview.seen.pull.head_branch == branch)
         ]
-        later = or_(table.c.look_at.is_(None), table.c.look_at > now)
-        for preview_id in chosen:
-            self._connection.execute(table.update().where(table.c.id == preview_id, later).values(look_at=now))
+        if chosen:
+            later = or_(table.c.look_at.is_(None), table.c.look_at > now)
+            self._connection.execute(table.update().where(table.c.id.in_(chosen), later).values(look_at=now))
         return len(chosen)
 
     def open_of(self, trigger_id: str) -> list[Preview]:

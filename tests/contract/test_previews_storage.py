@@ -63,7 +63,7 @@ def test_those_that_are_due_or_concerned_are_found(setting: EngineHarness) -> No
     add(setting.database, 3, closed_at=now - timedelta(days=40))
 
     with setting.database.write() as tx:
-        assert tx.previews.due(now, 10) == ["prv-1"]
+        assert tx.previews.due(now, 10) == {"prv-1": "shop"}
         assert tx.previews.triggers() == {"trg-1"}
         assert [one.number for one in tx.previews.open_of("trg-1")] == [1, 2]
         assert [one.number for one in tx.previews.all()] == [1, 2]

@@ -25,8 +25,8 @@ class Previews(Protocol):
         """Writes the named fields of a preview."""
         ...
 
-    def due(self, now: datetime, limit: int) -> list[str]:
-        """Ids of previews that are to be looked at, the longest overdue first."""
+    def due(self, now: datetime, limit: int) -> dict[str, str]:
+        """Ids of previews that are to be looked at, the longest overdue first, with their webhooks."""
         ...
 
     def look(
