@@ -61,7 +61,8 @@ BELIEVED_AFTER = timedelta(minutes=15)
 KEPT = timedelta(days=30)
 """How long the record of an ended preview is kept."""
 
-_FORGOTTEN_AT_ONCE = 500
+_AT_ONCE = 500
+"""Previews of one transaction."""
 
 Acting = Callable[[Transaction, str, PlacedTrigger, datetime], Principal]
 """For whom a trigger acts: with the owner's present rights. Raises `Forbidden` if they may do nothing any more."""
@@ -206,7 +207,7 @@ class Previews:
     def follow(self) -> int:
         """Has previews looked at whose environment has changed its state since the last look; returns how many."""
         with self._storage.read() as tx:
-            behind = tx.previews.behind(_FORGOTTEN_AT_ONCE)
+            behind = tx.previews.behind(_AT_ONCE)
         if behind:
             now = self._clock()
             with self._storage.write() as tx:
@@ -217,7 +218,7 @@ class Previews:
     def forget_ended(self) -> int:
         """Forgets some of the previews that ended long ago; returns how many."""
         with self._storage.write() as tx:
-            return tx.previews.forget(self._clock() - KEPT, _FORGOTTEN_AT_ONCE)
+            return tx.previews.forget(self._clock() - KEPT, _AT_ONCE)
 
     def _record(self, tx: Transaction, placed: PlacedTrigger, number: int) -> Preview:
         known, trigger = tx.previews.of(placed.id, number), placed.definition
@@ -379,13 +380,19 @@ class Previews:
             rule = rule_of(tx, placed)
             known = {preview.number: preview for preview in tx.previews.open_of(placed.id)}
         now = self._clock()
-        for pull in pulls.values():
-            if pull.number in known or why_not_meant(placed, pull) or (pull.fork and rule.forks is ForkPolicy.NEVER):
-                continue
+        new = [
+            pull.number
+            for pull in pulls.values()
+            if pull.number not in known
+            and not why_not_meant(placed, pull)
+            and not (pull.fork and rule.forks is ForkPolicy.NEVER)
+        ]
+        for start in range(0, len(new), _AT_ONCE):
             with self._storage.write() as tx:
-                if tx.triggers.get(placed.id) is not None:
-                    record = self._record(tx, placed, pull.number)
-                    tx.previews.change(record.id, look_at=now, closed_at=None)
+                if tx.triggers.get(placed.id) is None:
+                    break
+                for number in new[start : start + _AT_ONCE]:
+                    tx.previews.change(self._record(tx, placed, number).id, look_at=now, closed_at=None)
         changed = [preview.id for preview in known.values() if differs(preview, pulls.get(preview.number))]
         if changed:
             with self._storage.write() as tx:
