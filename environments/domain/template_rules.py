@@ -135,7 +135,7 @@ def rule_faults(template: "Template", *, quiet: bool = False) -> Iterator[Fault]
 def _triggers(template: "Template") -> Iterator[Fault]:
     seen: Counter[str] = Counter()
     for number, trigger in enumerate(template.triggers):
-        yield from trigger_faults(trigger, Place.TEMPLATE, ("triggers", number))
+        yield from trigger_faults(trigger, Place.TEMPLATE, ("triggers", number), f"trigger {trigger.name!r}: ")
         seen[trigger.name] += 1
         if seen[trigger.name] == 2:
             yield Fault(path=("triggers", number, "name"), message=f"two triggers are named {trigger.name!r}")

@@ -37,8 +37,7 @@ def read_trigger(definition: Mapping[str, Any], place: Place) -> tuple[Trigger |
         trigger = Trigger.model_validate(definition)
     except ValidationError as error:
         return None, list(_model_faults(error))
-    found = [fault.model_copy(update={"message": _alone(fault, trigger)}) for fault in trigger_faults(trigger, place)]
-    return trigger, found
+    return trigger, list(trigger_faults(trigger, place))
 
 
 def check_definition(definition: Mapping[str, Any], place: Place) -> Trigger:
@@ -156,8 +155,3 @@ def _condition_key(loc: tuple[str | int, ...]) -> str:
 def _near_key(loc: Path) -> str | None:
     known = _TABLES.get(str(loc[0]), ()) if len(loc) > 1 else _KEYS
     return next(iter(near(str(loc[-1]), known, most=1)), None)
-
-
-def _alone(fault: Fault, trigger: Trigger) -> str:
-    """The message without the trigger's name, which a template with several needs."""
-    return fault.message.removeprefix(f"trigger {trigger.name!r}: ")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
-from environments.domain.errors import CalvinverseError, InvalidInput
+from environments.domain.errors import CalvinverseError
 from environments.domain.faults import Fault, Path, fault_of, meant
 from environments.domain.names import check_label
 from environments.domain.received_event import GIT, KINDS, Source
@@ -46,22 +46,15 @@ _OF_SOURCES: tuple[tuple[str, str, frozenset[Source]], ...] = (
 """Attribute, key, and the sources that read it."""
 
 
-def trigger_faults(trigger: Trigger, place: Place, path: Path = ()) -> Iterator[Fault]:
-    """What is wrong with a trigger that can be read; `path` leads to it."""
+def trigger_faults(trigger: Trigger, place: Place, path: Path = (), before: str = "") -> Iterator[Fault]:
+    """What is wrong with a trigger that can be read; `path` leads to it, `before` begins messages without its name."""
     try:
         check_label(trigger.name, "a trigger")
     except CalvinverseError as error:
         yield fault_of(error, (*path, "name"))
     for faults in (_kinds(trigger), _sources(trigger), _actions(trigger, place), _references(trigger)):
         for fault in faults:
-            yield fault.within(path, f"trigger {trigger.name!r}: ")
-
-
-def check_trigger(trigger: Trigger, place: Place) -> None:
-    """Raises `InvalidInput` that names all faults."""
-    faults = [fault.sentence for fault in trigger_faults(trigger, place)]
-    if faults:
-        raise InvalidInput(f"The trigger is not valid: {'; '.join(faults)}.", details={"problems": faults})
+            yield fault.within(path, before)
 
 
 def _kinds(trigger: Trigger) -> Iterator[Fault]:

@@ -3,11 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
-from environments.domain.errors import InvalidInput
 from environments.domain.received_event import NewReceivedEvent, Source
 from environments.domain.template import read_template
 from environments.domain.trigger import Condition, Trigger, WhyNot, judge, like
-from environments.domain.trigger_rules import Place, check_trigger
+from environments.domain.trigger_rules import Place, trigger_faults
 from environments.domain.trigger_values import LONGEST_RESULT, Unresolved, Values, references, resolve, resolve_all
 
 TEMPLATE = """[template]
@@ -145,15 +144,17 @@ def test_references_of_nested_values() -> None:
     assert list(references({"a": ["{{ x }}", {"b": "{{ y }}{{z}}"}]})) == ["x", "y", "z"]
 
 
+def faults(trigger: Trigger, place: Place) -> str:
+    return "; ".join(fault.sentence for fault in trigger_faults(trigger, place))
+
+
 def test_all_faults_are_told_at_once() -> None:
-    with pytest.raises(InvalidInput) as caught:
-        check_trigger(
-            Trigger.model_validate(
-                {"name": "No", "on": "git.branch", "action": "extend", "kinds": ["closed"], "message": "{{ x }}"}
-            ),
-            Place.TEMPLATE,
-        )
-    said = caught.value.message
+    said = faults(
+        Trigger.model_validate(
+            {"name": "No", "on": "git.branch", "action": "extend", "kinds": ["closed"], "message": "{{ x }}"}
+        ),
+        Place.TEMPLATE,
+    )
     for part in ("can't be the name", "'closed' never happens", "needs webhook", "needs repository", "needs by"):
         assert part in said
     assert "message is read for action = notify" in said
@@ -173,9 +174,8 @@ def test_all_faults_are_told_at_once() -> None:
     ],
 )
 def test_what_a_trigger_needs(written: dict[str, object], place: Place, said: str) -> None:
-    with pytest.raises(InvalidInput, match=said):
-        check_trigger(trigger(**written), place)
-    check_trigger(trigger(template="web") if place is Place.ALONE else trigger(), place)
+    assert said in faults(trigger(**written), place)
+    assert not faults(trigger(template="web") if place is Place.ALONE else trigger(), place)
 
 
 def read(text: str) -> list[str]:
