@@ -13,6 +13,7 @@ import structlog
 
 from environments.domain.errors import CalvinverseError
 from environments.domain.trigger import PlacedTrigger
+from environments.engine.threads import ThreadForEach
 from environments.service.previews import Previews
 
 _EVERY = 0.5
@@ -43,7 +44,7 @@ class PreviewKeeper:
         self._sweep = sweep
         self._every = every
         self._stopping = threading.Event()
-        self._busy: dict[str, threading.Thread] = {}
+        self._threads = ThreadForEach()
         self._known: Mapping[str, PlacedTrigger | None] = {}
         self._triggers_at: datetime | None = None
         self._swept_at: datetime | None = None
@@ -57,24 +58,18 @@ class PreviewKeeper:
         """Stops the threads. A call of a forge is waited for at most 5 s; what it was for is done at the next start."""
         self._stopping.set()
         self._thread.join(timeout=5)
-        for thread in list(self._busy.values()):
-            thread.join(timeout=5)
+        self._threads.join(5)
 
     def _run(self) -> None:
         while not self._stopping.wait(self._every):
-            if not self._leads():
+            if self._leads():
+                self._guarded(self._round)
+            else:
                 self._swept_at = self._triggers_at = None
-                continue
-            try:
-                self._round()
-            except CalvinverseError as error:
-                log.warning("previews.failed", reason=error.message)
-            except Exception as error:  # the thread must not end: previews depend on it
-                log.error("previews.fault", exc_info=error)
 
     def _round(self) -> None:
         now = self._clock()
-        self._busy = {name: thread for name, thread in self._busy.items() if thread.is_alive()}
+        self._threads.forget_ended()
         if self._swept_at is None or now - self._swept_at >= self._sweep:
             self._swept_at = now
             self._begin(_SWEEP, self._compare)
@@ -86,17 +81,14 @@ class PreviewKeeper:
             self._begin(f"at {webhook}", partial(self._look, ids))
 
     def _begin(self, name: str, work: Callable[[], None]) -> None:
-        if name not in self._busy:
-            thread = threading.Thread(target=self._guarded, args=(work,), name=f"previews {name}", daemon=True)
-            self._busy[name] = thread
-            thread.start()
+        self._threads.begin(name, f"previews {name}", partial(self._guarded, work))
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
         except CalvinverseError as error:
             log.warning("previews.failed", reason=error.message)
-        except Exception as error:  # another look follows
+        except Exception as error:  # the main thread must not end: previews depend on it; another look follows
             log.error("previews.fault", exc_info=error)
 
     def _compare(self) -> None:

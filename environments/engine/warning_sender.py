@@ -5,10 +5,12 @@ Only the leader delivers. A channel that is slow or down delays no other one.
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from environments.domain.errors import CalvinverseError
+from environments.engine.threads import ThreadForEach
 from environments.service.warnings import Warnings
 
 _EVERY = 1.0
@@ -28,7 +30,7 @@ class WarningSender:
         self._leads = leads
         self._every = every
         self._stopping = threading.Event()
-        self._busy: dict[str, threading.Thread] = {}
+        self._channels = ThreadForEach()
         self._thread = threading.Thread(target=self._run, name="warnings", daemon=True)
 
     def start(self) -> None:
@@ -39,8 +41,7 @@ class WarningSender:
         """Stops the threads. An attempt that goes on is not waited for longer than 5 s: the next start repeats it."""
         self._stopping.set()
         self._thread.join(timeout=5)
-        for thread in list(self._busy.values()):
-            thread.join(timeout=5)
+        self._channels.join(5)
 
     def _run(self) -> None:
         while not self._stopping.wait(self._every):
@@ -54,12 +55,9 @@ class WarningSender:
             except Exception as error:  # the thread must not end: warnings depend on it
                 log.error("warnings.fault", exc_info=error)
                 continue
-            self._busy = {channel: thread for channel, thread in self._busy.items() if thread.is_alive()}
+            self._channels.forget_ended()
             for channel in due:
-                if channel not in self._busy:
-                    thread = threading.Thread(target=self._deliver, args=(channel,), name=f"by-{channel}", daemon=True)
-                    self._busy[channel] = thread
-                    thread.start()
+                self._channels.begin(channel, f"by-{channel}", partial(self._deliver, channel))
 
     def _deliver(self, channel: str) -> None:
         try:
