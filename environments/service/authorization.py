@@ -38,6 +38,12 @@ from environments.service.roles import Action as Action  # exported from here
 from environments.service.storage.transaction import Transaction
 
 Role = Literal["admin", "auditor", "user"]
+ROLES: dict[ServiceRole, Role] = {
+    ServiceRole.USER: "user",
+    ServiceRole.AUDITOR: "auditor",
+    ServiceRole.ADMIN: "admin",
+}
+"""The roles of principals that have a service role."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,11 @@ class Principal:
     def subjects(self) -> frozenset[str]:
         """What is given to these is given to them."""
         return frozenset({self.owner, EVERYONE, *map(group_subject, self.groups)})
+
+    @property
+    def limited(self) -> bool:
+        """Whether their token's scope keeps some environments out of reach."""
+        return self.scope is not None and self.scope.limits_environments
 
     @property
     def sees_all(self) -> bool:

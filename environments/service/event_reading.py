@@ -109,8 +109,7 @@ class EventReading:
 
 def _led_to_own(principal: Principal, firings: Sequence[Firing]) -> bool:
     """Whether a trigger of theirs fired, on whatever environment: then the event concerns them."""
-    limited = principal.scope is not None and principal.scope.limits_environments
-    return not limited and any(one.owner in principal.subjects for one in firings)
+    return not principal.limited and any(one.owner in principal.subjects for one in firings)
 
 
 def _masked(tx: Transaction, principal: Principal, events: Sequence[ReceivedEvent]) -> list[ReceivedEvent]:

@@ -8,7 +8,7 @@ from environments.domain.access import PersonKind, ServiceRole, TokenRole, Token
 from environments.domain.errors import Forbidden, Unauthenticated
 from environments.domain.tokens import RANDOM_BYTES, secret_hash, secret_prefix, token_secret
 from environments.service.auditing import LOCAL_ADMIN
-from environments.service.authorization import Principal, Role
+from environments.service.authorization import ROLES, Principal
 from environments.service.records import NewToken
 from environments.service.storage.people import Standing
 from environments.service.storage.tokens import TokenRecord
@@ -71,13 +71,8 @@ def principal_of(tx: Transaction, line: Sequence[TokenRecord], now: datetime) ->
     token = line[0]
     # At most the rights of its creator.
     role = min((_role(one, standings[one.owner]) for one in line), key=lambda role: role.rank)
-    names: dict[ServiceRole, Role] = {
-        ServiceRole.USER: "user",
-        ServiceRole.AUDITOR: "auditor",
-        ServiceRole.ADMIN: "admin",
-    }
     groups = standings[token.owner].groups
-    return Principal(token.owner, names[role], token.id, groups, token.scope, kind=token.kind, at=now)
+    return Principal(token.owner, ROLES[role], token.id, groups, token.scope, kind=token.kind, at=now)
 
 
 def check_line(line: Sequence[TokenRecord], now: datetime) -> None:

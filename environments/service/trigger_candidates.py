@@ -67,7 +67,6 @@ class Candidates:
     def _triggers(self) -> Iterator[PlacedTrigger]:
         tx, principal = self._tx, self._principal
         owners = None if principal.sight.unlimited else {principal.owner}
-        limited = principal.scope is not None and principal.scope.limits_environments
         placed = {one.id: one for one in tx.triggers.active()}
         placed |= {one.id: one for one in tx.triggers.all(owners=owners)}  # also paused ones
         for one in placed.values():
@@ -76,7 +75,7 @@ class Candidates:
                     yield one
             elif self._only is not None and one.definition.action in MAKES:
                 continue
-            elif owners is None or (one.owner in owners and not limited):
+            elif owners is None or (one.owner in owners and not principal.limited):
                 yield one
         for environment in self._environments:
             template = self._template(environment)

@@ -23,6 +23,7 @@ from environments.service.authorization import (
 from environments.service.catalogue import unknown_template
 from environments.service.deadlines import read_template
 from environments.service.storage.transaction import Transaction
+from environments.service.webhook_kinds import GENERIC
 
 TAKES: Mapping[TriggerAction, Action] = {
     TriggerAction.CREATE: Action.ENVIRONMENT_CREATE,
@@ -35,9 +36,6 @@ TAKES: Mapping[TriggerAction, Action] = {
     TriggerAction.NOTIFY: Action.ENVIRONMENT_READ,
 }
 """What a trigger's action takes of its owner."""
-
-GENERIC = "generic"
-"""The kind of webhooks that aren't a forge's."""
 
 _ITSELF = "{{ environment.name }}"
 

@@ -2,21 +2,16 @@
 
 from datetime import datetime
 
-from environments.domain.access import GROUP, ServiceRole
+from environments.domain.access import GROUP
 from environments.domain.errors import Forbidden
 from environments.domain.trigger import PlacedTrigger
-from environments.service.authorization import Principal, Role
+from environments.service.authorization import ROLES, Principal, Role
 from environments.service.storage.transaction import Transaction
 
 KIND = "trigger"
 """The kind of the principal that a trigger acts as."""
 
 _HINT = "Give the trigger to somebody else: remove it, and set it as whoever it shall act for."
-_ROLES: dict[ServiceRole, Role] = {
-    ServiceRole.USER: "user",
-    ServiceRole.AUDITOR: "auditor",
-    ServiceRole.ADMIN: "admin",
-}
 
 
 def acting_for(tx: Transaction, owner: str, trigger: PlacedTrigger, now: datetime) -> Principal:
@@ -33,5 +28,5 @@ def acting_for(tx: Transaction, owner: str, trigger: PlacedTrigger, now: datetim
         raise Forbidden(f"There is nobody named {owner!r} any more, for whom the trigger would act.", hint=_HINT)
     if person.disabled_at is not None:
         raise Forbidden(f"{owner} is disabled, and the trigger acts for them.", hint=_HINT)
-    role: Role = "user" if trigger.from_template else _ROLES[standing.role]
+    role: Role = "user" if trigger.from_template else ROLES[standing.role]
     return Principal(owner, role, trigger.id, standing.groups, kind=KIND, at=now)

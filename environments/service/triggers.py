@@ -177,8 +177,7 @@ def _where(tx: Transaction, principal: Principal, trigger: PlacedTrigger) -> str
     if trigger.environment_id is None:
         if principal.sight.unlimited:
             return ""
-        limited = principal.scope is not None and principal.scope.limits_environments
-        return "" if trigger.owner == principal.owner and not limited else None
+        return "" if trigger.owner == principal.owner and not principal.limited else None
     environment = tx.environments.get(trigger.environment_id)
     return environment.name if environment is not None and sees(tx, principal, environment) else None
 

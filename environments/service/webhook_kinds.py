@@ -7,6 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 from environments.domain.received_event import NewReceivedEvent
 
+GENERIC = "generic"
+"""The kind of webhooks that aren't a forge's."""
+
 
 class Ignored(NamedTuple):
     """A signed delivery that nothing is done with. `why` is one of `WHY_IGNORED`."""

@@ -28,7 +28,7 @@ from environments.service.refused_counts import UNKNOWN, RefusedCounts
 from environments.service.storage.received_events import RefusedDeliveries
 from environments.service.storage.transaction import Storage, Transaction
 from environments.service.storage.webhooks import Webhook
-from environments.service.webhook_kinds import WebhookKind
+from environments.service.webhook_kinds import GENERIC, WebhookKind
 from environments.service.webhook_secrets import HeldSecrets, WebhookSecrets
 
 MOST_WEBHOOKS = 200
@@ -43,9 +43,6 @@ LONGEST_TOKEN = 4096
 """Characters of a token for a forge."""
 
 _LONGEST_ADDRESS = 500
-
-GENERIC = "generic"
-"""The kind of webhooks that no forge sends to."""
 
 _OBJECT = "webhook"
 _SECRET_BYTES = 32
