@@ -9,7 +9,7 @@ from environments.domain.access import EVERYONE, LOCAL_GROUP, Group, Membership,
 from environments.domain.errors import InvalidName, NotAllowedNow, NotFound
 from environments.service.auditing import entry_of, on_environment
 from environments.service.authorization import Action, Principal, check_service, may
-from environments.service.pages import Page, ended_in_time
+from environments.service.pages import Page, ended_in_time, shown_size
 from environments.service.storage.transaction import Storage, Transaction
 from environments.service.subjects import known_group, known_person, lists_people
 
@@ -51,7 +51,7 @@ class Groups:
                 found = tx.groups.all(after=after, limit=limit)
             else:
                 theirs = islice(_theirs(tx, principal, after), limit)
-                found = Page(theirs) if limit is None else ended_in_time(theirs, _shown_size)
+                found = Page(theirs) if limit is None else ended_in_time(theirs, shown_size)
             sizes = tx.groups.sizes([group.name for group in found])
             return Page([GroupDetails(group, sizes.get(group.name, 0)) for group in found], more=found.more)
 
@@ -151,11 +151,6 @@ def _theirs(tx: Transaction, principal: Principal, after: str) -> Iterator[Group
     for name in sorted(name for name in principal.groups if name > after):
         if (group := tx.groups.get(name)) is not None:
             yield group
-
-
-def _shown_size(group: Group) -> int:
-    """The approximate size in bytes of a group in the API."""
-    return len(group.model_dump_json())
 
 
 def _seen(tx: Transaction, principal: Principal, name: str) -> Group:

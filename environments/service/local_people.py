@@ -11,12 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from pydantic_core import to_json
-
 from environments.domain.errors import BackendError, CalvinverseError, InvalidInput, NotFound, StorageError
 from environments.service.authorization import Action, Principal, check_service, entry_of
 from environments.service.local_names import at_provider, check_one, keep_name, recognise
-from environments.service.pages import Page, ended_in_time
+from environments.service.pages import Page, ended_in_time, shown_size
 from environments.service.storage.audit import AuditEntry
 from environments.service.storage.transaction import Storage
 from environments.service.user_names import check_user_name
@@ -128,7 +126,7 @@ class ManageLocalPeople:
         check_service(principal, Action.PERSON_LIST)
         behind = [person for person in self._people.all() if person.user_name > after]
         found = sorted(behind, key=lambda person: person.user_name)[:limit]
-        return Page(found) if limit is None else ended_in_time(found, _shown_size)
+        return Page(found) if limit is None else ended_in_time(found, shown_size)
 
     def create(
         self,
@@ -240,11 +238,6 @@ class ManageLocalPeople:
 def is_user_name(text: str) -> bool:
     """Whether a user can have that name."""
     return _USER_NAME.fullmatch(text) is not None
-
-
-def _shown_size(person: LocalPerson) -> int:
-    """The approximate size in bytes of a person in the API."""
-    return len(to_json(person))
 
 
 def _check_groups(groups: Sequence[str]) -> None:

@@ -6,6 +6,8 @@ Entries can be large, so a number of entries alone doesn't limit answers or memo
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from pydantic_core import to_json
+
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -23,6 +25,11 @@ class Page(list[T]):
     def each(self, make: Callable[[T], U]) -> "Page[U]":
         """A page with each entry converted."""
         return Page(map(make, self), more=self.more)
+
+
+def shown_size(entry: object) -> int:
+    """The approximate size in bytes of a model or a dataclass in the API."""
+    return len(to_json(entry))
 
 
 def ended_in_time(entries: Iterable[T], size: Callable[[T], int], *, more: bool = False) -> Page[T]:

@@ -6,7 +6,7 @@ from environments.domain.lifecycle import State
 from environments.domain.preview import Preview
 from environments.domain.trigger import PlacedTrigger
 from environments.service.authorization import Principal
-from environments.service.pages import Page, ended_in_time
+from environments.service.pages import Page, ended_in_time, shown_size
 from environments.service.storage.transaction import Storage, Transaction
 
 
@@ -46,12 +46,8 @@ class PreviewReading:
                 or (all_of and (principal.sees_all or _acts_for(triggers.get(one.trigger_id), principal)))
             ]
             shown = found[skip : None if limit is None else skip + limit]
-            page = Page(shown) if limit is None else ended_in_time(shown, _size)
+            page = Page(shown) if limit is None else ended_in_time(shown, shown_size)
             return page.each(lambda one: _details(tx, one, triggers.get(one.trigger_id)))
-
-
-def _size(preview: Preview) -> int:
-    return len(preview.model_dump_json())
 
 
 def _acts_for(placed: PlacedTrigger | None, principal: Principal) -> bool:

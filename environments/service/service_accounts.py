@@ -11,7 +11,7 @@ from environments.domain.errors import Forbidden, InvalidInput, InvalidLifetime,
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.service.allowances import check_tokens
 from environments.service.authorization import Action, Principal, may, within_scope
-from environments.service.pages import Page, ended_in_time
+from environments.service.pages import Page, ended_in_time, shown_size
 from environments.service.records import NewToken
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.transaction import Storage, Transaction
@@ -93,7 +93,7 @@ class ServiceAccounts:
         now = self._clock()
         with self._storage.read() as tx:
             found = (_shown(tx, one, now) for one in islice(_all_seen(tx, principal, after), limit))
-            return Page(found) if limit is None else ended_in_time(found, _shown_size)
+            return Page(found) if limit is None else ended_in_time(found, lambda account: shown_size(account.person))
 
     def show(self, principal: Principal, name: str) -> ServiceAccount:
         """One account. Raises `NotFound`."""
@@ -262,11 +262,6 @@ def _all_seen(tx: Transaction, principal: Principal, after: str) -> Iterator[Per
         yield from (one for one in found if _sees(principal, one))
         more = found.more or len(found) == _LISTED
         after = found[-1].name if found else after
-
-
-def _shown_size(account: ServiceAccount) -> int:
-    """The approximate size in bytes of an account in the API."""
-    return len(account.person.model_dump_json())
 
 
 def _seen(tx: Transaction, principal: Principal, name: str) -> Person:
