@@ -17,14 +17,20 @@ import structlog
 
 from environments.domain.environment import Environment
 from environments.domain.errors import CalvinverseError, MachineError
-from environments.domain.lifecycle import ENDED, State
+from environments.domain.lifecycle import State
 from environments.domain.names import kv_prefix
 from environments.domain.received_event import NewReceivedEvent, Source
 from environments.domain.trigger import Condition
 from environments.engine.event_sources.environments import hops_after
 from environments.engine.event_sources.parts import Deaf, SourceParts
 from environments.engine.event_sources.rounds import Rounds
-from environments.engine.event_sources.standing import Standing, StandingTriggers, acts_for_admin
+from environments.engine.event_sources.standing import (
+    Standing,
+    StandingTriggers,
+    acts_for_admin,
+    environments_of,
+    living_named,
+)
 from environments.service.storage.deployments import newest_of
 from environments.service.storage.transaction import Transaction
 from environments.steps.source_ports import WatchedKey
@@ -167,12 +173,12 @@ class KeyEvents(Deaf):
 def watched_prefixes(tx: Transaction, standing: Sequence[Standing], now: datetime) -> set[str]:
     """What has to be watched for these triggers: the prefixes of their environments, and for admins any key."""
     prefixes: set[str] = set()
+    living = environments_of(tx, standing)
     for one in standing:
         if "key" in one.trigger.when and acts_for_admin(tx, one, now):
             prefixes |= set(_named(one.trigger.when["key"]))
         else:
-            found = (tx.environments.get(environment_id) for environment_id in one.environments)
-            prefixes |= {kv_prefix(environment.name) for environment in found if environment is not None}
+            prefixes |= {kv_prefix(living[id].name) for id in one.environments if id in living}
     return {prefix[:_LONGEST] for prefix in prefixes if prefix.strip("/")}
 
 
@@ -202,8 +208,7 @@ def environment_of_key(tx: Transaction, key: str) -> Environment | None:
     if not key.startswith(_OURS):
         return None
     name, slash, _ = key.removeprefix(_OURS).partition("/")
-    found = tx.environments.named(name) if slash else None
-    return None if found is None or found.state in ENDED or found.managed_by is not None else found
+    return living_named(tx, name) if slash else None
 
 
 def _stored(text: str | None, whose: str) -> dict[str, _Known] | None:

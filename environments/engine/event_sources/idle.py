@@ -19,7 +19,7 @@ from environments.domain.trigger import Trigger
 from environments.engine.event_sources.meter import Meter
 from environments.engine.event_sources.parts import Deaf, SourceParts
 from environments.engine.event_sources.rounds import Rounds
-from environments.engine.event_sources.standing import Standing, StandingTriggers
+from environments.engine.event_sources.standing import Standing, StandingTriggers, environments_of
 from environments.steps.source_ports import InstanceUse
 
 _EVERY = 5.0
@@ -112,11 +112,13 @@ class IdleEvents(Deaf):
         """Finds the triggers and their environments: only ready ones are watched, from when they are."""
         wanted: dict[Key, tuple[Standing, Environment]] = {}
         with self._parts.storage.read() as tx:
-            for standing in self._standing.of(tx):
-                for environment_id in standing.environments:
-                    environment = tx.environments.get(environment_id)
-                    if environment is not None and environment.state is State.READY:
-                        wanted[standing.id, environment_id] = standing, environment
+            found = self._standing.of(tx)
+            living = environments_of(tx, found)
+        for standing in found:
+            for environment_id in standing.environments:
+                environment = living.get(environment_id)
+                if environment is not None and environment.state is State.READY:
+                    wanted[standing.id, environment_id] = standing, environment
         now = self._parts.clock()
         with self._lock:
             before, self._watches = self._watches, {}

@@ -17,6 +17,7 @@ from environments.domain.received_event import NewReceivedEvent, Source
 from environments.engine.event_sources.environments import hops_after
 from environments.engine.event_sources.parts import Deaf, SourceParts
 from environments.engine.event_sources.rounds import Rounds
+from environments.engine.event_sources.standing import living_named
 from environments.service.storage.transaction import Transaction
 from environments.steps.cluster_events import Happening, Listing, SeenJob
 from environments.steps.source_ports import JobEnd
@@ -89,7 +90,7 @@ class JobEvents(Deaf):
         if not runs:
             return _EVERY
         with self._parts.storage.read() as tx:
-            living = {name: environment for name in {run[0] for run in runs} if (environment := _living(tx, name))}
+            living = {name: environment for name in {run[0] for run in runs} if (environment := living_named(tx, name))}
         for run in runs:
             namespace, job, _ = run
             end = self._parts.job_ends.end(namespace, job) if namespace in living else None
@@ -141,11 +142,6 @@ def _digest(job: str) -> str:
 
 def _run(job: SeenJob) -> Run:
     return job.namespace, job.id, job.submitted
-
-
-def _living(tx: Transaction, name: str) -> Environment | None:
-    found = tx.environments.named(name)
-    return None if found is None or found.state in ENDED or found.managed_by is not None else found
 
 
 def _registered_by(tx: Transaction, environment_id: str, submitted: int) -> str | None:

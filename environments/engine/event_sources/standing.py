@@ -1,9 +1,12 @@
 """Which triggers of one source stand where: those of templates, on environments, and alone."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
 from environments.domain.access import ServiceRole
+from environments.domain.environment import Environment
+from environments.domain.lifecycle import ENDED
 from environments.domain.received_event import Source
 from environments.domain.trigger import PlacedTrigger, Trigger, template_trigger_id
 from environments.service.storage.transaction import Transaction
@@ -65,6 +68,18 @@ class StandingTriggers:
             triggers = () if template is None else template.triggers
             self._of_bundles[digest] = tuple(one for one in triggers if one.on is self._source)
         return self._of_bundles[digest]
+
+
+def living_named(tx: Transaction, name: str) -> Environment | None:
+    """The environment of that name, if it hasn't ended and this service manages it."""
+    found = tx.environments.named(name)
+    return None if found is None or found.state in ENDED or found.managed_by is not None else found
+
+
+def environments_of(tx: Transaction, standing: Iterable[Standing]) -> dict[str, Environment]:
+    """The environments that triggers are for, by their ids."""
+    ids = dict.fromkeys(id for one in standing for id in one.environments)
+    return {one.id: one for one in tx.environments.of_ids(list(ids))}
 
 
 def acts_for_admin(tx: Transaction, one: Standing, now: datetime) -> bool:
