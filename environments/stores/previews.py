@@ -1,16 +1,24 @@
 """Previews: see `environments.service.storage.previews`."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, or_, select
+from sqlalchemy import Connection, Row, Select, func, or_, select, true
 
+from environments.domain.access import EVERYTHING, Sight
+from environments.domain.lifecycle import State
 from environments.domain.preview import Preview, Seen, Written
+from environments.service.pages import Page
+from environments.service.storage.previews import PreviewDetails
 from environments.stores.environment_rows import plain
 from environments.stores.events_schema import previews as table
+from environments.stores.events_schema import triggers
 from environments.stores.locks import Locks
 from environments.stores.once import insert_once
+from environments.stores.paging import read_page
 from environments.stores.schema import environments
+from environments.stores.sight import visible
 
 _LONGEST_TEXT = 1000
 
@@ -75,11 +83,29 @@ class SqlPreviews:
         query = select(table.c.id).join(environments, environments.c.id == table.c.environment_id)
         return list(self._connection.execute(query.where(waits, later).limit(limit)).scalars())
 
-    def all(self, *, ended: bool = False) -> list[Preview]:
-        query = select(table).order_by(table.c.repository, table.c.number, table.c.id)
+    def shown(
+        self,
+        sight: Sight = EVERYTHING,
+        owners: Collection[str] | None = None,
+        *,
+        ended: bool = False,
+        limit: int | None = None,
+        skip: int = 0,
+    ) -> Page[PreviewDetails]:
+        told = or_(table.c.environment_id.is_not(None), table.c.fault != "")
+        seen = table.c.environment_id.in_(select(environments.c.id).where(*visible(sight)))
+        mine = true() if owners is None else triggers.c.owner.in_(sorted(owners))
+        query = (
+            select(*table.c, triggers.c.name.label("trigger"), environments.c.state)
+            .outerjoin(triggers, triggers.c.id == table.c.trigger_id)
+            .outerjoin(environments, environments.c.id == table.c.environment_id)
+            .where(told, or_(seen, mine))
+            .order_by(table.c.repository, table.c.number, table.c.id)
+            .offset(skip)
+        )
         if not ended:
             query = query.where(table.c.closed_at.is_(None))
-        return [_preview(row) for row in self._connection.execute(query)]
+        return read_page(self._connection, query, limit).each(_details)
 
     def forget(self, before: datetime, limit: int) -> int:
         ended = select(table.c.id).where(table.c.closed_at < before).order_by(table.c.closed_at).limit(limit)
@@ -102,8 +128,13 @@ def _row(values: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
+def _details(row: Row[Any]) -> PreviewDetails:
+    state = next((state for state in State if state.value == row.state), None)
+    return PreviewDetails(_preview(row), row.trigger or "", state)
+
+
 def _preview(row: Row[Any]) -> Preview:
-    values = dict(row._mapping)
+    values = {name: value for name, value in row._mapping.items() if name in table.c}
     return Preview(
         **{**values, "seen": Seen.model_validate(values.pop("pull")), "written": Written.model_validate(row.written)}
     )

@@ -58,21 +58,31 @@ def test_what_is_written_is_read(setting: EngineHarness) -> None:
 
 def test_those_that_are_due_or_concerned_are_found(setting: EngineHarness) -> None:
     now = setting.clock()
-    add(setting.database, 1, look_at=now)
-    add(setting.database, 2, look_at=now + timedelta(hours=1), seen=Seen(pull=PULL))
-    add(setting.database, 3, closed_at=now - timedelta(days=40))
+    add(setting.database, 1, look_at=now, fault="away")
+    add(setting.database, 2, look_at=now + timedelta(hours=1), seen=Seen(pull=PULL), fault="away")
+    add(setting.database, 3, closed_at=now - timedelta(days=40), fault="away")
+    add(setting.database, 4, trigger_id="trg-2", repository="acme/other", closed_at=now)
 
     with setting.database.write() as tx:
         assert tx.previews.due(now, 10) == {"prv-1": "shop"}
         assert tx.previews.triggers() == {"trg-1"}
         assert [one.number for one in tx.previews.open_of("trg-1")] == [1, 2]
-        assert [one.number for one in tx.previews.all()] == [1, 2]
-        assert [one.number for one in tx.previews.all(ended=True)] == [1, 2, 3]
+        assert [one.preview.number for one in tx.previews.shown()] == [1, 2]
+        assert [one.preview.number for one in tx.previews.shown(ended=True)] == [1, 2, 3]
+        assert [one.preview.number for one in tx.previews.shown(ended=True, skip=1, limit=1)] == [2]
+        assert tx.previews.shown(owners=["nobody"], ended=True) == [], "neither the trigger nor an environment is seen"
         assert tx.previews.look(now, webhook="shop", repository="ACME/shop", branch="fix") == 1
         assert tx.previews.look(now, webhook="shop", repository="acme/shop", number=3) == 0, "it has ended"
         assert tx.previews.look(now, webhook="other", repository="acme/shop") == 0
         assert sorted(tx.previews.due(now, 10)) == ["prv-1", "prv-2"]
         assert tx.previews.forget(now - timedelta(days=30), 10) == 1
+
+
+def test_the_environment_of_one_that_is_shown_may_be_forgotten(setting: EngineHarness) -> None:
+    made = add(setting.database, 1, environment_id="env-forgotten")
+
+    with setting.database.read() as tx:
+        assert tx.previews.shown() == [(made, "", None)]
 
 
 def test_those_whose_environment_has_moved_on_are_found(setting: EngineHarness) -> None:

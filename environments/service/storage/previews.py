@@ -1,9 +1,21 @@
 """The port to the database: previews, one for each pull request that a trigger looks after."""
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from environments.domain.access import EVERYTHING, Sight
+from environments.domain.lifecycle import State
 from environments.domain.preview import Preview
+from environments.service.pages import Page
+
+
+class PreviewDetails(NamedTuple):
+    """A preview, the name of its trigger (empty: it was removed), and the state of its environment, if it has one."""
+
+    preview: Preview
+    trigger: str
+    state: State | None = None
 
 
 class Previews(Protocol):
@@ -47,8 +59,20 @@ class Previews(Protocol):
         """Ids of previews that nobody is to look at, and whose environment got its state since the last look."""
         ...
 
-    def all(self, *, ended: bool = False) -> list[Preview]:
-        """Previews that haven't ended for good, with `ended` all that are kept; by repository and number."""
+    def shown(
+        self,
+        sight: Sight = EVERYTHING,
+        owners: Collection[str] | None = None,
+        *,
+        ended: bool = False,
+        limit: int | None = None,
+        skip: int = 0,
+    ) -> Page[PreviewDetails]:
+        """Previews with environments in sight, and of triggers of these owners (None: all of them).
+
+        By repository and number, without the first `skip`: those that haven't ended for good, with `ended` all that are
+        kept. Those that have neither an environment nor a fault are left out.
+        """
         ...
 
     def forget(self, before: datetime, limit: int) -> int:
