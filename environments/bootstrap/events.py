@@ -23,6 +23,7 @@ from environments.service.entry_points import EntryPoints
 from environments.service.firing import FiringRuns, NoSources
 from environments.service.forge_sources import ForgeSources
 from environments.service.matching import Matching
+from environments.service.preview_noting import PreviewNoting
 from environments.service.preview_telling import PreviewTelling
 from environments.service.previews import Previews
 from environments.service.receiving import Receiving
@@ -78,13 +79,14 @@ def events_of(
     incoming = webhooks_of(database, receiving, held, clock, partial(forge_session, parts.connections))
     telling = PreviewTelling(database, clock, incoming.forges, _addresses_of(parts.entry_points))
     previews = Previews(database, sealer, clock, new_id, checks, incoming.forges, telling, acting_for)
-    effects.hints = previews
-    processor.noticed = previews.wake
+    noting = PreviewNoting(database, clock, new_id, incoming.forges)
+    effects.hints = noting
+    processor.noticed = noting.wake
     runs.sources = ForgeSources(incoming.forges)
     return EventHandling(
         processor=processor,
         sources=_sources(database, parts, receiving, leads, follower),
-        keeper=PreviewKeeper(previews, leads, clock, parts.settings.preview_sweep),
+        keeper=PreviewKeeper(previews, noting, leads, clock, parts.settings.preview_sweep),
         incoming=incoming,
     )
 

@@ -14,6 +14,7 @@ import structlog
 from environments.domain.errors import CalvinverseError
 from environments.domain.trigger import PlacedTrigger
 from environments.engine.threads import ThreadForEach
+from environments.service.preview_noting import PreviewNoting
 from environments.service.previews import Previews
 
 _EVERY = 0.5
@@ -28,17 +29,22 @@ log = structlog.get_logger()
 
 
 class PreviewKeeper:
-    """Runs `Previews`. `leads` says whether this process is the leader; `sweep` is the time between two comparisons."""
+    """Runs `Previews` for what `PreviewNoting` notes.
+
+    `leads` says whether this process is the leader; `sweep` is the time between two comparisons.
+    """
 
     def __init__(
         self,
         previews: Previews,
+        noting: PreviewNoting,
         leads: Callable[[], bool],
         clock: Callable[[], datetime],
         sweep: timedelta = timedelta(minutes=10),
         every: float = _EVERY,
     ) -> None:
         self._previews = previews
+        self._noting = noting
         self._leads = leads
         self._clock = clock
         self._sweep = sweep
@@ -75,9 +81,9 @@ class PreviewKeeper:
             self._begin(_SWEEP, self._compare)
         if self._triggers_at is None or now - self._triggers_at >= _TRIGGERS_EVERY:
             self._triggers_at = now
-            self._known = self._previews.follow_triggers(self._known)
-        self._previews.follow()
-        for webhook, ids in self._previews.due().items():
+            self._known = self._noting.follow_triggers(self._known)
+        self._noting.follow()
+        for webhook, ids in self._noting.due().items():
             self._begin(f"at {webhook}", partial(self._look, ids))
 
     def _begin(self, name: str, work: Callable[[], None]) -> None:
@@ -92,8 +98,8 @@ class PreviewKeeper:
             log.error("previews.fault", exc_info=error)
 
     def _compare(self) -> None:
-        self._previews.sweep()
-        while not self._stopping.is_set() and self._previews.forget_ended():
+        self._noting.sweep()
+        while not self._stopping.is_set() and self._noting.forget_ended():
             pass
 
     def _look(self, ids: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from environments.domain.received_event import NewReceivedEvent
 from environments.domain.trigger import PlacedTrigger, Trigger
 from environments.service.authorization import Principal
 from environments.service.checking import DirectChecks
+from environments.service.preview_noting import PreviewNoting
 from environments.service.preview_telling import PreviewTelling
 from environments.service.previews import Previews
 from environments.service.receiving import Receiving
@@ -66,7 +67,9 @@ class PreviewWorld:
         self.at: Callable[[str], None] = lambda point: None
         self.previews = self.make()
         numbers = iter(range(1, 10**9))
-        self.receiving = Receiving(self.service.database, self.clock, lambda kind: f"{kind}-{next(numbers):012}")
+        database, new_id = self.service.database, lambda kind: f"{kind}-{next(numbers):012}"
+        self.receiving = Receiving(database, self.clock, new_id)
+        self.noting = PreviewNoting(database, self.clock, new_id, self.forge)
         self.placed = self.trigger("shop", **rule)
 
     def clock(self) -> datetime:
@@ -126,14 +129,14 @@ class PreviewWorld:
                 event = tx.received.get(event_id)
                 placed = tx.triggers.get(self.placed.id)
                 assert event is not None
-                self.previews.wake(tx, event)
+                self.noting.wake(tx, event)
                 if event.source.value == "git.pull_request" and placed is not None:
-                    self.previews.hint(tx, placed, event, self.clock())
+                    self.noting.hint(tx, placed, event, self.clock())
 
     def look(self) -> int:
         """Looks at all that is due; returns how many."""
-        self.previews.follow()
-        due = [one for ids in self.previews.due().values() for one in ids]
+        self.noting.follow()
+        due = [one for ids in self.noting.due().values() for one in ids]
         for preview_id in due:
             self.previews.look(preview_id)
         return len(due)

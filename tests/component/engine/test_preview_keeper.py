@@ -12,7 +12,9 @@ from tests.support.preview_world import PreviewWorld
 def test_it_makes_ends_and_goes_on_through_faults(tmp_path: Path) -> None:
     here = PreviewWorld(tmp_path)
     leads = [False]
-    keeper = PreviewKeeper(here.previews, lambda: leads[0], here.clock, sweep=timedelta(seconds=0), every=0.01)
+    keeper = PreviewKeeper(
+        here.previews, here.noting, lambda: leads[0], here.clock, sweep=timedelta(seconds=0), every=0.01
+    )
     keeper.start()
     try:
         here.forge.open(12)  # nobody tells of it

@@ -115,7 +115,7 @@ def dying(here: PreviewWorld) -> None:
 def test_a_lost_opening_is_found(world: World) -> None:
     here = world()
     here.forge.open(12)
-    here.previews.sweep()
+    here.noting.sweep()
     here.settle()
 
     assert [one.name for one in here.living()] == ["acme-shop-pr-12"]
@@ -126,7 +126,7 @@ def test_a_lost_push_is_found(world: World) -> None:
     here.tell(here.forge.open(12, head="a1"))
     here.settle()
     here.forge.push(12, "b2")
-    here.previews.sweep()
+    here.noting.sweep()
     here.settle()
 
     assert [one.parameters["commit"] for one in here.living()] == ["b2"]
@@ -137,7 +137,7 @@ def test_a_sweep_that_finds_nothing_new_asks_for_the_list_alone(world: World) ->
     here.tell(*[here.forge.open(number) for number in range(1, 6)])
     here.settle()
     here.forge.calls.clear()
-    here.previews.sweep()
+    here.noting.sweep()
     here.settle()
 
     assert here.forge.calls == ["open_pull_requests"]

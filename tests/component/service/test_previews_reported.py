@@ -58,7 +58,7 @@ def test_it_is_gone_although_the_webhook_was_lost(world: World) -> None:
     here.settle()
     assert len(here.living()) == 1, "nobody told of it"
 
-    here.previews.sweep()
+    here.noting.sweep()
     here.settle()
 
     assert here.living() == []
@@ -73,7 +73,7 @@ def test_the_event_that_ends_it_makes_no_other(world: World) -> None:
     late = [here.forge.event(kind, 12) for kind in ("labelled", "pushed", "unlabelled", "closed", "opened")]
     here.tell(closing, *late)
     here.settle()
-    here.previews.sweep()
+    here.noting.sweep()
     here.settle()
 
     assert here.living() == []
@@ -152,7 +152,7 @@ def test_strangers_code_does_not_run_with_ones_keys(world: World, forks: str) ->
     here.tell(here.forge.open(12, head="evil", fork=True))
     here.tell(here.forge.push(12, "evil2"))
     here.settle()
-    here.previews.sweep()
+    here.noting.sweep()
     here.settle()
 
     assert here.made() == 0
@@ -170,7 +170,7 @@ def test_an_approval_counts_for_one_commit_of_a_fork(world: World) -> None:
 
     here.tell(here.forge.push(12, "evil"))
     here.settle()
-    here.previews.sweep()
+    here.noting.sweep()
     here.settle()
     assert [one.parameters["commit"] for one in here.living()] == ["good"]
 

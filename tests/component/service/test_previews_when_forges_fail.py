@@ -104,7 +104,7 @@ def test_a_token_that_lost_its_rights_ends_nothing(world: World) -> None:
     here.forge.refuses = {"pull_request", "open_pull_requests"}
     here.tell(here.forge.event("pushed", 12))
     for _ in range(10):
-        here.previews.sweep()
+        here.noting.sweep()
         here.settle(2)
         here.now += timedelta(minutes=10)
 
@@ -116,7 +116,7 @@ def test_what_a_forge_does_not_show_any_more_is_told_although_no_event_came(worl
     here.tell(here.forge.open(12))
     here.settle()
     here.forge.refuses = {"pull_request", "open_pull_requests"}
-    here.previews.sweep()
+    here.noting.sweep()
     here.settle(2)
     (told,) = here.service.preview_reading.list(here.service.admin)
     assert told.preview.fault.startswith("forge_refused")
@@ -135,7 +135,7 @@ def test_one_that_its_deadline_ended_comes_back_with_the_next_push(world: World)
     here.service.requests.destroy(here.service.admin, "acme-shop-pr-12")
     here.work()
     here.settle()
-    here.previews.sweep()
+    here.noting.sweep()
     here.settle()
     assert here.living() == [], "nobody asked for it again"
 
@@ -148,11 +148,11 @@ def test_what_a_removed_trigger_made_ends(world: World) -> None:
     here = world()
     here.tell(here.forge.open(12))
     here.settle()
-    known = here.previews.follow_triggers({})
+    known = here.noting.follow_triggers({})
     here.settle()
     with here.service.database.write() as tx:
         tx.triggers.remove(here.placed.id)
-    here.previews.follow_triggers(known)
+    here.noting.follow_triggers(known)
     here.settle()
 
     assert here.living() == []
@@ -164,12 +164,12 @@ def test_a_paused_trigger_does_nothing_until_it_is_resumed(world: World) -> None
         tx.triggers.change(here.placed.id, paused=True)
     here.tell(here.forge.open(12))
     here.settle()
-    known = here.previews.follow_triggers({})
+    known = here.noting.follow_triggers({})
     here.settle()
     assert here.made() == 0
     with here.service.database.write() as tx:
         tx.triggers.change(here.placed.id, paused=False)
-    here.previews.follow_triggers(known)
+    here.noting.follow_triggers(known)
     here.settle()
 
     assert len(here.living()) == 1
