@@ -106,9 +106,7 @@ class PreviewNoting:
     def _look_at_all(self, placed: PlacedTrigger) -> None:
         now = self._clock()
         with self._storage.write() as tx:
-            for preview in tx.previews.open_of(placed.id):
-                if preview.look_at is None:
-                    tx.previews.change(preview.id, look_at=now)
+            tx.previews.look_again([one.id for one in tx.previews.open_of(placed.id) if one.look_at is None], now)
 
     def follow_triggers(self, known: Mapping[str, PlacedTrigger | None]) -> dict[str, PlacedTrigger | None]:
         """Has previews looked at whose trigger isn't as it is `known`; returns all triggers of previews as they are."""
@@ -121,9 +119,9 @@ class PreviewNoting:
             now = self._clock()
             with self._storage.write() as tx:
                 for trigger_id in changed:
-                    for preview in tx.previews.open_of(trigger_id):
-                        if preview.look_at is None or known.get(trigger_id) != found[trigger_id]:
-                            tx.previews.change(preview.id, look_at=now)
+                    anew = known.get(trigger_id) != found[trigger_id]
+                    concerned = [one.id for one in tx.previews.open_of(trigger_id) if anew or one.look_at is None]
+                    tx.previews.look_again(concerned, now)
         return found
 
     def follow(self) -> int:
@@ -133,8 +131,7 @@ class PreviewNoting:
         if behind:
             now = self._clock()
             with self._storage.write() as tx:
-                for preview_id in behind:
-                    tx.previews.change(preview_id, look_at=now)
+                tx.previews.look_again(behind, now)
         return len(behind)
 
     def forget_ended(self) -> int:
@@ -188,5 +185,4 @@ class PreviewNoting:
         changed = [preview.id for preview in known.values() if differs(preview, pulls.get(preview.number))]
         if changed:
             with self._storage.write() as tx:
-                for preview_id in changed:
-                    tx.previews.change(preview_id, look_at=now)
+                tx.previews.look_again(changed, now)

@@ -1,6 +1,6 @@
 """Previews: see `environments.service.storage.previews`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,9 @@ from environments.stores.once import insert_once
 from environments.stores.paging import read_page
 from environments.stores.schema import environments
 from environments.stores.sight import visible
+
+_AT_ONCE = 500
+"""How many ids one query has."""
 
 _LONGEST_TEXT = 1000
 
@@ -66,6 +69,11 @@ class SqlPreviews:
             later = or_(table.c.look_at.is_(None), table.c.look_at > now)
             self._connection.execute(table.update().where(table.c.id.in_(chosen), later).values(look_at=now))
         return len(chosen)
+
+    def look_again(self, preview_ids: Sequence[str], now: datetime) -> None:
+        for start in range(0, len(preview_ids), _AT_ONCE):
+            some = table.c.id.in_(preview_ids[start : start + _AT_ONCE])
+            self._connection.execute(table.update().where(some).values(look_at=now))
 
     def open_of(self, trigger_id: str) -> list[Preview]:
         query = select(table).where(table.c.trigger_id == trigger_id, table.c.closed_at.is_(None))

@@ -1,6 +1,6 @@
 """The port to the database: previews, one for each pull request that a trigger looks after."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -45,6 +45,10 @@ class Previews(Protocol):
         self, now: datetime, *, webhook: str, repository: str, number: int | None = None, branch: str | None = None
     ) -> int:
         """Has the previews of that pull request, or of that branch, looked at now; returns how many."""
+        ...
+
+    def look_again(self, preview_ids: Sequence[str], now: datetime) -> None:
+        """Has these looked at, also those that were to be looked at sooner or later."""
         ...
 
     def open_of(self, trigger_id: str) -> list[Preview]:
