@@ -109,10 +109,12 @@ class EventProcessor:
                     refused.append(event.id)
         with self._storage.write() as tx:
             taken = tx.received.take([event.id for event in waiting])
+            firings: list[Firing] = []
             for event in waiting:
                 if event.id in taken and event.id in hits:
                     self.noticed(tx, event)
-                    tx.firings.add(self._firings(event, hits[event.id], void[event.id], now))
+                    firings += self._firings(event, hits[event.id], void[event.id], now)
+            tx.firings.add(firings)
             for event_id in taken.intersection(refused):
                 tx.received.refuse(event_id, now, "a fault of the service kept it from being matched; its log tells")
             tx.received.finish(taken.difference(refused), now)

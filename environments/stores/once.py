@@ -10,34 +10,30 @@ from environments.stores.locks import POSTGRESQL
 
 
 def insert_once(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
-    """Inserts the rows that no unique key has yet; returns how many.
+    """Inserts the rows that no unique key has yet, in few statements; returns how many.
 
     On PostgreSQL it waits for a transaction that is writing the same row.
     """
-    if not rows:
-        return 0
-    insert = postgresql.insert if connection.dialect.name == POSTGRESQL else sqlite.insert
-    statement = insert(table).on_conflict_do_nothing()
-    return sum(
-        connection.execute(statement.values(**row), execution_options={"preserve_rowcount": True}).rowcount
-        for row in rows
-    )
+    return len(insert_once_returning(connection, table, next(iter(table.primary_key)), rows))
 
 
 def insert_once_returning(
-    connection: Connection, table: Table, column: Column[str], rows: Sequence[dict[str, Any]]
-) -> frozenset[str]:
-    """Likewise, in few statements; returns what the column is in the rows that were inserted."""
+    connection: Connection, table: Table, column: Column[Any], rows: Sequence[dict[str, Any]]
+) -> list[Any]:
+    """Likewise; returns what the column is in the rows that were inserted."""
     if not rows:
-        return frozenset()
-    insert = postgresql.insert if connection.dialect.name == POSTGRESQL else sqlite.insert
-    statement = insert(table).on_conflict_do_nothing().returning(column)
-    return frozenset(connection.execute(statement, list(rows)).scalars())
+        return []
+    statement = _insert(connection, table).on_conflict_do_nothing().returning(column)
+    return list(connection.execute(statement, list(rows)).scalars())
 
 
 def put(connection: Connection, table: Table, row: dict[str, Any]) -> None:
     """Inserts the row, or replaces what is not its primary key."""
-    insert = postgresql.insert if connection.dialect.name == POSTGRESQL else sqlite.insert
     keys = [column.name for column in table.primary_key]
     changed = {name: value for name, value in row.items() if name not in keys}
-    connection.execute(insert(table).values(**row).on_conflict_do_update(index_elements=keys, set_=changed))
+    insert = _insert(connection, table).values(**row)
+    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed))
+
+
+def _insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    return (postgresql.insert if connection.dialect.name == POSTGRESQL else sqlite.insert)(table)

@@ -69,7 +69,7 @@ class SqlReceivedEvents:
         ]
         # In one order: two transactions with the same deliveries don't wait for each other.
         rows.sort(key=lambda row: (row["origin"], row["delivery"]))
-        new = insert_once_returning(self._connection, deliveries, deliveries.c.event_id, rows)
+        new = set(insert_once_returning(self._connection, deliveries, deliveries.c.event_id, rows))
         added = [
             {
                 **event.model_dump(mode="json", exclude={"at"}),
