@@ -43,7 +43,6 @@ LONGEST_TOKEN = 4096
 """Characters of a token for a forge."""
 
 _LONGEST_ADDRESS = 500
-
 _OBJECT = "webhook"
 _SECRET_BYTES = 32
 _REASONS = 50
