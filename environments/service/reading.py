@@ -85,20 +85,6 @@ class Reading:
         self._started_at = clock()
         self._entry_points = entry_points
 
-    def environments(
-        self,
-        principal: Principal,
-        *,
-        ended: bool = False,
-        owner: str | None = None,
-        limit: int | None = None,
-        before: str | None = None,
-        whose: Whose | None = None,
-    ) -> Page[Environment]:
-        """Newest first; at most `limit`, older than the one with the id `before`. Raises `UnknownEnvironment`."""
-        with self._storage.read() as tx:
-            return _listed(tx, principal, owner, whose, ended=ended, limit=limit, before=before)
-
     def listing(
         self,
         principal: Principal,
@@ -109,7 +95,10 @@ class Reading:
         before: str | None = None,
         whose: Whose | None = None,
     ) -> tuple[Page[Environment], dict[str, EnvironmentStanding]]:
-        """The same, with what the principal is for each of them, by id."""
+        """Newest first, with what the principal is for each of them, by id.
+
+        At most `limit`, older than the one with the id `before`. Raises `UnknownEnvironment`.
+        """
         with self._storage.read() as tx:
             found = _listed(tx, principal, owner, whose, ended=ended, limit=limit, before=before)
             return found, standings(tx, principal, found)

@@ -33,7 +33,7 @@ def service(tmp_path: Path) -> Iterator[FakeService]:
 def test_nothing_queues_a_deployment_that_was_not_allowed(service: FakeService) -> None:
     service.requests.create(ALICE, CreateEnvironment(name="hers", template="web"))
     service.finish("hers", State.READY)
-    (found,) = service.reading.environments(ADMIN)
+    ((found,), _) = service.reading.listing(ADMIN)
     with service.database.read() as tx:
         (record,) = tx.environments.all()
     asked = DeploymentRequest("dep-x", "alice", "", NOW)

@@ -112,7 +112,7 @@ def test_of_creates_at_once_only_the_limit_succeeds(service: FakeService) -> Non
         thread.join(120)
     assert len(done) == 2
     assert {type(error) for error in refused} == {Forbidden}
-    assert sorted(one.name for one in service.reading.environments(ADA)) == sorted(done)
+    assert sorted(one.name for one in service.reading.listing(ADA)[0]) == sorted(done)
 
 
 def test_who_sets_and_sees_the_rules(service: FakeService) -> None:

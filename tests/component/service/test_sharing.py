@@ -64,7 +64,7 @@ def service(tmp_path: Path, time: Time) -> Iterator[FakeService]:
 
 
 def _names(service: FakeService, principal: Principal, whose: Whose | None = None) -> list[str]:
-    return [one.name for one in service.reading.environments(principal, whose=whose)]
+    return [one.name for one in service.reading.listing(principal, whose=whose)[0]]
 
 
 def _told(service: FakeService, type: EventType) -> list[str]:

@@ -77,7 +77,8 @@ class Scene:
     def views(self) -> dict[str, EnvironmentView]:
         """Every environment, by name, with its newest deployment."""
         admin, reading = self.service.admin, self.service.reading
-        found = [reading.environment(admin, f"id:{one.id}") for one in reading.environments(admin, ended=True)]
+        environments, _ = reading.listing(admin, ended=True)
+        found = [reading.environment(admin, f"id:{one.id}") for one in environments]
         return {one.environment.name: presenting.environment_details(one) for one in found}
 
     @property
