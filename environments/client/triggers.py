@@ -31,7 +31,10 @@ class TriggerCalls(Connection):
         return self._read(self._get(f"/v1/triggers/{_part(trigger_id)}"), TriggerDetailsView)
 
     def set_trigger(self, definition: Mapping[str, Any], environment: str | None = None) -> TriggerView:
-        """A new trigger for the caller, alone or on an environment. Raises `NameTaken`, which names the other's id."""
+        """A new trigger for the caller, alone or on an environment. Raises `NameTaken`.
+
+        Its details have the id of the other `trigger`, if the caller sees that.
+        """
         path = "/v1/triggers" if environment is None else f"/v1/environments/{_part(environment)}/triggers"
         return self._read(self._send("POST", path, TriggerRequest(definition=dict(definition))), TriggerView)
 

@@ -90,7 +90,7 @@ class Triggers:
         """A new trigger, alone or on an environment, which acts for the principal.
 
         Raises `InvalidTrigger`, `Forbidden`, `UnknownEnvironment`, `NotAllowedNow`, and `NameTaken`, whose
-        `details["trigger"]` is the id of the one that has the name.
+        `details["trigger"]` is the id of the one that has the name, if the principal sees that.
         """
         with self._storage.write() as tx:
             target = None if environment is None else environment_to_change(tx, principal, environment)
@@ -238,7 +238,7 @@ def _check_name(tx: Transaction, principal: Principal, name: str, target: Enviro
         raise NameTaken(
             f"There is a trigger {name!r} {where} already.",
             hint="Choose another name, or change that one.",
-            details={"trigger": known.id},
+            details={} if _where(tx, principal, known) is None else {"trigger": known.id},
         )
 
 

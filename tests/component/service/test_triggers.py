@@ -273,6 +273,20 @@ def test_names_are_unique_and_a_taken_one_tells_which_trigger_has_it(service: Fa
         service.triggers.change(ADA, other.id, {**REST, **WEB_ONLY, "name": "done"})
 
 
+def test_a_limited_token_is_not_told_of_a_trigger_that_it_does_not_see(service: FakeService) -> None:
+    service.triggers.set(ADA, DONE | WEB_ONLY)
+    actions = ("trigger:manage", "environment:triggers", "environment:destroy")
+    limited = replace(ADA, scope=TokenScope(templates=("web",), actions=actions))
+    assert names(service.triggers.all(limited)) == []
+    with pytest.raises(NameTaken) as raised:
+        service.triggers.set(limited, DONE | WEB_ONLY)
+    assert raised.value.details == {}
+    made = service.triggers.set(ADA, DONE, "demo").trigger
+    with pytest.raises(NameTaken) as raised:
+        service.triggers.set(limited, DONE, "demo")
+    assert raised.value.details == {"trigger": made.id}, "it sees the environment"
+
+
 def test_there_is_a_most_of_triggers(service: FakeService) -> None:
     for number in range(MOST_ON_ENVIRONMENT):
         service.triggers.set(ADA, {**REST, "name": f"rest{number}"}, "demo")
