@@ -7,16 +7,19 @@ from typing import NamedTuple
 from environments.domain.environment import Environment
 from environments.domain.errors import CalvinverseError, InvalidInput
 from environments.domain.lifecycle import ENDED
+from environments.domain.names import META, check_environment_name
 from environments.domain.received_event import NewReceivedEvent
 from environments.domain.template_parts import Template
-from environments.domain.trigger import PlacedTrigger, of_template
+from environments.domain.trigger import PlacedTrigger, Trigger, TriggerAction, of_template
 from environments.domain.trigger_rules import MAKES
 from environments.service.authorization import Principal, access_of, check_create, check_template_name
 from environments.service.deadlines import read_template
-from environments.service.matching import MatchingReading, Miss, TriggerIndex
+from environments.service.drafting import check_name_free
+from environments.service.matching import Hit, MatchingReading, Miss, TriggerIndex
 from environments.service.roles import ON_ENVIRONMENTS
 from environments.service.storage.transaction import Transaction
 from environments.service.trigger_checks import TAKES
+from environments.service.trigger_effects import LeftOut, there_already
 from environments.service.trigger_owners import acting_for
 
 MOST_ENVIRONMENTS = 2000
@@ -105,23 +108,17 @@ class Candidates:
         if isinstance(found, Miss):
             return missed(found.reason)
         actor = self._actor(trigger)
-        refusal = actor if isinstance(actor, str) else found.refused or self._refusal(actor, trigger, target)
+        refusal = actor if isinstance(actor, str) else found.refused or self._refusal(actor, found)
         return Judged(trigger, target, hit=True, reason=refusal.rstrip("."), name=found.name)
 
-    def _refusal(self, actor: Principal, trigger: PlacedTrigger, target: Environment | None) -> str:
-        """Why the owner's rights don't suffice; empty if they do."""
-        definition = trigger.definition
+    def _refusal(self, actor: Principal, hit: Hit) -> str:
+        """Why nothing would be done: the owner's rights don't suffice, or the name is taken. Empty: it would be."""
+        definition, target = hit.trigger.definition, hit.environment
         if target is None:
-            found = self._tx.templates.find(definition.template, None)
-            bundle = None if found is None else self._tx.templates.bundle(found.digest)
             try:
-                check_template_name(actor, definition.template)
-                if bundle is None:
-                    return f"there is no template {definition.template!r}"
-                check_create(self._tx, actor, bundle.template())
+                return self._why_not_made(actor, definition, hit.name)
             except CalvinverseError as error:
-                return error.message.rstrip(".")
-            return ""
+                return error.message
         role = access_of(self._tx, actor, target).role
         needed = ON_ENVIRONMENTS[TAKES[definition.action]]
         if role is None:
@@ -131,6 +128,23 @@ class Candidates:
                 f"{actor.owner} is {role.value} of {target.name}, and to {definition.action.value} takes {needed.value}"
             )
         return ""
+
+    def _why_not_made(self, actor: Principal, definition: Trigger, name: str) -> str:
+        """Likewise, for a new environment. Raises `Forbidden`, `InvalidName`, `NameTaken`."""
+        found = self._tx.templates.find(definition.template, None)
+        bundle = None if found is None else self._tx.templates.bundle(found.digest)
+        check_template_name(actor, definition.template)
+        if bundle is None:
+            return f"there is no template {definition.template!r}"
+        check_create(self._tx, actor, bundle.template())
+        if definition.action is not TriggerAction.CREATE:
+            return ""
+        check_environment_name(name, reserved_allowed=definition.template == META == name)
+        there = there_already(self._tx, actor, definition, name)
+        if there is None:
+            check_name_free(self._tx, actor, name)
+        # What waits until the name is free is created in the end.
+        return f"nothing is created: {there.why}" if isinstance(there, LeftOut) else ""
 
     def _actor(self, trigger: PlacedTrigger) -> Principal | str:
         """Who the trigger acts as now, or why it can't."""

@@ -11,7 +11,7 @@ from environments.domain.environment import Environment
 from environments.domain.errors import InvalidInput
 from environments.domain.lifecycle import ENDED, DeploymentKind, State
 from environments.domain.received_event import ReceivedEvent
-from environments.domain.trigger import Firing, PlacedTrigger, TriggerAction
+from environments.domain.trigger import Firing, PlacedTrigger, Trigger, TriggerAction
 from environments.domain.trigger_values import Unresolved, resolve_all, resolve_text
 from environments.service import effects
 from environments.service.authorization import Action, Principal, check_role
@@ -136,12 +136,9 @@ class Effects:
 
     def _create(self, effect: Effect) -> Done | LeftOut | Later:
         written = effect.trigger.definition
-        there = effect.tx.environments.named(effect.firing.environment, sight=effect.principal.sight)
-        if there is not None and there.state not in ENDED:
-            if there.state in _GONE:
-                return Later(f"{there.name} is {_words(there.state)}, and its name isn't free yet")
-            if there.owner == effect.principal.owner and there.template == written.template:
-                return LeftOut(f"{there.name} is there already")
+        there = there_already(effect.tx, effect.principal, written, effect.firing.environment)
+        if there is not None:
+            return there
         request = CreateEnvironment(
             name=effect.firing.environment,
             template=written.template,
@@ -211,6 +208,21 @@ class Effects:
             raise InvalidInput(str(error)) from error
         assert isinstance(found, dict)
         return found
+
+
+def there_already(tx: Transaction, principal: Principal, trigger: Trigger, name: str) -> LeftOut | Later | None:
+    """What becomes of a `create` because of a living environment of that name; None: it is carried out.
+
+    Then the name may still be taken: see `environments.service.drafting.check_name_free`.
+    """
+    there = tx.environments.named(name, sight=principal.sight)
+    if there is None or there.state in ENDED:
+        return None
+    if there.state in _GONE:
+        return Later(f"{there.name} is {_words(there.state)}, and its name isn't free yet")
+    if there.owner == principal.owner and there.template == trigger.template:
+        return LeftOut(f"{there.name} is there already")
+    return None
 
 
 def _queued(said: str, done: Accepted) -> Done:

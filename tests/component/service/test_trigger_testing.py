@@ -137,6 +137,24 @@ def test_what_would_be_made_is_named(service: FakeService) -> None:
     assert "no field 'number'" in hit.reason
 
 
+def test_nothing_would_be_made_where_the_name_is_taken(service: FakeService) -> None:
+    make = {**CLOSED, "action": "create", "template": "web", "environment": "{{ event.title }}"}
+    service.triggers.set(ADA, make)
+
+    def why(title: str) -> str:
+        event = replace(EVENT, fields={"repository": "acme/shop", "number": 1, "title": title})
+        (hit,) = outcome(service, ADA, event).hits
+        return hit.reason
+
+    assert why("new") == ""
+    assert why("one") == "nothing is created: one is there already", "as at firing, it is left out"
+    assert why("batch-1") == "There is an environment named 'batch-1' already", "it is of another template"
+    assert why("hidden") == "The name 'hidden' is taken", "ada doesn't see that it is bob's"
+    assert "Not A Name" in why("Not A Name")
+    service.requests.destroy(ADA, "one")
+    assert why("one") == "", "it is created once the name is free"
+
+
 def test_triggers_of_templates_and_paused_ones_are_told(service: FakeService) -> None:
     event = WantedEvent(Source.JOB, "complete", environment="batch-1")
     assert told(outcome(service, ADA, event).hits) == [("done", "batch-1", "")]
