@@ -70,7 +70,7 @@ EVENT_ACTIONS: tuple[Action, ...] = (
     Action(
         id="trigger.resume",
         title="Resume trigger",
-        help="Let a paused or stopped trigger act again.",
+        help="Let a paused trigger act again.",
         risk=Risk.CHANGE,
         command=("trigger", "resume"),
         keys=("r",),

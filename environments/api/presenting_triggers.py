@@ -30,7 +30,7 @@ def trigger(found: TriggerDetails) -> TriggerView:
     """A trigger."""
     one = found.trigger
     state = TriggerState.ACTIVE
-    if one.stopped_reason:
+    if found.stopped:
         state = TriggerState.STOPPED
     elif one.paused:
         state = TriggerState.PAUSED
@@ -44,7 +44,7 @@ def trigger(found: TriggerDetails) -> TriggerView:
         on=one.definition.on,
         action=one.definition.action,
         state=state,
-        reason=one.stopped_reason,
+        reason=found.stopped,
         definition=one.definition.written(),
         created_by=one.created_by,
         created_at=one.created_at,

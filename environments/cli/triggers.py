@@ -93,7 +93,6 @@ def pause(session: Session, trigger: Which, environment: Environment = None) -> 
     app,
     "trigger",
     "resume",
-    more="Also one that was stopped because its owner could do nothing any more.",
     examples="calvinverse trigger resume previews",
 )
 def resume(session: Session, trigger: Which, environment: Environment = None) -> None:

@@ -249,7 +249,7 @@ class FiringState(StrEnum):
 class PlacedTrigger(BaseModel):
     """A trigger where it stands: on an environment, alone, or (with an id `template/<template>/<name>`) in a template.
 
-    It acts for `owner`. `stopped_reason`: why it does nothing, because its owner may do nothing any more.
+    It acts for `owner`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -262,7 +262,6 @@ class PlacedTrigger(BaseModel):
     created_by: str = ""
     created_at: datetime | None = None
     paused: bool = False
-    stopped_reason: str = ""
 
     @property
     def from_template(self) -> bool:

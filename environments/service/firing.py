@@ -20,7 +20,7 @@ from environments.domain.trigger import (
     of_template,
 )
 from environments.event_words import happened
-from environments.service.authorization import Principal, entry_of
+from environments.service.authorization import entry_of
 from environments.service.checking import Checks, Verdicts
 from environments.service.enqueue import DeploymentRequest
 from environments.service.storage.transaction import Storage, Transaction
@@ -131,8 +131,10 @@ class FiringRuns:
             if why_not or event is None or trigger is None:
                 self._end(tx, firing, FiringState.LEFT_OUT, why_not)
                 return True
-            principal = self._principal(tx, firing, trigger, now)
-            if principal is None:
+            try:
+                principal = acting_for(tx, firing.owner, trigger, now)
+            except Forbidden as error:
+                self._end(tx, firing, FiringState.REFUSED, error.message)
                 return True
             # Owned by whoever acts, and told as the trigger's: the calendar's own deployments have a rule instead.
             asked = DeploymentRequest(
@@ -150,18 +152,6 @@ class FiringRuns:
                 case Later(why):
                     self._again(tx, firing, why, now)
         return True
-
-    def _principal(self, tx: Transaction, firing: Firing, trigger: PlacedTrigger, now: datetime) -> Principal | None:
-        try:
-            principal = acting_for(tx, firing.owner, trigger, now)
-        except Forbidden as error:
-            self._end(tx, firing, FiringState.REFUSED, error.message)
-            if not trigger.from_template and trigger.stopped_reason != error.message:
-                tx.triggers.change(trigger.id, stopped_reason=error.message)
-            return None
-        if trigger.stopped_reason:
-            tx.triggers.change(trigger.id, stopped_reason="")
-        return principal
 
     def _put_off(self, firing_id: str, error: CalvinverseError | None) -> bool:
         """Writes what became of a firing whose effect was rolled back. `error` None: a fault of the service."""

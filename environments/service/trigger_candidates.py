@@ -20,7 +20,7 @@ from environments.service.roles import ON_ENVIRONMENTS
 from environments.service.storage.transaction import Transaction
 from environments.service.trigger_checks import TAKES
 from environments.service.trigger_effects import LeftOut, there_already
-from environments.service.trigger_owners import acting_for
+from environments.service.trigger_owners import Actors
 
 MOST_ENVIRONMENTS = 2000
 MOST_JUDGED = 50_000
@@ -49,7 +49,7 @@ class Candidates:
         self._now = now
         self._matching = MatchingReading(tx, TriggerIndex())
         self._only = only
-        self._owners: dict[str, Principal | str] = {}
+        self._actors = Actors(tx, now)
         self._templates: dict[str, Template | None] = {}
         self._environments = _living(tx, principal) if only is None else [only] if _lives(only) else []
         self._by_id = {one.id: one for one in self._environments}
@@ -102,12 +102,10 @@ class Candidates:
 
         if trigger.paused:
             return missed("it is paused")
-        if trigger.stopped_reason:
-            return missed(f"it is stopped: {trigger.stopped_reason}")
         found = self._matching.judge_on(trigger, trigger.owner, target, event, self._now)
         if isinstance(found, Miss):
             return missed(found.reason)
-        actor = self._actor(trigger)
+        actor = self._actors.of(trigger)
         refusal = actor if isinstance(actor, str) else found.refused or self._refusal(actor, found)
         return Judged(trigger, target, hit=True, reason=refusal.rstrip("."), name=found.name)
 
@@ -145,16 +143,6 @@ class Candidates:
             check_name_free(self._tx, actor, name)
         # What waits until the name is free is created in the end.
         return f"nothing is created: {there.why}" if isinstance(there, LeftOut) else ""
-
-    def _actor(self, trigger: PlacedTrigger) -> Principal | str:
-        """Who the trigger acts as now, or why it can't."""
-        key = f"{trigger.from_template} {trigger.owner}"
-        if key not in self._owners:
-            try:
-                self._owners[key] = acting_for(self._tx, trigger.owner, trigger, self._now)
-            except CalvinverseError as error:
-                self._owners[key] = error.message.rstrip(".")
-        return self._owners[key]
 
     def _template(self, environment: Environment) -> Template | None:
         if environment.bundle not in self._templates:

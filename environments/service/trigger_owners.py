@@ -30,3 +30,27 @@ def acting_for(tx: Transaction, owner: str, trigger: PlacedTrigger, now: datetim
         raise Forbidden(f"{owner} is disabled, and the trigger acts for them.", hint=_HINT)
     role: Role = "user" if trigger.from_template else ROLES[standing.role]
     return Principal(owner, role, trigger.id, standing.groups, kind=KIND, at=now)
+
+
+class Actors:
+    """Whom triggers act for now, in one transaction; every owner is read once."""
+
+    def __init__(self, tx: Transaction, now: datetime) -> None:
+        self._tx = tx
+        self._now = now
+        self._known: dict[tuple[bool, str], Principal | str] = {}
+
+    def of(self, trigger: PlacedTrigger) -> Principal | str:
+        """The principal of a trigger, or why it does nothing."""
+        key = trigger.from_template, trigger.owner
+        if key not in self._known:
+            try:
+                self._known[key] = acting_for(self._tx, trigger.owner, trigger, self._now)
+            except Forbidden as error:
+                self._known[key] = error.message
+        return self._known[key]
+
+    def why_stopped(self, trigger: PlacedTrigger) -> str:
+        """Why a trigger does nothing; empty: it acts."""
+        found = self.of(trigger)
+        return found if isinstance(found, str) else ""

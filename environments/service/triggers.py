@@ -28,6 +28,7 @@ from environments.service.trigger_checks import (
     check_sources,
     check_token,
 )
+from environments.service.trigger_owners import Actors
 
 MOST_OF_OWNER = 100
 """Triggers that act for one owner."""
@@ -43,10 +44,14 @@ _LIST = "See `calvinverse trigger list`."
 
 @dataclass(frozen=True)
 class TriggerDetails:
-    """A trigger, the name of the environment that it stands on, and its newest firings that the caller sees."""
+    """A trigger, the name of the environment that it stands on, and its newest firings that the caller sees.
+
+    `stopped`: why it does nothing now, because its owner may do nothing any more.
+    """
 
     trigger: PlacedTrigger
     environment: str = ""
+    stopped: str = ""
     firings: Sequence[Firing] = ()
 
 
@@ -65,7 +70,9 @@ class Triggers:
             found = tx.triggers.all(owners=owners, limit=limit, before=before)
             seen = [(one, environment) for one in found if (environment := _where(tx, principal, one)) is not None]
             more = found.more or len(found) == limit  # what isn't seen counts for the page, too
-            return Page([TriggerDetails(one, environment) for one, environment in seen], more=more)
+            actors = Actors(tx, self._clock())
+            shown = [TriggerDetails(one, environment, actors.why_stopped(one)) for one, environment in seen]
+            return Page(shown, more=more)
 
     def on_environment(self, principal: Principal, name: str) -> list[TriggerDetails]:
         """Those that stand on an environment, and in its template. Raises `UnknownEnvironment`."""
@@ -74,7 +81,8 @@ class Triggers:
             may(tx, principal, Action.ENVIRONMENT_READ, environment)
             own = tx.triggers.all(environment_id=environment.id)
             placed = [*_of_template(tx, environment), *sorted(own, key=lambda one: one.name)]
-            return [TriggerDetails(one, environment.name) for one in placed]
+            actors = Actors(tx, self._clock())
+            return [TriggerDetails(one, environment.name, actors.why_stopped(one)) for one in placed]
 
     def one(self, principal: Principal, trigger_id: str) -> TriggerDetails:
         """One trigger with what it did last. Raises `NotFound`, also for one that the principal may not see."""
@@ -82,7 +90,7 @@ class Triggers:
             trigger, environment = _seen(tx, principal, trigger_id)
             firings = tx.firings.of_trigger(trigger.id, limit=10 * SHOWN_FIRINGS)
             shown = firings_in_sight(tx, principal, firings)[:SHOWN_FIRINGS]
-            return TriggerDetails(trigger, environment, shown)
+            return self._details(tx, trigger, environment, shown)
 
     def set(
         self, principal: Principal, definition: Mapping[str, Any], environment: str | None = None
@@ -107,7 +115,7 @@ class Triggers:
             )
             tx.triggers.add(placed)
             _note(tx, placed, after=_told(placed))
-            return TriggerDetails(placed, "" if target is None else target.name)
+            return self._details(tx, placed, "" if target is None else target.name)
 
     def change(
         self,
@@ -136,13 +144,13 @@ class Triggers:
                     if principal.role != "admin":
                         _check_owner(principal, trigger, "or an admin resumes it")
                     check_token(principal, trigger.definition, target)
-                changes |= {"paused": paused} if paused else {"paused": False, "stopped_reason": ""}
+                changes["paused"] = paused
             if not changes:
-                return TriggerDetails(trigger, environment)
+                return self._details(tx, trigger, environment)
             tx.triggers.change(trigger.id, **changes)
             changed = trigger.model_copy(update=changes)
             _note(tx, changed, before=_told(trigger), after=_told(changed))
-            return TriggerDetails(changed, environment)
+            return self._details(tx, changed, environment)
 
     def remove(self, principal: Principal, trigger_id: str) -> TriggerDetails:
         """Removes a trigger; what it has begun goes on. Raises `Forbidden`, `NotFound`."""
@@ -151,7 +159,12 @@ class Triggers:
             _authorize(tx, principal, trigger, _target(tx, trigger))
             tx.triggers.remove(trigger.id)
             _note(tx, trigger, before=_told(trigger))
-            return TriggerDetails(trigger, environment)
+            return self._details(tx, trigger, environment)
+
+    def _details(
+        self, tx: Transaction, trigger: PlacedTrigger, environment: str, firings: Sequence[Firing] = ()
+    ) -> TriggerDetails:
+        return TriggerDetails(trigger, environment, Actors(tx, self._clock()).why_stopped(trigger), firings)
 
     def _checked(
         self, tx: Transaction, principal: Principal, definition: Mapping[str, Any], target: Environment | None

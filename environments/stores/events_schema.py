@@ -88,7 +88,6 @@ triggers = Table(
     Column("created_by", String(200), nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("paused", Boolean, nullable=False, server_default=false()),
-    Column("stopped_reason", Text, nullable=False, server_default=""),
     Index(
         "uq_triggers_alone",
         "owner",

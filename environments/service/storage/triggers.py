@@ -27,7 +27,7 @@ class Triggers(Protocol):
         ...
 
     def change(self, trigger_id: str, **values: Any) -> None:
-        """Writes the named fields of a trigger: `definition` as a `Trigger`, `name`, `paused`, `stopped_reason`."""
+        """Writes the named fields of a trigger: `definition` as a `Trigger`, `name`, `paused`."""
         ...
 
     def remove(self, trigger_id: str) -> bool:

@@ -133,14 +133,36 @@ def test_operators_pause_and_remove_those_of_others_but_do_not_resume_them(servi
     assert service.triggers.change(BOB, made.id, paused=True).trigger.paused
     with pytest.raises(Forbidden):
         service.triggers.change(BOB, made.id, paused=False)
-    with service.database.write() as tx:
-        tx.triggers.change(made.id, stopped_reason="ada is disabled")
-    resumed = service.triggers.change(ADA, made.id, paused=False).trigger
-    assert (resumed.paused, resumed.stopped_reason) == (False, "")
+    assert not service.triggers.change(ADA, made.id, paused=False).trigger.paused
     assert service.triggers.change(ADMIN, made.id, paused=True).trigger.paused
     service.triggers.remove(BOB, made.id)
     with pytest.raises(NotFound):
         service.triggers.one(ADA, made.id)
+
+
+def test_a_trigger_is_stopped_while_its_owner_is_disabled(service: FakeService) -> None:
+    share(service, "bob", EnvironmentRole.OPERATOR)
+    placed = service.triggers.set(BOB, REST, "demo").trigger
+    alone = service.triggers.set(BOB, DONE | WEB_ONLY).trigger
+    own = service.triggers.set(ADA, DONE, "demo").trigger
+
+    def stopped() -> dict[str, str]:
+        found = service.triggers.all(ADMIN)
+        assert {one.trigger.id: one.stopped for one in found} == {
+            one.trigger.id: service.triggers.one(ADMIN, one.trigger.id).stopped for one in found
+        }
+        on_demo = {one.trigger.id: one.stopped for one in service.triggers.on_environment(ADA, "demo")}
+        assert on_demo == {one.trigger.id: one.stopped for one in found if one.environment}
+        return {one.trigger.id: one.stopped for one in found}
+
+    assert stopped() == {placed.id: "", alone.id: "", own.id: ""}
+    with service.database.write() as tx:
+        tx.people.change("bob", disabled_at=MONDAY, disabled_by="admin")
+    why = "bob is disabled, and the trigger acts for them."
+    assert stopped() == {placed.id: why, alone.id: why, own.id: ""}
+    with service.database.write() as tx:
+        tx.people.change("bob", disabled_at=None, disabled_by="")
+    assert stopped() == {placed.id: "", alone.id: "", own.id: ""}
 
 
 def test_viewers_see_triggers_and_change_nothing_and_strangers_do_not_see_them(service: FakeService) -> None:
