@@ -21,6 +21,13 @@ EVENT_ACTIONS: tuple[Action, ...] = (
         places=BOTH,
     ),
     Action(
+        id="environment.heartbeat",
+        title="Send heartbeat",
+        help="Say that an environment is in use, for its triggers on idle that count heartbeats.",
+        risk=Risk.CHANGE,
+        command=("env", "heartbeat"),
+    ),
+    Action(
         id="trigger.show",
         title="Show trigger",
         help="Show a trigger, its definition, and what it did last.",

@@ -17,6 +17,7 @@ import environments.cli.creators
 import environments.cli.drift
 import environments.cli.environments
 import environments.cli.explaining
+import environments.cli.heartbeats
 import environments.cli.local_people
 import environments.cli.recovery
 import environments.cli.rules

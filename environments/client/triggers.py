@@ -5,6 +5,7 @@ from typing import Any
 
 from environments.client.connection import Connection
 from environments.client.names import name_part as _part
+from environments.wire.environments import HeartbeatView
 from environments.wire.triggers import (
     TriggerChangeRequest,
     TriggerDetailsView,
@@ -49,6 +50,10 @@ class TriggerCalls(Connection):
     def remove_trigger(self, trigger_id: str) -> TriggerView:
         """Removes a trigger."""
         return self._read(self._send("DELETE", f"/v1/triggers/{_part(trigger_id)}"), TriggerView)
+
+    def heartbeat(self, name: str) -> HeartbeatView:
+        """Says that an environment is in use, for its triggers on `idle`."""
+        return self._read(self._send("POST", f"/v1/environments/{_part(name)}/heartbeat", again=True), HeartbeatView)
 
     def test_triggers(self, request: TriggerTestRequest) -> TriggerTestView:
         """What an event would do; nothing happens."""

@@ -67,6 +67,7 @@ ON_ENVIRONMENTS = (
     Row("environment.schedule", "operator", f"POST {E}/extend"),
     Row("environment.stop", "operator", f"POST {E}/stop", "{name} --no-wait"),
     Row("environment.start", "operator", f"POST {E}/start", "{name} --no-wait"),
+    Row("environment.heartbeat", "operator", f"POST {E}/heartbeat", "{name}"),
     Row("environment.retry", "operator", f"POST {E}/retry", "{name} --no-wait"),
     Row("environment.drift", "viewer", f"GET {E}/drift", "{name}"),
     Row("environment.drift", "planner", f"POST {E}/observe", "{name} --observe", "--observe"),

@@ -1,6 +1,7 @@
 """`calvinverse trigger` and `calvinverse event`: files with faults, dry runs, and what triggers did."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ def create(typed: Typed, name: str) -> str:
 def written(tmp_path: Path, text: str, name: str = "trigger.toml") -> str:
     (tmp_path / name).write_text(text)
     return str(tmp_path / name)
+
+
+def test_a_heartbeat_says_that_an_environment_is_in_use(typed: Typed, api: Served) -> None:
+    name = create(typed, "beating")
+    assert typed("env", "heartbeat", name).out.startswith("beating is in use; its last heartbeat: ")
+    told = json.loads(typed("env", "heartbeat", name, "--output", "json").out)
+    with api.service.database.read() as tx:
+        last = tx.heartbeats.last(api.service.reading.environment(api.service.admin, name).environment.id)
+    assert last is not None
+    assert datetime.fromisoformat(told["at"]) == last
+    typed("env", "heartbeat", "unknown", expect=3)
 
 
 def test_a_trigger_is_set_replaced_paused_resumed_and_removed(typed: Typed, tmp_path: Path) -> None:
