@@ -72,6 +72,7 @@ def header(view: EnvironmentView, clock: Clock, *, stale: bool, newer: str | Non
             ),
             ("   age ", "$faint"),
             (coarse(now - view.created_at), ""),
+            *([("   cost ", "$faint"), (f"{view.cost:.2f}", "")] if view.cost is not None else []),
         ],
         deadline(view, clock),
         *switch(view, clock),

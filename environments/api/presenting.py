@@ -93,6 +93,7 @@ def environment(
     entry_points: Sequence[EntryPointAddress] = (),
     warned: Sequence[QueuedWarning] = (),
     standing: EnvironmentStanding = UNTOLD,
+    cost: float | None = None,
 ) -> environments.EnvironmentView:
     """An environment as people see it: secrets masked."""
     return environments.EnvironmentView(
@@ -104,6 +105,7 @@ def environment(
         degraded=record.degraded if record.state is State.READY else (),
         entry_points=tuple(environments.EntryPointView(**vars(found)) for found in entry_points),
         deployment=None if newest is None else deployment(newest),
+        cost=None if cost is None else round(cost, 4),
         warnings=tuple(
             warnings.WarningView(**{name: getattr(one, name) for name in warnings.WarningView.model_fields})
             for one in warned
@@ -120,7 +122,7 @@ def mirrored(view: environments.EnvironmentView) -> Environment:
 
 def environment_details(found: EnvironmentDetails) -> environments.EnvironmentView:
     """An environment with its newest deployment and its entry points."""
-    return environment(found.environment, found.newest, found.entry_points, found.warnings, found.standing)
+    return environment(found.environment, found.newest, found.entry_points, found.warnings, found.standing, found.cost)
 
 
 def outputs(found: dict[str, Output]) -> dict[str, environments.OutputView]:

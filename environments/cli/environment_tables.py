@@ -123,6 +123,7 @@ def details(view: EnvironmentView, zone: tzinfo, now: datetime, *, short: bool =
             ("created", moment(view.created_at, zone)),
             ("managed by", view.managed_by or ""),
             ("last good", view.last_good or ""),
+            ("cost", "none: its template has no price" if view.cost is None else f"{view.cost:.2f}"),
         ]
     if view.destroyed_at is not None:
         facts.append((STATES[view.state].word, moment(view.destroyed_at, zone)))

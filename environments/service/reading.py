@@ -11,6 +11,7 @@ from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State
 from environments.domain.references import MASK, SecretReference, references_in
 from environments.service.authorization import Action, Principal, check_service, environment_to_read, may, sees
+from environments.service.costs import Costs
 from environments.service.deadlines import active_pin
 from environments.service.entry_points import EntryPoints
 from environments.service.explaining import held_by, next_left_out, next_moments, next_of_each
@@ -121,7 +122,8 @@ class Reading:
             warned = () if environment.deadline is None else tx.warnings.of(environment.id, environment.deadline)
             latest = with_journal(tx, newest[0]) if newest else None
             mine = standings(tx, principal, [environment])[environment.id]
-            return EnvironmentDetails(environment, latest, addresses, tuple(warned), mine)
+            cost = Costs().amount(tx, environment.id, environment.destroyed_at or self._clock())
+            return EnvironmentDetails(environment, latest, addresses, tuple(warned), mine, cost)
 
     def explain(
         self,

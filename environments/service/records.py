@@ -57,6 +57,8 @@ class EnvironmentDetails(NamedTuple):
     """Those of its present deadline."""
     standing: EnvironmentStanding = UNTOLD
     """What the caller is for it."""
+    cost: float | None = None
+    """What it has cost until now, or until its end; None: its template has no price."""
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,8 @@ class EnvironmentView(View):
     """Addresses at the edge; only when one environment is shown."""
     deployment: DeploymentView | None = None
     """The newest deployment; only when one environment is shown."""
+    cost: float | None = None
+    """What it has cost by the price of its template for an hour; None: that has none. Only when one is shown."""
     warnings: tuple[WarningView, ...] = ()
     """Those of the present deadline, oldest first; only when one environment is shown."""
 

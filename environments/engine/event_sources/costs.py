@@ -1,12 +1,10 @@
 """`cost`: an environment has cost more than a trigger's budget. It is told once for each trigger and budget."""
 
-from environments.domain.cost import cost, periods
 from environments.domain.received_event import NewReceivedEvent, Source
 from environments.engine.event_sources.parts import Deaf, SourceParts
 from environments.engine.event_sources.rounds import Rounds
 from environments.engine.event_sources.standing import Standing, StandingTriggers
-from environments.service.storage.transaction import Transaction
-from environments.service.timing_facts import template_of_version
+from environments.service.costs import Costs
 
 _EVERY = 10.0
 """Seconds between two rounds."""
@@ -18,7 +16,7 @@ class CostEvents(Deaf):
     def __init__(self, parts: SourceParts) -> None:
         self._parts = parts
         self._standing = StandingTriggers(Source.COST)
-        self._prices: dict[str, float] = {}
+        self._costs = Costs()
         self._rounds = Rounds("cost", self._round, parts.leads)
 
     def start(self) -> None:
@@ -33,7 +31,9 @@ class CostEvents(Deaf):
         with self._parts.storage.read() as tx:
             standing = self._standing.of(tx)
             told = tx.cursors.all(Source.COST.value)
-            amounts = {one: self._amount(tx, one) for one in {id for each in standing for id in each.environments}}
+            now = self._parts.clock()
+            living = {id for each in standing for id in each.environments}
+            amounts = {one: self._costs.amount(tx, one, now) or 0.0 for one in living}
         pairs = {_key(one, id): (one, id) for one in standing for id in one.environments}
         over = {
             key: (one, id)
@@ -50,17 +50,6 @@ class CostEvents(Deaf):
                 tx.cursors.remove(Source.COST.value, gone)
             self._parts.receiving.wake()
         return _EVERY
-
-    def _amount(self, tx: Transaction, environment_id: str) -> float:
-        spans = tx.deployments.spans(environment_id)
-        for digest in {span.bundle for span in spans} - self._prices.keys():
-            self._prices[digest] = _price(tx, digest)
-        return cost(periods(spans, self._parts.clock()), self._prices)
-
-
-def _price(tx: Transaction, digest: str) -> float:
-    template = template_of_version(tx, digest)
-    return 0.0 if template is None else template.price
 
 
 def _budget(one: Standing) -> str:
