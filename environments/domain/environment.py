@@ -201,6 +201,8 @@ class Deployment(_Record):
     """Whether the grace of a cancel was cut short."""
     because: Because | None = None
     """The rule of the calendar that asked for it; None: a person or something else did."""
+    hops: int = 0
+    """How many triggers led to it, each because of what the one before did."""
 
 
 class StepRecord(_Record):

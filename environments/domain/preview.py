@@ -177,6 +177,8 @@ class Seen(BaseModel):
     """The commit at which an event said that the label was given, until the next look."""
     told: PullRequest | None = None
     """What the newest event says, for the time when the forge can't be asked."""
+    hops: int = 0
+    """How many triggers led to the last event that had it looked at."""
 
 
 class Preview(BaseModel):

@@ -189,6 +189,7 @@ class Deploy:
                     reason=f"back to {back.rollback_to}, because step {failure.step!r} failed",
                     now=self._recorder.clock(),
                     by_machine=deployment.by_machine,
+                    hops=deployment.hops,
                 )
                 enqueue.roll_back(tx, back, asked)
 

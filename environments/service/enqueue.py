@@ -47,6 +47,8 @@ class DeploymentRequest:
     by_machine: bool = False
     because: Because | None = None
     """The rule of the calendar that asks for it."""
+    hops: int = 0
+    """How many triggers led to it."""
 
 
 def create(tx: Transaction, draft: Draft, sealer: Sealer, request: DeploymentRequest) -> Deployment:
@@ -178,6 +180,7 @@ def add(
         rollback_to=rollback_to,
         by_machine=request.by_machine,
         because=request.because,
+        hops=request.hops,
         template_limit=_limit(tx, environment, kind),
         run_again=left_to_run(tx, environment) if goes_on else dict.fromkeys(run_again, request.id),
     )

@@ -138,7 +138,12 @@ class FiringRuns:
                 return True
             # Owned by whoever acts, and told as the trigger's: the calendar's own deployments have a rule instead.
             asked = DeploymentRequest(
-                self._new_id("dep"), principal.owner, reason_of(firing, event), now, by_machine=True
+                self._new_id("dep"),
+                principal.owner,
+                reason_of(firing, event),
+                now,
+                by_machine=True,
+                hops=firing.hops + 1,
             )
             effect = Effect(tx, principal, trigger, firing, event, asked, verdicts)
             outcome = self._effects.carry_out(effect)

@@ -103,7 +103,7 @@ class PreviewEffects:
         if environment.state is not State.DESTROYING:
             owner = principal()
             reason = f"{_subject(placed, preview)}: {decision.because}"
-            effects.destroy(tx, owner, environment, self._asked(owner.owner, reason, now))
+            effects.destroy(tx, owner, environment, self._asked(preview, owner.owner, reason, now))
         return Effect(values, now + SOON)
 
     def _create(
@@ -126,7 +126,7 @@ class PreviewEffects:
             until=None if trigger.ttl is None else now + trigger.ttl,
         )
         reason = f"{_subject(placed, preview)}, commit {pull.head_sha[:10]}"
-        asked = self._asked(principal.owner, reason, now, by_machine=True)
+        asked = self._asked(preview, principal.owner, reason, now, by_machine=True)
         done = effects.create(tx, principal, request, self._new_id("env"), asked, verdicts, self._sealer)
         made = {
             "environment_id": done.environment.id,
@@ -150,12 +150,16 @@ class PreviewEffects:
     ) -> Effect:
         request = UpdateEnvironment(parameters=parameters_of(placed, pull))
         reason = f"{_subject(placed, preview)}, commit {pull.head_sha[:10]}"
-        asked = self._asked(principal.owner, reason, now, by_machine=True)
+        asked = self._asked(preview, principal.owner, reason, now, by_machine=True)
         effects.update(tx, principal, environment, request, asked, verdicts, self._sealer)
         return Effect({**values, "applied_sha": pull.head_sha}, now + SOON)
 
-    def _asked(self, by: str, reason: str, now: datetime, *, by_machine: bool = False) -> DeploymentRequest:
-        return DeploymentRequest(self._new_id("dep"), by, reason, now, by_machine=by_machine)
+    def _asked(
+        self, preview: Preview, by: str, reason: str, now: datetime, *, by_machine: bool = False
+    ) -> DeploymentRequest:
+        """What is asked for is counted as the firing of the last event that the preview was looked at for."""
+        hops = preview.seen.hops + 1
+        return DeploymentRequest(self._new_id("dep"), by, reason, now, by_machine=by_machine, hops=hops)
 
 
 def parameters_of(placed: PlacedTrigger, pull: PullRequest) -> dict[str, Any]:

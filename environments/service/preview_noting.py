@@ -57,7 +57,7 @@ class PreviewNoting:
             return "the event doesn't say which pull request it is about"
         known = self._record(tx, placed, told.number)
         newest = known.seen.told
-        seen = known.seen
+        seen = known.seen.model_copy(update={"hops": event.hops})
         if newest is None or updated_at(told) >= updated_at(newest):
             seen = seen.model_copy(update={"told": told})
         rule = rule_of(tx, placed)

@@ -137,7 +137,6 @@ firings = Table(
     ),
     Index("ix_firings_environment_id", "environment_id", "created_at"),
     Index("ix_firings_trigger_id", "trigger_id", "created_at"),
-    Index("ix_firings_deployment_id", "deployment_id"),
 )
 """What triggers did because of an event, once for each event, trigger and target (the environment's id, or nothing).
 

@@ -37,10 +37,6 @@ class SqlFirings:
     def of_trigger(self, trigger_id: str, *, limit: int) -> list[Firing]:
         return self._read(select(table).where(table.c.trigger_id == trigger_id).order_by(*_NEWEST).limit(limit))
 
-    def by_deployment(self, deployment_id: str) -> Firing | None:
-        found = self._read(select(table).where(table.c.deployment_id == deployment_id).limit(1))
-        return found[0] if found else None
-
     def due(self, now: datetime, limit: int) -> list[str]:
         query = select(table.c.id).where(table.c.due_at <= now, _PENDING)
         query = query.order_by(table.c.due_at, table.c.created_at, table.c.id).limit(limit)

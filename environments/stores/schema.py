@@ -131,6 +131,7 @@ deployments = Table(
     Column("cancel_forced", Boolean, nullable=False, server_default=false()),
     Column("run_again", JSON, nullable=False, server_default="{}"),
     Column("because", JSON(none_as_null=True)),
+    Column("hops", Integer, nullable=False, server_default="0"),
     Index("ix_deployments_environment_id", "environment_id", "requested_at"),
     Index("ix_deployments_state", "state", "kind"),
     Index("ix_deployments_requested_at", "requested_at"),

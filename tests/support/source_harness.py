@@ -7,8 +7,8 @@ from typing import Any
 from environments.domain.access import PersonKind, ServiceRole, ServiceRoleGrant
 from environments.domain.environment import Deployment
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
-from environments.domain.received_event import NewReceivedEvent, ReceivedEvent, Source
-from environments.domain.trigger import Firing, FiringState, Trigger, TriggerAction
+from environments.domain.received_event import ReceivedEvent, Source
+from environments.domain.trigger import Trigger
 from environments.engine.event_sources.parts import EventSource, SourceParts
 from environments.service.receiving import Receiving
 from tests.fakes.backends.sources import MemoryJobEnds, MemoryKeys, MemoryUsage
@@ -78,7 +78,7 @@ class SourceHarness:
         return found
 
     def fired(self, environment: str, hops: int, ran: timedelta = timedelta(0)) -> str:
-        """A deployment that a trigger asked for, at the end of a chain of so many firings."""
+        """A deployment to which so many triggers led."""
         engine, now = self.engine, self.engine.clock()
         found = engine.environment(environment)
         deployment = Deployment(
@@ -93,28 +93,10 @@ class SourceHarness:
             started_at=now - ran,
             ended_at=now,
             by_machine=True,
-        )
-        event = NewReceivedEvent(
-            source=Source.WEBHOOK, kind="received", origin="w", delivery=deployment.id, subject="w"
+            hops=hops,
         )
         with engine.database.write() as tx:
             tx.deployments.add(deployment)
-            event_id, _ = tx.received.add(event, engine.new_id("evt"), now)
-            firing = Firing(
-                id=engine.new_id("fir"),
-                event_id=event_id,
-                trigger_id="trg-x",
-                trigger_name="x",
-                owner="ada",
-                environment_id=found.id,
-                environment=found.name,
-                action=TriggerAction.UPDATE,
-                state=FiringState.DONE,
-                deployment_id=deployment.id,
-                hops=hops,
-                created_at=now,
-            )
-            tx.firings.add([firing])
         return deployment.id
 
 

@@ -21,7 +21,6 @@ from environments.domain.lifecycle import State
 from environments.domain.names import kv_prefix
 from environments.domain.received_event import NewReceivedEvent, Source
 from environments.domain.trigger import Condition
-from environments.engine.event_sources.environments import hops_after
 from environments.engine.event_sources.parts import Deaf, SourceParts
 from environments.engine.event_sources.rounds import Rounds
 from environments.engine.event_sources.standing import (
@@ -258,4 +257,4 @@ def _hops(tx: Transaction, environment: Environment, moment: datetime) -> int:
     newest = newest_of(tx.deployments, environment.id)
     if newest is None or (newest.ended_at is not None and moment - newest.ended_at > _AFTER):
         return 0
-    return hops_after(tx, newest.id)
+    return newest.hops

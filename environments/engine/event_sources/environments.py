@@ -84,11 +84,11 @@ def _received(tx: Transaction, event: StateEvent) -> NewReceivedEvent:
         fields=fields,
         at=event.at,
         environment_id=event.environment_id,
-        hops=hops_after(tx, event.deployment_id),
+        hops=_hops(tx, event.deployment_id),
     )
 
 
-def hops_after(tx: Transaction, deployment_id: str | None) -> int:
-    """How many firings led to what a deployment did: none if no trigger asked for it."""
-    firing = tx.firings.by_deployment(deployment_id) if deployment_id else None
-    return 0 if firing is None else firing.hops + 1
+def _hops(tx: Transaction, deployment_id: str | None) -> int:
+    """How many triggers led to what a deployment did: none if no trigger asked for it."""
+    deployment = tx.deployments.get(deployment_id) if deployment_id else None
+    return 0 if deployment is None else deployment.hops

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from environments.domain.environment import Deployment, Environment
 from environments.domain.lifecycle import ENDED, DeploymentKind, State
 from environments.domain.received_event import NewReceivedEvent, Source
-from environments.engine.event_sources.environments import hops_after
 from environments.engine.event_sources.parts import Deaf, SourceParts
 from environments.engine.event_sources.rounds import Rounds
 from environments.engine.event_sources.standing import living_named
@@ -124,7 +123,7 @@ class JobEvents(Deaf):
                 subject=f"{name}/{job}",
                 fields=fields,
                 environment_id=environment.id,
-                hops=0 if end.parent else hops_after(tx, _registered_by(tx, environment.id, end.submitted)),
+                hops=0 if end.parent else _hops(tx, environment.id, end.submitted),
             )
             received = self._parts.receiving.receive_in(tx, [event])
         if received[0][1]:
@@ -144,16 +143,16 @@ def _run(job: SeenJob) -> Run:
     return job.namespace, job.id, job.submitted
 
 
-def _registered_by(tx: Transaction, environment_id: str, submitted: int) -> str | None:
-    """The deployment that registered a job then: a chain of triggers goes on through it.
+def _hops(tx: Transaction, environment_id: str, submitted: int) -> int:
+    """Those of the deployment that registered a job then: a chain of triggers goes on through it.
 
     The runs of a periodic job follow its schedule, and not a deployment.
     """
     at = datetime.fromtimestamp(submitted / 1e9, UTC)
     for deployment in tx.deployments.of(environment_id, limit=_LATEST):
         if deployment.kind is not DeploymentKind.DESTROY and _ran_at(deployment, at):
-            return deployment.id
-    return None
+            return deployment.hops
+    return 0
 
 
 def _ran_at(deployment: Deployment, at: datetime) -> bool:

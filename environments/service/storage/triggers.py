@@ -98,10 +98,6 @@ class Firings(Protocol):
         """What a trigger did, newest first."""
         ...
 
-    def by_deployment(self, deployment_id: str) -> Firing | None:
-        """The firing that queued a deployment."""
-        ...
-
     def due(self, now: datetime, limit: int) -> list[str]:
         """Ids of pending firings that are due, the longest overdue first."""
         ...

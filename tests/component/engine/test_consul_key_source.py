@@ -98,7 +98,7 @@ def test_a_chain_of_triggers_goes_on_through_a_key_that_changes_during_a_deploym
     harness.trigger(environment="one", on="consul.key")
     harness.start(KeyEvents)
     _watched(harness)
-    harness.fired("one", hops=3)
+    harness.fired("one", hops=4)
     harness.keys.put(KEY, "by a module")
     (event,) = harness.waits_for(Source.KEY, 1)
     assert event.hops == 4

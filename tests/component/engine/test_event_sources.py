@@ -78,7 +78,7 @@ class TestEnvironments:
         harness.ready("one")
         harness.start(EnvironmentEvents)
         harness.engine.until(lambda: _cursor(harness) is not None)
-        for hops in (2, 5):
+        for hops in (3, 6):
             deployment, found = harness.fired("one", hops), harness.engine.environment()
             with harness.engine.database.write() as tx:
                 now = harness.engine.clock()
@@ -158,7 +158,7 @@ class TestJobs:
     def test_a_chain_goes_on_through_the_job_that_a_firing_registered(self, harness: SourceHarness) -> None:
         harness.ready("one")
         source = harness.start(JobEvents)
-        harness.fired("one", hops=1, ran=timedelta(minutes=1))
+        harness.fired("one", hops=2, ran=timedelta(minutes=1))
         at = nanoseconds(harness.engine.clock() - timedelta(seconds=30))
         for name, parent in (("work", ""), ("nightly/periodic-1", "nightly")):
             harness.job_ends.ends["one", name] = JobEnd("complete", "batch", parent, at)
