@@ -125,7 +125,7 @@ def test_an_update_waits_for_the_deployment_that_runs(service: TriggerHarness) -
     for sha in ("a", "b", "c"):
         events += service.receive(service.event(PULL, "pushed", fields={"head_sha": sha}))
         service.process()
-    assert [service.firings(event)[0].state for event in events[:2]] == [FiringState.PENDING] * 2
+    assert FiringState.DONE not in [service.firings(event)[0].state for event in events]
     service.settle()
     service.clock.ahead += timedelta(minutes=2)
     service.process()
