@@ -29,8 +29,9 @@ _PAGE = "docs/how-to/webhooks.md"
     "create",
     more=f"""
         Kinds: github, gitlab, gitea, forgejo, generic (Standard Webhooks). Prints the address for deliveries and the
-        secret, which is shown only once; {_PAGE} says where each forge wants them. --forge is needed unless it is
-        github.com or gitlab.com. The token lets the service ask the forge, and comment there: previews need it.
+        secret, which is shown only once; {_PAGE} says where each forge wants them. The token lets the service ask the
+        forge, and comment there: previews need it. With a token, --forge is needed for gitea and forgejo; for github
+        and gitlab it is github.com and gitlab.com unless given.
     """,
     examples="""
         calvinverse webhook create shop --kind github --forge-token-file token

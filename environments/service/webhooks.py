@@ -43,6 +43,10 @@ LONGEST_TOKEN = 4096
 """Characters of a token for a forge."""
 
 _LONGEST_ADDRESS = 500
+
+_NO_ADDRESS = frozenset({"github", "gitlab"})
+"""Kinds of forges that are reached without an address: at the public one."""
+
 _OBJECT = "webhook"
 _SECRET_BYTES = 32
 _REASONS = 50
@@ -288,6 +292,11 @@ def _check_token(webhook: Webhook, token: str) -> None:
         raise InvalidInput("A generic webhook has no forge.", hint="Leave out --forge-token-file.")
     if len(token) > LONGEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise InvalidInput("That is not a token of a forge.", hint="A token is one line of ASCII, without spaces.")
+    if token and not webhook.address and webhook.kind not in _NO_ADDRESS:
+        raise InvalidInput(
+            f"A token is of no use without the address of the forge, which a webhook of the kind {webhook.kind} needs.",
+            hint="Create it with --forge, such as https://forge.example.",
+        )
 
 
 def _note(tx: Transaction, name: str, before: dict[str, object] | None, after: dict[str, object] | None) -> None:

@@ -299,6 +299,28 @@ def test_a_secret_is_shown_once_and_in_no_list(world: World) -> None:
     assert "forge-token" not in told
 
 
+@pytest.mark.parametrize(
+    ("kind", "address", "taken"),
+    [
+        ("github", "", True),
+        ("gitlab", "", True),
+        ("gitea", "", False),
+        ("forgejo", "", False),
+        ("gitea", "https://forge.example", True),
+    ],
+)
+def test_a_token_is_taken_where_the_address_of_the_forge_is_known(
+    world: World, kind: str, address: str, taken: bool
+) -> None:
+    webhooks, admin = world.service.webhooks, world.service.admin
+    webhooks.create(admin, "shop", kind, address=address)  # takes deliveries without a token, wherever the forge is
+    if taken:
+        webhooks.set_token(admin, "shop", "forge-token")
+    else:
+        with pytest.raises(InvalidInput, match="without the address of the forge"):
+            webhooks.set_token(admin, "shop", "forge-token")
+
+
 def test_a_name_that_is_taken_changes_nothing(world: World) -> None:
     with pytest.raises(NameTaken):
         world.service.webhooks.create(world.service.admin, "github", "gitea")
@@ -317,6 +339,8 @@ def test_a_name_that_is_taken_changes_nothing(world: World) -> None:
         ("gitea", {"address": "https://forge.example\r\nHost: other"}),
         ("gitea", {"token": "abc\r\nX: y"}),
         ("gitea", {"token": "x" * 5000}),
+        ("gitea", {"token": "of-no-address"}),
+        ("forgejo", {"token": "of-no-address"}),
         ("gitea", {"allowed": ["10.0.0.0/8:80"]}),
         ("gitea", {"allowed": [f"forge.example:{port}" for port in range(1, 30)]}),
     ],
