@@ -13,7 +13,7 @@ from textual.widgets import Button, Input, Static
 from environments.client import Client
 from environments.domain.errors import CalvinverseError
 from environments.wire.environments import EnvironmentView
-from environments.words import clean
+from environments.words import clean, one_line
 from tui.fields import FormField
 from tui.shell import UsesShell
 
@@ -51,13 +51,15 @@ class Dialog(UsesShell, ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """Title, body, a place for problems, two buttons."""
         with Vertical(id="dialog", classes="-dangerous" if self.dangerous else "") as dialog:
-            dialog.border_title = Content(self._title_text)
+            dialog.border_title = Content(one_line(self._title_text))
             with VerticalScroll(id="body", can_focus=False):
                 yield from self.body()
             yield Static(id="problem", markup=False)
             with Horizontal(id="buttons"):
-                yield Button(self.verb, id="go", variant="error" if self.dangerous else "primary", compact=True)
-                yield Button(self.back, id="cancel", compact=True)
+                yield Button(
+                    Content(self.verb), id="go", variant="error" if self.dangerous else "primary", compact=True
+                )
+                yield Button(Content(self.back), id="cancel", compact=True)
 
     def on_mount(self) -> None:
         """Hides the line for problems."""
@@ -111,7 +113,7 @@ class Dialog(UsesShell, ModalScreen[bool]):
 
         def failed(error: CalvinverseError) -> None:
             self._waiting = False
-            button.label = self.verb
+            button.label = Content(self.verb)
             self.refused(error)
 
         self.ask(lambda: call(self.shell.client()), done, failed)

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.widgets import Checkbox, Input, Label, Select, Static
 
 from environments.domain.json_values import same
-from environments.words import clean, shown
+from environments.words import clean, one_line, shown
 from tui.schema import UNSET, Parameter, Unset
 
 
@@ -43,7 +43,7 @@ class FormField(Vertical):
     def compose(self) -> ComposeResult:
         """Label and input on one line, help below."""
         with Horizontal():
-            yield Label(self._label, markup=False)
+            yield Label(one_line(self._label), markup=False)
             yield self.control()
         yield Static(clean(self._help), classes="help", markup=False)
 
@@ -97,7 +97,7 @@ class TextField(FormField):
         fixed: bool = False,
     ) -> None:
         super().__init__(key, label, help, required=required)
-        self._input = Input(value, placeholder=placeholder, password=secret, compact=True, disabled=fixed)
+        self._input = Input(value, placeholder=one_line(placeholder), password=secret, compact=True, disabled=fixed)
 
     def control(self) -> Input:
         """The input."""
@@ -126,7 +126,7 @@ class ChoiceField(FormField):
         self._values = [choice for _, choice in choices]
         index = index_of(self._values, value)
         self._select: Select[int] = Select(
-            [(Content(text), number) for number, (text, _) in enumerate(choices)],
+            [(Content(one_line(text)), number) for number, (text, _) in enumerate(choices)],
             value=Select.NULL if index is None else index,
             allow_blank=index is None,
             compact=True,

@@ -11,6 +11,7 @@ from textual.widgets import Button, Footer, Input, Static
 
 from environments.client import Client
 from environments.domain.errors import CalvinverseError
+from environments.words import one_line
 from tui.bars import AwayBanner, TopBar
 from tui.dialogs import problem_text
 from tui.fields import FormField
@@ -43,14 +44,14 @@ class FormScreen(AppScreen):
         yield TopBar(id="top")
         yield AwayBanner(id="away", markup=False)
         with Vertical(id="form") as form:
-            form.border_title = self._title_text
+            form.border_title = Content(one_line(self._title_text))
             yield Static(id="word", markup=False)
             with VerticalScroll(id="fields", can_focus=False):
                 yield Vertical(id="basics")
                 yield Vertical(id="parameters")
             yield Static(id="problem", markup=False)
             with Horizontal(id="buttons"):
-                yield Button(self._verb, id="go", variant="primary", compact=True)
+                yield Button(Content(self._verb), id="go", variant="primary", compact=True)
                 yield from self.more_buttons()
                 yield Button("Back (esc)", id="cancel", compact=True)
         yield Footer(show_command_palette=False, compact=True)
@@ -165,12 +166,12 @@ class FormScreen(AppScreen):
 
         def done(answer: object) -> None:
             self._sending = False
-            button.label = verb
+            button.label = Content(verb)
             taken(answer)
 
         def failed(error: CalvinverseError) -> None:
             self._sending = False
-            button.label = verb
+            button.label = Content(verb)
             self.refused(error)
 
         self.ask(lambda: call(client()), done, failed)

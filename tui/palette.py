@@ -8,7 +8,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from environments.actions.action import Action
 from environments.actions.registry import ACTIONS, at
-from environments.words import STATES
+from environments.words import STATES, one_line
 from tui.keys import handler, written
 from tui.placed import PlacedScreen
 
@@ -69,7 +69,7 @@ class ActionProvider(Provider):
         """The entries before anything is typed: the possible actions of this screen."""
         for entry in self._actions():
             if entry.now:
-                yield DiscoveryHit(entry.title, entry.run, entry.title, entry.help)
+                yield DiscoveryHit(entry.title, entry.run, entry.title, _as_markup(entry.help))
 
     async def search(self, query: str) -> Hits:
         """The entries that match the query by title, or by the words of the help and the command."""
@@ -82,12 +82,17 @@ class ActionProvider(Provider):
                 score = 0.1
             if score > 0 and found < MOST:
                 found += 1
-                yield Hit(score, matcher.highlight(title), run, title, help)
+                yield Hit(score, matcher.highlight(title), run, title, _as_markup(help))
 
 
 def _copy_command(screen: PlacedScreen, action: Action) -> None:
     screen.shell.copy_to_clipboard(action.command_line)
     screen.shell.say(f"Copied: {action.command_line}. Use it in a terminal; --help explains it.")
+
+
+def _as_markup(text: str) -> str:
+    """What shows the text as it is: the palette reads markup, and help names owners and templates."""
+    return one_line(text).replace("[", r"\[")
 
 
 def _words(action: Action) -> str:

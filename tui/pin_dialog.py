@@ -46,7 +46,7 @@ class PinDialog(Dialog):
         if view.maximum_deadline is not None:
             maximum = f"past its maximum, {clock.moment(view.maximum_deadline)}"
             admins = " (only admins may)" if self._role != "admin" else ""
-            yield Checkbox(f"{maximum}{admins}", id="past", compact=True, disabled=self._role == "user")
+            yield Checkbox(Content(f"{maximum}{admins}"), id="past", compact=True, disabled=self._role == "user")
         yield Static(id="outcome", markup=False)
 
     def on_mount(self) -> None:

@@ -40,7 +40,7 @@ class CancelDialog(Dialog):
             classes="paragraph",
             markup=False,
         )
-        yield Checkbox(_FORCE[asked], asked, id="force", compact=True)
+        yield Checkbox(Content(_FORCE[asked]), asked, id="force", compact=True)
 
     def on_mount(self) -> None:
         """Describes the choice."""

@@ -12,7 +12,7 @@ from environments.domain.lifecycle import ENDED
 from environments.wire.deployments import DeploymentView
 from environments.wire.environments import Accepted, EnvironmentView
 from environments.wire.system import Info
-from environments.words import clean
+from environments.words import clean, one_line
 from tui.background import Asks
 from tui.bars import Connection
 from tui.clock import Clock
@@ -100,7 +100,7 @@ class Shell(Asks, App[None]):
     def complain(self, what: str, error: CalvinverseError) -> None:
         """Shows an error as one sentence and a hint."""
         text = f"{clean(error.message)}\n{clean(error.hint)}"
-        self.notify(text, title=what, severity="error", timeout=12, markup=False)
+        self.notify(text, title=one_line(what), severity="error", timeout=12, markup=False)
 
     # --- what the application adds -----------------------------------------------------------------------------------
 
