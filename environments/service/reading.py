@@ -85,6 +85,7 @@ class Reading:
         self._version = version
         self._started_at = clock()
         self._entry_points = entry_points
+        self._costs = Costs()
 
     def listing(
         self,
@@ -122,7 +123,7 @@ class Reading:
             warned = () if environment.deadline is None else tx.warnings.of(environment.id, environment.deadline)
             latest = with_journal(tx, newest[0]) if newest else None
             mine = standings(tx, principal, [environment])[environment.id]
-            cost = Costs().amount(tx, environment.id, environment.destroyed_at or self._clock())
+            cost = self._costs.amount(tx, environment.id, environment.destroyed_at or self._clock())
             return EnvironmentDetails(environment, latest, addresses, tuple(warned), mine, cost)
 
     def explain(
