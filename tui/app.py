@@ -139,10 +139,10 @@ class CalvinverseApp(Shell):
         self.state_changed()
 
     def on_happened(self, message: Happened) -> None:
-        """Hands events to the screen that shows them."""
+        """Hands events to the screens that show them, or what follows from them."""
         events = self.live.take()
         for screen in self.screen_stack:
-            if isinstance(screen, DetailScreen) and screen.is_drawn:
+            if isinstance(screen, DetailScreen | ThingsScreen) and screen.is_drawn:
                 screen.happened(events)
 
     def on_away(self, message: Away) -> None:

@@ -27,6 +27,7 @@ class PreviewsScreen(ThingsScreen[PreviewView]):
 
     PLACE = Place.PREVIEWS
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.PREVIEWS)
+    FOLLOWS = True
     COLUMNS = (
         Column("pull", "Pull request", 28),
         Column("environment", "Environment", 0),

@@ -36,6 +36,7 @@ class EventsScreen(DetailedScreen[ReceivedEventView, ReceivedEventDetailsView]):
 
     PLACE = Place.EVENTS
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.EVENTS)
+    FOLLOWS = True
     COLUMNS = (
         Column("subject", "About", 0),
         Column("source", "Source", 16),

@@ -11,6 +11,7 @@ from textual.widgets import Footer, Static
 
 from environments.actions.action import Action
 from environments.client import Client
+from environments.domain.environment import Event, EventType
 from environments.domain.errors import CalvinverseError
 from environments.words import Mood
 from tui.bars import AwayBanner, TopBar
@@ -23,6 +24,9 @@ Cell = tuple[str, Mood]
 
 RARE = 30
 """Seconds between two requests for the list, which others may change."""
+
+_WITHIN = frozenset({EventType.LOG, EventType.STEP_STATE, EventType.RESOURCE_STATUS})
+"""What happens within a deployment, and changes no list."""
 
 _LEAST = 8
 """Cells that the column without a width of its own has at least."""
@@ -77,6 +81,8 @@ class ThingsScreen(PlacedScreen, Generic[T]):
     """Asks for the things when it is opened, when it is on top again, and from time to time."""
 
     COLUMNS: ClassVar[tuple[Column, ...]]
+    FOLLOWS: ClassVar[bool] = False
+    """Whether what happens to environments may change the list, so that it asks again, once a second at most."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,6 +93,8 @@ class ThingsScreen(PlacedScreen, Generic[T]):
         self._ask_again = False
         self._was_away = False
         self._ticks = 0
+        self._outdated = False
+        """Whether something has happened since the list was asked for."""
 
     # --- what a list of something says -------------------------------------------------------------------------------
 
@@ -137,8 +145,9 @@ class ThingsScreen(PlacedScreen, Generic[T]):
         return self.table.selected
 
     def on_mount(self) -> None:
-        """Focuses the table."""
+        """Focuses the table, and looks each second whether the list is outdated."""
         self.table.focus()
+        self.set_interval(1.0, self._catch_up)
         self.state_changed()
 
     def on_screen_resume(self) -> None:
@@ -165,6 +174,15 @@ class ThingsScreen(PlacedScreen, Generic[T]):
         super().tick()
         self._ticks += 1
         if self._ticks % RARE == 0 and self.is_current:
+            self.reload()
+
+    def happened(self, events: Sequence[Event]) -> None:
+        """Notes that the list may be outdated."""
+        if self.FOLLOWS and any(event.type not in _WITHIN for event in events):
+            self._outdated = True
+
+    def _catch_up(self) -> None:
+        if self._outdated and self.is_current:
             self.reload()
 
     def draw(self) -> None:
@@ -218,7 +236,7 @@ class ThingsScreen(PlacedScreen, Generic[T]):
         if self._asking:
             self._ask_again = True
             return
-        self._asking, self._ask_again = True, False
+        self._asking, self._ask_again, self._outdated = True, False, False
 
         def done(found: Sequence[T]) -> None:
             self.things, self._fault = found, None

@@ -34,6 +34,7 @@ class TriggersScreen(DetailedScreen[TriggerView, TriggerDetailsView]):
 
     PLACE = Place.TRIGGERS
     BINDINGS: ClassVar[list[BindingType]] = bindings(Place.TRIGGERS)
+    FOLLOWS = True
     COLUMNS = (
         Column("name", "Trigger", 24),
         Column("state", "State", 9),
