@@ -1,21 +1,26 @@
 """The dialog that sets a trigger on an environment."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from environments.domain.errors import InvalidInput
+from environments.client import Client
+from environments.domain.errors import CalvinverseError, InvalidInput, InvalidTrigger
+from environments.domain.faults import Fault
 from environments.domain.received_event import GIT, KINDS, Source
 from environments.domain.trigger import Trigger, TriggerAction
-from environments.domain.trigger_file import condition_of, read_trigger
+from environments.domain.trigger_file import condition_of, faults_of, invalid_trigger, read_trigger
 from environments.domain.trigger_rules import MAKES, Place
+from environments.domain.trigger_values import OPEN
+from environments.schemas.typed import Unreadable, read_typed
 from environments.wire.environments import EnvironmentView
 from environments.words import clean
 from tui.dialogs import Dialog
-from tui.fields import ChoiceField, FormField, TextField
+from tui.fields import ChoiceField, FormField, SwitchField, TextField
 from tui.schema import UNSET
 
 _DOES = tuple(action for action in TriggerAction if action not in MAKES)
@@ -28,11 +33,19 @@ _ONLY_FOR: dict[str, Callable[[Any, Any], bool]] = {
     "for": lambda on, does: on is Source.IDLE,
     "cpu": lambda on, does: on is Source.IDLE,
     "bytes": lambda on, does: on is Source.IDLE,
+    "heartbeat": lambda on, does: on is Source.IDLE,
     "over": lambda on, does: on is Source.COST,
     "by": lambda on, does: does is TriggerAction.EXTEND,
+    "parameters": lambda on, does: does is TriggerAction.UPDATE,
     "message": lambda on, does: does is TriggerAction.NOTIFY,
 }
 """Fields that only some sources or actions read."""
+
+_NO_TEXTS = frozenset({"heartbeat", "parameters"})
+"""Those of them whose value isn't what is typed."""
+
+_BETWEEN = re.compile(r",(?=\s*[\w-]+\s*=)")
+"""Divides parameters: a comma within a value doesn't."""
 
 
 class AddTriggerDialog(Dialog):
@@ -53,10 +66,14 @@ class AddTriggerDialog(Dialog):
         yield TextField("for", "Idle for", "such as 2h", required=True)
         yield TextField("cpu", "Below MHz", "processor time of its jobs")
         yield TextField("bytes", "Below bytes", "a minute, to and from its jobs")
+        yield SwitchField(
+            "heartbeat", "No heartbeat", "none was sent for that long", value=False
+        )
         yield TextField("over", "Budget", required=True)
         yield TextField("when", "Only if", "FIELD=VALUE, also != ^= (begins with) ~= (* is anything); a `;` divides")
         yield ChoiceField("does", "Then", [(one.value, one) for one in _DOES], value=UNSET, required=True)
         yield TextField("by", "By", "how much longer, such as 2h", required=True)
+        yield TextField("parameters", "Parameters", "KEY=VALUE, KEY=VALUE; the others stay as they are")
         yield TextField("message", "Message", required=True)
         yield Static(id="outcome", markup=False)
 
@@ -101,7 +118,7 @@ class AddTriggerDialog(Dialog):
 
     def _judged(self, on: Source, does: TriggerAction) -> tuple[Trigger | None, list[str]]:
         """The trigger, or None and what is still missing; what is wrong stands below its field."""
-        given: dict[str, Any] = {key: self._typed(key) for key in ("name", *_ONLY_FOR)}
+        given: dict[str, Any] = {key: self._typed(key) for key in ("name", *_ONLY_FOR) if key not in _NO_TEXTS}
         definition = {key: value for key, value in given.items() if value} | {
             "name": given["name"],
             "on": on.value,
@@ -109,6 +126,14 @@ class AddTriggerDialog(Dialog):
             "kinds": [kind for part in self._typed("kinds").split(",") if (kind := part.strip())],
         }
         good = True
+        if self.field("heartbeat").display and self.field("heartbeat").value:
+            definition["heartbeat"] = True
+        try:
+            if parameters := dict(_parameters_of(self._typed("parameters"))):
+                definition["parameters"] = parameters
+        except InvalidInput as error:
+            self.field("parameters").say(f"{error.message} {error.hint}")
+            good = False
         try:
             written = (part.strip() for part in self._typed("when").split(";"))
             definition["when"] = dict(condition_of(part) for part in written if part)
@@ -134,9 +159,48 @@ class AddTriggerDialog(Dialog):
         trigger, view = self._trigger, self._view
         if trigger is not None:
             self.send(
-                lambda client: client.set_trigger(trigger.written(), view.id),
+                lambda client: client.set_trigger(_read(client, view, trigger.written()), view.id),
                 f"The trigger {trigger.name} stands on {view.name}. It acts for you.",
             )
+
+    def refused(self, error: CalvinverseError) -> None:
+        """Shows what is wrong below its field, too."""
+        super().refused(error)
+        if isinstance(error, InvalidTrigger):
+            for fault in faults_of(error):
+                for field in self.query(FormField):
+                    if fault.path[:1] == (field.key,) and field.display:
+                        field.say(fault.sentence)
+
+
+def _parameters_of(text: str) -> Iterator[tuple[str, str]]:
+    """Names and texts of `key=value, key=value`. Raises `InvalidInput`."""
+    for part in filter(None, map(str.strip, _BETWEEN.split(text))):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise InvalidInput(f"{part[:60]!r} is no parameter.", hint="Write KEY=VALUE, KEY=VALUE.")
+        yield key.strip(), value.strip()
+
+
+def _read(client: Client, view: EnvironmentView, definition: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition with parameters of the types that the template wants; the service checks their names.
+
+    Raises `InvalidTrigger`.
+    """
+    given = definition.get("parameters", {})
+    if not given:
+        return dict(definition)
+    known = client.template(view.template, view.bundle).parameters_schema.get("properties", {})
+    read: dict[str, Any] = {}
+    faults = []
+    for key, text in given.items():
+        try:
+            read[key] = text if OPEN in text or key not in known else read_typed(text, known[key])
+        except Unreadable as error:
+            faults.append(Fault(path=("parameters", key), message=f"parameters.{key}: {text!r} {error}"))
+    if faults:
+        raise invalid_trigger(faults)
+    return {**definition, "parameters": read}
 
 
 def _will(trigger: Trigger, name: str) -> str:

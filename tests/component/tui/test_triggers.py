@@ -1,12 +1,13 @@
 """Triggers: listed for their owner and on an environment, added, paused, resumed, removed, refused with a reason."""
 
 import pytest
-from textual.widgets import Button, Input, Select
+from textual.widgets import Button, Checkbox, Input, Select, Static
 
 from environments.domain.access import EnvironmentRole
 from environments.domain.errors import Forbidden
 from environments.domain.received_event import Source
 from environments.domain.trigger import TriggerAction
+from environments.domain.trigger_rules import MAKES
 from environments.service.roles import actions_of, short
 from environments.wire.triggers import TriggerState
 from tests.support.in_process.client import InProcessClient
@@ -37,6 +38,25 @@ def _control(driver: Driver, key: str) -> Input | Select[int]:
     control = next(field for field in driver.screen.query(FormField) if field.key == key).control()
     assert isinstance(control, Input | Select)
     return control
+
+
+async def _add(driver: Driver, name: str, on: Source, does: TriggerAction) -> None:
+    await _on_environment(driver)
+    await driver.press("a")
+    await driver.until_screen(AddTriggerDialog)
+    _control(driver, "name").value = name
+    _control(driver, "on").value = list(Source).index(on)
+    _control(driver, "does").value = [one for one in TriggerAction if one not in MAKES].index(does)
+
+
+def _help(driver: Driver, key: str) -> str:
+    field = next(field for field in driver.screen.query(FormField) if field.key == key)
+    return str(field.query_one(".help", Static).content)
+
+
+async def _go(driver: Driver) -> None:
+    await driver.until(lambda: not driver.screen.query_one("#go", Button).disabled, "the button")
+    driver.screen.query_one("#go", Button).press()
 
 
 def _shown(driver: Driver) -> set[str]:
@@ -243,3 +263,46 @@ def test_what_is_typed_stays_when_the_service_refuses_it() -> None:
         assert _control(driver, "name").value == "rest"
 
     drive(script, _triggered(), size=SMALL)
+
+
+def test_idle_without_heartbeats_is_one_of_its_measures() -> None:
+    async def script(driver: Driver) -> None:
+        await _add(driver, "forgotten", Source.IDLE, TriggerAction.STOP)
+        await driver.until(lambda: {"for", "cpu", "bytes", "heartbeat"} <= _shown(driver), "the fields of idle")
+        _control(driver, "for").value = "2h"
+        await driver.until(lambda: "it needs a measure" in driver.static("#outcome"), "what is missing")
+        driver.screen.query_one(Checkbox).value = True
+        await _go(driver)
+        await driver.until_screen(EnvironmentTriggersScreen)
+        wanted = {"name": "forgotten", "on": "idle", "for": "2h", "heartbeat": True, "action": "stop"}
+        assert _calls(driver, "set_trigger")[-1] == (wanted, ready().id)
+
+    drive(script, _triggered(), size=(100, 40))
+
+
+def test_an_update_gives_parameters_of_the_types_that_the_template_wants() -> None:
+    async def script(driver: Driver) -> None:
+        await _add(driver, "bigger", Source.JOB, TriggerAction.UPDATE)
+        await driver.until(lambda: "parameters" in _shown(driver), "the parameters")
+        field = _control(driver, "parameters")
+        field.value = "replicas"
+        await driver.until(lambda: "'replicas' is no parameter." in _help(driver, "parameters"), "what is wrong")
+        assert driver.screen.query_one("#go", Button).disabled
+        field.value = "replicas=many"
+        await _go(driver)
+        await driver.until(lambda: "parameters.replicas: 'many'" in _help(driver, "parameters"), "what is wrong")
+        field.value = "replica=2"
+        await driver.until(lambda: not _help(driver, "parameters").startswith("✗"), "the new value")
+        await _go(driver)
+        await driver.until(lambda: "has no such parameter" in _help(driver, "parameters"), "what the service says")
+        assert "replicas" in driver.static("#problem")
+        field.value = "replicas=2, message=Hello, you, branch={{ event.job }}"
+        await driver.until(lambda: not driver.screen.query_one("#problem").display, "no error")
+        await _go(driver)
+        await driver.until_screen(EnvironmentTriggersScreen)
+        (wanted, place) = _calls(driver, "set_trigger")[-1]
+        assert place == ready().id
+        assert isinstance(wanted, dict)
+        assert wanted["parameters"] == {"replicas": 2, "message": "Hello, you", "branch": "{{ event.job }}"}
+
+    drive(script, _triggered(), size=(100, 40))
