@@ -66,9 +66,7 @@ class AddTriggerDialog(Dialog):
         yield TextField("for", "Idle for", "such as 2h", required=True)
         yield TextField("cpu", "Below MHz", "processor time of its jobs")
         yield TextField("bytes", "Below bytes", "a minute, to and from its jobs")
-        yield SwitchField(
-            "heartbeat", "No heartbeat", "none was sent for that long", value=False
-        )
+        yield SwitchField("heartbeat", "No heartbeat", "none was sent for that long", value=False)
         yield TextField("over", "Budget", required=True)
         yield TextField("when", "Only if", "FIELD=VALUE, also != ^= (begins with) ~= (* is anything); a `;` divides")
         yield ChoiceField("does", "Then", [(one.value, one) for one in _DOES], value=UNSET, required=True)
