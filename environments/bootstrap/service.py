@@ -270,7 +270,8 @@ def build(settings: Settings) -> Service:
     retiming = Retiming(database, now, zone_database)
     sharing = Sharing(database, now, new_id)
     check = clock_check(settings, database, health)
-    leadership = database.leadership()
+    # What leads takes the processor for seconds at a time; who also answers requests leaves that to others.
+    leadership = database.leadership(comes_first=settings.role == "worker")
     collector = AuditCollector(now)
     scheduler = Scheduler(database, expiry, warnings, now, retention, leadership, switching, retiming, check, sharing)
     chain = AuditChain(database, database.audit_key, now, settings.keep_audit)

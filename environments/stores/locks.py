@@ -14,7 +14,7 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 _FAMILY = 0x0CA1
 """First half of the keys of Calvinverse's advisory locks. The second half is one of these, or the hash of a text."""
-MIGRATION, EVENTS, LEADER, CLAIMS, CALENDAR, AUDIT = 1, 2, 3, 4, 5, 6
+MIGRATION, EVENTS, LEADER, CLAIMS, CALENDAR, AUDIT, FIRST = 1, 2, 3, 4, 5, 6, 7
 _TEXTS = 0x0CA2
 
 

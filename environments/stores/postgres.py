@@ -74,9 +74,9 @@ class PostgresDatabase(Database):
             self._listener = Listener(self._maker, self._tell_all)
             self._listener.start()
 
-    def leadership(self) -> LeaderLock:
+    def leadership(self, *, comes_first: bool = True) -> LeaderLock:
         """See `Database.leadership`."""
-        return LeaderLock(self._maker)
+        return LeaderLock(self._maker, comes_first=comes_first)
 
     def now(self) -> datetime:
         """See `Database.now`."""

@@ -62,7 +62,7 @@ class SqliteDatabase(Database):
         """See `Database.follow`: nobody else commits."""
         self.on_commit.append(tell)
 
-    def leadership(self) -> AlwaysLeader:
+    def leadership(self, *, comes_first: bool = True) -> AlwaysLeader:
         """See `Database.leadership`."""
         return AlwaysLeader()
 

@@ -146,8 +146,8 @@ class Database(ABC):
         """From now on `tell` is called with the id of the newest event after each commit, whoever made it."""
 
     @abstractmethod
-    def leadership(self) -> Leadership:
-        """This process's claim to be the leader."""
+    def leadership(self, *, comes_first: bool = True) -> Leadership:
+        """This process's claim to be the leader. One that doesn't come first leads only while no other does."""
 
     @abstractmethod
     def now(self) -> datetime | None:

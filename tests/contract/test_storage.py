@@ -538,6 +538,45 @@ def test_one_process_leads_and_another_when_it_ends(leaderships: tuple[Leadershi
     assert not first.is_leader()
 
 
+def test_who_also_answers_requests_leads_only_while_nobody_else_could(
+    postgres: Postgres, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leader_lock, "SILENCE", 60.0)
+    database = open_database(tmp_path, address, postgres.password_file)
+    answers, works = database.leadership(comes_first=False), database.leadership()
+    try:
+        assert answers.is_leader()
+        assert not works.is_leader(), "it has come, and the other one still leads"
+        assert not answers.is_leader(), "it gives leadership up"
+        assert works.is_leader()
+        assert not answers.is_leader()
+        assert works.is_leader()
+        works.close()
+        until(answers.is_leader)
+        assert not works.is_leader()
+        assert not answers.is_leader()
+        assert works.is_leader()
+    finally:
+        answers.close()
+        works.close()
+        database.close()
+
+
+def test_who_comes_first_and_hangs_is_replaced_soon(
+    postgres: Postgres, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leader_lock, "SILENCE", 1.0)
+    database = open_database(tmp_path, address, postgres.password_file)
+    answers, works = database.leadership(comes_first=False), database.leadership()
+    try:
+        assert works.is_leader()
+        until(answers.is_leader)
+    finally:
+        answers.close()
+        works.close()
+        database.close()
+
+
 def test_a_leader_that_hangs_is_replaced_soon(
     leaderships: tuple[Leadership, Leadership], monkeypatch: pytest.MonkeyPatch
 ) -> None:
