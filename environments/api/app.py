@@ -1,6 +1,6 @@
 """The HTTP application over the use cases."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from environments.api import problems
 from environments.api.auditing import Audited
@@ -51,7 +52,7 @@ from environments.api.routes.timing import timing_routes
 from environments.api.routes.tokens import token_routes
 from environments.api.routes.triggers import trigger_routes
 from environments.api.routes.warnings import warning_routes
-from environments.api.routes.webhooks import webhook_routes
+from environments.api.routes.webhooks import delivery_routes, webhook_routes
 from environments.api.routes.workers import worker_routes
 from environments.api.shapes import describe
 from environments.api.streams import Hub
@@ -111,6 +112,7 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
     app.add_middleware(PassedOn, endpoints=service.provider_endpoints)
     app.add_middleware(Watched, observer=metrics.observe)
     app.add_middleware(Clients, secret=secret)
+    deliveries = delivery_routes(service)
     for router in (
         environment_routes(service, backend_calls),
         plan_routes(service, backend_calls),
@@ -135,6 +137,7 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
         preview_routes(service),
         warning_routes(service, backend_calls),
         webhook_routes(service, backend_calls),
+        deliveries,
         extend_link_routes(service.extend_links),
         hold_routes(service),
         trigger_routes(service),
@@ -145,7 +148,10 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
         system_routes(service, metrics, backend_calls),
     ):
         app.include_router(router)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    described = list(app.routes)
+    # Routes are looked at one by one, and most requests in a storm are deliveries.
+    app.router.routes.sort(key=lambda route: getattr(route, "original_router", None) is not deliveries)
+    app.openapi = lambda: _openapi(app, described)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
     @app.get(DESCRIPTION, include_in_schema=False)
     def description() -> JSONResponse:
@@ -158,9 +164,9 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _openapi(app: FastAPI, routes: Sequence[BaseRoute]) -> dict[str, Any]:
     if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=routes)
         describe(document["paths"])
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")

@@ -10,7 +10,9 @@ from urllib.parse import quote, urlencode
 
 import httpx2
 import pytest
+from starlette.routing import Match
 
+from environments.api.app import create_app
 from environments.api.routes import webhooks as routes
 from environments.domain.errors import BackendUnavailable, Forbidden, InvalidInput, NameTaken
 from environments.providers.channels.signing import signature_headers
@@ -351,3 +353,8 @@ def test_what_is_no_webhook_is_refused(world: World, kind: str, given: dict[str,
     assert "shop" not in {one.name for one in world.service.webhooks.list(world.service.admin)}
     with pytest.raises(Forbidden):
         world.service.webhooks.create(MEMBER, "shop", "gitea")
+
+
+def test_the_route_of_deliveries_is_looked_at_first(world: World) -> None:
+    scope = {"type": "http", "method": "POST", "path": "/v1/webhooks/github/deliveries", "headers": []}
+    assert create_app(world.service).routes[0].matches(scope)[0] is Match.FULL

@@ -63,7 +63,6 @@ def webhook_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     """Everything below /v1/webhooks."""
     router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
     webhooks, where = service.webhooks, service.own_address
-    take = _taking(service)
 
     @router.get("", responses=problems(Forbidden))
     def list_webhooks(
@@ -132,6 +131,14 @@ def webhook_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     async def check_webhook(caller: Caller, name: Name) -> ForgeCheckView:
         """Asks the forge of a webhook whose account its token is of (admins)."""
         return ForgeCheckView(account=await backend_calls.run(caller.owner, partial(webhooks.check, caller, name)))
+
+    return router
+
+
+def delivery_routes(service: Service) -> APIRouter:
+    """Where forges and others deliver."""
+    router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+    take = _taking(service)
 
     @router.post(
         "/{webhook}/deliveries",
