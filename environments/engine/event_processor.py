@@ -22,8 +22,12 @@ from environments.service.storage.transaction import Storage, Transaction
 _EVERY = 0.25
 """Seconds between two looks, unless this process received something."""
 
-_AT_LEAST = 0.1
-"""Seconds from the beginning of a round to the next one: what comes in meanwhile is matched together."""
+_REST = 4
+"""How many times as long as a round took the next one waits at most: answers to deliveries aren't held up by it, and
+what comes in meanwhile is matched together."""
+
+_LONGEST_REST = 0.5
+"""Seconds."""
 
 _AT_ONCE = 200
 """Events that are matched in one transaction, and firings that are carried out between two looks for events."""
@@ -56,8 +60,8 @@ class EventProcessor:
         self._new_id = new_id
         self._leads = leads
         self._every = every
-        self.noticed: Callable[[Transaction, ReceivedEvent], object] = lambda tx, event: None
-        """Is told of each event in the transaction that matches it, whether or not a trigger counts for it."""
+        self.noticed: Callable[[Transaction, Sequence[ReceivedEvent]], object] = lambda tx, events: None
+        """Is told of all events in the transaction that matches them, whether or not triggers count for them."""
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
@@ -109,12 +113,11 @@ class EventProcessor:
                     refused.append(event.id)
         with self._storage.write() as tx:
             taken = tx.received.take([event.id for event in waiting])
-            firings: list[Firing] = []
-            for event in waiting:
-                if event.id in taken and event.id in hits:
-                    self.noticed(tx, event)
-                    firings += self._firings(event, hits[event.id], void[event.id], now)
-            tx.firings.add(firings)
+            matched = [event for event in waiting if event.id in taken and event.id in hits]
+            self.noticed(tx, matched)
+            tx.firings.add(
+                [one for event in matched for one in self._firings(event, hits[event.id], void[event.id], now)]
+            )
             for event_id in taken.intersection(refused):
                 tx.received.refuse(event_id, now, "a fault of the service kept it from being matched; its log tells")
             tx.received.finish(taken.difference(refused), now)
@@ -173,6 +176,6 @@ class EventProcessor:
             except Exception as error:  # the thread must not end: events wait for it
                 log.error("triggers.round_fault", exc_info=error)
             if not more:
-                self._stopping.wait(began + _AT_LEAST - time.monotonic())
+                self._stopping.wait(min(_REST * (time.monotonic() - began), _LONGEST_REST))
                 self._woken.wait(self._every)
             self._woken.clear()

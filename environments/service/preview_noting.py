@@ -1,6 +1,6 @@
 """Notes which previews are to be looked at: because of an event, a change here, or a comparison with the forge."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,8 +18,9 @@ from environments.domain.preview import (
     Written,
 )
 from environments.domain.preview_names import environment_name
-from environments.domain.received_event import NewReceivedEvent, ReceivedEvent, Source
+from environments.domain.received_event import GIT, NewReceivedEvent, ReceivedEvent, Source
 from environments.domain.trigger import PlacedTrigger, TriggerAction
+from environments.domain.trigger_values import as_text
 from environments.service.forges import Forges
 from environments.service.preview_rules import (
     differs,
@@ -66,8 +67,17 @@ class PreviewNoting:
         tx.previews.change(known.id, seen=seen, look_at=now, closed_at=None)
         return f"looks at {placed.definition.repository}#{told.number}"
 
-    def wake(self, tx: Transaction, event: NewReceivedEvent) -> int:
-        """Has previews looked at that an event of a forge is about, whether or not a trigger counts for it."""
+    def wake(self, tx: Transaction, events: Sequence[NewReceivedEvent]) -> int:
+        """Has previews looked at that events of forges are about, whether or not triggers count for them."""
+        of_forges = [event for event in events if event.source in GIT]
+        there = tx.previews.repositories() if of_forges else frozenset()
+        return sum(
+            self._wake(tx, event)
+            for event in of_forges
+            if (event.origin, as_text(event.fields.get("repository")).lower()) in there
+        )
+
+    def _wake(self, tx: Transaction, event: NewReceivedEvent) -> int:
         repository, number = event.fields.get("repository"), event.fields.get("number")
         branch = event.fields.get("branch")
         if not isinstance(repository, str):

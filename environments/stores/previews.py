@@ -83,6 +83,10 @@ class SqlPreviews:
         query = select(table.c.trigger_id).where(table.c.closed_at.is_(None)).distinct()
         return frozenset(self._connection.execute(query).scalars())
 
+    def repositories(self) -> frozenset[tuple[str, str]]:
+        query = select(table.c.webhook, table.c.repository).where(table.c.closed_at.is_(None)).distinct()
+        return frozenset((row.webhook, row.repository.lower()) for row in self._connection.execute(query))
+
     def behind(self, limit: int) -> list[str]:
         later = environments.c.state_since > table.c.looked_at
         waits = table.c.closed_at.is_(None) & (

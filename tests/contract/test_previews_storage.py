@@ -71,6 +71,7 @@ def test_those_that_are_due_or_concerned_are_found(setting: EngineHarness) -> No
         assert [one.preview.number for one in tx.previews.shown(ended=True)] == [1, 2, 3]
         assert [one.preview.number for one in tx.previews.shown(ended=True, skip=1, limit=1)] == [2]
         assert tx.previews.shown(owners=["nobody"], ended=True) == [], "neither the trigger nor an environment is seen"
+        assert tx.previews.repositories() == {("shop", "acme/shop")}
         assert tx.previews.look(now, webhook="shop", repository="ACME/shop", branch="fix") == 1
         assert tx.previews.look(now, webhook="shop", repository="acme/shop", number=3) == 0, "it has ended"
         assert tx.previews.look(now, webhook="other", repository="acme/shop") == 0

@@ -129,7 +129,7 @@ class PreviewWorld:
                 event = tx.received.get(event_id)
                 placed = tx.triggers.get(self.placed.id)
                 assert event is not None
-                self.noting.wake(tx, event)
+                self.noting.wake(tx, [event])
                 if event.source.value == "git.pull_request" and placed is not None:
                     self.noting.hint(tx, placed, event, self.clock())
 

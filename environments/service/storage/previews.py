@@ -59,6 +59,10 @@ class Previews(Protocol):
         """Ids of all triggers that have a preview which hasn't ended for good."""
         ...
 
+    def repositories(self) -> frozenset[tuple[str, str]]:
+        """The webhook and the repository, in lower case, of all previews that haven't ended for good."""
+        ...
+
     def behind(self, limit: int) -> list[str]:
         """Ids of previews that nobody is to look at, and whose environment got its state since the last look."""
         ...
