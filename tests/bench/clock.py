@@ -68,16 +68,24 @@ def main(only: str = "") -> bool:
 
 def _measure_events() -> None:
     report, load = console(), os.getloadavg()[0]
-    report(f"{events.RATE:.0f} deliveries a second for {events.SECONDS:.0f} seconds, {events.TRIGGERS} triggers.")
-    postgres = Postgres().start()
-    try:
-        with tempfile.TemporaryDirectory(prefix="calvinverse-bench-") as name:
-            storm = events.measure(
-                Path(name), postgres, rate=events.RATE, seconds=events.SECONDS, triggers=events.TRIGGERS
-            )
-    finally:
-        postgres.stop()
-    _tell(*events.figures(storm), load, f"bench:clock --only {EVENTS}")
+    storms = []
+    for workers, said in ((1, "to a service with a worker"), (0, "to one process")):
+        report(f"{events.RATE:.0f} deliveries a second for {events.SECONDS:.0f} seconds {said}.")
+        postgres = Postgres().start()
+        try:
+            with tempfile.TemporaryDirectory(prefix="calvinverse-bench-") as name:
+                storm = events.measure(
+                    Path(name),
+                    postgres,
+                    rate=events.RATE,
+                    seconds=events.SECONDS,
+                    triggers=events.TRIGGERS,
+                    workers=workers,
+                )
+        finally:
+            postgres.stop()
+        storms.append(storm)
+    _tell(*events.figures(*storms), load, f"bench:clock --only {EVENTS}")
 
 
 def _tell(figures: list[Figure], samples: list[Sample], load: float, task: str) -> None:

@@ -1,6 +1,6 @@
 """What a storm of deliveries costs: how soon each is answered, and how soon all are matched and carried out.
 
-A real service process on PostgreSQL, which speaks TLS as the deployed one does, and a forge in a process of its own.
+Real processes on PostgreSQL, which speak TLS as the deployed ones do, and a forge in a process of its own.
 The secrets of webhooks are in memory, and reading them takes as long as reading OpenBao.
 """
 
@@ -27,7 +27,7 @@ from tests.bench.engine_queue import used
 from tests.bench.figures import Figure, Sample
 from tests.bench.forge_load import Answer, Load
 from tests.support.authorities import make_authority
-from tests.support.multiprocess import Member
+from tests.support.multiprocess import Member, until
 from tests.support.postgres import Postgres
 
 MODULE = "tests.bench.webhook_service"
@@ -77,7 +77,7 @@ message = "{{{{ event.head_sha }}}} was pushed to {{{{ event.head_branch }}}}"
 class Storm:
     """What was measured, in seconds. `matched` and `carried_out`: after the last delivery was due.
 
-    `processor`: what the service used of its cores meanwhile.
+    `processor`: what the processes of the service used of their cores meanwhile, first the one that answers.
     """
 
     answers: list[Answer]
@@ -85,33 +85,50 @@ class Storm:
     carried_out: float
     events: int
     firings: int
-    processor: float
+    processor: list[float]
 
 
-def figures(storm: Storm) -> tuple[list[Figure], list[Sample]]:
-    """For the page of the docs. Fails if a delivery was refused, or became two events or none."""
+def figures(storm: Storm, alone: Storm) -> tuple[list[Figure], list[Sample]]:
+    """For the page of the docs; `alone`: what one process did, which has no bar.
+
+    Fails if a delivery was refused, or became two events or none.
+    """
+    found, sample = _figures(storm, "service and a worker", bars=True)
+    more, other = _figures(alone, "one process", bars=False)
+    return found + more, [sample, other]
+
+
+def _figures(storm: Storm, of: str, *, bars: bool) -> tuple[list[Figure], Sample]:
     refused = [answer.status for answer in storm.answers if answer.status != HTTPStatus.ACCEPTED]
     assert not refused, f"{len(refused)} deliveries weren't accepted: {sorted(set(refused))}"
     events = {answer.event for answer in storm.answers}
     assert len(events) == len(storm.answers) == storm.events, f"they became {storm.events} events"
     count = len(storm.answers)
-    answers = Sample("a delivery, from the moment that it is due to its answer", [one.seconds for one in storm.answers])
+    name = f"{of}: a delivery, from the moment that it is due to its answer"
+    answers = Sample(name, [one.seconds for one in storm.answers])
+    longest, matching = (LONGEST_ANSWER, LONGEST_MATCHING) if bars else (None, None)
+    used = " and ".join(f"{part / count * 1000:.1f}" for part in storm.processor)
     return [
-        Figure("a delivery's answer, p95", answers.p95, LONGEST_ANSWER),
-        Figure(f"until all {count} are matched, after the last one", storm.matched * 1000, LONGEST_MATCHING),
-        Figure(f"until all {storm.firings} firings are carried out, likewise", storm.carried_out * 1000),
-        Figure("processor time of the service for a delivery, all told", storm.processor / count * 1000),
-    ], [answers]
+        Figure(f"{of}: a delivery's answer, p95", answers.p95, longest),
+        Figure(f"{of}: until all {count} are matched, after the last one", storm.matched * 1000, matching),
+        Figure(f"{of}: until all {storm.firings} firings are carried out, likewise", storm.carried_out * 1000),
+        Figure(f"{of}: processor time for a delivery ({used})", sum(storm.processor) / count * 1000),
+    ], answers
 
 
-def measure(folder: Path, postgres: Postgres, *, rate: float, seconds: float, triggers: int) -> Storm:
-    """Delivers, and waits until nothing is left to do."""
+def measure(folder: Path, postgres: Postgres, *, rate: float, seconds: float, triggers: int, workers: int) -> Storm:
+    """Delivers to one process, beside which there are so many workers, and waits until nothing is left to do."""
     address = postgres.new_database()
     _fill(address, postgres.password_file, triggers)
-    service = Member(folder / "all", "all", address, postgres.password_file, folder)
+    service, *others = members = [
+        Member(folder / name, name.partition("-")[0], address, postgres.password_file, folder)
+        for name in ("all", *(f"worker-{number}" for number in range(workers)))
+    ]
     service.secured(make_authority())
     try:
-        service.start(module=MODULE)
+        for member in members:
+            member.start(module=MODULE)
+        until(lambda: any(member.leads for member in others or members), otherwise="nobody leads who should")
         secret = service.client.create_webhook(WebhookRequest(name=WEBHOOK, kind="gitea")).secret
         assert service.ca_file is not None
         load = Load(
@@ -124,7 +141,7 @@ def measure(folder: Path, postgres: Postgres, *, rate: float, seconds: float, tr
             repositories=REPOSITORIES,
             branches=BRANCHES,
         )
-        before = used(service.pid)
+        before = [used(member.pid) for member in members]
         answers = _deliver(load)
         ended = time.monotonic() - max(0.0, answers[-1].seconds)
         name = address.rpartition("/")[2]
@@ -133,10 +150,11 @@ def measure(folder: Path, postgres: Postgres, *, rate: float, seconds: float, tr
         with postgres.connect(name) as connection:
             (events,) = connection.execute("SELECT count(*) FROM received_events").fetchone() or (0,)
             (firings,) = connection.execute("SELECT count(*) FROM firings WHERE state = 'done'").fetchone() or (0,)
-        processor = used(service.pid) - before
+        processor = [used(member.pid) - earlier for member, earlier in zip(members, before, strict=True)]
         return Storm(answers, matched, carried_out, int(str(events)), int(str(firings)), processor)
     finally:
-        service.stop()
+        for member in reversed(members):
+            member.stop()
 
 
 def _deliver(load: Load) -> list[Answer]:
