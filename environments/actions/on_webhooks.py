@@ -12,9 +12,17 @@ WEBHOOK_ACTIONS: tuple[Action, ...] = (
         admins=True,
     ),
     Action(
+        id="webhook.set",
+        title="Set who uses webhook",
+        help="Say who may use a webhook in triggers, and for which repositories.",
+        risk=Risk.CHANGE,
+        command=("webhook", "set"),
+        admins=True,
+    ),
+    Action(
         id="webhook.list",
         title="List webhooks",
-        help="List webhooks, and when each last took a delivery.",
+        help="List webhooks, who may use each, and when it last took a delivery.",
         risk=Risk.READ,
         command=("webhook", "list"),
         admins=True,

@@ -4,19 +4,19 @@ from collections.abc import Iterable
 
 from environments.service.deliveries import Taken
 from environments.service.storage.received_events import RefusedDeliveries
-from environments.service.storage.webhooks import Webhook
+from environments.service.storage.webhooks import UsedWebhook
 from environments.service.webhook_reasons import said
 from environments.service.webhooks import NewSecret
 from environments.wire.webhooks import DeliveryView, NewWebhookSecret, RefusedView, WebhookDetails, WebhookView
 
 
-def webhook(found: Webhook, address: str) -> WebhookView:
+def webhook(found: UsedWebhook, address: str) -> WebhookView:
     """A webhook; `address` is the service's."""
     return WebhookView(**vars(found), deliveries=f"{address}/v1/webhooks/{found.name}/deliveries")
 
 
 def details(
-    found: Webhook, address: str, refused: Iterable[RefusedDeliveries], unknown: Iterable[RefusedDeliveries]
+    found: UsedWebhook, address: str, refused: Iterable[RefusedDeliveries], unknown: Iterable[RefusedDeliveries]
 ) -> WebhookDetails:
     """A webhook with what was refused."""
     return WebhookDetails(

@@ -79,7 +79,7 @@ def events_of(
     incoming = webhooks_of(database, receiving, held, clock, partial(forge_session, parts.connections))
     telling = PreviewTelling(database, clock, incoming.forges, _addresses_of(parts.entry_points))
     previews = Previews(database, sealer, clock, new_id, checks, incoming.forges, telling, acting_for)
-    noting = PreviewNoting(database, clock, new_id, incoming.forges)
+    noting = PreviewNoting(database, clock, new_id, incoming.forges, acting_for)
     effects.hints = noting
     processor.noticed = noting.wake
     runs.sources = ForgeSources(incoming.forges)

@@ -24,6 +24,7 @@ _NOUNS = {
     "shares": ("share", "shares"),
     "roles": ("service role", "service roles"),
     "creators": ("rule about who may create", "rules about who may create"),
+    "webhooks": ("webhook to use", "webhooks to use"),
     "accounts": ("service account", "service accounts"),
 }
 

@@ -9,7 +9,7 @@ from environments.actions.registry import for_command
 from environments.cli.session import Session, command
 
 if TYPE_CHECKING:
-    from environments.wire.webhooks import NewWebhookSecret, RefusedView, WebhookView
+    from environments.wire.webhooks import NewWebhookSecret, WebhookView
 
 app = typer.Typer(
     help="Create webhooks for forges and programs, and see what they sent.", no_args_is_help=True, rich_markup_mode=None
@@ -19,6 +19,16 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="As `calvinverse webho
 ForgeToken = Annotated[
     Path | None,
     typer.Option("--forge-token-file", metavar="FILE", help="Holds a token of the forge; -: standard input."),
+]
+For = Annotated[
+    list[str] | None,
+    typer.Option("--for", metavar="WHO", help="May use it: a user name, group:NAME, or everyone. Can be given again."),
+]
+Repositories = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--repository", metavar="PATTERN", help="For this alone: acme/shop, or all as acme/*. Can be given again."
+    ),
 ]
 _PAGE = "docs/how-to/webhooks.md"
 
@@ -31,12 +41,14 @@ _PAGE = "docs/how-to/webhooks.md"
         Kinds: github, gitlab, gitea, forgejo, generic (Standard Webhooks). Prints the address for deliveries and the
         secret, which is shown only once; {_PAGE} says where each forge wants them. The token lets the service ask the
         forge, and comment there: previews need it. With a token, --forge is needed for gitea and forgejo; for github
-        and gitlab it is github.com and gitlab.com unless given.
+        and gitlab it is github.com and gitlab.com unless given. Only admins may use it in triggers,
+        unless --for says who else may.
     """,
     examples="""
         calvinverse webhook create shop --kind github --forge-token-file token
         calvinverse webhook create shop --kind gitea --forge https://forge.example --forge-token-file token
-        calvinverse webhook create nightly --kind generic
+        calvinverse webhook create acme --kind github --for group:shop --repository 'acme/*'
+        calvinverse webhook create nightly --kind generic --for everyone
     """,
 )
 def create(
@@ -55,6 +67,8 @@ def create(
             help="May be called although it is on the service's machine or in the cluster. Can be given again.",
         ),
     ] = None,
+    users: For = None,
+    repository: Repositories = None,
 ) -> None:
     from environments.domain.errors import InvalidInput
     from environments.wire.webhooks import KINDS, WebhookRequest
@@ -68,25 +82,73 @@ def create(
             "address": forge,
             "token": _token(forge_token_file),
             "allowed": tuple(allow_address or ()),
+            "users": tuple(users or ()),
+            "repositories": tuple(repository or ()),
         }
     )
     made = session.client.create_webhook(request)
     _hand_out(session, made)
+    if not made.webhook.users:
+        session.say(f"Only admins may use it: `calvinverse webhook set {name} --for WHO` says who else may.")
     session.say(
         f"Next: enter both at the sender, as {_PAGE} says; then `calvinverse webhook show {made.webhook.name}`."
     )
 
 
+@command(
+    app,
+    "webhook",
+    "set",
+    more="""
+        What is given replaces what was said before: name all of them. Triggers of others are refused when they fire;
+        what they have made stays until its own end. Admins may always use it, for these repositories.
+    """,
+    examples="""
+        calvinverse webhook set shop --for ada --for group:shop
+        calvinverse webhook set shop --for everyone --repository 'acme/*' --repository other/docs
+        calvinverse webhook set shop --admins-only --all-repositories
+    """,
+)
+def set_use(
+    session: Session,
+    name: Name,
+    users: For = None,
+    repository: Repositories = None,
+    admins_only: Annotated[bool, typer.Option("--admins-only", help="Nobody but admins may use it.")] = False,
+    all_repositories: Annotated[
+        bool, typer.Option("--all-repositories", help="For all that the forge tells of.")
+    ] = False,
+) -> None:
+    from environments.cli.webhook_tables import who_uses
+    from environments.domain.errors import InvalidInput
+    from environments.wire.webhooks import WebhookUseRequest
+
+    if (users and admins_only) or (repository and all_repositories):
+        raise InvalidInput("Give either names or that there are none.")
+    if not (users or admins_only or repository or all_repositories):
+        raise InvalidInput("Nothing is given to set.", hint="Give --for WHO, --repository PATTERN, or both.")
+    request = WebhookUseRequest.model_validate(
+        {
+            "users": tuple(users or ()) if users or admins_only else None,
+            "repositories": tuple(repository or ()) if repository or all_repositories else None,
+        }
+    )
+    changed = session.client.set_webhook_use(name, request)
+    session.show(changed, lambda: [f"{changed.name}  {who_uses(changed)}"])
+    session.say("Next: `calvinverse trigger list` shows the triggers that name it.")
+
+
 @command(app, "webhook", "list", examples="calvinverse webhook list")
 def list_webhooks(session: Session) -> None:
     from environments.cli.tables import table
+    from environments.cli.webhook_tables import who_uses
 
     found = session.client.webhooks()
     session.show(
         found,
         lambda: table(
-            ("NAME", "KIND", "LAST DELIVERY", "FORGE"),
-            [(one.name, one.kind, _ago(session, one), one.address) for one in found],
+            ("NAME", "KIND", "LAST DELIVERY", "FOR", "FORGE"),
+            [(one.name, one.kind, _ago(session, one), who_uses(one, short=True), one.address) for one in found],
         ),
     )
     if not found:
@@ -101,32 +163,11 @@ def list_webhooks(session: Session) -> None:
     examples="calvinverse webhook show shop",
 )
 def show(session: Session, name: Name) -> None:
-    from environments.cli.tables import table
-    from environments.moments import moment
+    from environments.cli.webhook_tables import webhook_lines
 
     found = session.client.webhook(name)
 
-    def rows(counts: "tuple[RefusedView, ...]") -> "list[tuple[str, ...]]":
-        return [(moment(one.last_at, session.zone), str(one.count), one.last_address, one.said) for one in counts]
-
-    def lines() -> "list[str]":
-        head = ("LAST", "NUMBER", "FROM", "WHY")
-        shown = [
-            f"{found.name}  {found.kind}",
-            f"  deliveries   {found.deliveries}",
-            *([f"  forge        {found.address}"] if found.address else []),
-            *([f"  allowed      {', '.join(found.allowed)}"] if found.allowed else []),
-            f"  created      {moment(found.created_at, session.zone)} by {found.created_by}",
-            *([f"  secret of    {moment(found.rotated_at, session.zone)}"] if found.rotated_at else []),
-            f"  last taken   {moment(found.last_at, session.zone) if found.last_at else 'never'}",
-        ]
-        if found.refused:
-            shown += ["", "Refused or left:", *table(head, rows(found.refused))]
-        if found.unknown:
-            shown += ["", "Sent to names that no webhook has:", *table(head, rows(found.unknown))]
-        return shown
-
-    session.show(found, lines)
+    session.show(found, lambda: webhook_lines(found, session.zone))
     session.say("Next: `calvinverse event list` shows what its deliveries have become.")
 
 
@@ -184,12 +225,27 @@ def check(session: Session, name: Name) -> None:
     session.say(f"Next: `calvinverse webhook show {name}` shows when it last took a delivery.")
 
 
-@command(app, "webhook", "delete", examples="calvinverse webhook delete shop --yes")
+@command(
+    app,
+    "webhook",
+    "delete",
+    more="""
+        It is refused while previews live by it: remove the triggers that name it, and wait for them to end. With
+        --force they end at their deadline, and the forge isn't told.
+    """,
+    examples="""
+        calvinverse webhook delete shop --yes
+        calvinverse webhook delete shop --force --yes
+    """,
+)
 def delete(
-    session: Session, name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False
+    session: Session,
+    name: Name,
+    force: Annotated[bool, typer.Option("--force", help="Also while previews live by it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
 ) -> None:
     session.confirm(for_command("webhook", "delete"), name, yes)
-    gone = session.client.delete_webhook(name)
+    gone = session.client.delete_webhook(name, force=force)
     session.show(gone, lambda: [f"{gone.name} is deleted; its deliveries are refused."])
     session.say("Next: remove it at the sender too, and revoke the token that it had for the forge.")
 

@@ -9,6 +9,7 @@ from environments.wire.webhooks import (
     RotateRequest,
     WebhookDetails,
     WebhookRequest,
+    WebhookUseRequest,
     WebhookView,
 )
 
@@ -43,6 +44,11 @@ class WebhookCalls(Connection):
         """Asks its forge."""
         return self._read(self._send("POST", f"{_PATH}/{_part(name)}/check", again=True), ForgeCheckView)
 
-    def delete_webhook(self, name: str) -> WebhookView:
-        """Removes it."""
-        return self._read(self._send("DELETE", f"{_PATH}/{_part(name)}"), WebhookView)
+    def set_webhook_use(self, name: str, request: WebhookUseRequest) -> WebhookView:
+        """Says who may use it, and for which repositories."""
+        return self._read(self._send("PATCH", f"{_PATH}/{_part(name)}", request, again=True), WebhookView)
+
+    def delete_webhook(self, name: str, *, force: bool = False) -> WebhookView:
+        """Removes it; `force`: also while previews live by it."""
+        query = "?force=true" if force else ""
+        return self._read(self._send("DELETE", f"{_PATH}/{_part(name)}{query}"), WebhookView)

@@ -159,8 +159,15 @@ class Written(BaseModel):
     comment: str = ""
     status_sha: str = ""
     status: str = ""
+    status_name: str = ""
+    """Empty: the one that all had before each trigger had one of its own."""
     failures: int = 0
     """How often writing has failed since it last succeeded."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything of it at the forge."""
+        return bool(self.comment_id or self.status_sha)
 
 
 class Seen(BaseModel):

@@ -54,6 +54,7 @@ VOIDED_BY: Mapping[tuple[Source, str], frozenset[str]] = {
 """What makes an event void when it happened later to the same: the state that the event tells is no more."""
 
 GIT = frozenset({Source.PULL_REQUEST, Source.BRANCH})
+BY_WEBHOOK = GIT | {Source.WEBHOOK}
 """Sources that forges tell about, through a webhook and for a repository."""
 
 MOST_HOPS = 5

@@ -26,6 +26,7 @@ from environments.service.enqueue import DeploymentRequest
 from environments.service.storage.transaction import Storage, Transaction
 from environments.service.trigger_effects import Done, Effect, Effects, Later, LeftOut
 from environments.service.trigger_owners import acting_for
+from environments.service.webhook_using import UNUSABLE, check_use
 
 log = structlog.get_logger()
 
@@ -136,6 +137,7 @@ class FiringRuns:
             except Forbidden as error:
                 self._end(tx, firing, FiringState.REFUSED, error.message)
                 return True
+            check_use(tx, principal, trigger.definition, event)
             # Owned by whoever acts, and told as the trigger's: the calendar's own deployments have a rule instead.
             asked = DeploymentRequest(
                 self._new_id("dep"),
@@ -175,6 +177,8 @@ class FiringRuns:
                 self._again(tx, firing, error.message, now)
             else:
                 self._end(tx, firing, FiringState.REFUSED, error.message)
+                if UNUSABLE in error.details and firing.environment_id is None:
+                    tx.firings.change(firing.id, environment="")  # the name was made of what they may not see
                 self._audit(tx, firing, error, now)
         return True
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from environments.domain.errors import (
+    Forbidden,
     ForgeRefused,
     ForgeUnavailable,
     NotFound,
@@ -23,10 +24,12 @@ from environments.domain.trigger import PlacedTrigger, TriggerAction
 from environments.domain.trigger_values import as_text
 from environments.service.forges import Forges
 from environments.service.preview_rules import (
+    Acting,
     differs,
     elsewhere,
     rule_of,
     updated_at,
+    using,
     why_not_meant,
 )
 from environments.service.storage.transaction import Storage, Transaction
@@ -44,12 +47,18 @@ class PreviewNoting:
     """Any process may note something because of an event; the leader alone compares and follows."""
 
     def __init__(
-        self, storage: Storage, clock: Callable[[], datetime], new_id: Callable[[str], str], forges: Forges
+        self,
+        storage: Storage,
+        clock: Callable[[], datetime],
+        new_id: Callable[[str], str],
+        forges: Forges,
+        acting: Acting,
     ) -> None:
         self._storage = storage
         self._clock = clock
         self._new_id = new_id
         self._forges = forges
+        self._acting = acting
 
     def hint(self, tx: Transaction, placed: PlacedTrigger, event: ReceivedEvent, now: datetime) -> str:
         """Has the pull request of an event looked at, in the caller's transaction; returns what was noted."""
@@ -101,14 +110,15 @@ class PreviewNoting:
         """Compares each trigger with the open pull requests of its repository: finds what no event told of.
 
         What isn't among them is looked at too: it may have been closed. So is everything, if the forge refuses: then
-        it is written down why, and asked again. Raises nothing that a forge causes.
+        it is written down why, and asked again. Nothing is asked for owners who may not use the webhook for that.
+        Raises nothing that a forge causes.
         """
         with self._storage.read() as tx:
             placed = [one for one in tx.triggers.active() if one.definition.action is TriggerAction.PREVIEW]
         for one in placed:
             try:
                 self._sweep(one)
-            except (ForgeUnavailable, ForgeRefused, NotFound) as error:
+            except (ForgeUnavailable, ForgeRefused, NotFound, Forbidden) as error:
                 log.info("previews.not_swept", trigger=one.id, reason=error.message)
                 if not isinstance(error, ForgeUnavailable):
                     self._look_at_all(one)
@@ -173,6 +183,8 @@ class PreviewNoting:
 
     def _sweep(self, placed: PlacedTrigger) -> None:
         trigger = placed.definition
+        with self._storage.read() as tx:
+            using(tx, self._acting, placed, self._clock())
         forge = self._forges.of(trigger.webhook)
         pulls = {pull.number: pull for pull in forge.open_pull_requests(trigger.repository)}
         with self._storage.read() as tx:

@@ -1,6 +1,7 @@
 """What the records of previews, triggers and templates say together about a preview."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from environments.domain.environment import Environment
 from environments.domain.errors import CalvinverseError, InvalidTemplate, UnknownTemplate
@@ -8,11 +9,23 @@ from environments.domain.preview import Preview, PreviewRule, PullRequest, Wante
 from environments.domain.received_event import NewReceivedEvent, Source, fields_of
 from environments.domain.trigger import PlacedTrigger, TriggerAction, WhyNot, judge
 from environments.domain.trigger_values import Values
+from environments.service.authorization import Principal
 from environments.service.drafting import catalogued
 from environments.service.storage.transaction import Transaction
+from environments.service.webhook_using import check_webhook
 
 LONGEST_PAUSE = timedelta(minutes=10)
 """Between two attempts while something fails."""
+
+Acting = Callable[[Transaction, str, PlacedTrigger, datetime], Principal]
+"""For whom a trigger acts: with the owner's present rights. Raises `Forbidden` if they may do nothing any more."""
+
+
+def using(tx: Transaction, acting: Acting, placed: PlacedTrigger, now: datetime) -> Principal:
+    """The trigger's owner, who may use its webhook for its repository. Raises `Forbidden` if they may not."""
+    owner = acting(tx, placed.owner, placed, now)
+    check_webhook(tx, owner, placed.definition.webhook, placed.definition.repository)
+    return owner
 
 
 def rule_of(tx: Transaction, placed: PlacedTrigger) -> PreviewRule:

@@ -20,6 +20,7 @@ from environments.domain.errors import (
     NotFound,
     StorageError,
 )
+from environments.domain.lifecycle import ENDED
 from environments.domain.preview import (
     Decision,
     EndRule,
@@ -38,12 +39,14 @@ from environments.service.enqueue import Sealer
 from environments.service.forges import Forges
 from environments.service.preview_effects import PreviewEffects, fault_of, lives
 from environments.service.preview_rules import (
+    Acting,
     asked_to_wait,
     elsewhere,
     environment_of,
     pause,
     removed,
     rule_of,
+    using,
     why_not_meant,
 )
 from environments.service.preview_telling import PreviewTelling
@@ -52,8 +55,7 @@ from environments.service.storage.transaction import Storage, Transaction
 BELIEVED_AFTER = timedelta(minutes=15)
 """How long a forge has to be away until what its newest event says ends a preview."""
 
-Acting = Callable[[Transaction, str, PlacedTrigger, datetime], Principal]
-"""For whom a trigger acts: with the owner's present rights. Raises `Forbidden` if they may do nothing any more."""
+_DELETED = "its webhook was deleted"
 
 log = structlog.get_logger()
 
@@ -89,15 +91,23 @@ class Previews:
             preview = tx.previews.get(preview_id)
             placed = None if preview is None else tx.triggers.get(preview.trigger_id)
             rule = PreviewRule() if placed is None else rule_of(tx, placed)
+            refusal = None if preview is None or placed is None else self._refusal(tx, preview, placed)
+            gone = preview is not None and tx.webhooks.use(preview.webhook) is None
         if preview is None or preview.closed_at is not None:
+            return
+        if gone and placed is not None and not elsewhere(preview, placed):
+            self._leave(preview_id)
             return
         if placed is not None and placed.paused:
             with self._storage.write() as tx:
                 tx.previews.change(preview_id, look_at=None, fault="its trigger is paused")
             return
+        if refusal is not None:
+            self._put_off(preview, refusal)
+            return
         began = self._clock()
         try:
-            pull = self._ask(preview, rule) if placed is not None else None
+            pull = self._ask(preview, rule) if placed is not None and not gone else None
         except (ForgeUnavailable, ForgeRefused, NotFound) as error:
             if not self._told_to_end(preview, placed, rule, began):
                 self._put_off(preview, error)
@@ -114,6 +124,31 @@ class Previews:
         self._at("settled")
         self._telling.tell(preview_id, rule)
         self._at("told")
+
+    def _leave(self, preview_id: str) -> None:
+        """Leaves a preview whose webhook was deleted: it ends at its deadline, since its forge can't be asked."""
+        now = self._clock()
+        with self._storage.write() as tx:
+            preview = tx.previews.get(preview_id)
+            if preview is None or tx.webhooks.use(preview.webhook) is not None:
+                return
+            environment = environment_of(tx, preview)
+            left = {"look_at": None, "looked_at": now, "attempts": 0, "end_at": None}
+            if environment is None or environment.state in ENDED:
+                ended = {"wanted": Wanted.ENDED, "because": _DELETED, "fault": "", "closed_at": now}
+                tx.previews.change(preview_id, **left, **ended)
+            else:
+                tx.previews.change(preview_id, **left, fault=f"{_DELETED}; it ends at its deadline")
+
+    def _refusal(self, tx: Transaction, preview: Preview, placed: PlacedTrigger) -> Forbidden | None:
+        """Why the forge is neither asked nor told of a pull request that nothing was made for yet."""
+        if preview.environment_id is not None or preview.written.begun or elsewhere(preview, placed):
+            return None
+        try:
+            using(tx, self._acting, placed, self._clock())
+        except Forbidden as error:
+            return error
+        return None
 
     def _ask(self, preview: Preview, rule: PreviewRule) -> PullRequest | None:
         forge = self._forges.of(preview.webhook)
@@ -184,9 +219,11 @@ class Previews:
         decision: Decision,
         now: datetime,
     ) -> Principal:
-        """The trigger's owner. When they may do nothing any more, what was made for them still ends, for whoever has
-        it then. Raises `Forbidden`."""
+        """The trigger's owner, who may use its webhook unless the preview is to end. When they may do nothing any more,
+        what was made for them still ends, for whoever has it then. Raises `Forbidden`."""
         try:
+            if decision.wanted is Wanted.ALIVE:
+                return using(tx, self._acting, placed, now)
             return self._acting(tx, placed.owner, placed, now)
         except Forbidden:
             if decision.wanted is not Wanted.ENDED or environment is None:

@@ -21,6 +21,7 @@ from environments.service.storage.transaction import Transaction
 from environments.service.trigger_checks import TAKES
 from environments.service.trigger_effects import LeftOut, there_already
 from environments.service.trigger_owners import Actors
+from environments.service.webhook_using import check_use
 
 MOST_ENVIRONMENTS = 2000
 MOST_JUDGED = 50_000
@@ -106,12 +107,16 @@ class Candidates:
         if isinstance(found, Miss):
             return missed(found.reason)
         actor = self._actors.of(trigger)
-        refusal = actor if isinstance(actor, str) else found.refused or self._refusal(actor, found)
+        refusal = actor if isinstance(actor, str) else found.refused or self._refusal(actor, found, event)
         return Judged(trigger, target, hit=True, reason=refusal.rstrip("."), name=found.name)
 
-    def _refusal(self, actor: Principal, hit: Hit) -> str:
+    def _refusal(self, actor: Principal, hit: Hit, event: NewReceivedEvent) -> str:
         """Why nothing would be done: the owner's rights don't suffice, or the name is taken. Empty: it would be."""
         definition, target = hit.trigger.definition, hit.environment
+        try:
+            check_use(self._tx, actor, definition, event)
+        except CalvinverseError as error:
+            return error.message
         if target is None:
             try:
                 return self._why_not_made(actor, definition, hit.name)

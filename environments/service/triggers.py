@@ -13,7 +13,7 @@ from typing import Any
 from environments.domain.environment import Environment
 from environments.domain.errors import Forbidden, NameTaken, NotAllowedNow, NotFound
 from environments.domain.lifecycle import ENDED
-from environments.domain.trigger import Firing, PlacedTrigger, Trigger, of_template
+from environments.domain.trigger import Firing, PlacedTrigger, Trigger, TriggerAction, of_template
 from environments.domain.trigger_file import check_definition
 from environments.domain.trigger_rules import Place
 from environments.service.authorization import Action, Principal, environment_to_change, environment_to_read, may, sees
@@ -29,6 +29,7 @@ from environments.service.trigger_checks import (
     check_token,
 )
 from environments.service.trigger_owners import Actors
+from environments.service.webhook_using import check_setting
 
 MOST_OF_OWNER = 100
 """Triggers that act for one owner."""
@@ -104,6 +105,7 @@ class Triggers:
             target = None if environment is None else environment_to_change(tx, principal, environment)
             trigger = self._checked(tx, principal, definition, target)
             _check_room(tx, principal, trigger, target)
+            _check_status_name(tx, principal, trigger)
             placed = PlacedTrigger(
                 id=self._new_id("trg"),
                 name=trigger.name,
@@ -138,6 +140,8 @@ class Triggers:
                 new = self._checked(tx, principal, definition, target)
                 if new.name != trigger.name:
                     _check_name(tx, principal, new.name, target)
+                if _told_as(new) != _told_as(trigger.definition):
+                    _check_status_name(tx, principal, new)
                 changes |= {"definition": new, "name": new.name}
             if paused is not None:
                 if not paused:
@@ -182,6 +186,7 @@ class Triggers:
             trigger = check_definition(definition, Place.ENVIRONMENT)
             check_rights_on(tx, principal, trigger, target)
         check_sources(tx, principal, trigger, target)
+        check_setting(tx, principal, trigger, self._clock())
         return trigger
 
 
@@ -253,6 +258,25 @@ def _check_name(tx: Transaction, principal: Principal, name: str, target: Enviro
             hint="Choose another name, or change that one.",
             details={} if _where(tx, principal, known) is None else {"trigger": known.id},
         )
+
+
+def _check_status_name(tx: Transaction, principal: Principal, trigger: Trigger) -> None:
+    """Raises `NameTaken` where somebody else's previews of the same repository have statuses of that name."""
+    if trigger.action is not TriggerAction.PREVIEW:
+        return
+    for other in tx.triggers.named_alike(trigger.name):
+        known = other.definition
+        if other.owner != principal.owner and known.action is trigger.action and _told_as(known) == _told_as(trigger):
+            raise NameTaken(
+                f"Previews of {trigger.repository} by a trigger {trigger.name!r} of somebody else have statuses of "
+                "that name.",
+                hint="Choose another name for yours.",
+            )
+
+
+def _told_as(trigger: Trigger) -> tuple[str, str, str]:
+    """Where statuses of its previews are, and by which name."""
+    return trigger.name, trigger.webhook, trigger.repository.lower()
 
 
 def _of_template(tx: Transaction, environment: Environment) -> list[PlacedTrigger]:

@@ -1,25 +1,23 @@
 """Webhooks: named addresses that take deliveries, which admins make. Their secrets are shown once."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import structlog
 
-from environments.addresses import check_safe_address
-from environments.domain.allowed_addresses import MOST_ALLOWED, checked_entry
-from environments.domain.deadline import format_duration, parse_duration
 from environments.domain.errors import (
     CalvinverseError,
     InvalidInput,
-    InvalidLifetime,
     NameTaken,
     NotAllowedNow,
     UnknownWebhook,
 )
 from environments.domain.names import check_label
+from environments.domain.preview import Written
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
+from environments.domain.webhook_use import WebhookUse
 from environments.service.authorization import Action, Principal, check_service, may
 from environments.service.delivery_keys import DeliveryKeys
 from environments.service.forges import Forges
@@ -27,25 +25,24 @@ from environments.service.pages import Page
 from environments.service.refused_counts import UNKNOWN, RefusedCounts
 from environments.service.storage.received_events import RefusedDeliveries
 from environments.service.storage.transaction import Storage, Transaction
-from environments.service.storage.webhooks import Webhook
-from environments.service.webhook_kinds import GENERIC, WebhookKind
+from environments.service.storage.webhooks import UsedWebhook, Webhook
+from environments.service.webhook_checks import (
+    check_token,
+    checked_address,
+    checked_allowed,
+    checked_repositories,
+    known_users,
+    parse_overlap,
+)
+from environments.service.webhook_kinds import WebhookKind
 from environments.service.webhook_secrets import HeldSecrets, WebhookSecrets
+from environments.service.webhook_using import check_unused, look_at_previews
 
 MOST_WEBHOOKS = 200
 """Webhooks of a service."""
 
 OVERLAP = timedelta(days=1)
 """How long a secret that was replaced stays valid, unless an admin says something else."""
-
-LONGEST_OVERLAP = timedelta(days=30)
-
-LONGEST_TOKEN = 4096
-"""Characters of a token for a forge."""
-
-_LONGEST_ADDRESS = 500
-
-_NO_ADDRESS = frozenset({"github", "gitlab"})
-"""Kinds of forges that are reached without an address: at the public one."""
 
 _OBJECT = "webhook"
 _SECRET_BYTES = 32
@@ -57,7 +54,7 @@ log = structlog.get_logger()
 class NewSecret(NamedTuple):
     """A webhook whose secret is new, and the secret: nobody is told it again."""
 
-    webhook: Webhook
+    webhook: UsedWebhook
     secret: str
     previous_until: datetime | None = None
 
@@ -65,7 +62,7 @@ class NewSecret(NamedTuple):
 class ShownWebhook(NamedTuple):
     """A webhook, and what was refused or left of its deliveries, newest first."""
 
-    webhook: Webhook
+    webhook: UsedWebhook
     refused: Sequence[RefusedDeliveries]
 
 
@@ -102,45 +99,81 @@ class Webhooks:
         address: str = "",
         allowed: Collection[str] = (),
         token: str = "",
+        users: Collection[str] = (),
+        repositories: Collection[str] = (),
     ) -> NewSecret:
         """A new webhook. `address`: of the forge; `allowed`: what may be called for it although it is near.
 
-        Raises `Forbidden`, `InvalidName`, `InvalidInput`, `NameTaken`, `NotAllowedNow`, `BackendError` and its kin.
+        `users` and `repositories`: see `WebhookUse`. Raises `Forbidden`, `InvalidName`, `InvalidInput`, `NotFound` for
+        one of the users, `NameTaken`, `NotAllowedNow`, `BackendError` and its kin.
         """
         check_service(principal, Action.WEBHOOK_MANAGE)
         found = self._kind(kind)
         webhook = Webhook(
             name=check_label(name, "a webhook"),
             kind=kind,
-            address=_checked_address(kind, address),
-            allowed=_checked_allowed(allowed),
+            address=checked_address(kind, address),
+            allowed=checked_allowed(allowed),
             created_by=principal.owner,
             created_at=self._clock(),
+            repositories=checked_repositories(kind, repositories),
         )
-        _check_token(webhook, token)
+        check_token(webhook, token)
         secret = found.new_secret(self._random(_SECRET_BYTES))
-        self._check_room(principal, name)
+        self._check_room(principal, name, users)
         # First the secret: a webhook without one would refuse what it is sent. What a crash leaves in OpenBao is used
         # by no webhook.
         self._secrets.write(webhook, HeldSecrets(secret, token=token))
         try:
             with self._storage.write() as tx:
                 may(tx, principal, Action.WEBHOOK_MANAGE)
-                tx.webhooks.add(webhook)
+                known = known_users(tx, principal, users)
+                tx.webhooks.add(webhook, known)
+                look_at_previews(tx, name, webhook.created_at)
                 after = {"kind": kind, "address": webhook.address, "allowed": list(webhook.allowed)}
-                _note(tx, name, None, {**after, "token": bool(token)})
+                use = WebhookUse(users=known, repositories=webhook.repositories)
+                _note(tx, name, None, {**after, "token": bool(token), **_told(use)})
         except CalvinverseError:
             self._remove_secrets(webhook)
             raise
         self._keys.forget()
-        return NewSecret(webhook, secret)
+        return NewSecret(_used(webhook, known), secret)
 
-    def list(self, principal: Principal, *, after: str = "", limit: int | None = None) -> Page[Webhook]:
+    def set_use(
+        self,
+        principal: Principal,
+        name: str,
+        *,
+        users: Collection[str] | None = None,
+        repositories: Collection[str] | None = None,
+    ) -> UsedWebhook:
+        """Says anew who may use a webhook, for which repositories, or both. None: as before. See `WebhookUse`.
+
+        What triggers have made stays; they make nothing more where they may not use it now. Raises `Forbidden`,
+        `UnknownWebhook`, `InvalidInput`, `NotFound` and `NotAllowedNow` for one of the users.
+        """
+        with self._storage.write() as tx:
+            webhook = self._found(tx, principal, name)
+            before = WebhookUse(users=webhook.users, repositories=webhook.repositories)
+            if users is not None:
+                webhook = replace(webhook, users=known_users(tx, principal, users))
+                tx.webhooks.set_users(name, webhook.users)
+            if repositories is not None:
+                webhook = replace(webhook, repositories=checked_repositories(webhook.kind, repositories))
+                tx.webhooks.change(name, repositories=webhook.repositories)
+            after = WebhookUse(users=webhook.users, repositories=webhook.repositories)
+            look_at_previews(tx, name, self._clock())
+            _note(tx, name, _told(before), _told(after))
+        return webhook
+
+    def list(self, principal: Principal, *, after: str = "", limit: int | None = None) -> Page[UsedWebhook]:
         """Webhooks by name, behind the name `after`, at most `limit`. Raises `Forbidden`."""
         self._write_counts()
         with self._storage.read() as tx:
             may(tx, principal, Action.WEBHOOK_MANAGE)
-            return tx.webhooks.all(after=after, limit=limit)
+            found = tx.webhooks.all(after=after, limit=limit)
+            uses = tx.webhooks.uses([one.name for one in found])
+            return found.each(lambda one: _used(one, uses[one.name].users))
 
     def show(self, principal: Principal, name: str) -> ShownWebhook:
         """One webhook. Raises `Forbidden`, `UnknownWebhook`."""
@@ -174,11 +207,11 @@ class Webhooks:
         self._changed(principal, webhook, {"secret": "replaced", "previous_until": until and until.isoformat()}, now)
         return NewSecret(replace(webhook, rotated_at=now), secret, until)
 
-    def set_token(self, principal: Principal, name: str, token: str) -> Webhook:
+    def set_token(self, principal: Principal, name: str, token: str) -> UsedWebhook:
         """Another token for the forge. Raises `Forbidden`, `UnknownWebhook`, `InvalidInput`, `BackendError`."""
         check_service(principal, Action.WEBHOOK_MANAGE)
         webhook = self._read(principal, name)
-        _check_token(webhook, token)
+        check_token(webhook, token)
         held = self._secrets.read(webhook)
         if held is None:
             raise NotAllowedNow(
@@ -188,13 +221,21 @@ class Webhooks:
         self._changed(principal, webhook, {"token": "replaced"}, None)
         return webhook
 
-    def delete(self, principal: Principal, name: str) -> Webhook:
-        """Removes a webhook: deliveries are refused at once. Raises `Forbidden`, `UnknownWebhook`."""
+    def delete(self, principal: Principal, name: str, *, force: bool = False) -> UsedWebhook:
+        """Removes a webhook: deliveries are refused at once.
+
+        `force`: also while previews live by it, which then end at their deadline, and the forge isn't told. Raises
+        `Forbidden`, `UnknownWebhook`, `NotAllowedNow`.
+        """
         check_service(principal, Action.WEBHOOK_MANAGE)
         with self._storage.write() as tx:
             webhook = self._found(tx, principal, name)
+            if not force:
+                check_unused(tx, name)
             tx.webhooks.remove(name)
-            _note(tx, name, {"kind": webhook.kind, "address": webhook.address}, None)
+            look_at_previews(tx, name, self._clock(), written=Written())
+            use = WebhookUse(users=webhook.users, repositories=webhook.repositories)
+            _note(tx, name, {"kind": webhook.kind, "address": webhook.address, **_told(use), "force": force}, None)
         self._keys.forget()
         self._remove_secrets(webhook)
         return webhook
@@ -216,17 +257,18 @@ class Webhooks:
             _note(tx, webhook.name, {}, after)
         self._keys.forget()
 
-    def _read(self, principal: Principal, name: str) -> Webhook:
+    def _read(self, principal: Principal, name: str) -> UsedWebhook:
         with self._storage.read() as tx:
             return self._found(tx, principal, name)
 
-    def _found(self, tx: Transaction, principal: Principal, name: str) -> Webhook:
+    def _found(self, tx: Transaction, principal: Principal, name: str) -> UsedWebhook:
         may(tx, principal, Action.WEBHOOK_MANAGE)
         webhook = tx.webhooks.get(name)
         if webhook is None:
             names = [one.name for one in tx.webhooks.all()[:MOST_SUGGESTED_FROM]]
             raise UnknownWebhook(told(f"There is no webhook {name[:100]!r}.", name, names))
-        return webhook
+        use = tx.webhooks.use(name)
+        return _used(webhook, () if use is None else use.users)
 
     def _kind(self, kind: str) -> WebhookKind:
         if kind not in self._kinds:
@@ -235,10 +277,11 @@ class Webhooks:
             )
         return self._kinds[kind]
 
-    def _check_room(self, principal: Principal, name: str) -> None:
-        """Raises `NameTaken` and `NotAllowedNow` before anything is written to OpenBao."""
+    def _check_room(self, principal: Principal, name: str, users: Collection[str]) -> None:
+        """Raises `NameTaken`, `NotFound` and `NotAllowedNow` before anything is written to OpenBao."""
         with self._storage.read() as tx:
             may(tx, principal, Action.WEBHOOK_MANAGE)
+            known_users(tx, principal, users)
             if tx.webhooks.get(name) is not None:
                 raise NameTaken(f"There is a webhook {name!r} already.", hint="Choose another name, or delete it.")
             if len(tx.webhooks.all()) >= MOST_WEBHOOKS:
@@ -259,44 +302,12 @@ class Webhooks:
             log.warning("webhook.counts_not_written", reason=error.message)
 
 
-def parse_overlap(text: str) -> timedelta:
-    """How long two secrets are valid; `0s`: the old one ends at once. Raises `InvalidLifetime`."""
-    length = timedelta() if text in ("0", "0s") else parse_duration(text)
-    if length > LONGEST_OVERLAP:
-        raise InvalidLifetime(f"Two secrets are valid for {format_duration(LONGEST_OVERLAP)} at most.")
-    return length
+def _used(webhook: Webhook, users: tuple[str, ...]) -> UsedWebhook:
+    return UsedWebhook(**asdict(webhook), users=users)
 
 
-def _checked_address(kind: str, address: str) -> str:
-    """The address of a forge. Raises `InvalidInput`."""
-    if kind == GENERIC:
-        if address:
-            raise InvalidInput("A generic webhook has no forge.", hint="Leave out --forge.")
-        return ""
-    if not address:
-        return ""
-    if len(address) > _LONGEST_ADDRESS or not address.isascii() or not address.isprintable():
-        raise InvalidInput("That is not the address of a forge.", hint="Give one such as https://forge.example.")
-    check_safe_address(address)
-    return address.rstrip("/")
-
-
-def _checked_allowed(allowed: Collection[str]) -> tuple[str, ...]:
-    if len(allowed) > MOST_ALLOWED:
-        raise InvalidInput(f"At most {MOST_ALLOWED} addresses are allowed for a webhook.")
-    return tuple(dict.fromkeys(map(checked_entry, allowed)))
-
-
-def _check_token(webhook: Webhook, token: str) -> None:
-    if token and webhook.kind == GENERIC:
-        raise InvalidInput("A generic webhook has no forge.", hint="Leave out --forge-token-file.")
-    if len(token) > LONGEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
-        raise InvalidInput("That is not a token of a forge.", hint="A token is one line of ASCII, without spaces.")
-    if token and not webhook.address and webhook.kind not in _NO_ADDRESS:
-        raise InvalidInput(
-            f"A token is of no use without the address of the forge, which a webhook of the kind {webhook.kind} needs.",
-            hint="Create it with --forge, such as https://forge.example.",
-        )
+def _told(use: WebhookUse) -> dict[str, object]:
+    return {"users": list(use.users), "repositories": list(use.repositories)}
 
 
 def _note(tx: Transaction, name: str, before: dict[str, object] | None, after: dict[str, object] | None) -> None:

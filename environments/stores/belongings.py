@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table, func, or_, select
 from environments.domain.access import EVERYONE, EnvironmentRole, PersonKind, ServiceRole, group_subject
 from environments.service.storage.people import Owned, WayIn
 from environments.stores.catalogue_schema import tokens
-from environments.stores.events_schema import triggers
+from environments.stores.events_schema import triggers, webhook_users
 from environments.stores.people_schema import creators, memberships, people, service_roles, shares
 from environments.stores.schema import environments, plans
 from environments.stores.timing_schema import policies
@@ -59,7 +59,7 @@ def group_belongings(connection: Connection, name: str) -> dict[str, int]:
 
 
 def _given(connection: Connection, subject: str) -> dict[str, int]:
-    tables = {"shares": shares, "roles": service_roles, "creators": creators}
+    tables = {"shares": shares, "roles": service_roles, "creators": creators, "webhooks": webhook_users}
     return {noun: _count(connection, table, table.c.subject == subject) for noun, table in tables.items()}
 
 
@@ -115,6 +115,7 @@ def hand_over(connection: Connection, old: str, new: str) -> dict[str, int]:
     counts["groups"] = _join_all(connection, old, new)
     counts["shares"] = _reshare(connection, shares, (shares.c.environment_id,), old, new)
     counts["creators"] = _reshare(connection, creators, (creators.c.template,), old, new)
+    counts["webhooks"] = _reshare(connection, webhook_users, (webhook_users.c.webhook,), old, new)
     counts["roles"] = _reshare(connection, service_roles, (), old, new)
     _move(connection, tokens, "made_by", old, new)
     for column in ("successor", "responsible"):

@@ -154,8 +154,18 @@ webhooks = Table(
     Column("created_at", Moment, nullable=False),
     Column("rotated_at", Moment),
     Column("last_at", Moment),
+    Column("repositories", JSON, nullable=False, server_default="[]"),
 )
 """Named addresses that take deliveries; their secrets are in OpenBao."""
+
+webhook_users = Table(
+    "webhook_users",
+    metadata,
+    Column("webhook", String(63), ForeignKey("webhooks.name", ondelete="CASCADE"), primary_key=True),
+    Column("subject", String(310), primary_key=True),
+    Index("ix_webhook_users_subject", "subject"),
+)
+"""Who may use a webhook, beside admins."""
 
 previews = Table(
     "previews",

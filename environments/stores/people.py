@@ -21,6 +21,7 @@ from environments.service.pages import Page
 from environments.service.storage.people import Owned, Standing, WayIn
 from environments.stores.belongings import belongings, group_belongings, hand_over, owned, way_in
 from environments.stores.environment_rows import plain
+from environments.stores.events_schema import webhook_users
 from environments.stores.locks import Locks
 from environments.stores.paging import read_page
 from environments.stores.people_schema import (
@@ -190,7 +191,7 @@ class SqlGroups:
 
     def remove(self, name: str) -> None:
         subject = group_subject(name)
-        for table in (shares, service_roles, creators):
+        for table in (shares, service_roles, creators, webhook_users):
             self._connection.execute(table.delete().where(table.c.subject == subject))
         self._connection.execute(memberships.delete().where(memberships.c.group == name))
         self._connection.execute(groups.delete().where(groups.c.name == name))

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, or_, select, true
 
 from environments.domain.access import EVERYTHING, Sight
-from environments.domain.lifecycle import State
+from environments.domain.lifecycle import ENDED, State
 from environments.domain.preview import Preview, Seen, Written
 from environments.service.pages import Page
 from environments.service.storage.previews import PreviewDetails
@@ -78,6 +78,20 @@ class SqlPreviews:
     def open_of(self, trigger_id: str) -> list[Preview]:
         query = select(table).where(table.c.trigger_id == trigger_id, table.c.closed_at.is_(None))
         return [_preview(row) for row in self._connection.execute(query.order_by(table.c.number))]
+
+    def open_by(self, webhook: str) -> list[Preview]:
+        query = select(table).where(table.c.webhook == webhook, table.c.closed_at.is_(None))
+        return [_preview(row) for row in self._connection.execute(query.order_by(table.c.id))]
+
+    def living(self, webhook: str) -> int:
+        ended = [state.value for state in ENDED]
+        query = (
+            select(func.count())
+            .select_from(table)
+            .join(environments, environments.c.id == table.c.environment_id)
+            .where(table.c.webhook == webhook, table.c.closed_at.is_(None), environments.c.state.not_in(ended))
+        )
+        return int(self._connection.execute(query).scalar_one())
 
     def triggers(self) -> frozenset[str]:
         query = select(table.c.trigger_id).where(table.c.closed_at.is_(None)).distinct()

@@ -58,6 +58,10 @@ class SqlTriggers:
         row = self._connection.execute(query).one_or_none()
         return None if row is None else _trigger(row)
 
+    def named_alike(self, name: str) -> list[PlacedTrigger]:
+        query = select(table).where(table.c.name == name, table.c.environment_id.is_(None)).order_by(table.c.id)
+        return [_trigger(row) for row in self._connection.execute(query)]
+
     def change(self, trigger_id: str, **values: Any) -> None:
         written = {name: value.written() if isinstance(value, Trigger) else value for name, value in values.items()}
         self._connection.execute(table.update().where(table.c.id == trigger_id).values(**written))

@@ -129,7 +129,7 @@ def measure(folder: Path, postgres: Postgres, *, rate: float, seconds: float, tr
         for member in members:
             member.start(module=MODULE)
         until(lambda: any(member.leads for member in others or members), otherwise="nobody leads who should")
-        secret = service.client.create_webhook(WebhookRequest(name=WEBHOOK, kind="gitea")).secret
+        secret = service.client.create_webhook(WebhookRequest(name=WEBHOOK, kind="gitea", users=("everyone",))).secret
         assert service.ca_file is not None
         load = Load(
             port=service.port,

@@ -190,8 +190,12 @@ ROWS = (
     _does("DELETE /v1/triggers/{trigger_id}", "operator", _TRIGGERS, given="triggered", note=_ALONE),
     _reads(f"{E}/triggers", given="triggered"),
     _does(f"POST {E}/triggers", "operator", _TRIGGERS, ok=201, body={"definition": _NOTIFY}, note=_AS_ACTION),
-    _reads("/v1/received-events", "known", note="those that led to a firing which the caller sees"),
-    _reads("/v1/received-events/{event_id}", given="received", note="whoever sees a firing of it"),
+    _reads(
+        "/v1/received-events",
+        "known",
+        note="with a firing that the caller sees, of webhooks that they may use",
+    ),
+    _reads("/v1/received-events/{event_id}", given="received", note="whoever sees a firing, and may use the webhook"),
     _does("POST /v1/received-events/{event_id}/replay", "admin", "event:replay", given="received", ok=202),
     # Tokens.
     _reads("/v1/tokens", "known", note="one's own; all to admins"),
@@ -341,6 +345,7 @@ ROWS = (
         "POST /v1/webhooks", "admin", "webhook:manage", given="new", ok=201, body={"name": "{new}", "kind": "generic"}
     ),
     _reads("/v1/webhooks/{webhook}", "admin", action="webhook:manage", given="webhook"),
+    _does("PATCH /v1/webhooks/{webhook}", "admin", "webhook:manage", given="webhook", body={"users": ["everyone"]}),
     _does("DELETE /v1/webhooks/{webhook}", "admin", "webhook:manage", given="webhook"),
     _does("POST /v1/webhooks/{webhook}/rotate", "admin", "webhook:manage", given="webhook", body={}),
     _does("PUT /v1/webhooks/{webhook}/token", "admin", "webhook:manage", given="webhook", body={"token": "other"}),

@@ -172,6 +172,7 @@ _ON_THE_REST = (
         "{name} {token_id} --yes",
     ),
     Row("webhook.create", "admin", "POST /v1/webhooks", "{new} --kind generic"),
+    Row("webhook.set", "admin", "PATCH /v1/webhooks/{webhook}", "{webhook} --for everyone"),
     Row("webhook.list", "admin", "GET /v1/webhooks", ""),
     Row("webhook.show", "admin", "GET /v1/webhooks/{webhook}", "{webhook}"),
     Row("webhook.rotate", "admin", "POST /v1/webhooks/{webhook}/rotate", "{webhook}"),

@@ -109,7 +109,7 @@ def fill(api: Served) -> None:
                 source=Source.KEY, kind="changed", origin="consul", delivery=str(number), subject=f"key-{number}"
             )
             tx.received.add(received, f"evt-{number}", NOW)
-            tx.webhooks.add(Webhook(f"hook-{number}", "generic", "", (), "root", NOW))
+            tx.webhooks.add(Webhook(f"hook-{number}", "generic", "", (), "root", NOW), ["everyone"])
             tx.previews.add(
                 Preview(
                     id=f"prv-{number}",

@@ -30,7 +30,7 @@ class Shop:
     """A repository at the forge, a webhook of the service, and a trigger that makes previews."""
 
     def __init__(self, service: ServiceProcess, forge: Forge, owner: str) -> None:
-        self.service, self.forge = service, forge
+        self.service, self.forge, self.owner = service, forge, owner
         self.repository = forge.repository(owner, "shop")
         server = forge.server
         made = service.client.create_webhook(
@@ -40,6 +40,7 @@ class Shop:
                 address=server.address,
                 token=forge.token(owner, *SCOPES),
                 allowed=(f"127.0.0.1:{server.port}",),
+                users=("everyone",),
             )
         )
         url = f"{service.address}/v1/webhooks/{owner}/deliveries"
@@ -115,7 +116,7 @@ def test_opened_pushed_and_closed(service: ServiceProcess, forge: Forge) -> None
     statuses = eventually(
         lambda: [one for one in forge.statuses(shop.repository, first) if one["status"] == "success"], "no status"
     )
-    assert statuses[0]["context"] == "calvinverse/preview"
+    assert statuses[0]["context"] == f"calvinverse/{shop.owner}"
     assert statuses[0]["target_url"] == address
 
     second = forge.push(shop.repository, "basket")

@@ -17,6 +17,7 @@ from environments.service.preview_telling import PreviewTelling
 from environments.service.previews import Previews
 from environments.service.receiving import Receiving
 from environments.service.storage.transaction import Transaction
+from environments.service.storage.webhooks import Webhook
 from tests.fakes.forge import MemoryForge
 from tests.fakes.kinds import AnyKind
 from tests.fakes.service import FakeService, make_service
@@ -64,12 +65,14 @@ class PreviewWorld:
         more = {} if opened is None else {"opened": opened}
         self.service: FakeService = make_service(folder, clock=self.clock, template=template, **more)
         self.forge = MemoryForge()
+        with self.service.database.write() as tx:
+            tx.webhooks.add(Webhook("shop", "gitea", "", (), "root", self.now), ["everyone"])
         self.at: Callable[[str], None] = lambda point: None
         self.previews = self.make()
         numbers = iter(range(1, 10**9))
         database, new_id = self.service.database, lambda kind: f"{kind}-{next(numbers):012}"
         self.receiving = Receiving(database, self.clock, new_id)
-        self.noting = PreviewNoting(database, self.clock, new_id, self.forge)
+        self.noting = PreviewNoting(database, self.clock, new_id, self.forge, self.acting)
         self.placed = self.trigger("shop", **rule)
 
     def clock(self) -> datetime:

@@ -23,6 +23,7 @@ from environments.service.firing import FiringRuns, NoSources, Sources
 from environments.service.matching import Matching
 from environments.service.receiving import Receiving
 from environments.service.storage.transaction import Storage, Transaction
+from environments.service.storage.webhooks import Webhook
 from environments.service.trigger_effects import Effects, NoHints
 from environments.stores.sealing import KeyFileSealer
 from tests.support.engine_harness import EngineHarness
@@ -71,6 +72,8 @@ class TriggerHarness(EngineHarness):
             for name in ("ada", "grace", "linus"):
                 if tx.people.get(name) is None:
                     tx.people.keep(name, PersonKind.PERSON, self.clock(), "test")
+            if tx.webhooks.get("forge") is None:
+                tx.webhooks.add(Webhook("forge", "gitea", "", (), "root", self.clock()), ["everyone"])
         self.receiving = Receiving(self.database, self.clock, self.new_id)
         self.processor = self.make_processor(self.database)
         self._deliveries = itertools.count(1)

@@ -48,7 +48,7 @@ message = "It costs more than 20."
 def put_triggers(client: InProcessClient) -> None:
     """Two triggers on the environment, one in its template, and one that stands alone and is paused."""
     with client.service.database.write() as tx:
-        tx.webhooks.add(Webhook("forge", "gitea", "", (), "ada", NOW))
+        tx.webhooks.add(Webhook("forge", "gitea", "", (), "ada", NOW), ["everyone"])
     digest = client.push_template(WEB.replace('version = "1"', 'version = "2"') + OF_TEMPLATE)
     view = client.environment(CHECKOUT)
     client.put(view.model_copy(update={"bundle": digest, "template_version": "2"}))
@@ -93,7 +93,7 @@ def put_previews(client: InProcessClient) -> None:
     }
     with client.service.database.write() as tx:
         if tx.webhooks.get("forge") is None:
-            tx.webhooks.add(Webhook("forge", "gitea", "", (), "ada", NOW))
+            tx.webhooks.add(Webhook("forge", "gitea", "", (), "ada", NOW), ["everyone"])
     trigger = client.set_trigger(definition).id
     gone = environment_view("shop-pr-3", State.DESTROYED, destroyed_at=NOW)
     for view in (environment_view("shop-pr-12", State.READY), gone):

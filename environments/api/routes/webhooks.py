@@ -29,6 +29,7 @@ from environments.domain.errors import (
     InvalidName,
     NameTaken,
     NotAllowedNow,
+    NotFound,
     NotJson,
     RequestTooLarge,
     TooManyRequests,
@@ -42,6 +43,7 @@ from environments.wire.webhooks import (
     RotateRequest,
     WebhookDetails,
     WebhookRequest,
+    WebhookUseRequest,
     WebhookView,
 )
 
@@ -80,7 +82,9 @@ def webhook_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     @router.post(
         "",
         status_code=status.HTTP_201_CREATED,
-        responses=problems(Forbidden, InvalidName, NameTaken, NotAllowedNow, BackendError, BackendUnavailable),
+        responses=problems(
+            Forbidden, InvalidName, NameTaken, NotFound, NotAllowedNow, BackendError, BackendUnavailable
+        ),
     )
     async def create_webhook(caller: Caller, request: WebhookRequest) -> NewWebhookSecret:
         """Creates a webhook (admins). Only this answer holds its secret."""
@@ -94,6 +98,8 @@ def webhook_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
                 address=request.address,
                 allowed=request.allowed,
                 token=request.token,
+                users=request.users,
+                repositories=request.repositories,
             ),
         )
         return presenting.new_secret(made, where)
@@ -104,10 +110,23 @@ def webhook_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
         found = webhooks.show(caller, name)
         return presenting.details(found.webhook, where, found.refused, webhooks.refused_for_nobody(caller))
 
-    @router.delete("/{webhook}", responses=problems(Forbidden, UnknownWebhook))
-    async def delete_webhook(caller: Caller, name: Name) -> WebhookView:
+    @router.patch("/{webhook}", responses=problems(Forbidden, UnknownWebhook, NotFound, NotAllowedNow))
+    def set_webhook_use(caller: Caller, name: Name, request: WebhookUseRequest) -> WebhookView:
+        """Says who may use a webhook, and for which repositories (admins). What triggers have made stays."""
+        changed = webhooks.set_use(caller, name, users=request.users, repositories=request.repositories)
+        return presenting.webhook(changed, where)
+
+    @router.delete("/{webhook}", responses=problems(Forbidden, UnknownWebhook, NotAllowedNow))
+    async def delete_webhook(
+        caller: Caller,
+        name: Name,
+        force: Annotated[
+            bool, Query(description="Also while previews live by it; they end at their deadline.")
+        ] = False,
+    ) -> WebhookView:
         """Removes a webhook (admins): its deliveries are refused at once, and triggers hear nothing of it."""
-        return presenting.webhook(await backend_calls.run(caller.owner, partial(webhooks.delete, caller, name)), where)
+        gone = await backend_calls.run(caller.owner, partial(webhooks.delete, caller, name, force=force))
+        return presenting.webhook(gone, where)
 
     @router.post(
         "/{webhook}/rotate",

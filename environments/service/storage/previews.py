@@ -55,6 +55,14 @@ class Previews(Protocol):
         """Previews of a trigger that haven't ended for good, by number."""
         ...
 
+    def open_by(self, webhook: str) -> list[Preview]:
+        """Those of a webhook, likewise."""
+        ...
+
+    def living(self, webhook: str) -> int:
+        """How many previews of a webhook have an environment that hasn't ended."""
+        ...
+
     def triggers(self) -> frozenset[str]:
         """Ids of all triggers that have a preview which hasn't ended for good."""
         ...

@@ -26,6 +26,10 @@ class Triggers(Protocol):
         """The trigger of that name on an environment, or that one of an owner that stands alone."""
         ...
 
+    def named_alike(self, name: str) -> list[PlacedTrigger]:
+        """Those of that name that stand alone, of all owners."""
+        ...
+
     def change(self, trigger_id: str, **values: Any) -> None:
         """Writes the named fields of a trigger: `definition` as a `Trigger`, `name`, `paused`."""
         ...

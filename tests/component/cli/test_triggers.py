@@ -38,7 +38,7 @@ def typed(cli: CommandLine) -> Typed:
 @pytest.fixture(scope="module", autouse=True)
 def _webhook(api: Served) -> None:
     with api.service.database.write() as tx:
-        tx.webhooks.add(Webhook("forge", "gitea", "", (), "admin", MONDAY))
+        tx.webhooks.add(Webhook("forge", "gitea", "", (), "admin", MONDAY), ["everyone"])
 
 
 def create(typed: Typed, name: str) -> str:

@@ -15,6 +15,7 @@ from environments.domain.received_event import NewReceivedEvent, ReceivedState, 
 from environments.domain.trigger import Firing, FiringState, TriggerAction
 from environments.service.authorization import Principal
 from environments.service.storage.audit import AuditFilter
+from environments.service.storage.webhooks import Webhook
 from tests.fakes.clock import MONDAY, SetClock
 from tests.fakes.service import FakeService, make_service
 
@@ -28,6 +29,8 @@ AUDITOR = Principal("audrey", "auditor", "tok-audrey")
 @pytest.fixture
 def service(tmp_path: Path, clock: SetClock) -> Iterator[FakeService]:
     service = make_service(tmp_path, clock=clock)
+    with service.database.write() as tx:
+        tx.webhooks.add(Webhook("forge", "gitea", "", (), "admin", MONDAY), ["everyone"])
     service.requests.create(ADA, CreateEnvironment(name="demo", template="web", ttl="10d"))
     service.requests.create(BOB, CreateEnvironment(name="other", template="web", ttl="10d"))
     yield service

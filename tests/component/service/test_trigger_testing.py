@@ -54,7 +54,7 @@ def service(tmp_path: Path, clock: SetClock) -> Iterator[FakeService]:
     with service.database.write() as tx:
         for person in ("ada", "bob", "admin"):
             tx.people.keep(person, PersonKind.PERSON, MONDAY, "test")
-        tx.webhooks.add(Webhook("forge", "gitea", "", (), "admin", MONDAY))
+        tx.webhooks.add(Webhook("forge", "gitea", "", (), "admin", MONDAY), ["everyone"])
     yield service
     service.database.close()
 
@@ -197,7 +197,7 @@ def test_a_delivery_of_a_program_needs_no_headers_that_are_signed(
     service: FakeService, headers: dict[str, str]
 ) -> None:
     with service.database.write() as tx:
-        tx.webhooks.add(Webhook("nightly", "generic", "", (), "admin", MONDAY))
+        tx.webhooks.add(Webhook("nightly", "generic", "", (), "admin", MONDAY), ["everyone"])
     delivery = WantedDelivery("nightly", headers, {"build": 7})
     (found,) = service.trigger_testing.test(ADA, delivery=delivery).events
     assert (dict(found.event.fields), found.event.at) == ({"build": 7, "webhook": "nightly"}, None)

@@ -62,8 +62,8 @@ def service(tmp_path: Path, clock: SetClock) -> Iterator[FakeService]:
     with service.database.write() as tx:
         for name in ("ada", "bob", "eve", "admin", "audrey"):
             tx.people.keep(name, PersonKind.PERSON, MONDAY, "test")
-        tx.webhooks.add(Webhook("forge", "gitea", "", (), "admin", MONDAY))
-        tx.webhooks.add(Webhook("hook", "generic", "", (), "admin", MONDAY))
+        tx.webhooks.add(Webhook("forge", "gitea", "", (), "admin", MONDAY), ["everyone"])
+        tx.webhooks.add(Webhook("hook", "generic", "", (), "admin", MONDAY), ["everyone"])
     yield service
     service.database.close()
 

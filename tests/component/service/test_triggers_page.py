@@ -36,8 +36,8 @@ def service(tmp_path: Path, clock: SetClock) -> Iterator[FakeService]:
     service.requests.create(ADMIN, CreateEnvironment(name="demo", template="web"))
     with service.database.write() as tx:
         tx.people.keep("ada", PersonKind.PERSON, MONDAY, "test")
-        tx.webhooks.add(Webhook("forge", "gitea", "", (), "ada", MONDAY))
-        tx.webhooks.add(Webhook("hook", "generic", "", (), "ada", MONDAY))
+        tx.webhooks.add(Webhook("forge", "gitea", "", (), "ada", MONDAY), ["everyone"])
+        tx.webhooks.add(Webhook("hook", "generic", "", (), "ada", MONDAY), ["everyone"])
     yield service
     service.database.close()
 

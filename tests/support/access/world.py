@@ -33,6 +33,7 @@ from environments.domain.trigger import Firing, FiringState, TriggerAction
 from environments.service.authorization import Principal
 from environments.service.storage.audit import AuditFilter
 from environments.service.storage.tokens import TokenRecord
+from environments.service.storage.webhooks import Webhook
 from environments.wire.deployments import DeploymentView, StepView
 from environments.wire.environments import OutputView
 from tests.support.in_process.rows import put_deployment, put_environment, secret_reference
@@ -275,6 +276,8 @@ def _received(world: World, given: Given) -> None:
         created_at=now,
     )
     with world.write() as tx:
+        if tx.webhooks.get("forge") is None:
+            tx.webhooks.add(Webhook("forge", "gitea", "", (), "root", now), ["everyone"])
         tx.received.add(event, firing.event_id, now)
         tx.firings.add([firing])
     given.ids["event_id"] = firing.event_id
