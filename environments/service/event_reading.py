@@ -13,6 +13,7 @@ from environments.service.firing_sight import environments_in_sight, firings_in_
 from environments.service.pages import Page
 from environments.service.storage.received_events import EventFilter
 from environments.service.storage.transaction import Storage, Transaction
+from environments.service.webhook_using import usable
 
 SHOWN_FIRINGS = 200
 """Firings that are shown with an event; more are counted."""
@@ -30,8 +31,9 @@ class EventDetails:
 
 
 class EventReading:
-    """Admins and auditors see every event; others those that led to a firing which they see.
+    """Admins and auditors see every event; others those that led to a firing which they see, or of their own trigger.
 
+    Of those that came through a webhook only those of webhooks that they may use now, for the repository.
     What an event says of an environment that somebody doesn't see is left out for them.
     """
 
@@ -65,19 +67,21 @@ class EventReading:
             if environment is not None:
                 environment_id = environment_to_read(tx, principal, environment).id
             wanted = EventFilter(source=source, subject=subject, environment_id=environment_id, state=state)
-            found = tx.received.all(wanted, sight=principal.sight, limit=limit, before=before)
+            found = tx.received.all(
+                wanted, sight=principal.sight, usable=usable(tx, principal), limit=limit, before=before
+            )
             return Page(_masked(tx, principal, found), more=found.more)
 
     def one(self, principal: Principal, event_id: str) -> EventDetails:
         """One event. Raises `NotFound`, also for one that the principal may not see."""
         with self._storage.read() as tx:
-            event = tx.received.get(event_id)
-            every = [] if event is None else tx.firings.of_event(event_id)
-            firings = firings_in_sight(tx, principal, every)
-            if event is None or not (firings or principal.sight.unlimited or _led_to_own(principal, every)):
+            wanted = EventFilter(event_id=event_id)
+            found = tx.received.all(wanted, sight=principal.sight, usable=usable(tx, principal))
+            if not found:
                 raise NotFound(f"There is no received event {event_id!r}.", hint=_FORGOTTEN)
+            firings = firings_in_sight(tx, principal, tx.firings.of_event(event_id))
             shown = firings[:SHOWN_FIRINGS]
-            return EventDetails(_masked(tx, principal, [event])[0], shown, len(firings) - len(shown))
+            return EventDetails(_masked(tx, principal, found)[0], shown, len(firings) - len(shown))
 
     def replay(self, principal: Principal, event_id: str) -> ReceivedEvent:
         """A new event that says the same, which triggers are matched with as they are now. Admins only.
@@ -105,11 +109,6 @@ class EventReading:
         assert made is not None
         self._wake()
         return made
-
-
-def _led_to_own(principal: Principal, firings: Sequence[Firing]) -> bool:
-    """Whether a trigger of theirs fired, on whatever environment: then the event concerns them."""
-    return not principal.limited and any(one.owner in principal.subjects for one in firings)
 
 
 def _masked(tx: Transaction, principal: Principal, events: Sequence[ReceivedEvent]) -> list[ReceivedEvent]:

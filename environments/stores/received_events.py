@@ -1,15 +1,16 @@
 """Received events, deliveries, and how far sources have been read."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Table, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, Table, and_, func, or_, select
 
 from environments.domain.access import EVERYTHING, Sight
 from environments.domain.errors import NotFound
-from environments.domain.received_event import NewReceivedEvent, ReceivedEvent, ReceivedState
+from environments.domain.received_event import BY_WEBHOOK, NewReceivedEvent, ReceivedEvent, ReceivedState
 from environments.domain.trigger import FiringState
+from environments.domain.webhook_use import WebhookUse, prefix_of
 from environments.service.pages import Page
 from environments.service.storage.received_events import ALL_EVENTS, EventFilter, RefusedDeliveries
 from environments.stores.events_schema import (
@@ -109,10 +110,11 @@ class SqlReceivedEvents:
         wanted: EventFilter = ALL_EVENTS,
         *,
         sight: Sight = EVERYTHING,
+        usable: Mapping[str, WebhookUse] | None = None,
         limit: int | None = None,
         before: str | None = None,
     ) -> Page[ReceivedEvent]:
-        conditions = [*_chosen(wanted), *_in_sight(sight)]
+        conditions = [*_chosen(wanted), *_in_sight(sight), *_by_webhooks(usable)]
         if before is not None:
             query = select(table.c.n).where(table.c.id == before, *conditions)
             place = self._connection.execute(query).scalar_one_or_none()
@@ -215,6 +217,8 @@ def _chosen(wanted: EventFilter) -> list[ColumnElement[bool]]:
         found.append(table.c.source == wanted.source.value)
     if wanted.subject is not None:
         found.append(table.c.subject == wanted.subject)
+    if wanted.event_id is not None:
+        found.append(table.c.id == wanted.event_id)
     if wanted.state is not None:
         found.append(table.c.state == wanted.state.value)
     if wanted.environment_id is not None:
@@ -231,6 +235,27 @@ def _in_sight(sight: Sight) -> list[ColumnElement[bool]]:
     if sight.subjects is not None and sight.environments is None and sight.templates is None:
         mine = or_(mine, firings.c.owner.in_(sorted(sight.subjects)))
     return [table.c.id.in_(select(firings.c.event_id).where(mine))]
+
+
+def _by_webhooks(usable: Mapping[str, WebhookUse] | None) -> list[ColumnElement[bool]]:
+    """Those of usable webhooks, and those that came through none. `WebhookUse.covers` says the same of a repository."""
+    if usable is None:
+        return []
+    repository = func.lower(table.c.fields["repository"].as_string())
+    whole = sorted(name for name, use in usable.items() if not use.repositories)
+    ways: list[ColumnElement[bool]] = [
+        table.c.source.not_in(sorted(source.value for source in BY_WEBHOOK)),
+        table.c.origin.in_(whole),
+    ]
+    for name, use in sorted(usable.items()):
+        if use.repositories:
+            ways.append(and_(table.c.origin == name, or_(*(_covers(repository, one) for one in use.repositories))))
+    return [or_(*ways)]
+
+
+def _covers(repository: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
+    prefix = prefix_of(pattern.lower())
+    return repository == pattern.lower() if prefix is None else repository.startswith(prefix, autoescape=True)
 
 
 def _event(row: Row[Any]) -> ReceivedEvent:

@@ -1,12 +1,13 @@
 """The port to the database: received events, deliveries, and how far sources have been read."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from environments.domain.access import EVERYTHING, Sight
 from environments.domain.received_event import NewReceivedEvent, ReceivedEvent, ReceivedState, Source
+from environments.domain.webhook_use import WebhookUse
 from environments.service.pages import Page
 
 
@@ -18,6 +19,7 @@ class EventFilter(NamedTuple):
     environment_id: str | None = None
     """Those that are about it, and those with a firing on it."""
     state: ReceivedState | None = None
+    event_id: str | None = None
 
 
 ALL_EVENTS = EventFilter()
@@ -70,12 +72,14 @@ class ReceivedEvents(Protocol):
         wanted: EventFilter = ALL_EVENTS,
         *,
         sight: Sight = EVERYTHING,
+        usable: Mapping[str, WebhookUse] | None = None,
         limit: int | None = None,
         before: str | None = None,
     ) -> Page[ReceivedEvent]:
         """Events, newest first, at most `limit`, older than the one `before`.
 
         With a limited sight only those with a firing on an environment in sight, or of a trigger of its subjects.
+        Of those that came through webhooks only those of webhooks that are `usable`, each for its repositories.
         Raises `NotFound` for `before`.
         """
         ...
