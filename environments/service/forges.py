@@ -1,5 +1,6 @@
 """The port to forges: what previews ask GitHub, GitLab, Gitea and Forgejo, and what they write there."""
 
+import re
 from collections.abc import Iterator
 from typing import Literal, Protocol
 
@@ -8,8 +9,16 @@ from environments.domain.preview import PullRequest
 CommitState = Literal["pending", "success", "failure"]
 """What a commit's status says of a preview: it is being made, it is there (or has ended), it failed."""
 
-STATUS_NAME = "calvinverse/preview"
-"""The name of the statuses: one for each commit, which is written anew."""
+FIRST_STATUS_NAME = "calvinverse/preview"
+"""The name of all statuses before each trigger had one of its own."""
+
+_LONGEST_NAME = 63
+_UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def status_name(trigger: str) -> str:
+    """The name of the statuses of a trigger: one for each commit, which is written anew. Every forge takes it."""
+    return f"calvinverse/{_UNUSUAL.sub('-', trigger)[:_LONGEST_NAME].strip('-') or 'preview'}"
 
 
 class Forge(Protocol):
@@ -38,8 +47,8 @@ class Forge(Protocol):
         """The newest commit of a branch; None if there is no such branch, or no such repository."""
         ...
 
-    def set_status(self, repository: str, sha: str, state: CommitState, text: str, url: str = "") -> None:
-        """Sets the status `STATUS_NAME` of a commit. A commit that isn't there any more is no error."""
+    def set_status(self, repository: str, sha: str, name: str, state: CommitState, text: str, url: str = "") -> None:
+        """Sets the status of that name of a commit. A commit that isn't there any more is no error."""
         ...
 
     def put_comment(self, repository: str, number: int, comment_id: str, text: str, marker: str) -> str:

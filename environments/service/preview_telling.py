@@ -9,7 +9,7 @@ from environments.domain.environment import Environment
 from environments.domain.errors import CalvinverseError, ForgeRefused, ForgeUnavailable, NotFound
 from environments.domain.lifecycle import ENDED
 from environments.domain.preview import Preview, PreviewRule, Wanted, Written
-from environments.service.forges import Forge, Forges
+from environments.service.forges import FIRST_STATUS_NAME, Forge, Forges, status_name
 from environments.service.preview_effects import fault_of
 from environments.service.preview_rules import LONGEST_PAUSE, asked_to_wait, environment_of
 from environments.service.preview_texts import Told, address_of, marker, told
@@ -48,10 +48,14 @@ class PreviewTelling:
                 return
             environment = environment_of(tx, preview)
             what = self._told(tx, preview, environment)
+            placed = tx.triggers.get(preview.trigger_id)
+            gone = tx.webhooks.use(preview.webhook) is None
         over = preview.wanted is Wanted.ENDED and (environment is None or environment.state in ENDED)
         try:
-            if preview.environment_id is not None or (preview.fault and preview.wanted is Wanted.ALIVE):
-                self._write(preview, rule, what)
+            made = preview.environment_id is not None or preview.written.begun
+            if not gone and (made or (preview.fault and preview.wanted is Wanted.ALIVE)):
+                name = _status_name(preview.written) if placed is None else status_name(placed.name)
+                self._write(preview, rule, what, name)
         except (ForgeUnavailable, ForgeRefused, NotFound) as error:
             gives_up = (
                 over and isinstance(error, ForgeRefused | NotFound) and preview.written.failures >= _MOST_ATTEMPTS
@@ -69,7 +73,7 @@ class PreviewTelling:
             address = address_of(environment.outputs, self._addresses(tx, environment.id))
         return told(preview, environment, address, preview.end_at)
 
-    def _write(self, preview: Preview, rule: PreviewRule, what: Told) -> None:
+    def _write(self, preview: Preview, rule: PreviewRule, what: Told, name: str) -> None:
         forge = self._forges.of(preview.webhook)
         written = preview.written
         if rule.comment and written.comment != what.comment:
@@ -80,16 +84,20 @@ class PreviewTelling:
             written = self._wrote(preview, written, comment_id=comment_id, comment=what.comment)
         sha = preview.applied_sha or written.status_sha or preview.head_sha
         status = f"{what.state} {what.status} {what.address}"
-        if rule.status and sha and (written.status_sha, written.status) != (sha, status):
-            self._end_status(forge, preview, written, sha)
-            forge.set_status(preview.repository, sha, what.state, what.status, what.address)
+        known = (written.status_sha, _status_name(written), written.status)
+        if rule.status and sha and known != (sha, name, status):
+            self._end_status(forge, preview, written, sha, name)
+            forge.set_status(preview.repository, sha, name, what.state, what.status, what.address)
             self._at("stated")
-            self._wrote(preview, written, status_sha=sha, status=status)
+            self._wrote(preview, written, status_sha=sha, status=status, status_name=name)
 
-    def _end_status(self, forge: Forge, preview: Preview, written: Written, sha: str) -> None:
-        """Leaves no commit behind whose status waits for something."""
-        if written.status_sha and written.status_sha != sha and written.status.startswith("pending"):
-            forge.set_status(preview.repository, written.status_sha, "success", "A newer commit took its place")
+    def _end_status(self, forge: Forge, preview: Preview, written: Written, sha: str, name: str) -> None:
+        """Leaves no status behind that waits for something, or that nobody writes any more."""
+        before, old = written.status_sha, _status_name(written)
+        if before and old != name:
+            forge.set_status(preview.repository, before, old, "success", f"It is told as {name} now")
+        elif before and before != sha and written.status.startswith("pending"):
+            forge.set_status(preview.repository, before, old, "success", "A newer commit took its place")
 
     def _wrote(self, preview: Preview, written: Written, **values: str) -> Written:
         now = written.model_copy(update={**values, "failures": 0})
@@ -121,3 +129,7 @@ class PreviewTelling:
             look_at = again if current.look_at is None else min(current.look_at, again)
             written = current.written.model_copy(update={"failures": current.written.failures + 1})
             tx.previews.change(preview.id, written=written, fault=fault_of(error), look_at=look_at)
+
+
+def _status_name(written: Written) -> str:
+    return written.status_name or FIRST_STATUS_NAME

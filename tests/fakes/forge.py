@@ -116,10 +116,10 @@ class MemoryForge:
         self._called("branch", self.repository)
         return self.branches.get((repository, branch))
 
-    def set_status(self, repository: str, sha: str, state: CommitState, text: str, url: str = "") -> None:
+    def set_status(self, repository: str, sha: str, name: str, state: CommitState, text: str, url: str = "") -> None:
         """See `Forge`."""
         self._called("set_status", repository)
-        self.statuses[sha, "calvinverse/preview"] = (state, text, url)
+        self.statuses[sha, name] = (state, text, url)
 
     def put_comment(self, repository: str, number: int, comment_id: str, text: str, marker: str) -> str:
         """See `Forge`."""

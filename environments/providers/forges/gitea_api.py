@@ -7,7 +7,7 @@ from environments.domain.errors import ForgeRefused
 from environments.domain.preview import PullRequest
 from environments.providers.forges.calls import ForgeCalls, checked_repository, moment, part, quoted, text
 from environments.providers.forges.reading import is_of_nobody
-from environments.service.forges import STATUS_NAME, CommitState
+from environments.service.forges import CommitState
 
 _MOST_LABELS = 100
 _LONGEST_STATUS = 140
@@ -54,9 +54,9 @@ class GiteaForge:
         commit = part(self._calls.get(f"{self._at(repository)}/branches/{quoted(branch)}").body, "commit")
         return text(part(commit, "id")) or text(part(commit, "sha")) or None
 
-    def set_status(self, repository: str, sha: str, state: CommitState, text: str, url: str = "") -> None:
+    def set_status(self, repository: str, sha: str, name: str, state: CommitState, text: str, url: str = "") -> None:
         """See `Forge`."""
-        body = {"state": state, "description": text[:_LONGEST_STATUS], "context": STATUS_NAME}
+        body = {"state": state, "description": text[:_LONGEST_STATUS], "context": name}
         if url:
             body["target_url"] = url
         self._calls.send("POST", f"{self._at(repository)}/statuses/{quoted(sha)}", body)

@@ -6,7 +6,7 @@ from typing import Any
 from environments.domain.errors import ForgeRefused
 from environments.domain.preview import PullRequest
 from environments.providers.forges.calls import ForgeCalls, checked_repository, moment, part, quoted, text
-from environments.service.forges import STATUS_NAME, CommitState
+from environments.service.forges import CommitState
 
 _STATES = {"pending": "pending", "success": "success", "failure": "failed"}
 _MOST_LABELS = 100
@@ -54,9 +54,9 @@ class GitlabForge:
         found = self._calls.get(f"{self._at(repository)}/repository/branches/{quoted(branch)}").body
         return text(part(found, "commit", "id")) or None
 
-    def set_status(self, repository: str, sha: str, state: CommitState, text: str, url: str = "") -> None:
+    def set_status(self, repository: str, sha: str, name: str, state: CommitState, text: str, url: str = "") -> None:
         """See `Forge`. A status that is the same already is refused by GitLab, and no error here."""
-        body = {"state": _STATES[state], "description": text[:_LONGEST_STATUS], "name": STATUS_NAME}
+        body = {"state": _STATES[state], "description": text[:_LONGEST_STATUS], "name": name}
         if url:
             body["target_url"] = url
         try:

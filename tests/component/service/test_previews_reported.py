@@ -19,7 +19,7 @@ def test_a_pull_request_gets_one_environment_and_the_forge_its_address(world: Wo
     assert environment.parameters["commit"] == "a1"
     [comment] = here.forge.mine(12)
     assert "https://acme-shop-pr-12.example/" in comment
-    assert here.forge.statuses["a1", "calvinverse/preview"][0] == "success"
+    assert here.forge.statuses["a1", "calvinverse/shop"][0] == "success"
 
 
 def test_a_push_updates_it_in_place(world: World) -> None:

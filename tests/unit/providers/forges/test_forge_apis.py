@@ -250,12 +250,12 @@ def test_a_comment_that_somebody_deleted_is_written_again(kind: str, table: dict
 
 
 @pytest.mark.parametrize(("kind", "path"), [("gitea", f"{P}/statuses/abc"), ("gitlab", f"{G}/statuses/abc")])
-def test_a_status_has_one_name(kind: str, path: str) -> None:
+def test_a_status_has_the_name_of_its_trigger(kind: str, path: str) -> None:
     session = Answers({f"POST {path}": (201, {}, {})})
-    forge(kind, session).set_status("acme/shop", "abc", "failure", "x" * 1000, "https://p.example/")
+    forge(kind, session).set_status("acme/shop", "abc", "calvinverse/shop", "failure", "x" * 1000, "https://p.example/")
 
     body = session.asked[0][2]
-    assert "calvinverse/preview" in body.values()
+    assert "calvinverse/shop" in body.values()
     assert len(body["description"]) <= 255
     assert body["state"] in ("failure", "failed")
 
