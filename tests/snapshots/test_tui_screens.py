@@ -56,7 +56,7 @@ def given(*puts: Put) -> Callable[[Prepare], Prepare]:
 
 
 async def as_it_starts(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
-    await until(pilot, lambda: app.connection.here and app.me)
+    await until(pilot, lambda: app.connection.here and app.known and app.me and app.role)
 
 
 async def detail(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
@@ -66,6 +66,7 @@ async def detail(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]
         pilot,
         lambda: (
             isinstance(app.screen, DetailScreen)
+            and app.screen.is_mounted
             and app.screen._resources
             and app.screen._view.deployment
             and app.screen.access
@@ -78,7 +79,12 @@ async def detail(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]
 async def create_with_errors(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("c")
-    await until(pilot, lambda: isinstance(app.screen, CreateScreen) and len(app.screen.query(FormField)) == 7)
+    await until(
+        pilot,
+        lambda: (
+            isinstance(app.screen, CreateScreen) and app.screen.is_mounted and len(app.screen.query(FormField)) == 7
+        ),
+    )
     fields = {found.key: found for found in app.screen.query(FormField)}
     fields["name"].control().value = "My_Shop"
     fields["parameter.replicas"].control().value = "50"
@@ -90,7 +96,7 @@ async def create_with_errors(app: CalvinverseApp, client: InProcessClient, pilot
 async def destroy(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("down", "D")
-    await until(pilot, lambda: isinstance(app.screen, DestroyDialog))
+    await until(pilot, lambda: isinstance(app.screen, DestroyDialog) and app.screen.is_mounted)
     await pilot.press(*"check")
 
 
@@ -103,13 +109,18 @@ async def away(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) 
 async def helping(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("question_mark")
-    await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+    await until(pilot, lambda: isinstance(app.screen, HelpScreen) and app.screen.is_mounted)
 
 
 async def planned(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("down", "R")
-    await until(pilot, lambda: isinstance(app.screen, PlanDialog) and not app.screen.query_one("#go").disabled)
+    await until(
+        pilot,
+        lambda: (
+            isinstance(app.screen, PlanDialog) and app.screen.is_mounted and not app.screen.query_one("#go").disabled
+        ),
+    )
 
 
 @given(drift_away)
@@ -120,6 +131,7 @@ async def drifted(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any
         pilot,
         lambda: (
             isinstance(app.screen, DetailScreen)
+            and app.screen.is_mounted
             and app.screen._resources
             and app.screen._view.deployment
             and app.screen.drift
@@ -135,26 +147,25 @@ async def drifted(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any
 async def ruling(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("down", "W")
-    await until(pilot, lambda: isinstance(app.screen, RulesScreen) and app.screen.things)
+    await until(pilot, lambda: isinstance(app.screen, RulesScreen) and app.screen.is_mounted and app.screen.things)
 
 
 @given(put_rules, put_policies)
 async def policies(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("P")
-    await until(pilot, lambda: isinstance(app.screen, PoliciesScreen) and app.screen.things)
+    await until(pilot, lambda: isinstance(app.screen, PoliciesScreen) and app.screen.is_mounted and app.screen.things)
     await pilot.press("down")
 
 
 @given(put_rules, put_policies)
 async def policy_effect(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await policies(app, client, pilot)
-    await until(pilot, lambda: app.role)
     await pilot.press("E")
-    await until(pilot, lambda: isinstance(app.screen, PolicyDialog))
+    await until(pilot, lambda: isinstance(app.screen, PolicyDialog) and app.screen.is_mounted)
     fields = {found.key: found for found in app.screen.query(FormField)}
     fields["destroy"].control().value = "0 12 * * 1 Europe/Berlin"
-    await pilot.pause()
+    await until(pilot, lambda: not app.screen.query_one("#go").disabled)
     await pilot.press("enter")
     await until(pilot, lambda: app.screen.query("#name"))
 
@@ -163,14 +174,14 @@ async def policy_effect(app: CalvinverseApp, client: InProcessClient, pilot: Pil
 async def calendars(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("H")
-    await until(pilot, lambda: isinstance(app.screen, CalendarsScreen) and app.screen.things)
+    await until(pilot, lambda: isinstance(app.screen, CalendarsScreen) and app.screen.is_mounted and app.screen.things)
 
 
 @given(put_channels)
 async def channels(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("C")
-    await until(pilot, lambda: isinstance(app.screen, ChannelsScreen) and app.screen.things)
+    await until(pilot, lambda: isinstance(app.screen, ChannelsScreen) and app.screen.is_mounted and app.screen.things)
     await pilot.press("down")
 
 
@@ -178,14 +189,16 @@ async def channels(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[An
 async def holds(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("h")
-    await until(pilot, lambda: isinstance(app.screen, HoldsScreen) and app.screen.things)
+    await until(pilot, lambda: isinstance(app.screen, HoldsScreen) and app.screen.is_mounted and app.screen.things)
 
 
 @given(put_events)
 async def triggers(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("down", "F")
-    await until(pilot, lambda: isinstance(app.screen, EnvironmentTriggersScreen) and app.screen.things)
+    await until(
+        pilot, lambda: isinstance(app.screen, EnvironmentTriggersScreen) and app.screen.is_mounted and app.screen.things
+    )
     await pilot.press("down")
     await until(pilot, lambda: app.screen.details(app.screen.selected))  # type: ignore[attr-defined]  # see above
 
@@ -194,7 +207,7 @@ async def triggers(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[An
 async def adding_a_trigger(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await triggers(app, client, pilot)
     await pilot.press("a")
-    await until(pilot, lambda: isinstance(app.screen, AddTriggerDialog))
+    await until(pilot, lambda: isinstance(app.screen, AddTriggerDialog) and app.screen.is_mounted)
     fields = {found.key: found for found in app.screen.query(FormField)}
     for key, value in {"name": "rest", "on": 4, "does": 2, "for": "soon", "cpu": "20"}.items():
         fields[key].control().value = value
@@ -205,7 +218,7 @@ async def adding_a_trigger(app: CalvinverseApp, client: InProcessClient, pilot: 
 async def events(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("L")
-    await until(pilot, lambda: isinstance(app.screen, EventsScreen) and app.screen.things)
+    await until(pilot, lambda: isinstance(app.screen, EventsScreen) and app.screen.is_mounted and app.screen.things)
     await pilot.press("down")
     await until(pilot, lambda: app.screen.details(app.screen.selected))  # type: ignore[attr-defined]  # see above
 
@@ -214,7 +227,7 @@ async def events(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]
 async def one_event(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await events(app, client, pilot)
     await pilot.press("enter")
-    await until(pilot, lambda: isinstance(app.screen, EventDialog))
+    await until(pilot, lambda: isinstance(app.screen, EventDialog) and app.screen.is_mounted)
     await until(pilot, lambda: "What triggers did" in str(app.screen.query_one("#told").content))  # type: ignore[attr-defined]  # a Static
 
 
@@ -222,14 +235,16 @@ async def one_event(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[A
 async def previews(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("V")
-    await until(pilot, lambda: isinstance(app.screen, PreviewsScreen) and app.screen.things)
+    await until(pilot, lambda: isinstance(app.screen, PreviewsScreen) and app.screen.is_mounted and app.screen.things)
     await pilot.press("down")
 
 
 async def no_previews(app: CalvinverseApp, client: InProcessClient, pilot: Pilot[Any]) -> None:
     await as_it_starts(app, client, pilot)
     await pilot.press("V")
-    await until(pilot, lambda: isinstance(app.screen, PreviewsScreen) and app.screen.things == [])
+    await until(
+        pilot, lambda: isinstance(app.screen, PreviewsScreen) and app.screen.is_mounted and app.screen.things == []
+    )
 
 
 @pytest.mark.parametrize(
