@@ -62,7 +62,7 @@ _DESCRIPTION = "Creates, updates and destroys whole environments, and destroys t
 
 
 def create_app(service: Service, edge_secret: Path | None = None, front: Middleware | None = None) -> FastAPI:
-    """The application; `environments.api.server` closes all of `app.state.waiting` when the server begins to stop.
+    """The application; `environments.serving.server` closes all of `app.state.waiting` when the server begins to stop.
 
     `edge_secret`: the file by which the edge's requests are known; None: there is no edge. `front`: answers some paths
     by itself, before any token is asked for: the pages for browsers.

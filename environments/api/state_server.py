@@ -12,10 +12,10 @@ from environments.api import problems
 from environments.api.bodies import Limited
 from environments.api.guard import Authenticated, Watched
 from environments.api.routes.module_states import module_state_routes
-from environments.api.server import make_server
 from environments.domain.errors import PortTaken
 from environments.service.module_states import ModuleStates
 from environments.service.tokens import Tokens
+from environments.serving.server import make_server
 
 _HOST = "127.0.0.1"
 _STOP_SECONDS = 10.0

@@ -14,8 +14,6 @@ import structlog
 from fastapi import FastAPI
 
 from environments.api.app import create_app
-from environments.api.certificate import ServedCertificate
-from environments.api.server import make_server
 from environments.api.worker import create_worker_app
 from environments.bootstrap.parts import connections_of, now
 from environments.bootstrap.service import SHIPPER, Service, build
@@ -24,6 +22,8 @@ from environments.context import Context, stored_context, write_context
 from environments.domain.errors import PortTaken, UnsafeAddress
 from environments.logging import configure_logging
 from environments.private_files import write_private
+from environments.serving.certificate import ServedCertificate
+from environments.serving.server import make_server
 from environments.settings import Settings
 
 log = structlog.get_logger()

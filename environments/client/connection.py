@@ -1,6 +1,7 @@
 """Requests to the service over HTTP: one connection pool, time limits everywhere, problems raised as errors."""
 
 import contextlib
+import ssl
 import threading
 import uuid
 import weakref
@@ -36,7 +37,8 @@ V = TypeVar("V", bound=BaseModel)
 class Connection:
     """What every call needs, whatever it asks for. `transport` replaces the network in tests.
 
-    `behind_edge`: where the service itself listens, for messages when the edge at `address` fails.
+    `behind_edge`: where the service itself listens, for messages when the edge at `address` fails. `headers` are sent
+    with each request.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Connection:
         timeout: float = ANSWER_SECONDS,
         make_key: Callable[[], str] = lambda: str(uuid.uuid4()),
         transport: httpx2.BaseTransport | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._address = address.rstrip("/")
         self._pinned = None if ca_file is not None else pinned
@@ -60,18 +63,22 @@ class Connection:
         self._lock = threading.Lock()
         self._requests = 0
         self._closed = False
-        headers = {"Accept": "application/json"}
+        sent = {"Accept": "application/json", **(headers or {})}
         if token:
-            headers["Authorization"] = f"Bearer {_checked_token(token)}"
-        trust = trusted(self._address, ca_file, self._pinned)
+            sent["Authorization"] = f"Bearer {_checked_token(token)}"
+        trust: ssl.SSLContext | bool = True
+        alone = transport is None
+        if transport is None:  # else it has its own trust
+            trust = trusted(self._address, ca_file, self._pinned)
+            transport = transport_to(self._address, trust)
         try:
             self._http = httpx2.Client(
                 base_url=self._address,
-                headers=headers,
+                headers=sent,
                 timeout=httpx2.Timeout(timeout, connect=CONNECT_SECONDS),
                 verify=trust,
-                trust_env=not is_loopback(self._address),  # requests to this machine use no proxy
-                transport=transport or transport_to(self._address, trust),
+                trust_env=alone and not is_loopback(self._address),  # requests to this machine use no proxy
+                transport=transport,
             )
         except (httpx2.InvalidURL, ValueError) as error:
             raise InvalidInput(

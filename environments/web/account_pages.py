@@ -2,11 +2,12 @@
 
 from starlette.responses import Response
 
+from environments.pages.requests import set_cookie
 from environments.web.answers import go, page
 from environments.web.forms import Forms
 from environments.web.ports import Service
 from environments.web.sign_in_pages import SESSION_COOKIE
-from environments.web.visits import Visit, set_cookie
+from environments.web.visits import Visit
 
 
 class AccountPages:

@@ -8,7 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import Response
 
-from environments.web.visits import own_path
+from environments.pages.answers import kept, page_headers
+from environments.pages.requests import own_path
 
 _STYLE = files("environments.web").joinpath("assets", "style.css").read_bytes()
 STYLE_PATH = f"/assets/style-{hashlib.sha256(_STYLE).hexdigest()[:16]}.css"
@@ -40,18 +41,7 @@ def page(template: str, status: int = 200, *, leads_to: str = "", **values: Any)
 def headers(leads_to: str = "") -> dict[str, str]:
     """The headers of all pages. Chromium judges redirects after a form by `form-action`, too."""
     form_action = f"form-action 'self' {leads_to}".rstrip()
-    return {
-        "Content-Security-Policy": f"default-src 'none'; style-src 'self'; {form_action}; base-uri 'none'; "
-        "frame-ancestors 'none'",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Cross-Origin-Resource-Policy": "same-origin",
-        # Not `no-referrer`: browsers would then send forms with the origin `null`.
-        "Referrer-Policy": "same-origin",
-        "X-Frame-Options": "DENY",
-        "X-Content-Type-Options": "nosniff",
-        "X-Robots-Tag": "noindex, nofollow",
-        "Cache-Control": "no-store",
-    }
+    return page_headers(f"default-src 'none'; style-src 'self'; {form_action}")
 
 
 def go(path: str) -> Response:
@@ -66,5 +56,4 @@ def away(address: str) -> Response:
 
 def style() -> Response:
     """The style sheet."""
-    kept = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-    return Response(_STYLE, headers=kept, media_type="text/css")
+    return kept(_STYLE, "text/css")

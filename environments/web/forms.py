@@ -3,9 +3,9 @@
 import hmac
 from collections.abc import Callable
 from hashlib import sha256
-from urllib.parse import urlsplit
 
 from environments.domain.errors import Forbidden
+from environments.pages.origins import from_here
 from environments.web.visits import Visit
 
 KEY_LABEL = "calvinverse: forms of pages"
@@ -31,7 +31,7 @@ class Forms:
 
     def check_origin(self, visit: Visit) -> None:
         """Raises `Forbidden` for a form that another site has sent."""
-        if not _from_here(visit):
+        if not from_here(visit.headers, visit.origin):
             raise Forbidden("This form was sent by another site, and nothing was done.", hint=_HINT)
 
     def check(self, visit: Visit) -> None:
@@ -40,18 +40,3 @@ class Forms:
         wanted = self.token(visit)
         if wanted and not hmac.compare_digest(visit.form.get(FIELD, "").encode(), wanted.encode()):
             raise Forbidden("This form belongs to another session, and nothing was done.", hint=_HINT)
-
-
-def _from_here(visit: Visit) -> bool:
-    """By `Sec-Fetch-Site` and `Origin`, one of which every browser sends with a form."""
-    site, origin = visit.headers.get("sec-fetch-site"), visit.headers.get("origin")
-    if site is not None and site != "same-origin":
-        return False
-    if origin is None:
-        return site is not None
-    return origin == visit.origin or _authority(origin) == visit.host.lower()
-
-
-def _authority(origin: str) -> str:
-    parts = urlsplit(origin)
-    return parts.netloc.lower() if parts.scheme in ("http", "https") else ""

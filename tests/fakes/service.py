@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from environments.api.app import create_app
-from environments.api.certificate import ServedCertificate
-from environments.api.server import make_server
+from environments.serving.certificate import ServedCertificate
+from environments.serving.server import make_server
 from environments.bootstrap.sign_in import pages, signing_in
 from environments.bootstrap.webhooks import Incoming, webhooks_of
 from environments.client import Client

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.testing import capture_logs
 
 from environments.api.app import create_app
-from environments.api.certificate import ServedCertificate
-from environments.api.handshakes import Handshakes
-from environments.api.server import make_server
+from environments.serving.certificate import ServedCertificate
+from environments.serving.handshakes import Handshakes
+from environments.serving.server import make_server
 from environments.authorities import PinnedAuthority
 from environments.client import Client, Connected
 from environments.domain.environment import Event

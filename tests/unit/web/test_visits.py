@@ -7,10 +7,11 @@ import pytest
 from starlette.datastructures import Headers
 
 from environments.domain.errors import Forbidden, InvalidInput
+from environments.pages.requests import cookies, fields, is_secure, own_path, set_cookie
 from environments.service.authorization import Principal
 from environments.web.attempts import MOST, SECONDS, Attempts, name_of, new_attempt
 from environments.web.forms import FIELD, Forms
-from environments.web.visits import Visit, cookies, fields, is_secure, own_path, set_cookie
+from environments.web.visits import Visit
 
 ORIGIN = "https://calvinverse.example.net"
 NOW = datetime(2026, 11, 27, 16, 0, tzinfo=UTC)

@@ -3,11 +3,11 @@
 import socket
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
-from environments.api.certificate import ServedCertificate
-from environments.api.connections import patient_protocol
-from environments.api.handshakes import CountedListener, Handshakes
+from environments.serving.certificate import ServedCertificate
+from environments.serving.connections import patient_protocol
+from environments.serving.handshakes import CountedListener, Handshakes
 
 STOP_SECONDS = 5
 """How long running requests may take to end when the server stops."""
@@ -39,15 +39,14 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        app = self.config.app
-        assert isinstance(app, FastAPI)
-        for waiting in getattr(app.state, "waiting", ()):  # a worker has none: it streams nothing
+        state = getattr(self.config.app, "state", None)
+        for waiting in getattr(state, "waiting", ()):  # a worker has none: it streams nothing
             waiting.close()
         await super().shutdown(sockets)
 
 
 def make_server(
-    app: FastAPI,
+    app: ASGIApp,
     host: str = "127.0.0.1",
     port: int = 8400,
     certificate: ServedCertificate | None = None,
@@ -72,7 +71,7 @@ def make_server(
             timeout_keep_alive=30,
             http=patient_protocol(handshakes),
             ws="none",
-            lifespan="on",
+            lifespan="auto",
         ),
         handshakes,
         certificate,

@@ -11,7 +11,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from environments.api.handshakes import Handshakes
+from environments.serving.handshakes import Handshakes
 
 HEAD_SECONDS = 15.0
 """How long the headers of a request may take to arrive, from the start of the connection.

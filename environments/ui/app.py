@@ -1,0 +1,184 @@
+"""The web page as an ASGI application: which pages there are, for whom, and errors as pages."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import anyio
+import anyio.to_thread
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
+
+from environments.domain.errors import CalvinverseError, Forbidden, MethodNotAllowed, NotFound, Unauthenticated
+from environments.pages.origins import from_here
+from environments.pages.requests import cookies, own_origin, own_path, pairs, read_form, set_cookie
+from environments.ui import environment, overview
+from environments.ui.answers import go, page
+from environments.ui.faults import fault_page
+from environments.ui.files import Files
+from environments.ui.settings import UiSettings
+from environments.ui.upstream import Upstream
+from environments.ui.visit import FORM_TOKEN, SESSION_COOKIE, Visit
+
+Page = Callable[[Visit], Response]
+PageRoute = tuple[str, str, Page]
+"""Method, path with its parts that vary in braces, and what makes the answer, in a thread."""
+
+PAGES: tuple[PageRoute, ...] = (*overview.PAGES, *environment.PAGES)
+"""Every page; each needs somebody who is signed in."""
+
+HEALTH = "/ui/health"
+"""Answers without asking anybody: whether this process lives."""
+
+LARGEST_FORM = 256 * 1024
+"""Bytes of a form: parameters of an environment may be large."""
+
+MOST_FIELDS = 2_000
+
+_AT_ONCE = 24
+"""Pages that are made side by side, each in a thread."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The page of a path, and the parts of the path that vary."""
+
+    make: Page
+    params: Mapping[str, str]
+
+
+class WebPage:
+    """See the module."""
+
+    def __init__(
+        self, settings: UiSettings, upstream: Upstream, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._upstream = upstream
+        self._files = Files(settings.assets)
+        self._threads: anyio.CapacityLimiter | None = None
+        self._routes = [(Route(path, _unused, methods=[method]), make) for method, path, make in PAGES]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        answer = await self._answer(scope, receive)
+        await answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+        if scope["path"] == HEALTH:
+            return PlainTextResponse("ok\n", headers={"Cache-Control": "no-store"})
+        if self._files.owns(scope["path"]):
+            return self._files.answer(scope["path"])
+        if self._threads is None:
+            self._threads = anyio.CapacityLimiter(_AT_ONCE)
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        visit = self._visit(scope, method)
+        try:
+            visit = replace(visit, query=_many(pairs(scope["query_string"].decode("ascii", "replace"))))
+            found = self._find(scope, method)
+            visit = replace(visit, params=found.params)
+            if method != "GET":
+                if not from_here(visit.headers, visit.origin):
+                    raise Forbidden(
+                        "This form was sent by another site, and nothing was done.",
+                        hint="Open the page again and repeat it there.",
+                    )
+                sent = pairs(await read_form(visit.headers, receive, LARGEST_FORM), LARGEST_FORM, MOST_FIELDS)
+                visit = replace(visit, form=_many(sent))
+            return await anyio.to_thread.run_sync(_make, found.make, visit, limiter=self._threads)
+        except CalvinverseError as error:
+            return fault_page(visit, error)
+
+    def _visit(self, scope: Scope, method: str) -> Visit:
+        headers = Headers(scope=scope)
+        known = cookies(headers)
+        return Visit(
+            method=method,
+            path=scope["path"],
+            params={},
+            query={},
+            form={},
+            cookies=known,
+            headers=headers,
+            origin=own_origin(scope, self._settings.address),
+            client=self._upstream.client(_token(known), headers),
+            assets=self._files.addresses,
+            now=self._clock(),
+        )
+
+    def _find(self, scope: Scope, method: str) -> _Found:
+        """Raises `NotFound`, `MethodNotAllowed`."""
+        here = False
+        for route, make in self._routes:
+            match, child = route.matches({**scope, "method": method})
+            if match is Match.FULL:
+                return _Found(make, {name: str(value) for name, value in child["path_params"].items()})
+            here = here or match is Match.PARTIAL
+        if here:
+            raise MethodNotAllowed(f"{method} is not possible here.")
+        raise NotFound("There is no such page.", hint="Go to the list of environments.")
+
+
+def _make(make: Page, visit: Visit) -> Response:
+    """The answer, in a thread."""
+    try:
+        if not visit.session:
+            raise Unauthenticated("You aren't signed in.")
+        if visit.method != "GET":
+            visit.check_form()
+        return make(visit)
+    except Unauthenticated as error:
+        return _to_sign_in(visit, error)
+    except CalvinverseError as error:
+        if visit.method != "GET" and isinstance(error, Forbidden) and FORM_TOKEN in visit.form:
+            return _again(visit, error, 403)
+        return fault_page(visit, error)
+    except Exception:  # noqa: BLE001 - people get a page, the log the rest
+        _log.exception("unforeseen error: %s %s", visit.method, visit.path)
+        return fault_page(
+            visit,
+            CalvinverseError("Something went wrong on this page.", hint="Try again; an admin finds it in the log."),
+        )
+
+
+def _to_sign_in(visit: Visit, error: Unauthenticated) -> Response:
+    """To the page for signing in, and from there back; what was typed into a form is kept on a page instead."""
+    if visit.method != "GET":
+        return _again(visit, error, 401)
+    here = own_path(visit.link())
+    answer = go(f"/sign-in?{'ended=1&' if visit.session else ''}next={quote(here, safe='/')}")
+    if visit.session:
+        answer.headers.append("Set-Cookie", set_cookie(SESSION_COOKIE, "", 0))
+    if visit.htmx:  # a script would put the page for signing in where a part of this one belongs
+        return Response(status_code=204, headers={"HX-Redirect": answer.headers["Location"]})
+    return answer
+
+
+def _again(visit: Visit, error: CalvinverseError, status: int) -> Response:
+    """What was sent, to be sent again: nothing that somebody has typed is lost."""
+    return page(visit, "again.html", status, error=error)
+
+
+def _many(found: list[tuple[str, str]]) -> dict[str, list[str]]:
+    many: dict[str, list[str]] = {}
+    for name, value in found:
+        many.setdefault(name, []).append(value)
+    return many
+
+
+def _token(known: Mapping[str, str]) -> str:
+    """What the cookie holds, if it can be a token."""
+    value = known.get(SESSION_COOKIE, "")
+    return value if value.isascii() and value.isprintable() and " " not in value and len(value) <= 500 else ""
+
+
+async def _unused(*_: object) -> Response:
+    raise NotImplementedError  # routes only tell which page a path is of

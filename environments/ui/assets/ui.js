@@ -1,0 +1,2 @@
+// What pages need beyond htmx; nothing of it is needed to read them.
+"use strict";

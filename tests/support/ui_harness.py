@@ -1,0 +1,121 @@
+"""The web page over the real API, both in this process: asked by a test without a browser, or served to one."""
+
+import contextlib
+import re
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from html import unescape
+from pathlib import Path
+from urllib.parse import urlencode
+
+import httpx2
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from environments.api.app import create_app
+from environments.bootstrap.sign_in import pages
+from environments.serving.certificate import ServedCertificate
+from environments.serving.server import make_server
+from environments.ui.app import WebPage
+from environments.ui.files import OF_OTHERS
+from environments.ui.settings import UiSettings
+from environments.ui.upstream import Upstream
+from environments.ui.visit import FORM_TOKEN, SESSION_COOKIE, token_of
+from tests.support.asgi import AsgiTransport, Loop
+from tests.support.authorities import make_authority
+from tests.support.in_process.client import InProcessClient
+
+ORIGIN = "https://calvinverse.test"
+
+_OF_SERVICE = re.compile(r"/(v1|self|ui-none)/|/(sign-in|sign-out|device|sessions|claims|account|assets)(/|$)")
+
+
+class Reader:
+    """Somebody who reads and sends pages without a browser, signed in with a token of the service."""
+
+    def __init__(self, client: InProcessClient, folder: Path, token: str | None = None) -> None:
+        for name in OF_OTHERS:
+            (folder / name).write_text("/* of others */", encoding="utf-8")
+        self._loop = Loop()
+        self.token = client._http.headers["Authorization"].removeprefix("Bearer ") if token is None else token
+        settings = UiSettings(service=client.address, address=ORIGIN, assets=folder)
+        upstream = Upstream(settings, client._http._transport)
+        self._http = httpx2.Client(
+            base_url=ORIGIN, transport=AsgiTransport(WebPage(settings, upstream, lambda: client.now), self._loop.loop)
+        )
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx2.Response:
+        """Opens a page; redirects aren't followed."""
+        return self._http.get(path, headers={**self._cookie(), **(headers or {})})
+
+    def post(
+        self,
+        path: str,
+        fields: Mapping[str, str | list[str]],
+        headers: Mapping[str, str] | None = None,
+        *,
+        form_token: str | None = None,
+    ) -> httpx2.Response:
+        """Sends a form as a page of ours would; `form_token`: another one than the page's."""
+        token = self.form_token() if form_token is None else form_token
+        body = urlencode({**fields, FORM_TOKEN: token}, doseq=True)
+        sent = {"Content-Type": "application/x-www-form-urlencoded", "Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"}
+        return self._http.post(path, content=body.encode(), headers={**self._cookie(), **sent, **(headers or {})})
+
+    def form_token(self) -> str:
+        """That of the pages of this session."""
+        return token_of(self.token)
+
+    def _cookie(self) -> dict[str, str]:
+        return {"Cookie": f"{SESSION_COOKIE}={self.token}"} if self.token else {}
+
+    def close(self) -> None:
+        """Ends the page."""
+        self._http.close()
+        self._loop.close()
+
+
+def text_of(answer: httpx2.Response) -> str:
+    """What a page says, without its elements, and with single spaces."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", answer.text))).strip()
+
+
+class _Front:
+    """The one address: paths of the service to the service, all others to the page."""
+
+    def __init__(self, service: ASGIApp, page: ASGIApp) -> None:
+        self._service = service
+        self._page = page
+        self.state = getattr(service, "state", None)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        of_service = scope["type"] != "http" or _OF_SERVICE.match(scope["path"])
+        await (self._service if of_service else self._page)(scope, receive, send)
+
+
+@contextlib.contextmanager
+def served_page(client: InProcessClient, folder: Path, assets: Path) -> Iterator[str]:
+    """The service, its sign-in pages and the web page at one address with TLS, for browsers."""
+    authority = make_authority("ours")
+    pem = authority.sign(folder / "tls.pem", "127.0.0.1", "localhost")
+    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    address = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    ca = folder / "ca.pem"
+    ca.write_text(authority.pem, encoding="utf-8")
+    service = client.service
+    settings = UiSettings(service=address, service_ca_file=ca, address=address, assets=assets)
+    upstream = Upstream(settings)
+    app = _Front(
+        create_app(service, None, pages(service, service.world.derive, service.clock, "")),
+        WebPage(settings, upstream, lambda: client.now),
+    )
+    server = make_server(app, certificate=ServedCertificate(pem, pem))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="page")
+    thread.start()
+    try:
+        yield address
+    finally:
+        server.should_exit = True
+        thread.join(60)
+        upstream.close()
+        assert not thread.is_alive(), "the server did not stop"
