@@ -25,12 +25,12 @@ SHARED = {"capture": False}
 PARTS = ["tools", "docker", "build"]
 """What has to be there before anything real runs."""
 
-TESTED = ["forge", *PARTS, "postgres", "browser"]
+TESTED = ["forge", *PARTS, "postgres", "browser", "assets"]
 """What has to be there before tests on the real backends run. `forge` builds `tools` beside its own, so it is first."""
 
 KINDS = {
     "unit": ("test the rules and everything that needs nothing but the locked packages", []),
-    "component": ("test what needs a database, threads, or the API in process", ["postgres", "browser"]),
+    "component": ("test what needs a database, threads, or the API in process", ["postgres", "browser", "assets"]),
     "contract": ("test that fakes and real adapters behave alike", TESTED),
     "integration": ("test single modules on the real backends", TESTED),
     "images": ("test what is inside the images", TESTED),
@@ -60,6 +60,11 @@ def task_postgres():
 def task_browser():
     """make sure that a browser is here for tests of pages; on Debian, root gets Chromium installed"""
     return {"actions": [lazy_action("images.tasks:browser")]}
+
+
+def task_assets():
+    """fetch the web page's files of npm packages, once for this machine; on Debian, root gets npm installed"""
+    return {"actions": [lazy_action("images.tasks:assets")]}
 
 
 def task_forge():
@@ -245,7 +250,7 @@ def task_test_quick():
     return {
         "basename": "test:quick",
         "actions": [lazy_action("tests.suite:quick")],
-        "task_dep": ["postgres", "browser"],
+        "task_dep": ["postgres", "browser", "assets"],
     }
 
 

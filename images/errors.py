@@ -38,6 +38,13 @@ class PackagesMissing(MachineError):
     default_hint = "Install them with the package manager of your system, as root."
 
 
+class AssetsUnavailable(MachineError):
+    """Files of npm packages that pages use can't be fetched, or aren't the expected ones."""
+
+    code = "assets_unavailable"
+    default_hint = "Fix the cause, and run `doit assets` again."
+
+
 class RightsMissing(MachineError):
     """The user lacks rights that Nomad's client needs."""
 

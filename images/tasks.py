@@ -1,5 +1,6 @@
 """The actions of the task graph for this machine, its tools and images."""
 
+from images.assets import ensure_assets
 from images.browser import ensure_browser
 from images.catalogue import promotion
 from images.catalogue.channels import Catalogue
@@ -44,6 +45,12 @@ def browser() -> None:
     """Make sure that a browser is installed, and report where."""
     report = console()
     report(f"Chromium: {ensure_browser(report)}")
+
+
+def assets() -> None:
+    """Make sure that the files of npm packages that pages use are in the cache, and report where."""
+    report = console()
+    report(f"Files of pages: {ensure_assets(report)}")
 
 
 def forge() -> None:

@@ -2,7 +2,8 @@
 
 At the top of the tree it also contains files with which the same images are built there: `source.json` (data from
 git), `ca.pem` (the certificates that this machine trusts), `sources.list` (its mirrors of Debian), `network.json`
-(`proxies` by the name of their variable, and pip's `index_url`).
+(`proxies` by the name of their variable, and pip's `index_url`), and `assets` (the web page's files of npm packages, if
+this machine has them: a build environment has no npm).
 """
 
 import gzip
@@ -17,6 +18,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from images.assets import BUNDLED, FOLDER, LIST, assets, find_assets
 from images.pipeline.debian import host_sources
 from images.pipeline.history import SOURCE, describe
 from images.pipeline.recipe import load_recipes
@@ -47,7 +49,7 @@ def make_archive(checkout: Path = CHECKOUT, variables: Mapping[str, str] = os.en
 
     Raises InvalidRecipe when a recipe can't be read, DispatchFailed when git fails or a proxy's address has a password.
     """
-    contents = {path: checkout / path for path in files(checkout)}
+    contents = {path: checkout / path for path in files(checkout)} | _assets(checkout)
     extra = {
         SOURCE: json.dumps(describe(checkout, load_recipes(checkout)), indent=1, sort_keys=True),
         CERTIFICATES: certificates(variables),
@@ -66,6 +68,13 @@ def make_archive(checkout: Path = CHECKOUT, variables: Mapping[str, str] = os.en
             if text:
                 _add(archive, path, text.encode())
     return packed.getvalue()
+
+
+def _assets(checkout: Path) -> dict[str, Path]:
+    """The web page's files of npm packages, by their paths in the archive."""
+    if not (checkout / FOLDER / LIST).is_file() or (found := find_assets(checkout)) is None:
+        return {}
+    return {f"{BUNDLED}/{asset.path}": found / asset.path for asset in assets(checkout)}
 
 
 def files(checkout: Path) -> list[str]:

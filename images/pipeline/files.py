@@ -19,6 +19,8 @@ def file_digests(recipe: Recipe, checkout: Path = CHECKOUT) -> dict[str, str]:
         if not matched:
             raise InvalidRecipe(f"images/{recipe.name}/image.toml: no file matches the input {pattern!r}.")
         files |= matched
+    for pattern in recipe.build.except_:
+        files -= set(_files(checkout, pattern))
     return {file.relative_to(checkout).as_posix(): digest(file) for file in sorted(files)}
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pip
 
 from images import toolchain
+from images.assets import SERVED, ensure_assets
 from images.commands import run
 from images.errors import ImageBuildFailed, InvalidRecipe
 from images.pipeline.debian import debian_packages, debian_sources, mirrors
@@ -42,7 +43,7 @@ INTERPRETER = 3
 
 WHEELS = "wheels"
 PACKAGES = ("environments",)
-"""The packages of this project for the service's image: the service and its command line."""
+"""The packages of this project that images have; an image's inputs say which parts of them."""
 
 
 def wheelhouse(preparation: Preparation) -> None:
@@ -127,6 +128,15 @@ def binaries(preparation: Preparation) -> None:
         mirror.lay_out({tools()[name]: path for name, path in providers.items()}, preparation.work / "providers")
 
 
+def assets(preparation: Preparation) -> None:
+    """Copies the files that the web page serves, of npm packages, into `assets`.
+
+    Raises PackagesMissing without npm, AssetsUnavailable when fetching fails.
+    """
+    found = ensure_assets(lambda _: None, preparation.checkout, preparation.log)
+    shutil.copytree(found / SERVED, preparation.work / "assets", copy_function=shutil.copyfile)
+
+
 def is_static(program: Path) -> bool:
     """Whether a program is static: ELF without an interpreter, by the program headers of elf(5)."""
     with program.open("rb") as file:
@@ -147,6 +157,7 @@ STEPS: Mapping[str, Callable[[Preparation], None]] = {
     "binaries": binaries,
     "wheelhouse": wheelhouse,
     "project-wheel": project_wheel,
+    "assets": assets,
 }
 
 

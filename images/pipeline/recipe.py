@@ -55,14 +55,15 @@ class About(_Part):
 class Build(_Part):
     """Inputs outside of the folder, and the time limit of the build.
 
-    `inputs` are globs from the top of the checkout; `prepare` names steps of images/pipeline/prepare.py that run on the
-    host first; `tools` are host tools whose versions go into the key. For the steps: `binaries` are tools of the
-    toolchain that are put into the image; `packages` are Debian packages with their dependencies, except those that
-    `without` names; `unpacked` are Debian packages of which only files are wanted. `recipe` is the sub-folder with the
-    Packer recipe; `variables` are given to it.
+    `inputs` are globs from the top of the checkout, and `except` those of what is left out; `prepare` names steps of
+    images/pipeline/prepare.py that run on the host first; `tools` are host tools whose versions go into the key. For
+    the steps: `binaries` are tools of the toolchain that are put into the image; `packages` are Debian packages with
+    their dependencies, except those that `without` names; `unpacked` are Debian packages of which only files are
+    wanted. `recipe` is the sub-folder with the Packer recipe; `variables` are given to it.
     """
 
     inputs: tuple[str, ...] = ()
+    except_: tuple[str, ...] = Field(default=(), alias="except")
     prepare: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     binaries: tuple[str, ...] = ()

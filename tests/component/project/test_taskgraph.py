@@ -53,6 +53,7 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
         "docker",
         "postgres",
         "browser",
+        "assets",
         "forge",
         "build",
         "deploy",

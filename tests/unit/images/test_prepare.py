@@ -13,6 +13,7 @@ from images import toolchain
 from images.errors import ImageBuildFailed, InvalidRecipe
 from images.pipeline import debian
 from images.pipeline.archive import Configuration, HealthCheck, write_archive
+from images.pipeline.files import file_digests
 from images.pipeline.prepare import STEPS, Preparation, is_static, prepare
 from images.pipeline.recipe import Recipe
 
@@ -128,4 +129,17 @@ def test_the_health_check_of_an_archive_is_in_nanoseconds(tmp_path: Path) -> Non
         "Timeout": 10_000_000_000,
         "StartPeriod": 0,
         "Retries": 3,
+    }
+
+
+def test_what_a_recipe_excepts_is_neither_an_input_nor_in_the_image(tmp_path: Path) -> None:
+    for name in ("a/one.py", "a/b/two.py", "a/c/three.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "images" / "x").mkdir(parents=True)
+    given = {"inputs": ["a/**/*"], "except": ["a/b/**/*"]}
+    content = {"name": "x", "folder": tmp_path / "images" / "x", "image": {"title": "T", "description": "D"}}
+    assert set(file_digests(Recipe.model_validate({**content, "build": given}), tmp_path)) == {
+        "a/one.py",
+        "a/c/three.py",
     }
