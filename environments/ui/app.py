@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from environments.domain.errors import CalvinverseError, Forbidden, MethodNotAllowed, NotFound, Unauthenticated
 from environments.pages.origins import from_here
 from environments.pages.requests import cookies, own_origin, own_path, pairs, read_form, set_cookie
-from environments.ui import environment, overview
+from environments.ui import environment, overview, received_events, triggers
 from environments.ui.answers import go, page
 from environments.ui.faults import fault_page
 from environments.ui.files import Files
@@ -28,7 +28,12 @@ Page = Callable[[Visit], Response]
 PageRoute = tuple[str, str, Page]
 """Method, path with its parts that vary in braces, and what makes the answer, in a thread."""
 
-PAGES: tuple[PageRoute, ...] = (*overview.PAGES, *environment.PAGES)
+PAGES: tuple[PageRoute, ...] = (
+    *overview.PAGES,
+    *environment.PAGES,
+    *received_events.PAGES,
+    *triggers.PAGES,
+)
 """Every page; each needs somebody who is signed in."""
 
 HEALTH = "/ui/health"
