@@ -39,6 +39,7 @@ NEEDS = {
     "environment.destroy": ("destroy", "owner"),
     "environment.abandon": ("abandon", "owner"),
     "environment.share": ("share", "owner"),
+    "environment.transfer": ("transfer", "owner"),
     "trigger.add": ("triggers", "operator"),
     "trigger.remove": ("triggers", "operator"),
     "trigger.pause": ("triggers", "operator"),
