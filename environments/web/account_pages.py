@@ -9,9 +9,11 @@ from environments.web.ports import Service
 from environments.web.sign_in_pages import SESSION_COOKIE
 from environments.web.visits import Visit
 
+HOME_PATH = "/account"
+
 
 class AccountPages:
-    """`/` and `/sessions`, for somebody who is signed in."""
+    """`/account` and `/sessions`, for somebody who is signed in."""
 
     def __init__(self, service: Service, forms: Forms) -> None:
         self._service = service
@@ -21,7 +23,7 @@ class AccountPages:
         """Who is signed in."""
         assert visit.principal is not None
         profile = self._service.sign_in.profile(visit.principal)
-        return page("home.html", profile=profile, form_token=self._forms.token(visit), signed_in=True, here="/")
+        return page("home.html", profile=profile, form_token=self._forms.token(visit), signed_in=True, here=HOME_PATH)
 
     def sessions(self, visit: Visit) -> Response:
         """All sessions that haven't ended."""

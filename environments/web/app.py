@@ -20,7 +20,7 @@ from environments.service.built_in_provider import AUTHORIZE_PATH, CALLBACK_PATH
 from environments.service.rates import Rate, site_of
 from environments.service.sessions import KIND
 from environments.web import attempts, forms
-from environments.web.account_pages import AccountPages
+from environments.web.account_pages import HOME_PATH, AccountPages
 from environments.web.answers import STYLE_PATH, go, style
 from environments.web.attempts import Attempts
 from environments.web.claims_page import ClaimsPage
@@ -64,6 +64,8 @@ class Pages:
         account, devices = AccountPages(service, tokens), DevicePages(service, tokens)
         provider, claims = ProviderPages(service, tokens), ClaimsPage(service, tokens)
         self._open: dict[str, dict[str, Page]] = {
+            # Behind an edge the web page is here, and this is never asked.
+            "/": {"GET": lambda _: go(HOME_PATH)},
             STYLE_PATH: {"GET": lambda _: style()},
             "/sign-in": {"GET": sign_in.show},
             "/sign-in/start": {"POST": sign_in.start},
@@ -76,7 +78,7 @@ class Pages:
         self._counted = {("POST", "/sign-in/start"), ("GET", CALLBACK_PATH), ("POST", AUTHORIZE_PATH)}
         """What asks a provider, before anybody is signed in."""
         self._signed_in: dict[str, dict[str, Page]] = {
-            "/": {"GET": account.home},
+            HOME_PATH: {"GET": account.home},
             "/sessions": {"GET": account.sessions},
             "/sessions/revoke": {"POST": account.revoke},
             "/claims": {"GET": claims.show},

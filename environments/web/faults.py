@@ -46,7 +46,7 @@ def fault_page(error: CalvinverseError, *, signed_in: bool = False, retry: str =
     """The page for an error. `retry`: the page of ours where to try again, if it isn't the usual one."""
     answered_with(error)
     title = next((title for cls, _, title in _STATUSES if isinstance(error, cls)), "Something went wrong")
-    path, words = ("/", "To your page") if signed_in else ("/sign-in", "To the page for signing in")
+    path, words = ("/account", "To your page") if signed_in else ("/sign-in", "To the page for signing in")
     answer = page(
         "fault.html",
         status_of(error),

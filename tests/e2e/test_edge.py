@@ -149,7 +149,7 @@ def test_people_sign_in_at_the_edge_with_a_browser(deployment: Deployment, port:
         page.on("request", lambda asked: answers.append(asked.url) if "/sign-in/callback?" in asked.url else None)
 
         def sign_in(password: str) -> None:
-            page.goto(site)
+            page.goto(f"{site}/account")
             page.get_by_role("button", name="Sign in with").click()
             page.get_by_label("User name").fill("ada")
             page.get_by_label("Password", exact=True).fill(password)
@@ -161,7 +161,7 @@ def test_people_sign_in_at_the_edge_with_a_browser(deployment: Deployment, port:
         page.get_by_label("New password again").fill(CHOSEN)
         page.get_by_role("button", name="Change it and sign in").click()
         expect(page.get_by_role("heading", name="Ada Lovelace")).to_be_visible()
-        assert page.url == f"{site}/"
+        assert page.url == f"{site}/account"
         (session,) = admin.sessions("ada")
         assert session.address == "127.0.0.1"
         page.goto(answers[0])
@@ -172,7 +172,7 @@ def test_people_sign_in_at_the_edge_with_a_browser(deployment: Deployment, port:
         page.goto(asked)
         assert page.url == asked
         expect(page.get_by_role("heading", level=1)).to_have_text("That isn't right")
-        page.goto(site)
+        page.goto(f"{site}/account")
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_text("Your provider may still know you")).to_be_visible()
         assert admin.sessions("ada") == []

@@ -81,7 +81,7 @@ def test_a_person_of_openbao_comes_in_and_goes(site: Site, visitor: Callable[[],
     site.sign_in(ada)
     expect(ada.page.get_by_role("heading", name="Ada Lovelace")).to_be_visible()
     expect(ada.page.get_by_text("openbao/ops")).to_be_visible()
-    assert ada.page.url == f"{EXTERNAL_ADDRESS}/"
+    assert ada.page.url == f"{EXTERNAL_ADDRESS}/account"
     ada.page.goto(answers[0])
     expect(ada.page.get_by_role("heading", level=1)).to_have_text("You can't sign in")
     site.built_in.people.set_groups(site.user, ())

@@ -101,7 +101,9 @@ def _handler(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
             except (OSError, ValueError):
                 self.close_connection = True  # cut in the middle of its body, so there is nothing to do
                 return
-            upstream.seen.append(Seen(self.command, self.path, list(self.headers.items()), body))
+            # Not `self.path`, in which slashes at the beginning are one.
+            path = self.requestline.split(" ")[1]
+            upstream.seen.append(Seen(self.command, path, list(self.headers.items()), body))
             if self.path == "/events":
                 self._stream()
                 return

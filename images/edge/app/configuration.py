@@ -10,10 +10,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from . import entry_point_routes
+from . import entry_point_routes, web_page_routes
 from .certificates import pki_app, tls_app
 from .entry_points import Served
-from .settings import Settings
+from .logs import logging
+from .settings import Settings, WebPage
 
 Json = dict[str, Any]
 
@@ -73,6 +74,9 @@ class Limits:
     connecting: float = 5.0
     """For connecting to the service; refused connections are tried again that long."""
 
+    largest_form: int = 1024 * 1024
+    """Of what browsers send to the web page, which takes less."""
+
     answer: float = 600.0
     """Until the headers of the service's answer."""
 
@@ -107,7 +111,7 @@ def configuration(
             # Neither the configuration nor its file is written down, and what was written down is never loaded.
             "config": {"persist": False},
         },
-        "logging": _logging(),
+        "logging": logging(),
         "storage": {"module": "file_system", "root": str(storage)},
         "apps": {"http": _http(settings, limits, generation, served), "tls": tls_app(settings, served or ())}
         | pki_app(settings),
@@ -147,6 +151,15 @@ def _server(settings: Settings, limits: Limits, listen: list[str], served: Seque
     entry_points = entry_point_routes.routes(served or (), _transport(limits), _retry(limits), FORGED)
     own = [_not_ready(known)] if served is None else []
     to_the_service = {"match": known, "handle": _to_the_service(settings, limits), "terminal": True}
+    to_parts = [to_the_service]
+    page_errors = []
+    if settings.web_page is not None:
+        page = _to_the_web_page(settings, settings.web_page, limits)
+        to_parts = [
+            {**to_the_service, "match": web_page_routes.for_the_service(known)},
+            {"match": known, "handle": page, "terminal": True},
+        ]
+        page_errors = web_page_routes.errors(known)
     return {
         "listen": listen,
         "protocols": ["h1", "h2"],
@@ -162,8 +175,8 @@ def _server(settings: Settings, limits: Limits, listen: list[str], served: Seque
         "read_min_rate": limits.slowest,
         "write_idle_timeout": _seconds(limits.stalled),
         "idle_timeout": _seconds(limits.idle),
-        "routes": [*own, to_the_service, *entry_points, _nothing()],
-        "errors": {"routes": [*_problems(known), *entry_point_routes.errors(served or ()), _nothing()]},
+        "routes": [*own, *to_parts, *entry_points, _nothing()],
+        "errors": {"routes": [*page_errors, *_problems(known), *entry_point_routes.errors(served or ()), _nothing()]},
         "logs": {"default_logger_name": "requests"},
     }
 
@@ -198,11 +211,25 @@ def _transport(limits: Limits) -> Json:
 
 
 def _to_the_service(settings: Settings, limits: Limits) -> list[Json]:
-    transport = _transport(limits)
-    if settings.upstream_ca_file is not None:
-        transport["tls"] = {"ca": {"provider": "file", "pem_files": [str(settings.upstream_ca_file)]}}
-        if settings.upstream_name:
-            transport["tls"]["server_name"] = settings.upstream_name
+    transport = _transport(limits) | _tls(settings.upstream_ca_file, settings.upstream_name)
+    return _to(settings, settings.upstream, transport, limits, limits.largest_body)
+
+
+def _to_the_web_page(settings: Settings, page: WebPage, limits: Limits) -> list[Json]:
+    """It gets the same headers as the service, to which it passes them on: they say who asks."""
+    transport = _transport(limits) | _tls(page.ca_file, page.name)
+    return _to(settings, page.upstream, transport, limits, limits.largest_form)
+
+
+def _tls(authority: Path | None, name: str) -> Json:
+    """How a part with TLS is verified; nothing for one without."""
+    if authority is None:
+        return {}
+    verified: Json = {"ca": {"provider": "file", "pem_files": [str(authority)]}}
+    return {"tls": verified | ({"server_name": name} if name else {})}
+
+
+def _to(settings: Settings, upstream: str, transport: Json, limits: Limits, largest: int) -> list[Json]:
     return [
         {
             "handler": "headers",
@@ -210,10 +237,10 @@ def _to_the_service(settings: Settings, limits: Limits) -> list[Json]:
             # Deferred: when the answer begins, after what Caddy itself adds to it.
             "response": {"delete": ["Server", "Via"], "deferred": True},
         },
-        {"handler": "request_body", "max_size": limits.largest_body},
+        {"handler": "request_body", "max_size": largest},
         {
             "handler": "reverse_proxy",
-            "upstreams": [{"dial": settings.upstream}],
+            "upstreams": [{"dial": upstream}],
             "transport": transport,
             "load_balancing": _retry(limits),
             # Events pass as they come.
@@ -272,32 +299,6 @@ def _last_answers() -> Json:
 def _nothing() -> Json:
     """Closes the connection without an answer."""
     return {"handle": [{"handler": "static_response", "abort": True}]}
-
-
-def _logging() -> Json:
-    """Faults and requests as JSON on standard error; of a request its client, and neither headers nor its query."""
-    fields = {
-        "request>headers": {"filter": "delete"},
-        "resp_headers": {"filter": "delete"},
-        "request>tls": {"filter": "delete"},
-        "request>uri": {"filter": "regexp", "regexp": "\\?.*", "value": ""},
-    }
-    requests = {"format": "filter", "wrap": {"format": "json"}, "fields": fields}
-    return {
-        "logs": {
-            "default": {
-                "level": "WARN",
-                "writer": {"output": "stderr"},
-                "encoder": requests,
-                "exclude": ["http.log.access.requests"],
-            },
-            "requests": {
-                "writer": {"output": "stderr"},
-                "encoder": requests,
-                "include": ["http.log.access.requests"],
-            },
-        }
-    }
 
 
 def _seconds(value: float) -> str:

@@ -60,15 +60,27 @@ class Acme:
 
 
 @dataclass(frozen=True)
+class WebPage:
+    """Where the web page is: `upstream` is `host:port`, over TLS if `ca_file` (PEM) is set.
+
+    Its certificate must be for `name`, or for its host if that is empty.
+    """
+
+    upstream: str
+    ca_file: Path | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class Settings:
     """One edge.
 
     It listens on `host` (an IP address, without brackets) and `port`, and answers for the host name `address` alone,
     with the certificate of `files` or by `acme`: one of both is set. Requests go to the service at `upstream`
     (`host:port`), over TLS if `upstream_ca_file` (PEM) is set; its certificate must be for `upstream_name`, or for its
-    host if that is empty. `secret_file` holds what proves to it that a request comes from the edge. Entry points of
-    environments are below `entry_domain`; empty: there are none. `folder` is the
-    edge's own: the socket of Caddy's admin API is there.
+    host if that is empty. What isn't the service's own goes to `web_page`; to the service too if there is none.
+    `secret_file` holds what proves to both that a request comes from the edge. Entry points of environments are below
+    `entry_domain`; empty: there are none. `folder` is the edge's own: the socket of Caddy's admin API is there.
     """
 
     host: str
@@ -82,6 +94,7 @@ class Settings:
     secret_file: Path
     entry_domain: str
     folder: Path
+    web_page: WebPage | None = None
 
     @property
     def socket(self) -> Path:
@@ -104,30 +117,41 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise InvalidSettings(f"EDGE_LISTEN has {host!r}, which is no IP address.")
     if _is_ip(address[0]):
         raise InvalidSettings(f"EDGE_ADDRESS is {address[0]!r}: clients name a host, not an IP address, in TLS.")
-    authority = environment.get("EDGE_UPSTREAM_CA_FILE")
-    if (upstream["scheme"] == "https://") != bool(authority):
-        raise InvalidSettings(
-            "EDGE_UPSTREAM_CA_FILE goes with an EDGE_UPSTREAM that begins with https://, and only so."
-        )
-    name = environment.get("EDGE_UPSTREAM_NAME", "")
-    if name and not (authority and HOST_NAME.fullmatch(name)):
-        raise InvalidSettings(
-            f"EDGE_UPSTREAM_NAME is {name!r}; it is a host name, and goes with an EDGE_UPSTREAM_CA_FILE."
-        )
+    authority, name = _verified(environment, "EDGE_UPSTREAM", upstream)
     acme = _acme(environment)
     return Settings(
         host=host,
         port=_port(listen["port"], "EDGE_LISTEN"),
         address=address[0],
         upstream=f"{upstream['host']}:{_port(upstream['port'], 'EDGE_UPSTREAM')}",
-        upstream_ca_file=_file(environment, "EDGE_UPSTREAM_CA_FILE") if authority else None,
+        upstream_ca_file=authority,
         upstream_name=name,
         files=_files(environment) if acme is None else None,
         acme=acme,
         secret_file=_file(environment, "EDGE_SECRET_FILE"),
         entry_domain=_entry_domain(environment, address[0]),
         folder=_file(environment, "EDGE_FOLDER", FOLDER),
+        web_page=_web_page(environment),
     )
+
+
+def _web_page(environment: Mapping[str, str]) -> WebPage | None:
+    """None unless there is an EDGE_UI."""
+    if not environment.get("EDGE_UI"):
+        return None
+    upstream = _fitting(_UPSTREAM, environment, "EDGE_UI", "", "an address such as https://127.0.0.1:8401")
+    authority, name = _verified(environment, "EDGE_UI", upstream)
+    return WebPage(f"{upstream['host']}:{_port(upstream['port'], 'EDGE_UI')}", authority, name)
+
+
+def _verified(environment: Mapping[str, str], variable: str, upstream: re.Match[str]) -> tuple[Path | None, str]:
+    """The authority of what is at an upstream, and the name in its certificate."""
+    authority, name = environment.get(f"{variable}_CA_FILE"), environment.get(f"{variable}_NAME", "")
+    if (upstream["scheme"] == "https://") != bool(authority):
+        raise InvalidSettings(f"{variable}_CA_FILE goes with an {variable} that begins with https://, and only so.")
+    if name and not (authority and HOST_NAME.fullmatch(name)):
+        raise InvalidSettings(f"{variable}_NAME is {name!r}; it is a host name, and goes with an {variable}_CA_FILE.")
+    return (_file(environment, f"{variable}_CA_FILE") if authority else None), name
 
 
 def _files(environment: Mapping[str, str]) -> CertificateFiles:

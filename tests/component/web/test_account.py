@@ -122,7 +122,7 @@ def test_what_a_provider_says_is_shown_as_text(site: Site, visitor: Visit) -> No
     assert browser.complaints == []
 
 
-@pytest.mark.parametrize("path", ["/", "/sessions", "/device", "/claims", "/sign-in"])
+@pytest.mark.parametrize("path", ["/account", "/sessions", "/device", "/claims", "/sign-in"])
 @pytest.mark.parametrize("width", [360, 640])
 def test_pages_fit_on_small_screens(site: Site, ada: Visitor, path: str, width: int) -> None:
     """360 CSS pixels, and 1280 at a zoom of 200 %: nothing is cut off, and nothing scrolls sideways (WCAG 1.4.10)."""
@@ -134,7 +134,7 @@ def test_pages_fit_on_small_screens(site: Site, ada: Visitor, path: str, width: 
 def test_everything_is_reached_by_keyboard_and_the_focus_is_seen(site: Site, ada: Visitor) -> None:
     ada.page.goto(site.address + "/sessions")
     seen: list[str] = []
-    for _ in range(9):
+    for _ in range(10):
         ada.page.keyboard.press("Tab")
         focused = ada.page.evaluate(
             "() => { const e = document.activeElement; const s = getComputedStyle(e);"
@@ -145,6 +145,7 @@ def test_everything_is_reached_by_keyboard_and_the_focus_is_seen(site: Site, ada
             assert (focused[1], focused[2] >= 2) == ("solid", True), focused
     for words in (
         "Skip to the content",
+        "Environments",
         "You",
         "Sessions",
         "Approve a device",
@@ -153,3 +154,9 @@ def test_everything_is_reached_by_keyboard_and_the_focus_is_seen(site: Site, ada
         "Sign out everywhere",
     ):
         assert words in seen
+
+
+def test_without_the_web_page_the_front_page_is_the_account(site: Site, ada: Visitor) -> None:
+    ada.page.goto(site.address)
+    assert ada.page.url == f"{site.address}/account"
+    assert ada.page.get_by_role("link", name="You", exact=True).get_attribute("aria-current") == "page"

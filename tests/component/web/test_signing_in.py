@@ -153,7 +153,7 @@ def test_a_disabled_person_is_refused_and_their_session_ends(site: Site, ada: Vi
 def test_nobody_is_led_to_another_site(site: Site, visitor: Visit, elsewhere: str) -> None:
     browser = visitor()
     sign_in(browser, site, f"/sign-in?next={elsewhere}")
-    assert browser.page.url == f"{site.address}/"
+    assert browser.page.url == f"{site.address}/account"
 
 
 def test_another_site_can_not_send_forms(site: Site, ada: Visitor) -> None:
@@ -185,12 +185,12 @@ def test_on_loopback_without_tls(site: Site, visitor: Visit) -> None:
     with listening(site.service) as plain:
         browser.page.goto(plain)
         browser.page.get_by_role("button", name="Sign in with Example Corp").click()
-        browser.page.wait_for_url(f"{plain}/")
+        browser.page.wait_for_url(f"{plain}/account")
         assert heading(browser) == "Ada Lovelace"
 
 
 def test_pages_are_never_kept_and_run_no_script(site: Site, ada: Visitor) -> None:
-    for path in ("/", "/sessions", "/device", "/claims", "/sign-in", "/nope-is-the-apis"):
+    for path in ("/account", "/sessions", "/device", "/claims", "/sign-in", "/nope-is-the-apis"):
         answer = ada.page.goto(site.address + path)
         assert answer is not None
         if path == "/nope-is-the-apis":

@@ -214,3 +214,49 @@ class TestConfiguration:
     def test_acme_adds_no_authority_to_those_that_the_machine_trusts(self) -> None:
         found = json.loads(json.dumps(configuration(read_settings(ACME))))
         assert found["apps"]["pki"] == {"certificate_authorities": {"local": {"install_trust": False}}}
+
+
+WEB_PAGE = {
+    "EDGE_UI": "https://127.0.0.1:8401",
+    "EDGE_UI_CA_FILE": "/secrets/ca.pem",
+    "EDGE_UI_NAME": "ui.calvinverse.internal",
+}
+
+
+class TestWebPage:
+    """With the web page behind it beside the service."""
+
+    def test_it_is_verified_and_gets_what_the_service_does_not(self) -> None:
+        service, page, _ = server(**WEB_PAGE)["routes"]
+        assert "vars_regexp" in service["match"][0]
+        assert page["match"] == [{"host": ["calvinverse.localhost"]}]
+        proxy = page["handle"][-1]
+        assert proxy["upstreams"] == [{"dial": "127.0.0.1:8401"}]
+        assert proxy["transport"]["tls"]["server_name"] == "ui.calvinverse.internal"
+        assert proxy["headers"] == service["handle"][-1]["headers"]
+        assert proxy["flush_interval"] == -1
+
+    def test_every_route_is_for_its_name_or_ends_the_connection(self) -> None:
+        found = server(**WEB_PAGE)
+        for routes in (found["routes"], found["errors"]["routes"]):
+            *known, rest = routes
+            assert [one["match"][0]["host"] for one in known] == [["calvinverse.localhost"]] * len(known)
+            assert rest == {"handle": [{"handler": "static_response", "abort": True}]}
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"EDGE_UI": "https://127.0.0.1"},
+            {"EDGE_UI": "http://127.0.0.1:8401"},
+            {"EDGE_UI": "{env.HOME}:8401"},
+            {"EDGE_UI_CA_FILE": ""},
+            {"EDGE_UI_NAME": "ui"},
+        ],
+    )
+    def test_what_is_wrong_is_named(self, changed: dict[str, str]) -> None:
+        with pytest.raises(InvalidSettings, match="EDGE_UI"):
+            read_settings(VARIABLES | WEB_PAGE | changed)
+
+    def test_without_one_everything_goes_to_the_service(self) -> None:
+        assert read_settings(VARIABLES).web_page is None
+        assert len(server()["routes"]) == 2
