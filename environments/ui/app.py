@@ -16,7 +16,19 @@ from starlette.types import Receive, Scope, Send
 from environments.domain.errors import CalvinverseError, Forbidden, MethodNotAllowed, NotFound, Unauthenticated
 from environments.pages.origins import from_here
 from environments.pages.requests import cookies, own_origin, own_path, pairs, read_form, set_cookie
-from environments.ui import environment, overview, received_events, triggers
+from environments.ui import (
+    audit,
+    environment,
+    groups,
+    meta,
+    overview,
+    people,
+    received_events,
+    settings_page,
+    timing,
+    triggers,
+    webhooks,
+)
 from environments.ui.answers import go, page
 from environments.ui.faults import fault_page
 from environments.ui.files import Files
@@ -33,6 +45,13 @@ PAGES: tuple[PageRoute, ...] = (
     *environment.PAGES,
     *received_events.PAGES,
     *triggers.PAGES,
+    *webhooks.PAGES,
+    *meta.PAGES,
+    *timing.PAGES,
+    *people.PAGES,
+    *groups.PAGES,
+    *audit.PAGES,
+    *settings_page.PAGES,
 )
 """Every page; each needs somebody who is signed in."""
 

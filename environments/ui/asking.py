@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from environments.actions.registry import action
 from environments.domain.errors import CalvinverseError, InvalidInput, Unauthenticated
+from environments.domain.reasons import reason
 from environments.ui.answers import go, page
 from environments.ui.faults import status_of
 from environments.ui.listing import Section
@@ -66,6 +68,8 @@ def pages_of(path: str, asking: Asking, doing: Doing) -> tuple[tuple[str, str, C
             answer = doing(visit)
         except Unauthenticated:
             raise
+        except ValidationError as fault:
+            return _page(visit, ask, _unfit(fault, ask))
         except CalvinverseError as error:
             return _page(visit, ask, error)
         if isinstance(answer, Response):
@@ -86,6 +90,16 @@ def _page(visit: Visit, ask: Ask, error: CalvinverseError | None = None) -> Resp
     status = 200 if error is None else status_of(error)
     title = ask.title or action(ask.id).title
     return page(visit, "ask.html", status, ask=ask, title=title, sections=sections, error=error, done="")
+
+
+def _unfit(fault: ValidationError, ask: Ask) -> InvalidInput:
+    """What doesn't fit, with the labels of the fields."""
+    labels = {one.name: one.label for one in ask.fields}
+    first = fault.errors(include_url=False, include_input=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    return InvalidInput(
+        f"{labels.get(name, name)}: {reason(first).rstrip('.')}.", hint="Correct it, and send it again."
+    )
 
 
 def _check(visit: Visit, ask: Ask) -> None:

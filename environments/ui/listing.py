@@ -24,13 +24,21 @@ class Link:
 
 
 @dataclass(frozen=True)
+class At:
+    """A moment that leads to a page of ours."""
+
+    at: datetime
+    path: str
+
+
+@dataclass(frozen=True)
 class Code:
     """A text to be copied, or one that a machine wrote."""
 
     text: str
 
 
-Cell = str | int | datetime | Sign | Link | Code | None
+Cell = str | int | datetime | Sign | Link | At | Code | None
 """What a cell of a table shows; None: nothing."""
 
 

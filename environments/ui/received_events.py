@@ -5,7 +5,20 @@ from starlette.responses import Response
 from environments.domain.received_event import ReceivedState, Source
 from environments.ui import rooms
 from environments.ui.asking import Ask, pages_of
-from environments.ui.listing import Button, Choice, Code, Column, Facts, Link, Table, sign, table, to_environment, told
+from environments.ui.listing import (
+    At,
+    Button,
+    Choice,
+    Code,
+    Column,
+    Facts,
+    Link,
+    Table,
+    sign,
+    table,
+    to_environment,
+    told,
+)
 from environments.ui.visit import Visit
 from environments.wire.received_events import ReceivedEventView
 from environments.wire.triggers import FiringView
@@ -22,7 +35,7 @@ _FILTERS = (
     Choice("environment", "Environment"),
 )
 _COLUMNS: tuple[Column[ReceivedEventView], ...] = (
-    Column("Received", lambda one: Link(f"{one.received_at:%Y-%m-%d %H:%M:%S}", f"/events/{one.id}")),
+    Column("Received", lambda one: At(one.received_at, f"/events/{one.id}")),
     Column("Source", lambda one: f"{one.source.value} {one.kind}"),
     Column("About", lambda one: one.subject),
     Column("From", lambda one: one.origin),
