@@ -15,7 +15,8 @@ LOCK = "requirements.lock"
 RUNTIME_LOCK = "images/provisioning/requirements.lock"
 """What the wheel needs without its extras: the service's image and releases are installed from it."""
 
-AGENT = "images/build-agent/requirements"
+OTHERS = ("images/build-agent/requirements", "images/ui/requirements")
+"""What other images need, each as a list (`.in`) and its lock (`.lock`)."""
 
 COMPILE_LIMIT = 600.0
 """Seconds that resolving the dependencies may take."""
@@ -25,7 +26,8 @@ def lock(upgrade: bool = False) -> None:
     """Write all locks; versions that are locked stay as they are unless `upgrade`."""
     _compile_checkout(upgrade)
     _compile(RUNTIME_LOCK, "pyproject.toml", "--constraint", LOCK, upgrade=upgrade)
-    _compile(f"{AGENT}.lock", f"{AGENT}.in", "--constraint", LOCK, upgrade=upgrade)
+    for name in OTHERS:
+        _compile(f"{name}.lock", f"{name}.in", "--constraint", LOCK, upgrade=upgrade)
 
 
 def _compile_checkout(upgrade: bool) -> None:

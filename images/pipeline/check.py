@@ -37,6 +37,7 @@ LEAVES = {
     "debian-packages": ("debs/", "unpacked/"),
     "debian-sources": ("sources.list",),
     "binaries": ("bin/", "providers/"),
+    "assets": ("assets/",),
 }
 """Files that steps of `prepare` leave in the work folder: Packer checks that a recipe's uploads exist."""
 

@@ -34,7 +34,7 @@ SETUID = {
 }
 """Programs that run with the rights of another, as Debian 12 has them in every installation."""
 
-USERS = {"edge": ("edge", "10002")}
+USERS = {"edge": ("edge", "10002"), "ui": ("ui", "10003")}
 """Images with a user of their own."""
 
 EVERYWHERE = "find / -xdev -path /proc -prune -o -path /sys -prune -o"
