@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from environments.domain.deadline import parse_duration, parse_moment
-from environments.domain.errors import InvalidLifetime
+from environments.domain.deadline import parse_lifetime
 from environments.domain.json_values import same
 from environments.schemas.keywords import ValidationError, validator_for
 from environments.schemas.patterns import UnusablePattern
@@ -189,15 +188,4 @@ def _kind(schema: Mapping[str, Any]) -> Kind:
 
 def read_lifetime(text: str, clock: Clock) -> tuple[str | None, datetime | None]:
     """A duration as it was typed, or a moment in UTC; both None for nothing. Raises `InvalidLifetime`."""
-    typed = text.strip()
-    if not typed:
-        return None, None
-    if any(character in typed for character in "-:T") and typed[:4].isdigit():
-        return None, parse_moment(typed, clock.zone)
-    try:
-        parse_duration(typed)
-    except InvalidLifetime as error:
-        raise InvalidLifetime(
-            error.message, hint="Give a duration such as 90m, 8h or 3d, or a moment such as 2026-12-01T18:00."
-        ) from error
-    return typed, None
+    return parse_lifetime(text, clock.zone)

@@ -57,6 +57,22 @@ def parse_moment(text: str, zone: tzinfo) -> datetime:
     return utc
 
 
+def parse_lifetime(text: str, zone: tzinfo) -> tuple[str | None, datetime | None]:
+    """A duration as it was typed, or a moment in UTC; both None for nothing. Raises `InvalidLifetime`."""
+    typed = text.strip()
+    if not typed:
+        return None, None
+    if any(character in typed for character in "-:T") and typed[:4].isdigit():
+        return None, parse_moment(typed, zone)
+    try:
+        parse_duration(typed)
+    except InvalidLifetime as error:
+        raise InvalidLifetime(
+            error.message, hint="Give a duration such as 90m, 8h or 3d, or a moment such as 2026-12-01T18:00."
+        ) from error
+    return typed, None
+
+
 def later(moment: datetime, by: timedelta) -> datetime:
     """The moment so much later. Raises `InvalidLifetime` where no calendar of ours goes."""
     try:

@@ -37,7 +37,8 @@ class Field:
 class Ask:
     """A page that asks for what an action needs. `id`: the action's. `says`: sentences on what will happen.
 
-    `sections`: what to know before. `back`: where one goes instead, and afterwards.
+    `sections`: what to know before. `back`: where one goes instead, and afterwards. `refused`: why it isn't possible
+    now, as far as is known; the service decides.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Ask:
     button: str = ""
     danger: bool = False
     sections: Sequence[Section] = field(default=())
+    refused: str = ""
 
 
 Asking = Callable[[Visit], Ask]

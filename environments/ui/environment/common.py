@@ -1,6 +1,6 @@
 """What all pages of one environment share: its head with the tabs, what can be done with it, and notices."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from environments.actions.registry import action
 from environments.domain.errors import NotFound
 from environments.domain.lifecycle import State
 from environments.ui.answers import page
+from environments.ui.asking import Ask, Field
+from environments.ui.listing import Button, Section
 from environments.ui.visit import Visit
 from environments.wire.environments import EnvironmentView
 
@@ -27,12 +29,13 @@ TABS = (
 )
 """The pages of an environment: the part of the address behind its name, and the words of the link."""
 
-OFFERED = {
+PARTS = {
     "environment.update": "update",
     "environment.extend": "extend",
     "environment.schedule": "schedule",
     "environment.pin": "pin",
     "environment.unpin": "unpin",
+    "environment.add_rule": "rules/add",
     "environment.stop": "stop",
     "environment.start": "start",
     "environment.retry": "retry",
@@ -47,6 +50,32 @@ OFFERED = {
     "environment.abandon": "abandon",
 }
 """Action → the part of the address behind the environment's name, in the order of the page."""
+
+NOTICES = {
+    "environment.create": "{name} was requested.",
+    "environment.update": "{name} is being updated.",
+    "environment.stop": "{name} will be stopped.",
+    "environment.start": "{name} will be started.",
+    "environment.retry": "{name} will be tried again.",
+    "environment.repair": "{name} is being repaired.",
+    "environment.promote": "{name} is being promoted.",
+    "environment.rollback": "{name} is being rolled back.",
+    "environment.cancel": "Cancellation of {name} was requested.",
+    "environment.destroy": "{name} is being destroyed.",
+    "environment.abandon": "{name} was abandoned.",
+    "environment.extend": "{name} has a new deadline.",
+    "environment.schedule": "{name} has a new deadline.",
+    "environment.pin": "{name} is pinned.",
+    "environment.unpin": "{name} isn't pinned any more.",
+    "environment.share": "{name} is shared.",
+    "environment.unshare": "The share of {name} has ended.",
+    "environment.transfer": "{name} has another owner.",
+    "environment.add_rule": "{name} has the rule.",
+    "environment.remove_rule": "The rule of {name} is removed.",
+    "environment.drift": "{name} was observed just now.",
+    "trigger.add": "The trigger stands on {name}. It acts for you.",
+}
+"""What a page says after an action. The address names the action only: nobody can put words of theirs into a page."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +116,25 @@ def _nothing_there(act: Action, view: EnvironmentView) -> str:
 
 def goes_further_back(view: EnvironmentView) -> bool:
     """Whether only an earlier deployment than the last good one is something to go back to."""
-    allowed = "roll_back" in view.may or view.role is None
-    return allowed and view.managed_by is None and view.state is State.READY and view.last_good is not None
+    if view.state is not State.READY or view.awaiting_promotion or view.managed_by is not None:
+        return False
+    return view.last_good is not None and ("roll_back" in view.may or view.role is None)
 
 
 def offers(visit: Visit, view: EnvironmentView) -> Iterator[Offer]:
     """Everything that one can do with an environment."""
-    for id, part in OFFERED.items():
+    for id, part in PARTS.items():
         act = action(id)
         yield Offer(act, path_of(visit, view, part), why_not(act, view))
+
+
+def buttons(visit: Visit, view: EnvironmentView, *ids: str) -> list[Button]:
+    """Links to the pages of some actions."""
+    return [
+        Button(one.action.title, one.path, one.refused, danger=one.action.risk.value == "destructive")
+        for one in offers(visit, view)
+        if one.action.id in ids
+    ]
 
 
 def environment_page(
@@ -110,49 +149,70 @@ def environment_page(
         tab=tab,
         tabs=[(path_of(visit, view, part), words, part == tab) for part, words in TABS],
         here=path_of(visit, view),
-        notice=notice(visit, view),
+        notice=NOTICES.get(visit.asked("done"), "").replace("{name}", view.name),
         **values,
     )
 
 
-NOTICES = {
-    "stop": "{name} will be stopped.",
-    "start": "{name} will be started.",
-    "retry": "{name} will be tried again.",
-    "repair": "{name} is being repaired.",
-    "promote": "{name} is being promoted.",
-    "rollback": "{name} is being rolled back.",
-    "cancel": "Cancellation of {name} was requested.",
-    "destroy": "{name} is being destroyed.",
-    "abandon": "{name} was abandoned.",
-    "extend": "{name} has a new deadline.",
-    "schedule": "{name} has a new deadline.",
-    "pin": "{name} is pinned.",
-    "unpin": "{name} isn't pinned any more.",
-    "share": "{name} is shared.",
-    "unshare": "The share of {name} has ended.",
-    "transfer": "{name} has another owner.",
-    "add-rule": "{name} has the rule.",
-    "remove-rule": "The rule of {name} is removed.",
-    "observe": "{name} was observed just now.",
-    "add-trigger": "The trigger stands on {name}. It acts for you.",
-    "change-trigger": "The trigger has changed.",
-    "pause-trigger": "The trigger does nothing until it is resumed.",
-    "resume-trigger": "The trigger acts again.",
-    "remove-trigger": "The trigger is removed.",
-    "update": "{name} is being updated.",
-    "create": "{name} was requested.",
-}
-"""What a page says after something was done. The address names it only: nobody can put words of theirs into a page."""
+def told(
+    visit: Visit,
+    view: EnvironmentView,
+    tab: str,
+    title: str,
+    sections: Sequence[Section],
+    *,
+    intro: str = "",
+    buttons: Sequence[Button] = (),
+    more: str = "",
+    status: int = 200,
+    **values: Any,
+) -> Response:
+    """A page of an environment that consists of tables and facts."""
+    return environment_page(
+        visit,
+        view,
+        "told.html",
+        tab,
+        status,
+        title=title,
+        sections=[(type(section).__name__, section) for section in sections],
+        intro=intro,
+        buttons=buttons,
+        more=more,
+        **values,
+    )
 
 
-def notice(visit: Visit, view: EnvironmentView) -> str:
-    """What was done just now; empty if nothing was."""
-    return NOTICES.get(visit.asked("done"), "").replace("{name}", view.name)
+def asks(
+    visit: Visit,
+    view: EnvironmentView,
+    id: str,
+    title: str,
+    says: Sequence[str],
+    fields: Sequence[Field] = (),
+    *,
+    button: str = "",
+    danger: bool = False,
+    sections: Sequence[Section] = (),
+    back: str = "",
+) -> Ask:
+    """The page that asks for an action on an environment. The form names the environment by its id, too."""
+    return Ask(
+        id,
+        title,
+        says,
+        path_of(visit, view, back),
+        [Field("id", kind="hidden", value=view.id), *fields],
+        button,
+        danger,
+        sections,
+        why_not(action(id), view),
+    )
 
 
-def same(visit: Visit, view: EnvironmentView) -> EnvironmentView:
-    """The environment of a form's page. Raises `NotFound` if the name is another environment's by now."""
+def meant(visit: Visit) -> EnvironmentView:
+    """The environment of a form. Raises `NotFound` if its name is another environment's by now."""
+    view = found(visit)
     if visit.typed("id", view.id) != view.id:
         raise NotFound(
             f"{view.name} is another environment by now, and nothing was done.", hint="Look at it before you go on."

@@ -7,7 +7,7 @@ from environments.actions.registry import action
 from environments.domain.errors import CalvinverseError, Unauthenticated
 from environments.domain.lifecycle import DeploymentState
 from environments.ui.environment import facts
-from environments.ui.environment.common import environment_page, found, offers, same
+from environments.ui.environment.common import environment_page, found, meant, offers
 from environments.ui.faults import status_of
 from environments.ui.step_graph import graph
 from environments.ui.visit import Visit
@@ -23,7 +23,7 @@ def show(visit: Visit) -> Response:
 
 def reveal(visit: Visit) -> Response:
     """The same page with its secrets: it isn't kept by the browser, and its address shows nothing."""
-    view = same(visit, found(visit))
+    view = meant(visit)
     try:
         revealed = visit.client.outputs(view.id, reveal=True)
     except Unauthenticated:

@@ -1,0 +1,116 @@
+"""What the steps of an environment wrote, and what happened beside: the end of it, any part, or all as a file."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.responses import Response
+
+from environments.domain.cleaning import printable
+from environments.domain.environment import Event, EventType
+from environments.moments import moment, time_of_day
+from environments.pages.answers import page_headers
+from environments.ui.answers import POLICY
+from environments.ui.environment.common import environment_page, found, path_of
+from environments.ui.visit import Visit
+from environments.wire.environments import EnvironmentView
+from environments.words import Mood, clean, one_line
+
+PAGE = 500
+"""Lines of a page, and events of a request."""
+
+MOST = 50_000
+"""Events that are read for a page or a file."""
+
+_QUIET = frozenset({EventType.RESOURCE_STATUS})
+_ALARMING = frozenset(
+    {
+        EventType.ENVIRONMENT_WARNING,
+        EventType.ENVIRONMENT_INCIDENT,
+        EventType.ENVIRONMENT_NOT_SWITCHED,
+        EventType.ENVIRONMENT_DEGRADED,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """An event as a line of the log. `tag`: the step that wrote it; empty for what the service tells."""
+
+    id: int
+    at: datetime
+    tag: str
+    text: str
+    mood: Mood
+    time: str
+
+
+def line_of(visit: Visit, event: Event) -> Line | None:
+    """The event as a line; None if it is shown elsewhere."""
+    if event.type in _QUIET:
+        return None
+    time = time_of_day(event.at, visit.zone)
+    message = clean(printable(event.message)).rstrip("\n")
+    step = one_line(event.step or "")
+    if event.type is EventType.LOG:
+        return Line(event.id, event.at, step, message, "plain", time)
+    state = one_line(str(event.data.get("state", ""))).replace("_", " ")
+    said = message or f"{step} {state}".strip() or event.type.value.replace(".", " ")
+    failed = "failed" in state or event.type in _ALARMING
+    good = state in ("ready", "done", "succeeded") or event.type is EventType.ENVIRONMENT_RECOVERED
+    return Line(event.id, event.at, "", said, "bad" if failed else "good" if good else "gone", time)
+
+
+def show(visit: Visit) -> Response:
+    """The end of the log; with `after` the lines that follow an event."""
+    view = found(visit)
+    step = visit.asked("step")
+    asked = visit.asked("after")
+    after = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 19 else None
+    if after is None:
+        events: Iterable[Event] = deque(_events(visit, view), maxlen=PAGE)
+    else:
+        events = visit.client.history(view.id, after=after, limit=PAGE)
+    events = list(events)
+    lines = [line for event in events if (line := line_of(visit, event)) is not None and step in ("", line.tag)]
+    return environment_page(
+        visit,
+        view,
+        "logs.html",
+        "logs",
+        lines=lines,
+        step=step,
+        steps=sorted({one_line(one.name) for one in view.deployment.steps} if view.deployment is not None else ()),
+        begins=visit.link(after=0) if after is None or after > 0 else "",
+        follows=visit.link(after=events[-1].id) if after is not None and events else "",
+        ends=visit.link(after=None) if after is not None else "",
+        download=path_of(visit, view, "logs.txt"),
+    )
+
+
+def download(visit: Visit) -> Response:
+    """All of it as a file of lines."""
+    view = found(visit)
+    lines = [
+        f"{moment(line.at, visit.zone)} {line.tag or '--'} {line.text}\n"
+        for event in _events(visit, view)
+        if (line := line_of(visit, event)) is not None
+    ]
+    headers = page_headers(POLICY) | {"Content-Disposition": f'attachment; filename="{view.name}.log"'}
+    return Response("".join(lines).encode("utf-8", "replace"), headers=headers, media_type="text/plain; charset=utf-8")
+
+
+def _events(visit: Visit, view: EnvironmentView) -> Iterator[Event]:
+    """Its stored events, oldest first."""
+    seen, count = 0, 0
+    while count < MOST and (page := visit.client.history(view.id, after=seen, limit=PAGE)):
+        yield from page
+        seen = page[-1].id
+        count += len(page)
+
+
+PAGES = (
+    ("GET", "/environments/{name}/logs", show),
+    ("GET", "/environments/{name}/logs.txt", download),
+)
