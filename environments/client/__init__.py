@@ -2,6 +2,18 @@
 
 from environments.client.bundles import read_bundle
 from environments.client.http import Client, connect
+from environments.client.live import LiveEvents, LiveItem, Place
 from environments.client.stream import Connected, Disconnected, EventStream, StreamItem
 
-__all__ = ["Client", "Connected", "Disconnected", "EventStream", "StreamItem", "connect", "read_bundle"]
+__all__ = [
+    "Client",
+    "Connected",
+    "Disconnected",
+    "EventStream",
+    "LiveEvents",
+    "LiveItem",
+    "Place",
+    "StreamItem",
+    "connect",
+    "read_bundle",
+]

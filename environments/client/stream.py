@@ -80,7 +80,7 @@ class EventStream:
                     self._response = None
             if self._closed.is_set():
                 return
-            wait = max(pause, _told_pause(error))
+            wait = max(pause, told_pause(error))
             yield Disconnected(error, wait)
             self._closed.wait(wait)
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -101,7 +101,7 @@ class EventStream:
             return not self._closed.is_set()
 
     def _read(self, response: httpx2.Response) -> Iterator[Event]:
-        for number, data in parse_events(response.iter_lines()):
+        for number, data in parse_events(_lines(response.iter_bytes())):
             if self._closed.is_set():
                 return
             if data and self._after is not None and number is not None and number <= self._after:
@@ -118,23 +118,69 @@ def parse_events(lines: Iterable[str]) -> Iterator[tuple[int | None, str]]:
 
     An event with an id and no data is given as well: it moves the place from which a reader goes on.
     """
-    number: int | None = None
-    data: list[str] = []
+    parts = EventParts()
     for line in lines:
-        if not line:
-            if data or number is not None:
-                yield number, "\n".join(data)
-            number, data = None, []
-            continue
-        field, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if field == "data":
-            data.append(value)
-        elif field == "id" and value.isdigit():
-            number = int(value)
+        if (found := parts.take(line)) is not None:
+            yield found.number, found.data
 
 
-def _told_pause(error: CalvinverseError) -> float:
+class Lines:
+    """Cuts what comes in pieces into lines.
+
+    At line feeds only, with which the service ends its lines: texts in events may hold the other characters at which
+    Python's `splitlines` cuts, such as U+2028, and what follows one there isn't a line.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def take(self, chunk: bytes) -> list[str]:
+        """The lines that are whole by now."""
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        return [line.removesuffix(b"\r").decode(errors="replace") for line in whole]
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    lines = Lines()
+    for chunk in chunks:
+        yield from lines.take(chunk)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A server-sent event: its id if it has one, its type, its data."""
+
+    number: int | None
+    kind: str
+    data: str
+
+
+class EventParts:
+    """Puts server-sent events together, line by line."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._kind = ""
+        self._data: list[str] = []
+
+    def take(self, line: str) -> Part | None:
+        """The event that this line ends, if it has an id or data."""
+        if line:
+            field, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if field == "data":
+                self._data.append(value)
+            elif field == "event":
+                self._kind = value
+            elif field == "id" and value.isdigit():
+                self._number = int(value)
+            return None
+        found = Part(self._number, self._kind, "\n".join(self._data))
+        self._number, self._kind, self._data = None, "", []
+        return found if found.data or found.number is not None else None
+
+
+def told_pause(error: CalvinverseError) -> float:
     """The seconds that the service told to wait, when it has too much to do; else 0."""
     told = error.details.get("retry_after") if isinstance(error, TooManyRequests) else None
     return min(float(told), LONGEST_TOLD_PAUSE) if isinstance(told, int | float) and told > 0 else 0.0

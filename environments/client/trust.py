@@ -4,6 +4,7 @@ import contextlib
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -127,24 +128,55 @@ class LoopbackTransport(httpx2.BaseTransport):
         """The answer to a request. Raises what `httpx2.HTTPTransport` raises, for IPv4 if both fail."""
         refused: httpx2.ConnectError | None = None
         for host in _LOOPBACK:
-            # The headers, `Host` among them, are those of the original request.
-            there = httpx2.Request(
-                request.method,
-                request.url.copy_with(host=host),
-                headers=request.headers,
-                stream=request.stream,
-                extensions={**request.extensions, "sni_hostname": request.url.host},
-            )
+            there = httpx2.Request(request.method, stream=request.stream, **_there(request, host))
             try:
                 return self._transport.handle_request(there)
             except httpx2.ConnectError as error:
-                if refused is None:
-                    refused = error
-                if any(isinstance(cause, ssl.SSLError) for cause in chain(error)):
-                    break  # somebody answers there
+                refused = refused or error
+                if _somebody_answers(error):
+                    break
         assert refused is not None
         raise refused
 
     def close(self) -> None:
         """Closes all connections."""
         self._transport.close()
+
+
+class AsyncLoopbackTransport(httpx2.AsyncBaseTransport):
+    """The same for an event loop, with as many connections as are asked for."""
+
+    def __init__(self, trust: ssl.SSLContext) -> None:
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=10)
+        self._transport = httpx2.AsyncHTTPTransport(verify=trust, trust_env=False, limits=limits)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """The answer to a request. Raises what `httpx2.AsyncHTTPTransport` raises, for IPv4 if both fail."""
+        refused: httpx2.ConnectError | None = None
+        for host in _LOOPBACK:
+            there = httpx2.Request(request.method, stream=request.stream, **_there(request, host))
+            try:
+                return await self._transport.handle_async_request(there)
+            except httpx2.ConnectError as error:
+                refused = refused or error
+                if _somebody_answers(error):
+                    break
+        assert refused is not None
+        raise refused
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        await self._transport.aclose()
+
+
+def _there(request: httpx2.Request, host: str) -> dict[str, Any]:
+    """The same request to another host. The headers, `Host` among them, are those of the original request."""
+    return {
+        "url": request.url.copy_with(host=host),
+        "headers": request.headers,
+        "extensions": {**request.extensions, "sni_hostname": request.url.host},
+    }
+
+
+def _somebody_answers(error: httpx2.ConnectError) -> bool:
+    return any(isinstance(cause, ssl.SSLError) for cause in chain(error))

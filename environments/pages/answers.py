@@ -29,3 +29,13 @@ def kept(content: bytes, kind: str) -> Response:
         "Cross-Origin-Resource-Policy": "same-origin",
     }
     return Response(content, headers=headers, media_type=kind)
+
+
+def stream_headers() -> dict[str, str]:
+    """The headers of a stream of server-sent events; proxies pass it on as it comes."""
+    return {
+        "Cache-Control": "no-store",
+        "X-Accel-Buffering": "no",
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import anyio
@@ -33,6 +34,7 @@ from environments.ui.answers import go, page
 from environments.ui.faults import fault_page
 from environments.ui.files import Files
 from environments.ui.settings import UiSettings
+from environments.ui.streams import Streams, refused
 from environments.ui.upstream import Upstream
 from environments.ui.visit import FORM_TOKEN, SESSION_COOKIE, Visit
 
@@ -81,12 +83,19 @@ class WebPage:
     """See the module."""
 
     def __init__(
-        self, settings: UiSettings, upstream: Upstream, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        settings: UiSettings,
+        upstream: Upstream,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        streams: Streams | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._upstream = upstream
         self._files = Files(settings.assets)
+        self._streams = streams or Streams(upstream.live)
+        self.state = SimpleNamespace(waiting=(self._streams,))
+        """`waiting` is closed when the server stops."""
         self._threads: anyio.CapacityLimiter | None = None
         self._routes = [(Route(path, _unused, methods=[method]), make) for method, path, make in PAGES]
 
@@ -136,6 +145,7 @@ class WebPage:
             client=self._upstream.client(_token(known), headers),
             assets=self._files.addresses,
             now=self._clock(),
+            streams=self._streams,
         )
 
     def _find(self, scope: Scope, method: str) -> _Found:
@@ -160,10 +170,12 @@ def _make(make: Page, visit: Visit) -> Response:
             visit.check_form()
         return make(visit)
     except Unauthenticated as error:
-        return _to_sign_in(visit, error)
+        return refused(visit, error) if _streams(visit) else _to_sign_in(visit, error)
     except CalvinverseError as error:
         if visit.method != "GET" and isinstance(error, Forbidden) and FORM_TOKEN in visit.form:
             return _again(visit, error, 403)
+        if _streams(visit):
+            return refused(visit, error)
         return fault_page(visit, error)
     except Exception:  # noqa: BLE001 - people get a page, the log the rest
         _log.exception("unforeseen error: %s %s", visit.method, visit.path)
@@ -171,6 +183,11 @@ def _make(make: Page, visit: Visit) -> Response:
             visit,
             CalvinverseError("Something went wrong on this page.", hint="Try again; an admin finds it in the log."),
         )
+
+
+def _streams(visit: Visit) -> bool:
+    """Whether a page's stream asks."""
+    return visit.method == "GET" and "text/event-stream" in visit.headers.get("accept", "") and visit.htmx
 
 
 def _to_sign_in(visit: Visit, error: Unauthenticated) -> Response:

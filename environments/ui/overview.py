@@ -1,8 +1,13 @@
 """The overview: all environments that one may see."""
 
+from collections.abc import Sequence
+
 from starlette.responses import Response
 
-from environments.ui.answers import page
+from environments.domain.environment import Event
+from environments.domain.errors import UnknownEnvironment
+from environments.ui.answers import html, page
+from environments.ui.live import follow, part
 from environments.ui.visit import Visit
 
 PAGE_SIZE = 50
@@ -16,4 +21,21 @@ def show(visit: Visit) -> Response:
     return page(visit, "overview.html", environments=found[:PAGE_SIZE], more=more)
 
 
-PAGES = (("GET", "/", show),)
+def live(visit: Visit) -> Response:
+    """Changes of the environments on a page, whose ids are given."""
+    shown = frozenset(visit.asked("ids").split(",")[: 2 * PAGE_SIZE])
+
+    def render(events: Sequence[Event]) -> str:
+        parts = []
+        for id in dict.fromkeys(event.environment_id for event in events) or sorted(shown):
+            try:
+                view = visit.client.environment(f"id:{id}")
+            except UnknownEnvironment:
+                continue
+            parts.append(part(f"env-{id}", html(visit, "overview_row.html", view=view)))
+        return "".join(parts)
+
+    return follow(visit, render, wanted=lambda event: event.environment_id in shown)
+
+
+PAGES = (("GET", "/", show), ("GET", "/live", live))

@@ -7,29 +7,41 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 
 from environments.addresses import is_encrypted
-from environments.client import Client
-from environments.client.trust import LoopbackTransport, trusted
+from environments.client import Client, LiveEvents
+from environments.client.trust import AsyncLoopbackTransport, LoopbackTransport, trusted
+from environments.ui.passing import passed_on
 from environments.ui.settings import UiSettings
-
-PASSED_ON = ("calvinverse-client", "calvinverse-edge")
-"""Headers by which the edge tells the service who asks: passed on as they came, and of no use to anything here."""
 
 SECONDS = 15.0
 """Seconds that an answer of the service may take, unless a call says otherwise."""
 
 
 class Upstream:
-    """Gives clients for the service. `transport` replaces the network in tests."""
+    """Gives clients for the service, and streams of its events. The transports replace the network in tests."""
 
-    def __init__(self, settings: UiSettings, transport: httpx2.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        settings: UiSettings,
+        transport: httpx2.BaseTransport | None = None,
+        live: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
         self.address = _named(settings.service, settings.service_name)
         self.trust: ssl.SSLContext = trusted(self.address, settings.service_ca_file, None)
         self._transport = _Shared(transport or LoopbackTransport(self.trust))
+        self._live_transport = live
+        self._live: LiveEvents | None = None
 
     def client(self, token: str, headers: Mapping[str, str]) -> Client:
         """A client that asks as the person of the session token; `headers` are those of the person's request."""
-        passed = {name: headers[name] for name in PASSED_ON if name in headers}
-        return Client(self.address, token or None, timeout=SECONDS, transport=self._transport, headers=passed)
+        return Client(
+            self.address, token or None, timeout=SECONDS, transport=self._transport, headers=passed_on(headers)
+        )
+
+    def live(self) -> LiveEvents:
+        """Streams of events, within the event loop that calls this."""
+        if self._live is None:
+            self._live = LiveEvents(self.address, self._live_transport or AsyncLoopbackTransport(self.trust))
+        return self._live
 
     def close(self) -> None:
         """Closes all connections."""

@@ -1,9 +1,10 @@
 """An HTTP transport that calls an ASGI application in this process, without a socket; also for endless answers."""
 
 import asyncio
+import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -127,3 +128,58 @@ class AsgiTransport(httpx2.BaseTransport):
         status, headers = answer.head.result(LONGEST_WAIT)
         extensions = {"network_stream": _Socket(answer.close)}
         return httpx2.Response(status, headers=headers, stream=answer, extensions=extensions)
+
+
+class ThreadedTransport(httpx2.AsyncBaseTransport):
+    """The same for a client in another event loop."""
+
+    def __init__(self, transport: httpx2.BaseTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Answers when the application has sent its headers."""
+        sent = httpx2.Request(request.method, request.url, headers=request.headers, content=await request.aread())
+        answer = await _in_thread(lambda: self._transport.handle_request(sent))
+        return httpx2.Response(answer.status_code, headers=answer.headers, stream=_Chunks(answer))
+
+
+class _Chunks(httpx2.AsyncByteStream):
+    """The body of an answer, each chunk waited for in a thread."""
+
+    def __init__(self, answer: httpx2.Response) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks = iter(self._answer.stream)  # type: ignore[arg-type]
+        while (chunk := await _in_thread(lambda: next(chunks, None))) is not None:
+            yield chunk
+
+    async def aclose(self) -> None:
+        """Tells the application, and wakes the thread."""
+        self._answer.close()
+
+
+async def _in_thread(wait: Callable[[], Any]) -> Any:
+    """The result of what waits, in a thread of its own: streams would take all that a loop has."""
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[Any] = loop.create_future()
+
+    def run() -> None:
+        try:
+            found, error = wait(), None
+        except Exception as failure:  # noqa: BLE001 - raised where the result is awaited
+            found, error = None, failure
+        with contextlib.suppress(RuntimeError):  # the loop has been closed
+            loop.call_soon_threadsafe(_finish, result, found, error)
+
+    threading.Thread(target=run, name="stream", daemon=True).start()
+    return await result
+
+
+def _finish(result: "asyncio.Future[Any]", found: Any, error: Exception | None) -> None:
+    if result.done():
+        return
+    if error is None:
+        result.set_result(found)
+    else:
+        result.set_exception(error)

@@ -1,5 +1,6 @@
 """The web page over the real API, both in this process: asked by a test without a browser, or served to one."""
 
+import asyncio
 import contextlib
 import re
 import socket
@@ -7,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import httpx2
@@ -19,9 +21,10 @@ from environments.serving.server import make_server
 from environments.ui.app import WebPage
 from environments.ui.files import OF_OTHERS
 from environments.ui.settings import UiSettings
+from environments.ui.streams import Streams
 from environments.ui.upstream import Upstream
 from environments.ui.visit import FORM_TOKEN, SESSION_COOKIE, token_of
-from tests.support.asgi import AsgiTransport, Loop
+from tests.support.asgi import AsgiTransport, Loop, ThreadedTransport
 from tests.support.authorities import make_authority
 from tests.support.in_process.client import InProcessClient
 
@@ -39,10 +42,10 @@ class Reader:
         self._loop = Loop()
         self.token = client._http.headers["Authorization"].removeprefix("Bearer ") if token is None else token
         settings = UiSettings(service=client.address, address=ORIGIN, assets=folder)
-        upstream = Upstream(settings, client._http._transport)
-        self._http = httpx2.Client(
-            base_url=ORIGIN, transport=AsgiTransport(WebPage(settings, upstream, lambda: client.now), self._loop.loop)
-        )
+        self._upstream = Upstream(settings, client._http._transport, ThreadedTransport(client._http._transport))
+        self.streams = Streams(self._upstream.live, pause=0.01)
+        page = WebPage(settings, self._upstream, lambda: client.now, self.streams)
+        self._http = httpx2.Client(base_url=ORIGIN, transport=AsgiTransport(page, self._loop.loop))
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx2.Response:
         """Opens a page; redirects aren't followed."""
@@ -62,6 +65,13 @@ class Reader:
         sent = {"Content-Type": "application/x-www-form-urlencoded", "Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"}
         return self._http.post(path, content=body.encode(), headers={**self._cookie(), **sent, **(headers or {})})
 
+    @contextlib.contextmanager
+    def follow(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator["Followed"]:
+        """Opens a stream as htmx does, until the block ends."""
+        sent = {"Accept": "text/html, text/event-stream", "HX-Request": "true", **self._cookie(), **(headers or {})}
+        with self._http.stream("GET", path, headers=sent) as answer:
+            yield Followed(answer)
+
     def form_token(self) -> str:
         """That of the pages of this session."""
         return token_of(self.token)
@@ -72,7 +82,53 @@ class Reader:
     def close(self) -> None:
         """Ends the page."""
         self._http.close()
+        self._loop.run(self._end_streams())
         self._loop.close()
+
+    async def _end_streams(self) -> None:
+        self.streams.close()
+        while len(self.streams):  # noqa: ASYNC110 - only tests wait for this
+            await asyncio.sleep(0.01)
+        await self._upstream.live().close()
+
+
+class Followed:
+    """A stream that somebody reads."""
+
+    def __init__(self, answer: httpx2.Response) -> None:
+        self.answer = answer
+        self.place: int | None = None
+        """The id that a browser would tell when it connects again."""
+        self.alive = 0
+        """Signs of life without content."""
+        self._messages = self._read()
+
+    def next(self) -> str:
+        """The HTML of the next message; empty when the stream has ended."""
+        return next(self._messages, "")
+
+    def until(self, text: str) -> str:
+        """All HTML up to the message that holds a text. Fails when the stream ends before."""
+        found = ""
+        for message in self._messages:
+            found += message
+            if text in message:
+                return found
+        raise AssertionError(f"the stream ended without {text!r}: {found}")
+
+    def _read(self) -> Iterator[str]:
+        data: list[str] = []
+        for chunk in self.answer.iter_lines():
+            field, _, value = chunk.partition(": ")
+            if field == "data":
+                data.append(value)
+            elif field == "id":
+                self.place = int(value)
+            elif not field and value:
+                self.alive += 1
+            elif not chunk and data:
+                yield "\n".join(data)
+                data = []
 
 
 def text_of(answer: httpx2.Response) -> str:
@@ -86,7 +142,9 @@ class _Front:
     def __init__(self, service: ASGIApp, page: ASGIApp) -> None:
         self._service = service
         self._page = page
-        self.state = getattr(service, "state", None)
+        self.state = SimpleNamespace(
+            waiting=[one for app in (service, page) for one in getattr(getattr(app, "state", None), "waiting", ())]
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         of_service = scope["type"] != "http" or _OF_SERVICE.match(scope["path"])

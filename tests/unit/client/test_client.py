@@ -11,7 +11,7 @@ from environments.api.statuses import http_status
 from environments.client import Client, read_bundle
 from environments.client.connection import ANSWER_SECONDS, OBSERVE_SECONDS
 from environments.client.problems import error_from
-from environments.client.stream import parse_events
+from environments.client.stream import Lines, parse_events
 from environments.context import Context, find_context, stored_context, write_context
 from environments.domain.errors import (
     CalvinverseError,
@@ -171,6 +171,12 @@ def test_events_are_read_as_the_standard_says() -> None:
         "",
     ]
     assert list(parse_events(lines)) == [(7, ""), (8, "a\nb"), (None, "")]
+
+
+def test_texts_in_events_make_no_lines_of_their_own() -> None:
+    lines, sent = Lines(), "id: 1\ndata: a\u2028id: 99\x85\x0bb\r\n\n".encode()
+    cut = [line for piece in (sent[:9], sent[9:20], sent[20:]) for line in lines.take(piece)]
+    assert list(parse_events(cut)) == [(1, "a\u2028id: 99\x85\x0bb")]
 
 
 # --- context and folders ----------------------------------------------------------------------------------------------

@@ -1,0 +1,257 @@
+"""Streams of server-sent events to browsers: how many there may be, what they carry, and when they end."""
+
+import asyncio
+import contextlib
+import logging
+import re
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Protocol
+
+import anyio
+import anyio.to_thread
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from environments.client import Connected, Disconnected, LiveItem, Place
+from environments.domain.environment import Event
+from environments.domain.errors import CalvinverseError, TooManyRequests
+from environments.pages.answers import stream_headers
+from environments.ui.passing import passed_on
+from environments.ui.swaps import away, note, stopped
+from environments.ui.visit import Visit
+
+PAUSE = 0.2
+"""Seconds between two messages of a stream: what changes within them is shown together."""
+
+LONGEST = 3600.0
+"""Seconds after which a stream ends; the browser connects again."""
+
+QUIET = 5.0
+"""Seconds after which a stream says that it is still there, when it hears of something that it doesn't show."""
+
+MOST_OF_SESSION = 10
+MOST = 400
+"""Streams that are open at once: of one session, and of all."""
+
+MOST_WAITING = 500
+"""Events that wait to be shown; beyond that no more are read until they are."""
+
+_AT_ONCE = 4
+"""Messages that are made side by side, each in a thread; pages have threads of their own."""
+
+_AGAIN_SECONDS = 1.0
+_RETRY_MS, _RETRY_FULL_MS = 1_000, 30_000
+_LINE = re.compile(r"\r\n|\r|\n")
+_log = logging.getLogger(__name__)
+
+Wanted = Callable[[Event], bool]
+Render = Callable[[Sequence[Event]], str]
+"""Makes the parts of a page that events have changed; runs in a thread."""
+
+
+class Events(Protocol):
+    """Where events come from: `environments.client.LiveEvents`."""
+
+    def events(
+        self,
+        token: str,
+        *,
+        after: int | None,
+        environment: str | None = None,
+        without: Collection[str] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncGenerator[LiveItem]:
+        """See there."""
+        ...
+
+
+class Streams:
+    """The streams that are open. Used in the event loop only."""
+
+    def __init__(self, events: Callable[[], Events], *, pause: float = PAUSE, longest: float = LONGEST) -> None:
+        self.events = events
+        self.pause = pause
+        self.longest = longest
+        self._open: Counter[str] = Counter()
+        self._ends: set[Callable[[], None]] = set()
+        self._threads: anyio.CapacityLimiter | None = None
+
+    @property
+    def threads(self) -> anyio.CapacityLimiter:
+        """Those in which messages are made."""
+        if self._threads is None:
+            self._threads = anyio.CapacityLimiter(_AT_ONCE)
+        return self._threads
+
+    @contextlib.contextmanager
+    def place(self, session: str, end: Callable[[], None]) -> Iterator[None]:
+        """Counts a stream of a session until the block ends; `end` ends it. Raises `TooManyRequests`."""
+        whose = sha256(session.encode()).hexdigest()
+        if self._open[whose] >= MOST_OF_SESSION:
+            raise TooManyRequests(f"{MOST_OF_SESSION} other pages of yours show changes already; this one doesn't.")
+        if self._open.total() >= MOST:
+            raise TooManyRequests("Too many pages show changes at the moment; this one doesn't.")
+        self._open[whose] += 1
+        self._ends.add(end)
+        try:
+            yield
+        finally:
+            self._ends.discard(end)
+            self._open[whose] -= 1
+            if not self._open[whose]:
+                del self._open[whose]
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return self._open.total()
+
+    def close(self) -> None:
+        """Ends all of them, so that the server can stop."""
+        for end in tuple(self._ends):
+            end()
+
+
+class LiveAnswer(Response):
+    """See `environments.ui.live.follow`."""
+
+    def __init__(
+        self,
+        visit: Visit,
+        render: Render,
+        *,
+        after: int | None,
+        environment: str | None,
+        wanted: Wanted | None,
+        without: Collection[str],
+    ) -> None:
+        super().__init__(headers=stream_headers(), media_type="text/event-stream")
+        del self.headers["content-length"]
+        self._visit = visit
+        self._streams = visit.streams
+        self._render = render
+        self._after = after
+        self._environment = environment
+        self._wanted = wanted
+        self._without = without
+        self._heard: asyncio.Queue[LiveItem | CalvinverseError] = asyncio.Queue(MOST_WAITING)
+        self._place: int | None = None
+        self._said = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if scope["method"] != "HEAD":
+            end = asyncio.Event()
+            try:
+                with self._streams.place(self._visit.session, end.set):
+                    await self._until_one_ends(self._hear(), self._tell(send), _gone(receive), end.wait())
+            except TooManyRequests as error:
+                await _say(send, _message(note(error.message), None, retry=_RETRY_FULL_MS))
+        with contextlib.suppress(OSError):  # the browser has gone
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _until_one_ends(self, *parts: Coroutine[Any, Any, object]) -> None:
+        tasks = [asyncio.ensure_future(part) for part in parts]
+        try:
+            await asyncio.wait(tasks, timeout=self._streams.longest, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            for ended in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(ended, Exception) and not isinstance(ended, OSError):
+                    _log.error("a stream ended: %s", self._visit.path, exc_info=ended)
+
+    async def _hear(self) -> None:
+        """Passes on what the service says; when the queue is full, it waits, and the service with it."""
+        visit = self._visit
+        events = self._streams.events().events(
+            visit.session,
+            after=self._after,
+            environment=self._environment,
+            without=self._without,
+            headers=passed_on(visit.headers),
+        )
+        try:
+            async with contextlib.aclosing(events):
+                async for item in events:
+                    if isinstance(item, Event) and self._wanted is not None and not self._wanted(item):
+                        item = Place(item.id)
+                    await self._heard.put(item)
+        except CalvinverseError as error:
+            await self._heard.put(error)
+        await asyncio.Event().wait()  # the other part says why, and ends the stream
+
+    async def _tell(self, send: Send) -> None:
+        """Tells the browser, until the stream can't go on."""
+        first = self._after is None
+        while True:
+            items = [await self._heard.get()]
+            while not self._heard.empty():
+                items.append(self._heard.get_nowait())
+            events = [item for item in items if isinstance(item, Event)]
+            for item in items:
+                if isinstance(item, Event | Place):
+                    self._place = item.id if isinstance(item, Event) else item.number
+                elif isinstance(item, Disconnected):
+                    await self._say(send, away())
+                elif isinstance(item, Connected) and self._said:
+                    await self._say(send, note(""))
+            failed = next((item for item in items if isinstance(item, CalvinverseError)), None)
+            if events or (first and self._place is not None):
+                first = False
+                failed = failed or await self._show(send, events)
+            elif asyncio.get_running_loop().time() - self._said >= QUIET:
+                await self._say(send, "")
+            if failed is not None:
+                await self._say(send, stopped(self._visit, failed))
+                return
+            if events:
+                await asyncio.sleep(self._streams.pause)
+
+    async def _show(self, send: Send, events: Sequence[Event]) -> CalvinverseError | None:
+        """Shows events; what can't be mended by trying again."""
+        tried = False
+        while True:
+            try:
+                html = await anyio.to_thread.run_sync(self._render, events, limiter=self._streams.threads)
+            except CalvinverseError as error:
+                if not error.transient:
+                    return error
+                if not tried:
+                    await self._say(send, away(), placed=False)
+                tried = True
+                await asyncio.sleep(_AGAIN_SECONDS)
+            except Exception:  # noqa: BLE001 - people get a sentence, the log the rest
+                _log.exception("unforeseen error: stream %s", self._visit.path)
+                return CalvinverseError("Something went wrong on this page.")
+            else:
+                await self._say(send, html + (note("") if tried else ""))
+                return None
+
+    async def _say(self, send: Send, html: str, *, placed: bool = True) -> None:
+        self._said = asyncio.get_running_loop().time()
+        await _say(send, _message(html, self._place if placed else None))
+
+
+def refused(visit: Visit, error: CalvinverseError) -> Response:
+    """The answer to a browser that wants a stream and can't have it; the page stays as it is."""
+    return Response(_message(stopped(visit, error), None), headers=stream_headers(), media_type="text/event-stream")
+
+
+def _message(html: str, place: int | None, retry: int = _RETRY_MS) -> bytes:
+    """A server-sent event without a name (WHATWG HTML, 9.2.6); without HTML a sign of life."""
+    lines = [": here"] if not html else [f"retry: {retry}", *(f"data: {line}" for line in _LINE.split(html))]
+    if place is not None:
+        lines.append(f"id: {place}")
+    return ("\n".join(lines) + "\n\n").encode(errors="replace")
+
+
+async def _say(send: Send, text: bytes) -> None:
+    await send({"type": "http.response.body", "body": text, "more_body": True})
+
+
+async def _gone(receive: Receive) -> None:
+    """Waits until the browser has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
