@@ -175,9 +175,10 @@ class EventParts:
             elif field == "id" and value.isdigit():
                 self._number = int(value)
             return None
-        found = Part(self._number, self._kind, "\n".join(self._data))
+        told = self._data or self._number is not None
+        found = Part(self._number, self._kind, "\n".join(self._data)) if told else None
         self._number, self._kind, self._data = None, "", []
-        return found if found.data or found.number is not None else None
+        return found
 
 
 def told_pause(error: CalvinverseError) -> float:

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from environments.api.app import create_app
-from environments.serving.certificate import ServedCertificate
-from environments.serving.server import make_server
 from environments.bootstrap.sign_in import pages, signing_in
 from environments.bootstrap.webhooks import Incoming, webhooks_of
 from environments.client import Client
@@ -87,6 +85,8 @@ from environments.service.trigger_testing import TriggerTesting
 from environments.service.triggers import Triggers
 from environments.service.warnings import GRACE, Warnings
 from environments.service.webhooks import Webhooks
+from environments.serving.certificate import ServedCertificate
+from environments.serving.server import make_server
 from environments.stores.database import Database
 from tests.fakes.backends.openbao_people import MemoryPeopleCalls
 from tests.fakes.backends.vault import MemorySecrets

@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.testing import capture_logs
 
 from environments.api.app import create_app
-from environments.serving.certificate import ServedCertificate
-from environments.serving.handshakes import Handshakes
-from environments.serving.server import make_server
 from environments.authorities import PinnedAuthority
 from environments.client import Client, Connected
 from environments.domain.environment import Event
+from environments.serving.certificate import ServedCertificate
+from environments.serving.handshakes import Handshakes
+from environments.serving.server import make_server
 from environments.wire.environments import CreateRequest
 from tests.fakes.listener import Listener, connected
 from tests.fakes.service import FakeService, listening, make_service
