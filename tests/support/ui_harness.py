@@ -26,6 +26,7 @@ from environments.ui.upstream import Upstream
 from environments.ui.visit import FORM_TOKEN, SESSION_COOKIE, token_of
 from tests.support.asgi import AsgiTransport, Loop, ThreadedTransport
 from tests.support.authorities import make_authority
+from tests.support.browser import Visitor
 from tests.support.in_process.client import InProcessClient
 
 ORIGIN = "https://calvinverse.test"
@@ -173,7 +174,25 @@ def served_page(client: InProcessClient, folder: Path, assets: Path) -> Iterator
     try:
         yield address
     finally:
+        upstream.close()  # first: the server waits for connections that are open
         server.should_exit = True
         thread.join(60)
-        upstream.close()
+        listener.close()
         assert not thread.is_alive(), "the server did not stop"
+
+
+def signed_in(visitor: Visitor, client: InProcessClient, address: str) -> None:
+    """Gives a browser the session that the client has."""
+    token = client._http.headers["Authorization"].removeprefix("Bearer ")
+    visitor.context.add_cookies(
+        [
+            {
+                "name": SESSION_COOKIE,
+                "value": token,
+                "url": address,
+                "secure": True,
+                "httpOnly": True,
+                "sameSite": "Lax",
+            }
+        ]
+    )
