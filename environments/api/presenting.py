@@ -10,6 +10,7 @@ from environments.domain.lifecycle import ENDED, State
 from environments.domain.plan import Plan
 from environments.service.entry_points import EntryPointAddress
 from environments.service.holding import HoldDetails
+from environments.service.looking_first import Foreseen
 from environments.service.reading import shown_outputs
 from environments.service.records import (
     Accepted,
@@ -80,6 +81,17 @@ def explanation(found: Explanation) -> environments.ExplanationView:
         pin=found.pin,
         held=None if found.held is None else _held(found.held),
         zone_database=found.zone_database,
+    )
+
+
+def foreseen(found: Foreseen) -> environments.CheckView:
+    """What a request to create would come to."""
+    return environments.CheckView(
+        problems=tuple(
+            environments.CheckProblemView(code=one.code, message=one.message, hint=one.hint, details=dict(one.details))
+            for one in found.problems
+        ),
+        deadline=found.deadline,
     )
 
 

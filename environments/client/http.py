@@ -24,6 +24,7 @@ from environments.wire.deployments import CancelRequest, DeploymentView, Pending
 from environments.wire.environments import (
     AbandonRequest,
     Accepted,
+    CheckView,
     CreateRequest,
     DestroyRequest,
     DriftView,
@@ -106,6 +107,10 @@ class Client(
         """Requests an environment; a second call with the same key is the same request."""
         headers = {"Idempotency-Key": idempotency_key or self._make_key()}
         return self._read(self._send("POST", "/v1/environments", request, headers=headers, again=True), Accepted)
+
+    def check_creation(self, request: CreateRequest) -> CheckView:
+        """What a request to create would come to; nothing is created."""
+        return self._read(self._send("POST", "/v1/environments/check", request, again=True), CheckView)
 
     def update(self, name: str, request: UpdateRequest) -> Accepted:
         """Applies another version of the template, or other parameters."""

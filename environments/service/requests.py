@@ -28,6 +28,7 @@ from environments.service.enqueue import DeploymentRequest
 from environments.service.enqueue import Sealer as Sealer  # exported from here
 from environments.service.extending import check_extendable, extend_to
 from environments.service.idempotency import Once
+from environments.service.looking_first import Foreseen, foresee
 from environments.service.records import Accepted, accepted
 from environments.service.running_again import WhyNot, any_step
 from environments.service.storage.deployments import newest_of
@@ -79,6 +80,10 @@ class Requests:
             done = effects.create(tx, principal, request, self._new_id("env"), asked, verdicts, self._sealer)
             once.remember(tx, done.environment, asked.id)
             return done
+
+    def check(self, principal: Principal, request: CreateEnvironment) -> Foreseen:
+        """What `create` would say, without creating: see `looking_first`."""
+        return foresee(self._storage, self._checks, self._new_id, self._clock(), principal, request)
 
     def update(self, principal: Principal, name: str, request: UpdateEnvironment) -> Accepted:
         """Queues an update to the newest (or named) version of the template, with changed parameters.

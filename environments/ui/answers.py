@@ -27,6 +27,11 @@ def page(visit: Visit, template: str, status: int = 200, **values: Any) -> Respo
     return Response(html(visit, template, **values), status, page_headers(POLICY), _HTML)
 
 
+def fragment(visit: Visit, template: str, **values: Any) -> Response:
+    """A part of a page, for a script."""
+    return Response(html(visit, template, **values), 200, page_headers(POLICY), _HTML)
+
+
 def html(visit: Visit, template: str, **values: Any) -> str:
     """What a template makes: a page, or a part of one for a script."""
     return _templates.get_template(template).render(visit=visit, assets=visit.assets, **values)

@@ -21,6 +21,7 @@ from environments.ui import (
     audit,
     environment,
     groups,
+    making,
     meta,
     overview,
     people,
@@ -31,7 +32,7 @@ from environments.ui import (
     webhooks,
 )
 from environments.ui.answers import go, page
-from environments.ui.faults import fault_page
+from environments.ui.faults import fault_page, status_of
 from environments.ui.files import Files
 from environments.ui.settings import UiSettings
 from environments.ui.streams import Streams, refused
@@ -44,6 +45,7 @@ PageRoute = tuple[str, str, Page]
 
 PAGES: tuple[PageRoute, ...] = (
     *overview.PAGES,
+    *making.PAGES,
     *environment.PAGES,
     *received_events.PAGES,
     *triggers.PAGES,
@@ -172,10 +174,10 @@ def _make(make: Page, visit: Visit) -> Response:
     except Unauthenticated as error:
         return refused(visit, error) if _streams(visit) else _to_sign_in(visit, error)
     except CalvinverseError as error:
-        if visit.method != "GET" and isinstance(error, Forbidden) and FORM_TOKEN in visit.form:
-            return _again(visit, error, 403)
         if _streams(visit):
             return refused(visit, error)
+        if visit.method != "GET" and FORM_TOKEN in visit.form and (error.transient or isinstance(error, Forbidden)):
+            return _again(visit, error, status_of(error))
         return fault_page(visit, error)
     except Exception:  # noqa: BLE001 - people get a page, the log the rest
         _log.exception("unforeseen error: %s %s", visit.method, visit.path)
@@ -204,8 +206,9 @@ def _to_sign_in(visit: Visit, error: Unauthenticated) -> Response:
 
 
 def _again(visit: Visit, error: CalvinverseError, status: int) -> Response:
-    """What was sent, to be sent again: nothing that somebody has typed is lost."""
-    return page(visit, "again.html", status, error=error)
+    """What was sent, to be sent again: nothing that somebody has typed is lost, but secrets, which no page repeats."""
+    kept, secrets = visit.kept()
+    return page(visit, "again.html", status, error=error, kept=kept, secrets=secrets)
 
 
 def _many(found: list[tuple[str, str]]) -> dict[str, list[str]]:

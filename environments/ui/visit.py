@@ -29,6 +29,12 @@ THEMES = ("light", "dark")
 FORM_TOKEN = "form_token"
 """The field that holds the token of a form."""
 
+SECRET = "secret."
+"""How fields begin whose values no page repeats."""
+
+BEFORE = "before."
+"""How the mark of a secret begins that was typed before, and isn't on the page any more."""
+
 _FORM_LABEL = b"calvinverse: forms of the web page"
 
 
@@ -75,6 +81,12 @@ class Visit:
     def typed(self, name: str, default: str = "") -> str:
         """A value of the form, the last one of that name."""
         return next(reversed(self.form.get(name, ())), default)
+
+    def kept(self) -> tuple[list[tuple[str, str]], list[str]]:
+        """Names and values of the form that a page may repeat, and the names of secrets that were typed."""
+        sent = [(name, value) for name, values in self.form.items() if name != FORM_TOKEN for value in values]
+        kept = [(name, value) for name, value in sent if not name.startswith(SECRET)]
+        return kept, [name.removeprefix(SECRET) for name, value in sent if name.startswith(SECRET) and value]
 
     def link(self, path: str = "", **changed: str | int | None) -> str:
         """The address of this page (or `path`) with its query, in which some values are other ones; None: left out."""

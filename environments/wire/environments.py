@@ -234,6 +234,25 @@ class CreateRequest(Request):
     """Rules of the calendar, such as `0 19 * * 1-5 Europe/Amsterdam`, each with what it does; a text destroys."""
 
 
+class CheckProblemView(View):
+    """Something that a request to create would be refused for, as its problem document would tell it."""
+
+    code: Annotated[str, WithJsonSchema(shapes.CODE)]
+    message: str
+    hint: str = ""
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class CheckView(View):
+    """What a request to create would come to; no `problems`: it would be taken.
+
+    `deadline`: when the environment would be destroyed if it were made now; None: not known, or there is none.
+    """
+
+    problems: tuple[CheckProblemView, ...] = ()
+    deadline: datetime | None = None
+
+
 class UpdateRequest(Request):
     """Asks to apply the newest (or the named) version of the environment's template, and changed parameters.
 

@@ -57,6 +57,7 @@ ROUTES = {
     ("GET", "/v1/environments"),
     ("POST", "/v1/environments"),
     ("GET", "/v1/environments/{name}"),
+    ("POST", "/v1/environments/check"),
     ("PUT", "/v1/environments/{name}"),
     ("POST", "/v1/environments/{name}/retry"),
     ("POST", "/v1/environments/{name}/extend"),

@@ -39,6 +39,7 @@ from environments.service.standing import Whose
 from environments.wire.deployments import DeploymentView
 from environments.wire.environments import (
     Accepted,
+    CheckView,
     CreateRequest,
     DestroyRequest,
     EnvironmentView,
@@ -118,6 +119,14 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         result = requests.create(caller, CreateEnvironment(**request.model_dump()), idempotency_key)
         response.headers["Location"] = f"/v1/environments/{result.environment.id}"
         return taken(service, caller, result)
+
+    @router.post(
+        "/environments/check",
+        responses=problems(UnknownTemplate, Forbidden, SchemaUnsupported, CheckTooCostly, TooManyRequests),
+    )
+    def check_environment(caller: Caller, request: CreateRequest) -> CheckView:
+        """Tells what a request to create would come to, without creating; for forms, while somebody fills them in."""
+        return presenting.foreseen(requests.check(caller, CreateEnvironment(**request.model_dump())))
 
     @router.get("/environments/{name}", responses=_ONE)
     def show_environment(caller: Caller, name: str) -> EnvironmentView:

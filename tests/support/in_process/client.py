@@ -40,7 +40,7 @@ _READS = frozenset(
         *("providers", "try_claims", "who_am_i", "sessions"),
         *("rules", "policies", "calendars", "calendar", "holds"),
         *("triggers", "environment_triggers", "trigger", "test_triggers", "received_events", "received_event"),
-        "previews",
+        *("previews", "check_creation"),
         *("people", "person", "groups", "group", "members"),
         *("access", "access_table", "why_access", "creators", "roles"),
     )

@@ -1,0 +1,95 @@
+"""What forms for environments have beside parameters: lifetime, rules of the calendar, keys of requests."""
+
+import re
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from environments.domain.deadline import first_deadline, format_duration, parse_duration, parse_moment
+from environments.domain.errors import InvalidLifetime
+from environments.domain.timing import TimedAction
+from environments.moments import in_zone
+from environments.ui.visit import Visit
+from environments.wire.templates import TemplateView
+from environments.wire.timing import RuleRequest
+
+RULE_FIELDS: Mapping[str, TimedAction] = {
+    "destroy_at": TimedAction.DESTROY,
+    "stop_at": TimedAction.STOP,
+    "start_at": TimedAction.START,
+}
+"""Field → what happens at the moments of the rules in it, one in a line."""
+
+_KEY = re.compile(r"[A-Za-z0-9-]{8,64}")
+
+
+def request_key(visit: Visit) -> str:
+    """The Idempotency-Key of a form: the one that it was drawn with, so that sending it twice does one thing."""
+    typed = visit.typed("key")
+    return typed if _KEY.fullmatch(typed) else new_key()
+
+
+def new_key() -> str:
+    """A key that no request had."""
+    return str(uuid.uuid4())
+
+
+def read_lifetime(text: str, zone: tzinfo) -> tuple[str | None, datetime | None]:
+    """A duration as it was typed, or a moment in UTC; both None for nothing. Raises `InvalidLifetime`."""
+    typed = text.strip()
+    if not typed:
+        return None, None
+    if typed[:4].isdigit() and any(character in typed for character in "-:T"):
+        return None, parse_moment(typed, zone)
+    parse_duration(typed)
+    return typed, None
+
+
+def deadline_of(
+    template: TemplateView, now: datetime, zone: tzinfo, ttl: str | None, until: datetime | None
+) -> datetime | None:
+    """When an environment would be destroyed if it were made now. Raises `InvalidLifetime`."""
+    return first_deadline(
+        in_zone(now, zone),
+        default=_seconds(template.default_lifetime),
+        maximum=_seconds(template.maximum_lifetime),
+        ttl=parse_duration(ttl) if ttl else None,
+        until=until,
+    )
+
+
+def lifetimes(template: TemplateView) -> str:
+    """The template's lifetimes in words."""
+    default, maximum = _seconds(template.default_lifetime), _seconds(template.maximum_lifetime)
+    said = []
+    if default is not None:
+        said.append(f"{format_duration(default)} unless another one is asked for")
+    if maximum is not None:
+        said.append(f"{format_duration(maximum)} at most")
+    return ", ".join(said) or "as long as one wants"
+
+
+def read_rules(visit: Visit) -> tuple[RuleRequest, ...]:
+    """The rules that were typed, one in a line."""
+    return tuple(
+        RuleRequest(action=action, rule=line.strip())
+        for name, action in RULE_FIELDS.items()
+        for line in visit.typed(name).splitlines()
+        if line.strip()
+    )
+
+
+def lifetime_fault(error: InvalidLifetime) -> str:
+    """What is wrong with a lifetime, and what would be right."""
+    return f"{error.message} {error.hint}".strip()
+
+
+def problems_in(details: Mapping[str, Any]) -> list[str]:
+    """What the details of an error say of parameters: `replicas: 50 is greater than the maximum of 20`."""
+    found = details.get("problems")
+    return [str(one) for one in found] if isinstance(found, list) else []
+
+
+def _seconds(lifetime: float | None) -> timedelta | None:
+    return None if lifetime is None else timedelta(seconds=lifetime)
