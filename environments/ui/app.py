@@ -25,10 +25,12 @@ from environments.ui import (
     meta,
     overview,
     people,
+    plans,
     received_events,
     settings_page,
     timing,
     triggers,
+    updating,
     webhooks,
 )
 from environments.ui.answers import go, page
@@ -46,6 +48,8 @@ PageRoute = tuple[str, str, Page]
 PAGES: tuple[PageRoute, ...] = (
     *overview.PAGES,
     *making.PAGES,
+    *updating.PAGES,
+    *plans.PAGES,
     *environment.PAGES,
     *received_events.PAGES,
     *triggers.PAGES,

@@ -195,7 +195,7 @@ def _typed(visit: Visit) -> Making:
 def _create(visit: Visit, making: Making, given: dict[str, Any]) -> Response:
     request = _request(visit, making, given, making.name)
     made = visit.client.create(request, idempotency_key=making.key)
-    return go(f"/environments/{made.environment.name}")
+    return go(f"/environments/{made.environment.name}?done=environment.create")
 
 
 def _request(visit: Visit, making: Making, given: dict[str, Any], name: str) -> CreateRequest:

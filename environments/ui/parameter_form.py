@@ -1,6 +1,7 @@
 """The part of a form that a template's parameters have: what is in it, what was typed, and buttons that change rows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from environments.domain.json_values import same
@@ -28,22 +29,30 @@ _LONGEST_LINK = 6_000
 
 
 class ParameterForm:
-    """The parameters of a template in a form."""
+    """The parameters of a template in a form. `known`: secrets have values already, and needn't be typed."""
 
-    def __init__(self, schema: Mapping[str, Any], form: Form) -> None:
-        self.nodes = parameter_nodes(schema)
+    def __init__(self, schema: Mapping[str, Any], form: Form, *, known: bool = False) -> None:
+        self.nodes = {
+            name: replace(node, required=False) if known and node.secret else node
+            for name, node in parameter_nodes(schema).items()
+        }
         self._form: dict[str, Sequence[str]] = dict(form)
         self.faults: dict[str, str] = {}
 
     @classmethod
     def new(
-        cls, schema: Mapping[str, Any], present: Mapping[str, Any] | None = None, asked: Mapping[str, str] | None = None
+        cls,
+        schema: Mapping[str, Any],
+        present: Mapping[str, Any] | None = None,
+        asked: Mapping[str, str] | None = None,
+        *,
+        known: bool = False,
     ) -> "ParameterForm":
         """A form that nobody has typed into: with what is `asked` for as text, else the `present` value or the default.
 
         What is asked for a secret doesn't count.
         """
-        made = cls(schema, {})
+        made = cls(schema, {}, known=known)
         for name, node in made.nodes.items():
             if node.secret:
                 continue

@@ -54,6 +54,7 @@ PARTS = {
 NOTICES = {
     "environment.create": "{name} was requested.",
     "environment.update": "{name} is being updated.",
+    "plan.apply": "The plan for {name} is being applied.",
     "environment.stop": "{name} will be stopped.",
     "environment.start": "{name} will be started.",
     "environment.retry": "{name} will be tried again.",

@@ -68,7 +68,7 @@ def test_an_environment_is_created_once_however_often_the_form_is_sent(
     sent = form.with_(secret__token="hunter22", do="create")
     first, second = reader.post(NEW, sent), reader.post(NEW, sent)
     assert [first.status_code, second.status_code] == [303, 303]
-    assert first.headers["Location"] == second.headers["Location"] == "/environments/shop-1"
+    assert first.headers["Location"] == second.headers["Location"] == "/environments/shop-1?done=environment.create"
     made = client.environment("shop-1")
     assert made.parameters["count"] == 3
     assert "hunter22" not in reader.get("/environments/shop-1").text
