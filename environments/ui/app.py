@@ -152,6 +152,7 @@ class WebPage:
             assets=self._files.addresses,
             now=self._clock(),
             streams=self._streams,
+            clock=self._clock,
         )
 
     def _find(self, scope: Scope, method: str) -> _Found:

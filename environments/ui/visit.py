@@ -1,7 +1,7 @@
 """A request for a page: what was sent, and a client that asks the service as whoever sent it."""
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
@@ -58,6 +58,8 @@ class Visit:
     assets: Mapping[str, str]
     now: datetime
     streams: "Streams"
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """What the time is, for answers that go on."""
 
     @property
     def htmx(self) -> bool:

@@ -1,7 +1,7 @@
 """What the steps of an environment wrote, and what happened beside: the end of it, any part, or all as a file."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,8 +11,9 @@ from environments.domain.cleaning import printable
 from environments.domain.environment import Event, EventType
 from environments.moments import moment, time_of_day
 from environments.pages.answers import page_headers
-from environments.ui.answers import POLICY
+from environments.ui.answers import POLICY, html
 from environments.ui.environment.common import environment_page, found, path_of
+from environments.ui.live import follow, part
 from environments.ui.visit import Visit
 from environments.wire.environments import EnvironmentView
 from environments.words import Mood, clean, one_line
@@ -69,10 +70,9 @@ def show(visit: Visit) -> Response:
     asked = visit.asked("after")
     after = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 19 else None
     if after is None:
-        events: Iterable[Event] = deque(_events(visit, view), maxlen=PAGE)
+        events = list(deque(_events(visit, view), maxlen=PAGE))
     else:
         events = visit.client.history(view.id, after=after, limit=PAGE)
-    events = list(events)
     lines = [line for event in events if (line := line_of(visit, event)) is not None and step in ("", line.tag)]
     return environment_page(
         visit,
@@ -85,8 +85,26 @@ def show(visit: Visit) -> Response:
         begins=visit.link(after=0) if after is None or after > 0 else "",
         follows=visit.link(after=events[-1].id) if after is not None and events else "",
         ends=visit.link(after=None) if after is not None else "",
+        live=visit.link(path_of(visit, view, "logs/live"), after=_last(events), step=step) if after is None else "",
         download=path_of(visit, view, "logs.txt"),
     )
+
+
+def live(visit: Visit) -> Response:
+    """Lines as they are written, behind those that a page shows."""
+    view = found(visit)
+    step = visit.asked("step")
+    newest = 0
+
+    def render(events: Sequence[Event]) -> str:
+        nonlocal newest
+        fresh = [event for event in events if event.id > newest]
+        newest = max((event.id for event in fresh), default=newest)
+        lines = [line for event in fresh if (line := line_of(visit, event)) is not None and step in ("", line.tag)]
+        made = "".join(html(visit, "environment/log_line.html", line=line) for line in lines)
+        return part("log-lines", made, "beforeend") if made else ""
+
+    return follow(visit, render, environment=view.id, logs=True)
 
 
 def download(visit: Visit) -> Response:
@@ -101,6 +119,10 @@ def download(visit: Visit) -> Response:
     return Response("".join(lines).encode("utf-8", "replace"), headers=headers, media_type="text/plain; charset=utf-8")
 
 
+def _last(events: Sequence[Event]) -> int:
+    return events[-1].id if events else 0
+
+
 def _events(visit: Visit, view: EnvironmentView) -> Iterator[Event]:
     """Its stored events, oldest first."""
     seen, count = 0, 0
@@ -112,5 +134,6 @@ def _events(visit: Visit, view: EnvironmentView) -> Iterator[Event]:
 
 PAGES = (
     ("GET", "/environments/{name}/logs", show),
+    ("GET", "/environments/{name}/logs/live", live),
     ("GET", "/environments/{name}/logs.txt", download),
 )
