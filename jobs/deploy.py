@@ -37,6 +37,8 @@ from jobs.local_service import exclusive, local_service
 from jobs.meta_template import meta_bundle
 from jobs.places import Places, manager, person
 from jobs.warnings import warning_parameters
+from jobs.web_page import IMAGE as UI
+from jobs.web_page import web_page_parameters
 
 META = "meta"
 BUILD = Path(__file__).parent / "build"
@@ -68,9 +70,9 @@ class DeployRequest:
 
     `image` names the service's image by its content, `infra_image` the one that holds the networks of jobs. `images`
     has, by name, the images to publish in the deployed service for environments; one of them is PostgreSQL's. `ports`
-    has the agents' ports that differ from the vendors' defaults, `port` the service's port if it isn't 8400.
-    `entry_domain`: see `jobs.entry_domain`; `warnings`: see `jobs.warnings`; `identity_providers`: see
-    `jobs.identity_providers`.
+    has the agents' ports that differ from the vendors' defaults, `port` the service's port if it isn't 8400, and
+    `ui_port` that of the web page at first, if it isn't beside the service's. `entry_domain`: see `jobs.entry_domain`;
+    `warnings`: see `jobs.warnings`; `identity_providers`: see `jobs.identity_providers`.
     """
 
     image: str
@@ -82,6 +84,7 @@ class DeployRequest:
     port: int | None = None
     database: Choice = field(default_factory=Choice)
     edge: EdgeChoice = field(default_factory=EdgeChoice)
+    ui_port: int | None = None
     entry_domain: str = ""
     warnings: str = ""
     identity_providers: str = ""
@@ -117,7 +120,9 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
             warnings = warning_parameters(wish.warnings, edge, known)
             providers = provider_parameters(wish.identity_providers, known)
             parameters = _parameters(wish, token) | _database(wish, before) | edge | warnings | providers
-            parameters["reserved_ports"] = [edge["edge_port"]] if edge["edge"] else []
+            page = _web_page(wish, edge, known)
+            parameters |= page
+            parameters["reserved_ports"] = [edge["edge_port"], page["ui_port"]] if edge["edge"] else []
             source = Source(edge.get("edge_source", Source.AUTHORITY))
             parts = {"warnings": warnings["warnings"], "providers": providers["providers"]}
             local.push(meta_bundle(edge=edge["edge"], source=source, **parts))
@@ -166,6 +171,12 @@ def _edge(wish: DeployRequest, before: EnvironmentView | None) -> dict[str, Any]
     edge = edge_parameters(wish.edge, image, parameters, datetime.now(UTC), first_unprivileged_port())
     check_edge_port(edge, parameters)
     return edge | entry_parameters(wish.entry_domain, edge, parameters)
+
+
+def _web_page(wish: DeployRequest, edge: Mapping[str, Any], known: Mapping[str, Any] | None) -> dict[str, Any]:
+    published = wish.images.get(UI)
+    image = None if published is None else published.reference
+    return web_page_parameters(edge, image, wish.port, known, wish.ui_port)
 
 
 def _edge_url(meta: EnvironmentView) -> str | None:

@@ -101,6 +101,8 @@ def told_of(
             yield f"The edge at {address} is for this machine alone: `doit deploy --listen` opens it to others."
         else:
             yield f"Other machines reach it at {address}{by}."
+    else:
+        yield "There is no edge, so there is no web page: people use the command line and the terminal UI."
     if isinstance(choice.certificate, CertificateFiles):
         yield f"It shows the certificate of {choice.certificate.certificate} within {RENDERED_MINUTES} minutes."
         yield "Renew it in time: run the same command with the new files. The edge isn't restarted for that."

@@ -14,6 +14,8 @@ SOURCES = {source: f"edge-{source.value}.toml" for source in Source}
 """The step `edge-certificate`, for each source of the edge's certificate."""
 
 EDGE_JOB = "edge.nomad.hcl"
+UI_JOB = "ui.nomad.hcl"
+"""The jobs of the edge, and of the web page, which is where an edge is."""
 
 WARNINGS = "warnings.toml"
 """What channels of warnings add to the template."""
@@ -26,7 +28,7 @@ PROVIDERS = "identity-providers.toml"
 def meta_bundle(
     *, edge: bool = False, source: Source = Source.AUTHORITY, warnings: bool = False, providers: bool = False
 ) -> Bundle:
-    """The files of `meta`. Without the edge nothing in them speaks of it. Raises `InvalidTemplate`."""
+    """The files of `meta`. Without the edge nothing speaks of it or of the web page. Raises `InvalidTemplate`."""
     files = dict(read_bundle(FOLDER).files)
     sources = {known: files.pop(name) for known, name in SOURCES.items()}
     added = files.pop(EDGE)
@@ -34,7 +36,7 @@ def meta_bundle(
     if edge:
         files[TEMPLATE_FILE] = b"\n".join([files[TEMPLATE_FILE], sources[source], added])
     else:
-        del files[EDGE_JOB]
+        del files[EDGE_JOB], files[UI_JOB]
     if warnings:
         files[TEMPLATE_FILE] = b"\n".join([files[TEMPLATE_FILE], channels])
     if providers:

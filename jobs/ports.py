@@ -25,12 +25,13 @@ _AGENTS = (
 
 @dataclass(frozen=True)
 class Block:
-    """Ports on loopback: of the agents as `agent.local` uses them, of the service, of PostgreSQL, and of the edge."""
+    """Ports on loopback: of the agents as `agent.local` uses them, and of the parts of `meta`."""
 
     agents: dict[str, int | str]
     service: int
     database: int
     edge: int
+    ui: int
 
 
 def block(first: int) -> Block:
@@ -42,9 +43,14 @@ def block(first: int) -> Block:
     agents: dict[str, int | str] = {name: first + number for number, name in enumerate(_AGENTS)}
     services = {"first_dynamic": first + SIZE - 80, "last_dynamic": first + SIZE - 1}
     own = first + len(_AGENTS)
-    return Block({**agents, **services, "dns_address": "127.0.0.1"}, own, own + 1, edge_port(own))
+    return Block({**agents, **services, "dns_address": "127.0.0.1"}, own, own + 1, edge_port(own), ui_port(own))
 
 
 def edge_port(service: int) -> int:
     """The port of the edge in the block in which the service has that one."""
     return service + 2
+
+
+def ui_port(service: int) -> int:
+    """The port of the web page in that block."""
+    return service + 3

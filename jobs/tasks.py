@@ -78,6 +78,7 @@ def deploy(
         ],
         ports={} if ports is None else ports.agents,
         port=None if ports is None else ports.service,
+        ui_port=None if ports is None else ports.ui,
         database=Choice(
             kind=database or None,
             workers=workers,

@@ -1,4 +1,4 @@
-# The edge: Caddy at the one address that other machines reach, in front of the service. Its certificate comes from
+# The edge: Caddy at the one address that other machines reach, in front of the service and the web page. Its certificate comes from
 # OpenBao with the job's own identity, from the authority there or as a secret that deploy has put there: Nomad renders
 # it again when it changes, and then tells the edge to read it again. Or the edge gets it by ACME itself.
 
@@ -32,6 +32,12 @@ variable "service_port" {
   type        = number
   default     = 8400
   description = "Port of the service, on loopback"
+}
+
+variable "ui_port" {
+  type        = number
+  default     = 0
+  description = "Port of the web page, on loopback; 0: there is none, and everything is the service's"
 }
 
 variable "entry_domain" {
@@ -123,6 +129,13 @@ locals {
     EDGE_UPSTREAM_CA_FILE = "$${NOMAD_SECRETS_DIR}/parts-ca.pem"
     EDGE_UPSTREAM_NAME    = "provisioning.calvinverse.internal"
     PARTS_CA              = var.parts_ca
+  }
+
+  # The web page beside it. It has a certificate of the same authority, which it doesn't run without.
+  page = var.ui_port == 0 || var.parts_ca == "" ? {} : {
+    EDGE_UI         = "https://127.0.0.1:${var.ui_port}"
+    EDGE_UI_CA_FILE = "$${NOMAD_SECRETS_DIR}/parts-ca.pem"
+    EDGE_UI_NAME    = "ui.calvinverse.internal"
   }
 }
 
@@ -240,7 +253,7 @@ job "edge" {
         EDGE_SECRET_FILE  = "${NOMAD_SECRETS_DIR}/edge-secret"
         # In memory, like all of the folder, and in no other job's sight: the socket of Caddy's admin API is there.
         EDGE_FOLDER = "${NOMAD_SECRETS_DIR}/edge"
-      }, local.settings[local.acme ? "acme" : "files"], local.service)
+      }, local.settings[local.acme ? "acme" : "files"], local.service, local.page)
 
       dynamic "volume_mount" {
         for_each = local.acme ? ["storage"] : []

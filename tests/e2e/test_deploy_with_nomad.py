@@ -118,7 +118,7 @@ def operator(cluster: ExistingCluster, tmp_path: Path) -> Operator:
         "checkout": str(CHECKOUT),
         **cluster.variables(),
     }
-    ports = {port: free_port() for port in ("8400", "8432", "8443")}
+    ports = {port: free_port() for port in ("8400", "8401", "8432", "8443")}
     return Operator(cluster, Reader(tmp_path / "work", environment), ports)
 
 
@@ -188,4 +188,5 @@ def _deployment(cluster: ExistingCluster, operator: Operator, tmp_path: Path) ->
         ("web", "postgres", "edge"),
         port=operator.ports["8400"],
         database_port=operator.ports["8432"],
+        ui_port=operator.ports["8401"],
     )

@@ -15,7 +15,8 @@ import pytest
 from environments.client import connect
 from environments.moments import local_zone
 from environments.providers.backend.connections import Connections
-from environments.providers.local_cluster.trust.names import PART_NAMES
+from environments.providers.local_cluster.trust.names import PART_NAMES, UI_JOB, UI_NAME
+from environments.ui.visit import SESSION_COOKIE
 from jobs.edge import ADDRESS
 from tests.support.deployment import Deployment, containers, docker, until
 from tests.support.edge_harness import read_all, request
@@ -55,7 +56,8 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, database_port: int) -> 
 
 def thief(deployment: Deployment, steal: Steal, port: int, part: str) -> AbstractContextManager[Thief]:
     """Shows a certificate for the part's name and address, as an author of templates can have it."""
-    pem = stolen_certificate(deployment.connections.caller("vault"), PART_NAMES[part])
+    name = UI_NAME if part == UI_JOB else PART_NAMES[part]
+    pem = stolen_certificate(deployment.connections.caller("vault"), name)
     return steal(deployment.where.state, deployment.connections, port, pem)
 
 
@@ -110,8 +112,8 @@ def tui(deployment: Deployment, taker: Thief) -> None:
     asyncio.run(run())
 
 
-def through_the_edge(deployment: Deployment) -> bytes:
-    """A request with the token to the edge; its answer."""
+def through_the_edge(deployment: Deployment, path: str = "/v1/environments") -> bytes:
+    """A request with the token, as program and as browser, to the edge; its answer."""
     found = deployment.connections.caller("vault").call("GET", "/v1/pki/issuer/default/json")
     context = ssl.create_default_context(cadata=str(found["data"]["certificate"]))
     token = deployment.where.token.read_text().strip()
@@ -119,7 +121,8 @@ def through_the_edge(deployment: Deployment) -> bytes:
         socket.create_connection(("127.0.0.1", deployment.edge_port), timeout=60) as plain,
         context.wrap_socket(plain, server_hostname=ADDRESS) as connection,
     ):
-        connection.sendall(request("/v1/environments", f"Authorization: Bearer {token}", host=ADDRESS))
+        session = f"Cookie: {SESSION_COOKIE}={token}"
+        connection.sendall(request(path, f"Authorization: Bearer {token}", session, host=ADDRESS))
         return read_all(connection)
 
 
@@ -166,3 +169,19 @@ def test_nobody_who_takes_the_port_of_the_database_gets_a_login_or_what_is_writt
         assert told(taker) == []
         taker.stop()
         back(deployment)
+
+
+@pytest.mark.parametrize("steal", BY)
+def test_nobody_who_takes_the_port_of_the_web_page_gets_a_session(deployment: Deployment, steal: Steal) -> None:
+    """The edge says what to do, programs go on, and the page is there again once it has its port."""
+    with thief(deployment, steal, deployment.ui_port, UI_JOB) as taker:
+        take_down(deployment, UI_JOB)
+        taker.wait_for("bound")
+        answer = through_the_edge(deployment, "/environments/demo")
+        assert b" 503 " in answer.partition(b"\r\n")[0]
+        assert b"The web page is away at the moment." in answer
+        assert b" 200 " in through_the_edge(deployment).partition(b"\r\n")[0]
+        assert taker.events("refused")
+        assert told(taker) == []
+        taker.stop()
+        until(lambda: b" 200 " in through_the_edge(deployment, "/ui/health").partition(b"\r\n")[0], limit=300)

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from environments.providers.local_cluster.trust.cluster import Trust
+from environments.providers.local_cluster.trust.names import OPENBAO_UI, PART_NAMES, UI_NAME
 from environments.providers.nomad import values as nomad_values
 from environments.providers.nomad.client import NomadClient
 from environments.providers.nomad.rules import adopt
@@ -172,6 +173,39 @@ def test_with_postgresql_all_processes_share_database_key_and_identities(read: A
         (service,) = group["Services"]
         assert service["Checks"][0]["Path"] == "/self/readiness"
         assert bool(task["VolumeMounts"]) == (name == "provisioning")
+
+
+def test_the_web_page_has_its_certificate_and_no_secret_or_identity(read: Any) -> None:
+    job = read("ui.nomad.hcl", environment="meta", image=SERVICE["image"], parts_ca=SERVICE["parts_ca"], port=9003)
+    (group,) = job["TaskGroups"]
+    (task,) = group["Tasks"]
+    assert files(group) == {"certificate.pem", "parts-ca.pem"}
+    assert task["Vault"]["Role"] == OPENBAO_UI
+    assert (task["Vault"]["Env"], task["Vault"]["DisableFile"]) == (False, True)
+    assert not task["VolumeMounts"]
+    assert [one for one in task["Identities"] or [] if one.get("Env") or one.get("File")] == []
+    assert task["Config"]["readonly_rootfs"] is True
+    assert group["Networks"][0]["ReservedPorts"][0]["Value"] == 9003
+    assert task["Env"]["CALVINVERSE_UI_SERVICE_NAME"] == PART_NAMES["provisioning"]
+    (service,) = group["Services"]
+    assert service["Name"] == "meta--ui"
+    assert (service["Checks"][0]["Path"], service["Checks"][0]["TLSServerName"]) == ("/ui/health", UI_NAME)
+
+
+@pytest.mark.parametrize("port", [0, 9003])
+def test_the_edge_knows_the_web_page_where_there_is_one(read: Any, port: int) -> None:
+    given = {"environment": "meta", "image": SERVICE["image"], "parts_ca": SERVICE["parts_ca"]}
+    (group,) = read("edge.nomad.hcl", **given, ui_port=port)["TaskGroups"]
+    found = {name: value for name, value in group["Tasks"][0]["Env"].items() if name.startswith("EDGE_UI")}
+    assert found == (
+        {
+            "EDGE_UI": "https://127.0.0.1:9003",
+            "EDGE_UI_CA_FILE": "${NOMAD_SECRETS_DIR}/parts-ca.pem",
+            "EDGE_UI_NAME": UI_NAME,
+        }
+        if port
+        else {}
+    )
 
 
 def test_postgresql_is_told_its_password_in_a_file_alone(read: Any) -> None:

@@ -19,7 +19,7 @@ from environments.providers.backend.calls import Caller
 from environments.providers.backend.connections import TokenFile
 from environments.providers.local_cluster.authority import keep_authority
 from environments.providers.local_cluster.trust.cluster import Trust
-from environments.providers.local_cluster.trust.names import PART_NAMES
+from environments.providers.local_cluster.trust.names import OPENBAO_PARTS_UI, PART_NAMES, UI_NAME
 from environments.providers.vault.certificate import VaultCertificate
 from environments.providers.vault.client import VaultClient
 from environments.steps.base import Owner, StepContext
@@ -76,12 +76,16 @@ def test_a_job_of_the_meta_environment_gets_names_of_parts_alone(callers: Caller
     for name in PART_NAMES.values():
         issued = meta.call("POST", ROLE, {"common_name": name, "alt_names": "localhost", "ip_sans": "127.0.0.1"})
         assert issued["data"]["private_key"]
-    for name in ("consul.calvinverse.internal", "example.org", f"x.{SERVICE}", "*.calvinverse.internal", "other"):
+    refused = ("consul.calvinverse.internal", "example.org", f"x.{SERVICE}", "*.calvinverse.internal", UI_NAME, "other")
+    for name in refused:
         with pytest.raises(BackendError, match="not allowed by this role"):
             meta.call("POST", ROLE, {"common_name": name})
     for path in ("sign-verbatim/meta", "root/generate/internal", "roles/meta"):
         with pytest.raises(BackendDenied):
             meta.call("POST", f"/v1/pki-parts/{path}", {"common_name": SERVICE})
+    # The web page's is for its job alone.
+    with pytest.raises(BackendDenied):
+        meta.call("POST", f"/v1/pki-parts/issue/{OPENBAO_PARTS_UI}", {"common_name": UI_NAME})
 
 
 def test_certificates_end_and_nothing_of_them_is_kept(cluster: Cluster, callers: Callers) -> None:

@@ -40,10 +40,12 @@ class Deployment:
         *,
         port: int | None = None,
         database_port: int | None = None,
+        ui_port: int | None = None,
     ) -> None:
-        """`port` and `database_port`: of the service and of PostgreSQL; None: any that is free.
+        """`port`, `database_port`, `ui_port`: of the service, of PostgreSQL, of the web page; None: any that is free.
 
-        With the image `edge` it has an edge, at `edge_port` of loopback.
+        With the image `edge` it has an edge, at `edge_port` of loopback, and the web page behind it, at
+        `ui_port`.
         """
         self.where = Places(state)
         self.said: list[str] = []
@@ -54,14 +56,16 @@ class Deployment:
             "binaries": require("consul", "bao", "nomad"),
             "infra_image": images_here.reference("pause"),
             "images": {
-                name: PublishImageRequest(reference=images_here.reference(name), channel="qa") for name in images
+                name: PublishImageRequest(reference=images_here.reference(name), channel="qa")
+                for name in (*images, *(["ui"] if "edge" in images else []))
             },
+            "ui_port": (ui_port := ui_port or free_port()),
             "ports": ports.model_dump(mode="json"),
             "port": port or free_port(),
             "existing": existing,
         }
         self._database_port = database_port or free_port()
-        self.edge_port = free_port()
+        self.edge_port, self.ui_port = free_port(), ui_port
         self._edge = EdgeChoice(port=self.edge_port) if "edge" in images else EdgeChoice(off=True)
 
     def deploy(

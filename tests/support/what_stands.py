@@ -8,7 +8,7 @@ from environments.providers.backend.calls import Caller
 from environments.providers.backend.connections import Connections
 
 _CONSUL_METHODS = ("nomad-workloads", "calvinverse-manager")
-_POLICIES = ("environment", "service", "secrets", "module")
+_POLICIES = ("environment", "service", "ui", "secrets", "module")
 _CHANGING = frozenset(
     {
         *("CreateIndex", "CreateTime", "Hash", "ID", "JobModifyIndex", "ModifyIndex", "ModifyTime"),
@@ -91,7 +91,9 @@ def _of_openbao(connections: Connections) -> dict[str, Any]:
         "login": "auth/jwt-nomad/config",
         "role of jobs": "auth/jwt-nomad/role/environment",
         "role of the service": "auth/jwt-nomad/role/calvinverse-manager",
+        "role of the web page": "auth/jwt-nomad/role/calvinverse-ui",
         "role of parts": "pki-parts/roles/meta",
+        "role of the web page's certificate": "pki-parts/roles/meta--ui",
         "tokens for secrets": "auth/token/roles/calvinverse-secrets",
         "tokens for modules": "auth/token/roles/calvinverse-module",
     }

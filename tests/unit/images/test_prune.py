@@ -27,7 +27,7 @@ def of_meta(parameters: dict[str, Any] | None) -> list[str]:
 
 def test_the_images_of_the_meta_environment_are_in_use() -> None:
     names = {name for name in meta_bundle(edge=True).template().parameters if "image" in name}
-    assert {"image", "postgres_image", "infra_image", "edge_image"} <= names
+    assert {"image", "postgres_image", "infra_image", "edge_image", "ui_image"} <= names
     given: dict[str, Any] = {name: f"sha256:{name}" for name in names}
     assert of_meta({**given, "port": 8400, "deployer": "ada"}) == list(given.values())
     assert of_meta({"image": "sha256:a", "postgres_image": ""}) == ["sha256:a"]

@@ -13,7 +13,7 @@ from environments.service.rendering import render
 from images.errors import ImageNotBuilt
 from jobs.edge import AcmeChoice, CertificateFiles, EdgeChoice, Source, edge_parameters
 from jobs.edge_options import EdgeOptions, edge_choice, told_of
-from jobs.meta_template import meta_bundle
+from jobs.meta_template import UI_JOB, meta_bundle
 from jobs.ports import block
 from tests.support.authorities import make_authority
 
@@ -37,15 +37,20 @@ def variables(step: str, **parameters: Any) -> dict[str, Any]:
 
 def test_without_it_nothing_in_the_template_is_of_the_edge() -> None:
     bundle = meta_bundle()
-    assert not [name for name in bundle.files if "edge" in name]
-    assert not [step.name for step in bundle.template().steps if "edge" in step.name]
+    assert not [name for name in bundle.files if "edge" in name or name == UI_JOB]
+    assert not [step.name for step in bundle.template().steps if "edge" in step.name or step.name == "ui"]
     assert variables("provisioning")["edge"] is False
 
 
 def test_with_it_the_template_is_the_same_and_more() -> None:
     without, with_it = meta_bundle().template(), meta_bundle(edge=True).template()
     assert with_it.steps[: len(without.steps)] == without.steps
-    assert [step.name for step in with_it.steps[len(without.steps) :]] == ["edge-certificate", "edge-secret", "edge"]
+    assert [step.name for step in with_it.steps[len(without.steps) :]] == [
+        "edge-certificate",
+        "edge-secret",
+        "ui",
+        "edge",
+    ]
     assert not [name for name in meta_bundle(edge=True).files if name.startswith("edge") and name.endswith(".toml")]
 
 
@@ -65,13 +70,22 @@ def test_each_source_of_certificates_has_its_step(source: Source, kind: str, sec
 
 
 def test_the_edge_is_told_where_to_listen_and_where_the_service_is() -> None:
-    given = {"edge": True, "edge_image": IMAGE, "edge_host": "[::1]", "edge_port": 443, "port": 9000}
+    given = {
+        "edge": True,
+        "edge_image": IMAGE,
+        "ui_image": IMAGE,
+        "ui_port": 9003,
+        "edge_host": "[::1]",
+        "edge_port": 443,
+        "port": 9000,
+    }
     assert variables("edge", **given, edge_address="calvinverse.example.org") == {
         "image": IMAGE,
         "host": "[::1]",
         "port": 443,
         "address": "calvinverse.example.org",
         "service_port": 9000,
+        "ui_port": 9003,
         "source": "authority",
         "acme_directory": "",
         "acme_email": "",
@@ -85,7 +99,7 @@ def test_the_edge_is_told_where_to_listen_and_where_the_service_is() -> None:
 @pytest.mark.parametrize("port", [0, 65536])
 def test_a_port_is_one(port: int) -> None:
     with pytest.raises(CalvinverseError, match="edge_port"):
-        variables("edge", edge=True, edge_image=IMAGE, edge_port=port)
+        variables("edge", edge=True, edge_image=IMAGE, ui_image=IMAGE, edge_port=port)
 
 
 BEFORE = {

@@ -24,7 +24,7 @@ def declared(job: str) -> dict[str, bool]:
     return {block.labels[0]: block.body.attribute("default") is not None for block in parse(text).body.of("variable")}
 
 
-@pytest.mark.parametrize("job", ["postgres", "provisioning", "edge"])
+@pytest.mark.parametrize("job", ["postgres", "provisioning", "ui", "edge"])
 def test_every_variable_without_a_default_has_a_value_and_no_other_is_given(job: str) -> None:
     given = {found.name for found in parse((FOLDER / f"{job}.vars.hcl").read_text("utf-8")).body.attributes}
     if job == "provisioning":

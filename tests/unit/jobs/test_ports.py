@@ -11,8 +11,8 @@ def test_a_block_has_a_port_for_everything_and_none_twice() -> None:
     found = block(12000)
     ports = Ports.model_validate(found.agents)
     single = [port for name, port in found.agents.items() if isinstance(port, int) and "dynamic" not in name]
-    single += [found.service, found.database, found.edge]
-    assert len(set(single)) == len(single) == 12
+    single += [found.service, found.database, found.edge, found.ui]
+    assert len(set(single)) == len(single) == 13
     assert all(12000 <= port < ports.first_dynamic for port in single)
     assert ports.last_dynamic == 12000 + SIZE - 1
     assert ports.last_dynamic - ports.first_dynamic == 79

@@ -20,6 +20,10 @@ OPENBAO_MANAGER = "calvinverse-manager"
 OPENBAO_MANAGER_POLICY = "calvinverse-service"
 """Its policy. It isn't named like the role: a service of the version before goes on with the policy of that name, until
 it is replaced."""
+UI_JOB = "ui"
+"""The job of the web page, in the same namespace."""
+OPENBAO_UI = "calvinverse-ui"
+"""Its role in OpenBao, and its policy: it may have its certificate issued, and nothing else."""
 OPENBAO_SECRETS = "calvinverse-secrets"
 """Policy of the tokens with which the service reads and writes the secrets of one environment, and the role that makes
 them."""
@@ -37,6 +41,10 @@ PART_NAMES = {
     "postgres": "postgres.calvinverse.internal",
 }
 """The name in each part's certificate. Nobody resolves it: clients connect to an address, and check this name."""
+OPENBAO_PARTS_UI = "meta--ui"
+"""Role of that mount for the web page. No environment can have this name: jobs use the role of their environment's."""
+UI_NAME = "ui.calvinverse.internal"
+"""The name in the web page's certificate, which no other job of `meta` gets."""
 
 NOMAD_MANAGER = "nomad-manager"
 """Auth method of the service in Nomad, and the audience of its identity."""

@@ -15,6 +15,7 @@ from environments.providers.local_cluster.trust.names import (
     OPENBAO_SECRETS,
     OPENBAO_SIGNING,
     OPENBAO_SIGNING_KEY,
+    OPENBAO_UI,
     OPENBAO_WORKLOADS,
     OPENBAO_WORKLOADS_POLICY,
 )
@@ -60,6 +61,9 @@ def openbao_settings(
     # `sub` contains colons, so this entity is never that of an environment.
     manager = shipped.settings("openbao-role-service")
     yield written(vault, f"the role {OPENBAO_MANAGER} of the service", f"{path}/{OPENBAO_MANAGER}", manager)
+    yield _policy(vault, OPENBAO_UI, shipped.policy("openbao-ui"), "the policy of the web page")
+    page = shipped.settings("openbao-role-ui")
+    yield written(vault, f"the role {OPENBAO_UI} of the web page", f"{path}/{OPENBAO_UI}", page)
     signing = _mount(vault, OPENBAO_SIGNING, {"type": "transit"}, "the transit engine that signs images")
     yield replace(signing, lost=_UNSIGNED)
     # It can't be exported or copied: each signature is a call of OpenBao.

@@ -16,7 +16,7 @@ from cryptography import x509
 from environments.domain.errors import BackendError
 from environments.providers.backend.calls import Caller
 from environments.providers.local_cluster.trust import shipped
-from environments.providers.local_cluster.trust.names import MANAGER_NAMESPACE, OPENBAO_PARTS
+from environments.providers.local_cluster.trust.names import MANAGER_NAMESPACE, OPENBAO_PARTS, OPENBAO_PARTS_UI
 from environments.providers.local_cluster.trust.setting import TrustSetting, holds
 
 _LIFE = timedelta(days=1825)
@@ -102,15 +102,19 @@ def parts_settings(vault: Caller, signer: SigningAuthority | None, now: datetime
             now=now,
         )
     # Nothing revokes its certificates, so nothing need keep them. Clients of this machine ask 127.0.0.1.
-    role = shipped.settings("openbao-role-parts")
-    path = f"/v1/{OPENBAO_PARTS}/roles/{MANAGER_NAMESPACE}"
-    yield TrustSetting(
-        what=f"the one role of that mount, {MANAGER_NAMESPACE}",
+    yield _role(vault, MANAGER_NAMESPACE, shipped.settings("openbao-role-parts"), "of jobs of the meta environment")
+    yield _role(vault, OPENBAO_PARTS_UI, shipped.settings("openbao-role-parts-ui"), "of the web page")
+
+
+def _role(vault: Caller, name: str, body: dict[str, Any], whose: str) -> TrustSetting:
+    path = f"/v1/{OPENBAO_PARTS}/roles/{name}"
+    return TrustSetting(
+        what=f"the role {name} of that mount, {whose}",
         caller=vault,
         method="POST",
         path=path,
-        body=role,
-        present=lambda: holds(role, (vault.get(path) or {}).get("data")),
+        body=body,
+        present=lambda: holds(body, (vault.get(path) or {}).get("data")),
     )
 
 

@@ -1,7 +1,9 @@
 """The files of policies, logins and roles: what stands in them agrees with what our code and our jobs rely on."""
 
 import json
+import re
 
+from environments.domain.names import is_label
 from environments.providers.local_cluster.trust import names, shipped
 from environments.providers.local_cluster.trust.setting import NomadKeys
 from environments.providers.openbao_people import attempts
@@ -51,6 +53,21 @@ def test_the_names_are_those_of_the_code() -> None:
     for name, policy in (("secrets", names.OPENBAO_SECRETS), ("module", names.OPENBAO_MODULES)):
         assert shipped.settings(f"openbao-tokens-{name}")["allowed_policies"] == [policy]
         assert f'"auth/token/create/{policy}"' in shipped.policy("openbao-service")
+
+
+def test_the_web_page_gets_its_certificate_and_nothing_else() -> None:
+    role, certificates = shipped.settings("openbao-role-ui"), shipped.settings("openbao-role-parts-ui")
+    assert role["bound_claims"] == {"nomad_namespace": names.MANAGER_NAMESPACE, "nomad_job_id": names.UI_JOB}
+    assert (role["token_policies"], role["token_no_default_policy"]) == ([names.OPENBAO_UI], True)
+    assert certificates["allowed_domains"] == [names.UI_NAME]
+    assert names.UI_NAME not in shipped.settings("openbao-role-parts")["allowed_domains"]
+    assert not is_label(names.OPENBAO_PARTS_UI), "an environment of this name could use it"
+    paths = re.findall(r'^path "([^"]+)"', shipped.policy("openbao-ui"), re.MULTILINE)
+    assert paths == [
+        f"{names.OPENBAO_PARTS}/issue/{names.OPENBAO_PARTS_UI}",
+        "auth/token/lookup-self",
+        "auth/token/renew-self",
+    ]
 
 
 def test_the_names_for_people_are_those_of_the_code() -> None:
