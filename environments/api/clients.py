@@ -8,6 +8,7 @@ import hmac
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -28,21 +29,32 @@ _TOLD = 1000
 log = structlog.get_logger()
 
 
+PAGE_LABEL = b"calvinverse: what the web page passes on"
+"""Derives what the edge gives to the web page in place of the secret; `jobs/meta/edge.nomad.hcl` has it too.
+
+The secret can't be found from it, nor what else is derived from that: the page can't ask for what the edge may.
+"""
+
+
 class EdgeSecret:
     """The secret in a file; it may change while the service runs."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
-        self._known = b""
+        self._known: tuple[bytes, ...] = ()
 
     def matches(self, given: bytes) -> bool:
-        """Whether `given` is the secret. Without a file, or with an empty one, nothing is."""
+        """Whether `given` is the secret, or what the web page has of it. Without a secret, nothing is."""
         if self._file is None or not given:
             return False
-        if self._known and hmac.compare_digest(given, self._known):
+        if self._is_known(given):
             return True
-        self._known = self.current()
-        return bool(self._known) and hmac.compare_digest(given, self._known)
+        secret = self.current()
+        self._known = (secret, passed_on(secret)) if secret else ()
+        return self._is_known(given)
+
+    def _is_known(self, given: bytes) -> bool:
+        return any(hmac.compare_digest(given, known) for known in self._known)
 
     def current(self) -> bytes:
         """The secret as it is in the file; empty without one."""
@@ -50,6 +62,11 @@ class EdgeSecret:
             return b"" if self._file is None else self._file.read_bytes().strip()
         except OSError:
             return b""
+
+
+def passed_on(secret: bytes) -> bytes:
+    """What the web page gets in place of the secret, and passes on."""
+    return hmac.new(secret, PAGE_LABEL, sha256).hexdigest().encode()
 
 
 class Clients:

@@ -136,6 +136,8 @@ locals {
     EDGE_UI         = "https://127.0.0.1:${var.ui_port}"
     EDGE_UI_CA_FILE = "$${NOMAD_SECRETS_DIR}/parts-ca.pem"
     EDGE_UI_NAME    = "ui.calvinverse.internal"
+    # The page passes this on to the service. What the edge may ask the service for doesn't follow from it.
+    EDGE_UI_SECRET_FILE = "$${NOMAD_SECRETS_DIR}/page-secret"
   }
 }
 
@@ -277,6 +279,19 @@ job "edge" {
         data        = <<-EOT
           {{- with secret (printf "secret/data/environments/%s/edge-secret" (env "NOMAD_NAMESPACE")) }}{{ .Data.data.secret }}{{ end -}}
         EOT
+      }
+
+      # The label is that of `environments.api.clients`.
+      dynamic "template" {
+        for_each = length(local.page) == 0 ? [] : ["page-secret"]
+
+        content {
+          destination = "${NOMAD_SECRETS_DIR}/${template.value}"
+          change_mode = "noop"
+          data        = <<-EOT
+            {{- with secret (printf "secret/data/environments/%s/edge-secret" (env "NOMAD_NAMESPACE")) }}{{ hmacSHA256Hex "calvinverse: what the web page passes on" .Data.data.secret }}{{ end -}}
+          EOT
+        }
       }
 
       dynamic "template" {

@@ -100,8 +100,7 @@ job "ui" {
 
     shutdown_delay = "0s"
 
-    consul {}
-
+    # Without a block `consul` the task gets no token: Nomad registers the service with an identity of the service's own.
     service {
       name         = "${var.environment}--ui"
       port         = "https"

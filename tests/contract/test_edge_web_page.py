@@ -31,6 +31,15 @@ SHORT = Limits(head=10.0, stalled=2.0, idle=2.0, answer=20.0)
 """A stream that says nothing for longer than `stalled` and `idle` has to go on all the same."""
 
 
+OF_PAGE = "what the page passes on"
+
+
+def beside(folder: Path, port: int) -> dict[str, str]:
+    """An edge's variables for a web page at a port of loopback."""
+    (folder / "page-secret").write_text(OF_PAGE)
+    return {"EDGE_UI": f"127.0.0.1:{port}", "EDGE_UI_SECRET_FILE": str(folder / "page-secret")}
+
+
 @dataclass
 class Both:
     """An edge with the service and the web page behind it."""
@@ -50,7 +59,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     with (
         Upstream().running() as service,
         Upstream().running() as page,
-        edge(folder, service.port, EDGE_UI=f"127.0.0.1:{page.port}") as running,
+        edge(folder, service.port, **beside(folder, page.port)) as running,
     ):
         yield Both(running, service, page)
 
@@ -167,13 +176,13 @@ def test_two_paths_of_one_request_reach_nobody(both: Both) -> None:
     assert both.seen() == []
 
 
-def test_both_get_the_client_and_the_edges_secret_and_neither_gets_forged_ones(both: Both) -> None:
+def test_both_get_the_client_and_their_secret_and_neither_gets_forged_ones(both: Both) -> None:
     forged = ("X-Forwarded-For: 192.0.2.1", f"{CLIENT_HEADER}: 192.0.2.1", f"{SECRET_HEADER}: evil", "Cookie: a=b")
     for path in ("/v1/x", "/x"):
         both.edge.send(request(path, *forged, "Last-Event-ID: 7"))
-    for _, seen in both.seen():
+    for where, seen in both.seen():
         assert seen.header(CLIENT_HEADER) == ["127.0.0.1"]
-        assert seen.header(SECRET_HEADER) == [SECRET]
+        assert seen.header(SECRET_HEADER) == [SECRET if where == "service" else OF_PAGE]
         assert seen.header("Host") == [NAME]
         assert seen.header("Cookie") == ["a=b"]
         assert seen.header("Last-Event-ID") == ["7"]
@@ -193,7 +202,7 @@ def test_a_form_for_the_page_may_not_be_as_large_as_a_state_for_the_service(both
 
 def test_events_of_the_page_pass_as_they_come_however_long_it_says_nothing(tmp_path: Path) -> None:
     with Upstream().running() as service, Upstream().running() as page:
-        with edge(tmp_path, service.port, SHORT, EDGE_UI=f"127.0.0.1:{page.port}") as running:
+        with edge(tmp_path, service.port, SHORT, **beside(tmp_path, page.port)) as running:
             with running.connect() as connection:
                 connection.sendall(request("/events", "Accept: text/event-stream"))
                 receive(connection, b"\r\n\r\n")
@@ -210,7 +219,7 @@ def test_events_of_the_page_pass_as_they_come_however_long_it_says_nothing(tmp_p
 def test_a_page_that_is_away_is_a_sentence_in_a_page_and_the_service_goes_on(tmp_path: Path) -> None:
     with (
         Upstream().running() as service,
-        edge(tmp_path, service.port, Limits(connecting=0.2), EDGE_UI=f"127.0.0.1:{free_port()}") as running,
+        edge(tmp_path, service.port, Limits(connecting=0.2), **beside(tmp_path, free_port())) as running,
     ):
         answer = running.send(request("/environments/demo"))
         assert status(running.send(request("/v1/environments"))) == 200
@@ -228,7 +237,7 @@ def test_a_page_that_is_away_is_a_sentence_in_a_page_and_the_service_goes_on(tmp
 def test_a_service_that_is_away_is_a_problem_as_before_and_the_page_goes_on(tmp_path: Path) -> None:
     with (
         Upstream().running() as page,
-        edge(tmp_path, free_port(), Limits(connecting=0.2), EDGE_UI=f"127.0.0.1:{page.port}") as running,
+        edge(tmp_path, free_port(), Limits(connecting=0.2), **beside(tmp_path, page.port)) as running,
     ):
         assert status(running.send(request("/x"))) == 200
         answer = running.send(request("/v1/environments"))
@@ -251,7 +260,7 @@ def test_only_a_page_with_the_right_certificate_gets_requests(
     (tmp_path / "parts-ca.pem").write_text(authority.pem)
     page = Upstream()
     with Upstream().running() as service, page.running(authority.sign(tmp_path / "page.pem", *names)):
-        variables = {
+        variables = beside(tmp_path, page.port) | {
             "EDGE_UI": f"https://127.0.0.1:{page.port}",
             "EDGE_UI_CA_FILE": str(tmp_path / "parts-ca.pem"),
             "EDGE_UI_NAME": PAGE,

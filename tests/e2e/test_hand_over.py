@@ -58,7 +58,8 @@ class Machine:
         self.where = Places(state)
         ports, self._claim = claim_ports()
         image = images_here.reference("provisioning")
-        images = {name: {"reference": images_here.reference(name), "channel": "qa"} for name in ("web", "edge")}
+        names = ("web", "edge", "ui")
+        images = {name: {"reference": images_here.reference(name), "channel": "qa"} for name in names}
         self._wish = json.dumps(
             {
                 "state": str(state),
@@ -68,6 +69,7 @@ class Machine:
                 "ports": ports.model_dump(mode="json"),
                 "port": free_port(),
                 "edge": free_port(),
+                "ui_port": free_port(),
                 "existing": [astuple(part) for part in existing],
             }
         )

@@ -202,6 +202,7 @@ def test_the_edge_knows_the_web_page_where_there_is_one(read: Any, port: int) ->
             "EDGE_UI": "https://127.0.0.1:9003",
             "EDGE_UI_CA_FILE": "${NOMAD_SECRETS_DIR}/parts-ca.pem",
             "EDGE_UI_NAME": UI_NAME,
+            "EDGE_UI_SECRET_FILE": "${NOMAD_SECRETS_DIR}/page-secret",
         }
         if port
         else {}

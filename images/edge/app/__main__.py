@@ -68,8 +68,10 @@ def _files(settings: Settings) -> Iterator[Path]:
     elif settings.acme is not None and settings.acme.ca_file is not None:
         yield settings.acme.ca_file
     yield settings.secret_file
-    if settings.web_page is not None and settings.web_page.ca_file is not None:
-        yield settings.web_page.ca_file
+    if settings.web_page is not None:
+        yield settings.web_page.secret_file
+        if settings.web_page.ca_file is not None:
+            yield settings.web_page.ca_file
 
 
 if __name__ == "__main__":

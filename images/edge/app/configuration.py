@@ -154,7 +154,7 @@ def _server(settings: Settings, limits: Limits, listen: list[str], served: Seque
     to_parts = [to_the_service]
     page_errors = []
     if settings.web_page is not None:
-        page = _to_the_web_page(settings, settings.web_page, limits)
+        page = _to_the_web_page(settings.web_page, limits)
         to_parts = [
             {**to_the_service, "match": web_page_routes.for_the_service(known)},
             {"match": known, "handle": page, "terminal": True},
@@ -212,13 +212,13 @@ def _transport(limits: Limits) -> Json:
 
 def _to_the_service(settings: Settings, limits: Limits) -> list[Json]:
     transport = _transport(limits) | _tls(settings.upstream_ca_file, settings.upstream_name)
-    return _to(settings, settings.upstream, transport, limits, limits.largest_body)
+    return _to(settings.upstream, settings.secret_file, transport, limits, limits.largest_body)
 
 
-def _to_the_web_page(settings: Settings, page: WebPage, limits: Limits) -> list[Json]:
-    """It gets the same headers as the service, to which it passes them on: they say who asks."""
+def _to_the_web_page(page: WebPage, limits: Limits) -> list[Json]:
+    """It gets headers like those of the service, to which it passes them on: they say who asks."""
     transport = _transport(limits) | _tls(page.ca_file, page.name)
-    return _to(settings, page.upstream, transport, limits, limits.largest_form)
+    return _to(page.upstream, page.secret_file, transport, limits, limits.largest_form)
 
 
 def _tls(authority: Path | None, name: str) -> Json:
@@ -229,7 +229,7 @@ def _tls(authority: Path | None, name: str) -> Json:
     return {"tls": verified | ({"server_name": name} if name else {})}
 
 
-def _to(settings: Settings, upstream: str, transport: Json, limits: Limits, largest: int) -> list[Json]:
+def _to(upstream: str, secret: Path, transport: Json, limits: Limits, largest: int) -> list[Json]:
     return [
         {
             "handler": "headers",
@@ -248,7 +248,7 @@ def _to(settings: Settings, upstream: str, transport: Json, limits: Limits, larg
             "headers": {
                 "request": {
                     "set": {
-                        SECRET_HEADER: [f"{{file.{settings.secret_file}}}"],
+                        SECRET_HEADER: [f"{{file.{secret}}}"],
                         CLIENT_HEADER: ["{http.request.remote.host}"],
                         # The name that people ask for: pages compare it with the external address. Behind TLS Caddy
                         # would put the upstream's in its place.

@@ -63,10 +63,12 @@ class Acme:
 class WebPage:
     """Where the web page is: `upstream` is `host:port`, over TLS if `ca_file` (PEM) is set.
 
-    Its certificate must be for `name`, or for its host if that is empty.
+    Its certificate must be for `name`, or for its host if that is empty. `secret_file` holds what proves to the service
+    that a request which the page passes on came from the edge; it is derived from the edge's own secret.
     """
 
     upstream: str
+    secret_file: Path
     ca_file: Path | None = None
     name: str = ""
 
@@ -79,8 +81,8 @@ class Settings:
     with the certificate of `files` or by `acme`: one of both is set. Requests go to the service at `upstream`
     (`host:port`), over TLS if `upstream_ca_file` (PEM) is set; its certificate must be for `upstream_name`, or for its
     host if that is empty. What isn't the service's own goes to `web_page`; to the service too if there is none.
-    `secret_file` holds what proves to both that a request comes from the edge. Entry points of environments are below
-    `entry_domain`; empty: there are none. `folder` is the edge's own: the socket of Caddy's admin API is there.
+    `secret_file` holds what proves to the service that a request comes from the edge. Entry points of environments are
+    below `entry_domain`; empty: there are none. `folder` is the edge's own: the socket of Caddy's admin API is there.
     """
 
     host: str
@@ -141,7 +143,8 @@ def _web_page(environment: Mapping[str, str]) -> WebPage | None:
         return None
     upstream = _fitting(_UPSTREAM, environment, "EDGE_UI", "", "an address such as https://127.0.0.1:8401")
     authority, name = _verified(environment, "EDGE_UI", upstream)
-    return WebPage(f"{upstream['host']}:{_port(upstream['port'], 'EDGE_UI')}", authority, name)
+    place = f"{upstream['host']}:{_port(upstream['port'], 'EDGE_UI')}"
+    return WebPage(place, _file(environment, "EDGE_UI_SECRET_FILE"), authority, name)
 
 
 def _verified(environment: Mapping[str, str], variable: str, upstream: re.Match[str]) -> tuple[Path | None, str]:

@@ -7,7 +7,9 @@ import pytest
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from environments.api.clients import Clients, EdgeSecret, Refusals, beyond, client_of
+from environments.api.clients import PAGE_LABEL, Clients, EdgeSecret, Refusals, beyond, client_of, passed_on
+from environments.api.routes.edge import credential
+from images.places import CHECKOUT
 
 PEER = ("127.0.0.1", 1)
 SECRET = ("Calvinverse-Edge", "the secret")
@@ -80,6 +82,19 @@ def test_without_a_secret_there_is_no_edge(tmp_path: Path, text: str | None) -> 
         for given in ("", "the secret"):
             found = seen(known, ("Calvinverse-Edge", given), CLIENT)
             assert client_of(found) == "127.0.0.1"
+
+
+def test_what_the_page_passes_on_counts_too_and_nothing_else_that_is_derived(secret: Path) -> None:
+    known = EdgeSecret(secret)
+    assert known.matches(passed_on(b"the secret"))
+    assert not known.matches(passed_on(b"another"))
+    assert not known.matches(credential(b"the secret").encode())
+    assert credential(passed_on(b"the secret")) != credential(b"the secret")
+
+
+def test_the_job_of_the_edge_derives_it_with_the_same_label() -> None:
+    text = (CHECKOUT / "jobs" / "meta" / "edge.nomad.hcl").read_text(encoding="utf-8")
+    assert f'hmacSHA256Hex "{PAGE_LABEL.decode()}" .Data.data.secret' in text
 
 
 def test_a_secret_that_changes_counts_at_once(secret: Path) -> None:

@@ -220,6 +220,7 @@ WEB_PAGE = {
     "EDGE_UI": "https://127.0.0.1:8401",
     "EDGE_UI_CA_FILE": "/secrets/ca.pem",
     "EDGE_UI_NAME": "ui.calvinverse.internal",
+    "EDGE_UI_SECRET_FILE": "/secrets/page-secret",
 }
 
 
@@ -233,7 +234,8 @@ class TestWebPage:
         proxy = page["handle"][-1]
         assert proxy["upstreams"] == [{"dial": "127.0.0.1:8401"}]
         assert proxy["transport"]["tls"]["server_name"] == "ui.calvinverse.internal"
-        assert proxy["headers"] == service["handle"][-1]["headers"]
+        given, known = (one["handle"][-1]["headers"]["request"]["set"] for one in (page, service))
+        assert given == {**known, SECRET_HEADER: ["{file./secrets/page-secret}"]}
         assert proxy["flush_interval"] == -1
 
     def test_every_route_is_for_its_name_or_ends_the_connection(self) -> None:
@@ -251,6 +253,7 @@ class TestWebPage:
             {"EDGE_UI": "{env.HOME}:8401"},
             {"EDGE_UI_CA_FILE": ""},
             {"EDGE_UI_NAME": "ui"},
+            {"EDGE_UI_SECRET_FILE": ""},
         ],
     )
     def test_what_is_wrong_is_named(self, changed: dict[str, str]) -> None:
