@@ -59,7 +59,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     with (
         Upstream().running() as service,
         Upstream().running() as page,
-        edge(folder, service.port, **beside(folder, page.port)) as running,
+        edge(folder, service.port, None, "", **beside(folder, page.port)) as running,
     ):
         yield Both(running, service, page)
 

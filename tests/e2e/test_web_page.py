@@ -1,6 +1,8 @@
 """The web page as it is deployed: behind the edge, with sessions of the service, and without a right of its own."""
 
 import json
+import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -12,12 +14,14 @@ from environments.client.bundles import read_bundle
 from environments.domain.access import EnvironmentRole
 from environments.domain.lifecycle import State
 from environments.providers.local_cluster.trust.names import OPENBAO_UI, UI_JOB, UI_NAME
+from environments.ui.visit import SESSION_COOKIE
 from environments.wire.access import ShareRequest
 from environments.wire.environments import CreateRequest
 from environments.wire.people_local import LocalPersonRequest
 from jobs.edge import ADDRESS, EdgeChoice
 from tests.support.browser import Visitor, browser, driver
 from tests.support.deployment import Deployment, containers, until
+from tests.support.edge_harness import read_all, request
 
 CHOSEN = "four words of my own"
 
@@ -101,6 +105,26 @@ def test_a_person_signs_in_and_sees_what_was_shared_with_them(
         )
 
 
+def test_the_service_learns_who_asked_the_page(deployment: Deployment) -> None:
+    """A session that isn't one, from an address of its own: the service's log names that address."""
+    found = deployment.connections.caller("vault").call("GET", "/v1/pki/issuer/default/json")
+    context = ssl.create_default_context(cadata=str(found["data"]["certificate"]))
+    place = ("127.0.0.1", deployment.edge_port)
+    with (
+        socket.create_connection(place, timeout=60, source_address=("127.0.0.66", 0)) as plain,
+        context.wrap_socket(plain, server_hostname=ADDRESS) as connection,
+    ):
+        connection.sendall(request("/", f"Cookie: {SESSION_COOKIE}=cv_{'x' * 43}", host=ADDRESS))
+        assert b" 303 " in read_all(connection).partition(b"\r\n")[0]
+
+    def told() -> bool:
+        logs = deployment.where.state.rglob("provisioning.stderr.*")
+        lines = [json.loads(line) for log in logs for line in log.read_text().splitlines() if line.startswith("{")]
+        return "127.0.0.66" in [line["client"] for line in lines if line["event"] == "token.refused"]
+
+    until(told, limit=60)
+
+
 def test_its_container_holds_no_credential_and_changes_nothing(deployment: Deployment) -> None:
     found = container(deployment)
     assert found["Config"]["User"] == "10003"
@@ -109,10 +133,10 @@ def test_its_container_holds_no_credential_and_changes_nothing(deployment: Deplo
     assert found["HostConfig"]["Memory"] == 256 * 1024 * 1024
     names = {setting.partition("=")[0] for setting in found["Config"]["Env"]}
     assert [name for name in names if "TOKEN" in name or ("SECRET" in name and name != "NOMAD_SECRETS_DIR")] == []
-    look = "cd /secrets && find . -type f; env"
+    look = "cd /secrets && find . -type f -not -name .nomad-mount"
     command = ["docker", "exec", found["Id"], "sh", "-c", look]
     told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.splitlines()
-    assert {line for line in told if line.startswith("./")} == {"./certificate.pem", "./parts-ca.pem"}
+    assert set(told) == {"./certificate.pem", "./parts-ca.pem"}
     assert "PRIVATE KEY" not in json.dumps(found)
 
 
