@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from environments.api import bodies, connections
+from environments.api import bodies
 from environments.api.bodies import LARGEST_BODY
 from environments.api.concurrency import BackendCalls, OwnerLimiter
 from environments.api.guard import EACH_AT_ONCE
 from environments.api.readiness import Ready
 from environments.domain.errors import TooManyRequests
+from environments.serving import connections
 from tests.fakes.service import Served, served
 from tests.support.busy import patient
 

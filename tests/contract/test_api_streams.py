@@ -11,12 +11,13 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from environments.api import server, streams
+from environments.api import streams
 from environments.client import Client, Connected, Disconnected
 from environments.domain.environment import EventType
 from environments.domain.errors import InvalidInput, Unauthenticated, UnknownEnvironment
 from environments.domain.lifecycle import State
 from environments.service.authorization import Principal
+from environments.serving import server
 from environments.stores.database import Database
 from environments.wire.environments import CreateRequest
 from environments.wire.tokens import TokenRequest
