@@ -38,6 +38,7 @@ from environments.api.routes.holds import hold_routes
 from environments.api.routes.images import image_routes
 from environments.api.routes.local_people import local_people_routes
 from environments.api.routes.module_states import module_state_routes
+from environments.api.routes.overview import overview_routes
 from environments.api.routes.people import people_routes
 from environments.api.routes.plans import plan_routes
 from environments.api.routes.previews import preview_routes
@@ -115,6 +116,7 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
     deliveries = delivery_routes(service)
     for router in (
         environment_routes(service, backend_calls),
+        overview_routes(service),
         plan_routes(service, backend_calls),
         recovery_routes(service),
         switching_routes(service),

@@ -24,6 +24,7 @@ from environments.service.issuers import Issuers
 from environments.service.local_people import ManageLocalPeople
 from environments.service.module_states import ModuleStates
 from environments.service.old_owners import OldOwners
+from environments.service.overview import Overview
 from environments.service.ownership import Ownership
 from environments.service.people import People
 from environments.service.planning import Planning
@@ -72,6 +73,9 @@ class Service(Protocol):
     def calendars(self) -> Calendars: ...
     @property
     def requests(self) -> Requests: ...
+    @property
+    def overview(self) -> Overview: ...
+
     @property
     def reading(self) -> Reading: ...
     @property

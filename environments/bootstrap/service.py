@@ -78,6 +78,7 @@ from environments.service.local_people import ManageLocalPeople
 from environments.service.module_access import SECRET_LABEL
 from environments.service.module_states import ModuleStates
 from environments.service.old_owners import OldOwners
+from environments.service.overview import Overview
 from environments.service.ownership import Ownership
 from environments.service.people import People
 from environments.service.planning import Planning
@@ -142,6 +143,7 @@ class Service:
     service_roles: ServiceRoles
     creators: Creators
     access_reasons: AccessReasons
+    overview: Overview
     reading: Reading
     planning: Planning
     recovery: Recovery
@@ -316,6 +318,7 @@ def build(settings: Settings) -> Service:
         service_roles=ServiceRoles(database, now),
         creators=Creators(database, now),
         access_reasons=AccessReasons(database, now),
+        overview=Overview(database),
         reading=Reading(
             database,
             revealing,

@@ -9,6 +9,7 @@ from environments.client.audit import AuditCalls
 from environments.client.connection import OBSERVE_SECONDS, Query
 from environments.client.local_people import LocalPeopleCalls
 from environments.client.names import name_part as _part
+from environments.client.overview import OverviewCalls
 from environments.client.people import PeopleCalls
 from environments.client.previews import PreviewCalls
 from environments.client.received_events import ReceivedEventCalls
@@ -69,6 +70,7 @@ class Client(
     AccessCalls,
     PreviewCalls,
     WebhookCalls,
+    OverviewCalls,
 ):
     """Every method may be called from any thread.
 

@@ -14,7 +14,9 @@ from environments.domain.errors import NameTaken, NotFound, StorageError, Unknow
 from environments.domain.lifecycle import SWITCHES, DeploymentState, ResourceStatus, State
 from environments.service.authorization import CLOCK
 from environments.service.pages import Page
+from environments.service.selection import Order, Place, Selection
 from environments.service.storage.environments import Watched
+from environments.stores.environment_lists import ordered, selected
 from environments.stores.environment_rows import (
     COMPUTED,
     LEFT,
@@ -132,6 +134,25 @@ class SqlEnvironments:
             query = query.where(self._older_than(before, *seen))
         rows = read_page(self._connection, query, limit).each(tuple)
         return Page(self._known.environments(rows, self._read), more=rows.more)
+
+    def selected(
+        self,
+        sight: Sight,
+        which: Selection,
+        *,
+        order: Order,
+        descending: bool,
+        after: Place | None = None,
+        limit: int | None = None,
+    ) -> Page[Environment]:
+        query = UNREAD[self._connection.dialect.name].where(*selected(sight, which))
+        query = ordered(query, order, after, descending=descending)
+        rows = read_page(self._connection, query, limit).each(tuple)
+        return Page(self._known.environments(rows, self._read), more=rows.more)
+
+    def counted(self, sight: Sight, which: Selection) -> dict[State, int]:
+        query = select(table.c.state, func.count()).where(*selected(sight, which)).group_by(table.c.state)
+        return {State(state): count for state, count in self._connection.execute(query)}
 
     def _older_than(self, environment_id: str, *among: ColumnElement[bool]) -> ColumnElement[bool]:
         try:

@@ -126,6 +126,21 @@ class EnvironmentView(View):
         return (self.switch_action, self.switch_at) if has_effect and in_time else None
 
 
+class OverviewView(View):
+    """How many environments there are by state, of those that were asked for.
+
+    `attention`: how many of them a person should look at.
+
+    `newest`: template → digest of its newest version. `events_after`: this is from no earlier than the event of that
+    id.
+    """
+
+    states: dict[State, int]
+    attention: int
+    newest: dict[str, str]
+    events_after: int
+
+
 class MomentView(View):
     """Something that will happen to an environment at a moment (UTC), and why.
 

@@ -96,6 +96,7 @@ _REASON = {"reason": "for a test"}
 ROWS = (
     # Environments.
     _reads("/v1/environments", "known", note="only those that the caller sees"),
+    _reads("/v1/overview", "known", note="counts of those that the caller sees"),
     _does(
         "POST /v1/environments",
         "unlimited",

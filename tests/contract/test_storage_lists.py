@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from environments.domain.environment import Deployment, Environment, Resource
+from environments.domain.access import EVERYTHING, Sight
+from environments.domain.environment import Deployment, Drift, Environment, Resource, Unexpected
 from environments.domain.errors import NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State
+from environments.service.selection import Order, Place, Selection, place_of, place_text, read_place
 from environments.service.storage.deployments import WorkerRecord
 from environments.service.storage.templates import PublishedImage
 from environments.service.storage.tokens import TokenRecord
@@ -152,3 +154,81 @@ def test_a_circle_of_tokens_has_an_end(setting: EngineHarness) -> None:
         assert len(tx.tokens.line("tok-1", 8)) == 8
         assert tx.tokens.revoke("tok-1", NOW) is not None
         assert [one.revoked_at for one in tx.tokens.all(None)] == [NOW, NOW]
+
+
+SOON, LATE = NOW + timedelta(hours=1), NOW + timedelta(days=9)
+BEHIND = Drift(observed_at=NOW, unexpected=(Unexpected(kind="nomad.job", address="a/b", detail=""),))
+AS_MADE = Drift(observed_at=NOW, troubles={"x": 'an answer with "unexpected": [{ and "changes": [{ in it'})
+SORTED: dict[str, dict[str, Any]] = {
+    "env-a": {"name": "shop_1", "state": State.READY, "deadline": LATE, "drift": AS_MADE},
+    "env-b": {"name": "shop-2", "state": State.FAILED, "owner": "grace"},
+    "env-c": {"name": "cart", "state": State.READY, "deadline": SOON, "drift": BEHIND, "template": "other"},
+    "env-d": {"name": "desk", "state": State.STOPPED, "deadline": SOON, "hold_id": "hld-1"},
+    "env-e": {"name": "echo", "state": State.READY, "awaiting_promotion": ("web",)},
+    "env-f": {"name": "fern", "state": State.DESTROYED, "destroyed_at": NOW, "deadline": NOW},
+}
+
+
+@pytest.fixture
+def sorted_ones(setting: EngineHarness) -> EngineHarness:
+    with setting.database.write() as tx:
+        for number, (id, values) in enumerate(SORTED.items()):
+            common = {"template": "web", "template_version": "1", "bundle": "sha256:0", "owner": "ada"}
+            moments = {"created_at": at(number), "state_since": NOW}
+            tx.environments.add(Environment(id=id, **{**common, **moments, **values}))
+    return setting
+
+
+@pytest.mark.parametrize("order", list(Order))
+@pytest.mark.parametrize("descending", [False, True])
+def test_pages_of_a_sorted_list_are_the_list(sorted_ones: EngineHarness, order: Order, descending: bool) -> None:
+    which = Selection(ended=True)
+    with sorted_ones.database.read() as tx:
+
+        def page(after: Place | None, limit: int | None) -> list[Environment]:
+            return tx.environments.selected(
+                EVERYTHING, which, order=order, descending=descending, after=after, limit=limit
+            )
+
+        whole = [one.id for one in page(None, None)]
+        paged: list[str] = []
+        after = None
+        while found := page(after, 2):
+            paged += [one.id for one in found]
+            after = read_place(order, place_text(order, place_of(order, found[-1])))
+        assert paged == whole
+        assert sorted(whole) == sorted(SORTED)
+
+
+@pytest.mark.parametrize(
+    ("which", "expected"),
+    [
+        (Selection(), "abcde"),
+        (Selection(ended=True), "abcdef"),
+        (Selection(owner="grace"), "b"),
+        (Selection(owners={"grace"}), "b"),
+        (Selection(not_owners={"grace"}), "acde"),
+        (Selection(template="other"), "c"),
+        (Selection(states={State.FAILED, State.STOPPED}), "bd"),
+        (Selection(name="shop"), "ab"),
+        (Selection(name="shop_"), "a"),
+        (Selection(name="%"), ""),
+        (Selection(ids={"env-a", "env-c", "env-none"}), "ac"),
+        (Selection(ids=()), ""),
+        (Selection(due=NOW + timedelta(days=1)), "cd"),
+        (Selection(attention=True), "bcde"),
+        (Selection(attention=True, ended=True), "bcde"),
+        (Selection(attention=True, name="c"), "ce"),
+    ],
+)
+def test_a_selection_is_all_that_fits_and_counts_the_same(
+    sorted_ones: EngineHarness, which: Selection, expected: str
+) -> None:
+    with sorted_ones.database.read() as tx:
+        found = tx.environments.selected(EVERYTHING, which, order=Order.CREATED, descending=False)
+        assert "".join(one.id.removeprefix("env-") for one in found) == expected
+        assert sum(tx.environments.counted(EVERYTHING, which).values()) == len(expected)
+        mine = Sight.of(frozenset({"grace"}), None, NOW)
+        seen = tx.environments.selected(mine, which, order=Order.CREATED, descending=False)
+        assert {one.owner for one in seen} <= {"grace"}
+        assert sum(tx.environments.counted(mine, which).values()) == len(seen)

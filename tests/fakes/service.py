@@ -59,6 +59,7 @@ from environments.service.issuers import Issuers
 from environments.service.local_people import ManageLocalPeople
 from environments.service.module_states import ModuleStates
 from environments.service.old_owners import OldOwners
+from environments.service.overview import Overview
 from environments.service.ownership import Ownership
 from environments.service.people import People
 from environments.service.planner import Target
@@ -222,6 +223,7 @@ class FakeService:
     service_roles: ServiceRoles
     creators: Creators
     access_reasons: AccessReasons
+    overview: Overview
     reading: Reading
     planning: Planning
     recovery: Recovery
@@ -423,6 +425,7 @@ def make_service(
         service_roles=ServiceRoles(database, clock),
         creators=Creators(database, clock),
         access_reasons=AccessReasons(database, clock),
+        overview=Overview(database),
         reading=Reading(database, world, world, world, step_kinds, clock, "0.1.0", entry_points),
         planning=Planning(database, world, world, clock, new_id, checks),
         recovery=Recovery(database, clock, new_id),

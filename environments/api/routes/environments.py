@@ -1,7 +1,7 @@
 """Routes of environments."""
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request, Response, status
@@ -13,6 +13,7 @@ from environments.api.guard import Caller
 from environments.api.paging import LARGEST_PAGE, PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
+from environments.api.selecting import Selected, WhoseEnvironments
 from environments.api.shown import shown, taken
 from environments.domain.commands import CreateEnvironment, UpdateEnvironment
 from environments.domain.environment import Event
@@ -35,7 +36,7 @@ from environments.domain.errors import (
     UnknownEnvironment,
     UnknownTemplate,
 )
-from environments.service.standing import Whose
+from environments.service.selection import Order, Selection
 from environments.wire.deployments import DeploymentView
 from environments.wire.environments import (
     Accepted,
@@ -59,6 +60,14 @@ _ONE = problems(UnknownEnvironment)
 _CHANGED = problems(UnknownEnvironment, NotAllowedNow, ManagedOutside)
 
 
+Sort = Literal["created", "-created", "name", "-name", "deadline", "-deadline", "state", "-state"]
+
+
+def _plain(which: Selection) -> Selection:
+    """The part of a selection for which lists go on by `before`."""
+    return Selection(owner=which.owner, ended=which.ended)
+
+
 def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     """Everything below /v1/environments, and the mirror of what other services own."""
     router = APIRouter(prefix="/v1", tags=["environments"])
@@ -68,26 +77,49 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
     def list_environments(
         caller: Caller,
         request: Request,
-        ended: Annotated[bool, Query(description="Also those that are destroyed or abandoned.")] = False,
-        owner: Annotated[str | None, Query(description="Only this owner's.")] = None,
+        which: Selected,
         limit: Limit = LARGEST_PAGE,
         before: Annotated[str | None, Query(description="Only those older than the one with this id.")] = None,
         outputs: Annotated[bool, Query(description="With their outputs, which are left out otherwise.")] = False,
-        whose: Annotated[
-            Whose | None, Query(description="Only what the caller owns (`mine`), or what others share with them.")
+        whose: WhoseEnvironments = None,
+        sort: Annotated[
+            Sort | None,
+            Query(
+                description="By what the list is sorted, `-created` by default; a minus in front reverses the order."
+            ),
+        ] = None,
+        after: Annotated[
+            str | None, Query(description="Only what comes behind a page: from the Link header of that page.")
         ] = None,
     ) -> Response:
         """Lists the environments that the caller sees, newest first; everybody's for an admin and an auditor.
 
         Like every list it comes in pages: one behind which more may come names
         the address of the next in its Link header (RFC 8288).
+
+        Sorted by `deadline`, those without one are last; by `state`, those that failed are first. Of such a
+        list and of a filtered one, `after` names the end of a page; `before` is for others.
         """
         # As bytes: FastAPI would validate each view once more, and make JSON of it in Python.
-        found, standings = reading.listing(caller, ended=ended, owner=owner, limit=limit, before=before, whose=whose)
         left_out = None if outputs else _WITHOUT_OUTPUTS
-        shown_views = views.of(found, standings)
-        response = Response(_LIST.dump_json(shown_views, exclude=left_out), media_type="application/json")
-        link_next(request, response, found, limit, before=found[-1].id if found else "")
+        asked = sort is not None or after is not None or which != _plain(which)
+        if asked and before is not None:
+            raise InvalidInput("`before` can't be used with filters and orders.", hint="Use `after`.")
+        if asked:
+            order, descending = Order((sort or "-created").removeprefix("-")), (sort or "-").startswith("-")
+            listed = service.overview.listing(
+                caller, which, whose, order=order, descending=descending, after=after, limit=limit
+            )
+            found, standings, behind = listed.page, listed.standings, {"after": listed.after}
+        else:
+            found, standings = reading.listing(
+                caller, ended=which.ended, owner=which.owner, limit=limit, before=before, whose=whose
+            )
+            behind = {"before": found[-1].id if found else ""}
+        response = Response(
+            _LIST.dump_json(views.of(found, standings), exclude=left_out), media_type="application/json"
+        )
+        link_next(request, response, found, limit, **behind)
         return response
 
     @router.post(

@@ -8,6 +8,7 @@ from environments.domain.access import EVERYTHING, Sight
 from environments.domain.environment import DegradedReason, Environment
 from environments.domain.lifecycle import State
 from environments.service.pages import Page
+from environments.service.selection import Order, Place, Selection
 
 
 class Watched(NamedTuple):
@@ -68,6 +69,23 @@ class Environments(Protocol):
 
         Raises `UnknownEnvironment` when there is no environment `before`.
         """
+        ...
+
+    def selected(
+        self,
+        sight: Sight,
+        which: Selection,
+        *,
+        order: Order,
+        descending: bool,
+        after: Place | None = None,
+        limit: int | None = None,
+    ) -> Page[Environment]:
+        """Environments in sight of a selection, in an order, behind a place; at most `limit`."""
+        ...
+
+    def counted(self, sight: Sight, which: Selection) -> dict[State, int]:
+        """How many environments in sight a selection has, by their state."""
         ...
 
     def names(self, *, sight: Sight = EVERYTHING, limit: int) -> list[str]:

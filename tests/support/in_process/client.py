@@ -26,6 +26,8 @@ _READS = frozenset(
     (
         *(
             "environments",
+            "environments_page",
+            "overview",
             "environment",
             "explain",
             "outputs",
