@@ -3,6 +3,7 @@
 from environments.client.bundles import read_bundle
 from environments.client.http import Client, connect
 from environments.client.live import LiveEvents, LiveItem, Place
+from environments.client.overview import Filters
 from environments.client.stream import Connected, Disconnected, EventStream, StreamItem
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Connected",
     "Disconnected",
     "EventStream",
+    "Filters",
     "LiveEvents",
     "LiveItem",
     "Place",

@@ -19,6 +19,8 @@ from environments.pages.origins import from_here
 from environments.pages.requests import cookies, own_origin, own_path, pairs, read_form, set_cookie
 from environments.ui import (
     audit,
+    badges,
+    chosen,
     environment,
     groups,
     making,
@@ -36,6 +38,7 @@ from environments.ui import (
 from environments.ui.answers import go, page
 from environments.ui.faults import fault_page, status_of
 from environments.ui.files import Files
+from environments.ui.packing import packed
 from environments.ui.settings import UiSettings
 from environments.ui.streams import Streams, refused
 from environments.ui.upstream import Upstream
@@ -47,6 +50,8 @@ PageRoute = tuple[str, str, Page]
 
 PAGES: tuple[PageRoute, ...] = (
     *overview.PAGES,
+    *chosen.PAGES,
+    *badges.PAGES,
     *making.PAGES,
     *updating.PAGES,
     *plans.PAGES,
@@ -115,7 +120,7 @@ class WebPage:
         if scope["path"] == HEALTH:
             return PlainTextResponse("ok\n", headers={"Cache-Control": "no-store"})
         if self._files.owns(scope["path"]):
-            return self._files.answer(scope["path"])
+            return self._files.answer(scope["path"], Headers(scope=scope))
         if self._threads is None:
             self._threads = anyio.CapacityLimiter(_AT_ONCE)
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
@@ -132,13 +137,14 @@ class WebPage:
                     )
                 sent = pairs(await read_form(visit.headers, receive, LARGEST_FORM), LARGEST_FORM, MOST_FIELDS)
                 visit = replace(visit, form=_many(sent))
-            return await anyio.to_thread.run_sync(_make, found.make, visit, limiter=self._threads)
+            return await anyio.to_thread.run_sync(_packed, found.make, visit, limiter=self._threads)
         except CalvinverseError as error:
             return fault_page(visit, error)
 
     def _visit(self, scope: Scope, method: str) -> Visit:
         headers = Headers(scope=scope)
         known = cookies(headers)
+        bearer = headers.get("authorization", "").removeprefix("Bearer ") if badges.is_one(scope["path"]) else ""
         return Visit(
             method=method,
             path=scope["path"],
@@ -148,7 +154,8 @@ class WebPage:
             cookies=known,
             headers=headers,
             origin=own_origin(scope, self._settings.address),
-            client=self._upstream.client(_token(known), headers),
+            client=self._upstream.client(_usable(bearer) or _usable(known.get(SESSION_COOKIE, "")), headers),
+            bearer=_usable(bearer),
             assets=self._files.addresses,
             now=self._clock(),
             streams=self._streams,
@@ -168,16 +175,22 @@ class WebPage:
         raise NotFound("There is no such page.", hint="Go to the list of environments.")
 
 
+def _packed(make: Page, visit: Visit) -> Response:
+    return packed(visit.headers, _make(make, visit))
+
+
 def _make(make: Page, visit: Visit) -> Response:
     """The answer, in a thread."""
     try:
-        if not visit.session:
+        if not visit.session and not visit.bearer:
             raise Unauthenticated("You aren't signed in.")
         if visit.method != "GET":
             visit.check_form()
         return make(visit)
     except Unauthenticated as error:
-        return refused(visit, error) if _streams(visit) else _to_sign_in(visit, error)
+        if _streams(visit):
+            return refused(visit, error)
+        return fault_page(visit, error) if visit.bearer else _to_sign_in(visit, error)
     except CalvinverseError as error:
         if _streams(visit):
             return refused(visit, error)
@@ -223,9 +236,8 @@ def _many(found: list[tuple[str, str]]) -> dict[str, list[str]]:
     return many
 
 
-def _token(known: Mapping[str, str]) -> str:
-    """What the cookie holds, if it can be a token."""
-    value = known.get(SESSION_COOKIE, "")
+def _usable(value: str) -> str:
+    """What a cookie or a header holds, if it can be a token."""
     return value if value.isascii() and value.isprintable() and " " not in value and len(value) <= 500 else ""
 
 

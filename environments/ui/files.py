@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from environments.domain.errors import MachineError
 from environments.pages.answers import kept
+from environments.ui.packing import packed_file, takes_gzip
 
 OWN = ("ui.css", "ui.js")
 OF_OTHERS = ("pico.min.css", "htmx.min.js", "hx-sse.min.js")
@@ -25,7 +26,11 @@ class Files:
 
     def __init__(self, folder: Path | None) -> None:
         own = {name: files("environments.ui").joinpath("assets", name).read_bytes() for name in OWN}
-        self._files = {_address(name, content): (name, content) for name, content in (own | _others(folder)).items()}
+        others = _others(folder)
+        # In one file: htmx looks at the page by a timer, maybe before an extension in another file is there.
+        others["htmx.min.js"] += b"\n" + others.pop("hx-sse.min.js")
+        self._files = {_address(name, content): (name, content) for name, content in (own | others).items()}
+        self._packed = {path: packed_file(content) for path, (_, content) in self._files.items()}
         self.addresses: Mapping[str, str] = {name: address for address, (name, _) in self._files.items()}
         """Name → address."""
 
@@ -33,10 +38,15 @@ class Files:
         """Whether there is a file at this path."""
         return path in self._files
 
-    def answer(self, path: str) -> Response:
+    def answer(self, path: str, headers: Mapping[str, str]) -> Response:
         """The file."""
         name, content = self._files[path]
-        return kept(content, _KINDS[name.rpartition(".")[2]])
+        small = takes_gzip(headers)
+        answer = kept(self._packed[path] if small else content, _KINDS[name.rpartition(".")[2]])
+        answer.headers["Vary"] = "Accept-Encoding"
+        if small:
+            answer.headers["Content-Encoding"] = "gzip"
+        return answer
 
 
 def _others(folder: Path | None) -> dict[str, bytes]:

@@ -60,6 +60,8 @@ class Visit:
     streams: "Streams"
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     """What the time is, for answers that go on."""
+    bearer: str = ""
+    """A token from the header `Authorization`, for the few pages that machines read; it goes before the session's."""
 
     @property
     def htmx(self) -> bool:
