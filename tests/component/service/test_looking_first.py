@@ -31,7 +31,7 @@ def test_a_request_that_would_be_taken_has_a_deadline(service: FakeService) -> N
     )
     assert found.problems == ()
     assert found.deadline == NOW + timedelta(hours=2)
-    assert service.reading.environments(service.admin, ended=True) == []
+    assert service.reading.listing(service.admin, ended=True)[0] == []
 
 
 def test_faults_of_a_name_a_lifetime_and_parameters_are_named_side_by_side(service: FakeService) -> None:
