@@ -6,9 +6,11 @@ from typing import Any
 
 from environments.domain.json_values import same
 from environments.wire.templates import TemplateView
-from environments.words import PLAN_ACTIONS, Sign, shown
+from environments.words import Sign, shown
 
 _LONGEST = 120
+
+_NEW, _CHANGED, _GONE = Sign("+", "new", "good"), Sign("~", "changed", "warn"), Sign("-", "gone", "bad")
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,11 @@ def _parameters(before: TemplateView, after: TemplateView) -> Iterator[Differenc
     for name in sorted(old.keys() | new.keys()):
         what = f"parameter {name}"
         if name not in old:
-            yield Difference(PLAN_ACTIONS["create"], what, _default_of(new[name]))
+            yield Difference(_NEW, what, _default_of(new[name]))
         elif name not in new:
-            yield Difference(PLAN_ACTIONS["destroy"], what)
+            yield Difference(_GONE, what)
         elif not same(old[name], new[name]):
-            yield Difference(PLAN_ACTIONS["change"], what, "; ".join(_keywords(old[name], new[name])))
+            yield Difference(_CHANGED, what, "; ".join(_keywords(old[name], new[name])))
 
 
 def _keywords(old: Any, new: Any) -> Iterator[str]:
@@ -54,21 +56,21 @@ def _steps(before: TemplateView, after: TemplateView) -> Iterator[Difference]:
     old, new = ({step.name: step for step in one.steps} for one in (before, after))
     for name, step in new.items():
         if name not in old:
-            yield Difference(PLAN_ACTIONS["create"], f"step {name}", step.uses)
+            yield Difference(_NEW, f"step {name}", step.uses)
         elif old[name].uses != step.uses:
-            yield Difference(PLAN_ACTIONS["change"], f"step {name}", f"{old[name].uses} → {step.uses}")
+            yield Difference(_CHANGED, f"step {name}", f"{old[name].uses} → {step.uses}")
         elif tuple(old[name].needs) != tuple(step.needs):
             needs = f"needs {_list(old[name].needs)} → {_list(step.needs)}"
-            yield Difference(PLAN_ACTIONS["change"], f"step {name}", needs)
+            yield Difference(_CHANGED, f"step {name}", needs)
     for name in old.keys() - new.keys():
-        yield Difference(PLAN_ACTIONS["destroy"], f"step {name}", "what it made will be destroyed")
+        yield Difference(_GONE, f"step {name}", "what it made will be destroyed")
 
 
 def _lifetimes(before: TemplateView, after: TemplateView) -> Iterator[Difference]:
     for field, what in {"default_lifetime": "default lifetime", "maximum_lifetime": "maximum lifetime"}.items():
         old, new = getattr(before, field), getattr(after, field)
         if old != new:
-            yield Difference(PLAN_ACTIONS["change"], what, f"{_hours(old)} → {_hours(new)}")
+            yield Difference(_CHANGED, what, f"{_hours(old)} → {_hours(new)}")
 
 
 def _properties(template: TemplateView) -> Mapping[str, Any]:

@@ -1,0 +1,275 @@
+"""Templates: what there is, what each takes and makes, its files, who may create from it, and what was made."""
+
+from collections.abc import Iterator
+
+from starlette.responses import Response
+
+from environments.domain.errors import InvalidInput, NotFound, UnknownTemplate
+from environments.schemas.typed import types_of
+from environments.ui.answers import go
+from environments.ui.asking import Ask, Field, pages_of
+from environments.ui.listing import Button, Cell, Code, Column, Facts, Link, Section, Table, Text, table, told
+from environments.ui.making_basics import lifetimes
+from environments.ui.version_differences import differences
+from environments.ui.visit import Visit
+from environments.wire.access import CreatorRequest
+from environments.wire.environments import EnvironmentView
+from environments.wire.templates import TemplateView
+from environments.words import STATES, one_line, shown
+
+_MOST_ENVIRONMENTS = 1000
+_LARGEST_FILE = 200_000
+"""Characters of a file that are shown."""
+
+_TEMPLATES: tuple[Column[TemplateView], ...] = (
+    Column("Name", lambda one: Link(one.name, f"/templates/{one.name}")),
+    Column("Version", lambda one: one.version),
+    Column("What it is", lambda one: one.description),
+    Column("Makes", lambda one: _makes(one)),
+    Column("Lives", lambda one: lifetimes(one)),
+    Column("Pushed by", lambda one: one.pushed_by),
+    Column("Pushed", lambda one: one.pushed_at),
+    Column("You", lambda one: "may not create" if one.creation and not one.creation.allowed else "may create"),
+)
+
+
+def templates(visit: Visit) -> Response:
+    """The newest version of each."""
+    found = visit.client.templates()
+    return told(
+        visit,
+        "Templates",
+        [table(_TEMPLATES, found, "There are no templates. An admin adds one: calvinverse template push FOLDER.")],
+        intro="Environments are made from templates.",
+        buttons=[Button("Create an environment", "/environments/new")],
+    )
+
+
+def template(visit: Visit) -> Response:
+    """One version; the newest unless the address names another one."""
+    one = _template(visit)
+    path = f"/templates/{one.name}"
+    made = [view for view in visit.client.environments(limit=_MOST_ENVIRONMENTS) if view.template == one.name]
+    sections: list[Section] = [_facts(one), _steps(one), _parameters(one)]
+    if one.outputs:
+        outputs: list[list[Cell]] = [[name, said] for name, said in one.outputs.items()]
+        sections.append(Table(["Output", "What it is"], outputs, "", "Outputs"))
+    sections += [_files(visit, one), *_creators(one), *_versions(visit, one, made), _made(made)]
+    return told(
+        visit,
+        f"{one.name} {one_line(one.version)}",
+        sections,
+        intro=one.description,
+        up=Link("Templates", "/templates"),
+        buttons=_buttons(visit, one, path),
+    )
+
+
+def file(visit: Visit) -> Response:
+    """A file of a template as text, whatever is in it. Raises `NotFound`."""
+    name, wanted, digest = visit.params["name"], visit.asked("file"), visit.asked("digest") or None
+    content = visit.client.bundle(name, digest).files.get(wanted)
+    if content is None:
+        raise NotFound(f"Template {name!r} has no such file.", hint="Choose one from its list.")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = f"{len(content)} bytes that are no text."
+    shortened = f"{text[:_LARGEST_FILE]}\n… and {len(text) - _LARGEST_FILE} characters more"
+    return told(
+        visit,
+        wanted,
+        [Text(text if len(text) <= _LARGEST_FILE else shortened)],
+        up=Link(name, visit.link(f"/templates/{name}", digest=digest)),
+    )
+
+
+# --- parts of the page of a template ---------------------------------------------------------------------------------
+
+
+def _template(visit: Visit) -> TemplateView:
+    return visit.client.template(visit.params["name"], visit.asked("digest") or None)
+
+
+def _makes(one: TemplateView) -> str:
+    return ", ".join(dict.fromkeys(step.uses for step in one.steps))
+
+
+def _facts(one: TemplateView) -> Facts:
+    source = one.source
+    creation = one.creation
+    have = "" if creation is None or creation.most is None else f"{creation.have} of {creation.most}"
+    return Facts(
+        [
+            ("Version", one.version),
+            ("Content", Code(one.digest)),
+            ("Lives", lifetimes(one)),
+            ("Pushed by", one.pushed_by),
+            ("Pushed", one.pushed_at),
+            ("From", "" if source is None else f"{source.url} at {source.ref} ({source.commit[:12]})"),
+            ("Network", "that of its node" if one.network == "host" else ""),
+            ("Mounts of its node", ", ".join(one.host_volumes)),
+            ("You may create", "" if creation is None else ("yes" if creation.allowed else creation.why_not)),
+            ("You have", have),
+        ]
+    )
+
+
+def _steps(one: TemplateView) -> Table:
+    rows: list[list[Cell]] = [[step.name, Code(step.uses), ", ".join(step.needs)] for step in one.steps]
+    return Table(["Step", "Kind", "After"], rows, "It has no steps.", "Steps")
+
+
+def _parameters(one: TemplateView) -> Table:
+    required = one.parameters_schema.get("required", [])
+    rows: list[list[Cell]] = []
+    for name, schema in one.parameters_schema.get("properties", {}).items():
+        if not isinstance(schema, dict):
+            continue
+        secret = schema.get("writeOnly") is True
+        default = "" if secret or "default" not in schema else shown(schema["default"])
+        kind = " or ".join(types_of(schema)) if "type" in schema else "one of a few" if "enum" in schema else "any"
+        rows.append(
+            [
+                name,
+                f"{kind}, secret" if secret else kind,
+                "needed" if name in required else "",
+                Code(default) if default else None,
+                str(schema.get("description", schema.get("title", ""))),
+            ]
+        )
+    return Table(["Parameter", "Type", "Needed", "Default", "What it is"], rows, "It takes none.", "Parameters")
+
+
+def _files(visit: Visit, one: TemplateView) -> Table:
+    found = visit.client.bundle(one.name, one.digest).files
+    rows: list[list[Cell]] = [
+        [Link(path, visit.link(f"/templates/{one.name}/file", file=path, digest=one.digest)), f"{len(content)} bytes"]
+        for path, content in sorted(found.items())
+    ]
+    return Table(["File", "Size"], rows, "It has no files.", "Files")
+
+
+def _creators(one: TemplateView) -> Iterator[Table]:
+    rules = one.creation.creators if one.creation else None
+    if rules is not None:
+        rows: list[list[Cell]] = [
+            [rule.subject, "any number" if rule.most is None else str(rule.most), rule.by, rule.at] for rule in rules
+        ]
+        yield Table(["Who", "How many each", "By", "Since"], rows, "Everybody may create from it.", "Who may create")
+
+
+def _versions(visit: Visit, one: TemplateView, made: list[EnvironmentView]) -> Iterator[Table]:
+    """Versions that are in use, and what another version than the newest lacks."""
+    known = {view.bundle: view.template_version for view in made}
+    rows: list[list[Cell]] = []
+    for digest, version in known.items():
+        count = sum(view.bundle == digest for view in made)
+        path = visit.link(f"/templates/{one.name}", digest=digest)
+        rows.append([Link(version or digest[:19], path), Code(digest), count])
+    if rows:
+        yield Table(["Version", "Content", "Environments"], rows, "", "Versions in use")
+    newest = visit.client.template(one.name)
+    if newest.digest != one.digest:
+        lines: list[list[Cell]] = [[found.sign, found.what, found.how] for found in differences(one, newest)]
+        nothing = "Parameters, steps and lifetimes are the same."
+        yield Table(["Change", "Of", "How"], lines, nothing, f"What the newest version, {newest.version}, changes")
+
+
+def _made(made: list[EnvironmentView]) -> Table:
+    rows: list[list[Cell]] = [
+        [Link(view.name, f"/environments/{view.name}"), STATES[view.state], view.owner, view.template_version]
+        for view in made
+    ]
+    return Table(["Name", "State", "Owner", "Version"], rows, "None that you may see.", "Environments made from it")
+
+
+def _buttons(visit: Visit, one: TemplateView, path: str) -> list[Button]:
+    why_not = one.creation.why_not if one.creation and not one.creation.allowed else ""
+    admins = "" if visit.me.role == "admin" else "only admins may."
+    return [
+        Button("Create an environment", visit.link("/environments/new", template=one.name), why_not),
+        Button("Let somebody create", f"{path}/creators/set", admins),
+        Button("Remove a rule about creating", f"{path}/creators/remove", admins),
+        Button("Delete", visit.link(f"{path}/delete", digest=visit.asked("digest") or None), admins, danger=True),
+    ]
+
+
+# --- what admins do --------------------------------------------------------------------------------------------------
+
+
+def _set_creator(visit: Visit) -> Ask:
+    one = _template(visit)
+    return Ask(
+        "template.set_creator",
+        f"Let somebody create from {one.name}",
+        ["Once there is such a rule, only admins and those whom a rule names may create from it."],
+        f"/templates/{one.name}",
+        [
+            Field("subject", "Who", help="A user name, group:NAME, or everyone.", required=True),
+            Field("most", "How many each may have at once", "number", help="Empty: any number."),
+        ],
+    )
+
+
+def _do_set_creator(visit: Visit) -> None:
+    most = visit.typed("most").strip()
+    if most and not (most.isascii() and most.isdecimal() and len(most) < 10):
+        raise InvalidInput("How many each may have is a whole number.", hint="Leave it empty for any number.")
+    request = CreatorRequest(subject=visit.typed("subject").strip(), most=int(most) if most else None)
+    visit.client.set_creator(visit.params["name"], request)
+
+
+def _remove_creator(visit: Visit) -> Ask:
+    one = _template(visit)
+    rules = (one.creation.creators if one.creation else None) or ()
+    options = [(rule.subject, rule.subject) for rule in rules]
+    return Ask(
+        "template.remove_creator",
+        f"Remove a rule about creating from {one.name}",
+        ["Without any rule everybody may create from it."],
+        f"/templates/{one.name}",
+        [Field("subject", "Whose", "choice", options=options, required=True)],
+        refused="" if options else "There is no such rule.",
+    )
+
+
+def _do_remove_creator(visit: Visit) -> None:
+    visit.client.remove_creator(visit.params["name"], visit.typed("subject"))
+
+
+def _delete(visit: Visit) -> Ask:
+    one = _template(visit)
+    digest = visit.asked("digest")
+    what = f"version {one_line(one.version)} of {one.name}" if digest else one.name
+    return Ask(
+        "template.delete",
+        f"Delete {what}",
+        [
+            "New environments can't be made from it any more. What destroying and rolling back need is kept.",
+            "It is refused while an environment uses it.",
+        ],
+        f"/templates/{one.name}",
+        [Field("name", "The template's name", typed=one.name)],
+        danger=True,
+    )
+
+
+def _do_delete(visit: Visit) -> Response:
+    name = visit.params["name"]
+    visit.client.delete_template(name, visit.asked("digest") or None)
+    try:
+        visit.client.template(name)
+    except UnknownTemplate:
+        return go("/templates?done=template.delete")
+    return go(f"/templates/{name}?done=template.delete")
+
+
+PAGES = (
+    ("GET", "/templates", templates),
+    ("GET", "/templates/{name}", template),
+    ("GET", "/templates/{name}/file", file),
+    *pages_of("/templates/{name}/creators/set", _set_creator, _do_set_creator),
+    *pages_of("/templates/{name}/creators/remove", _remove_creator, _do_remove_creator),
+    *pages_of("/templates/{name}/delete", _delete, _do_delete),
+)

@@ -1,0 +1,117 @@
+"""Templates and images on the web page: what they are as text, whatever is written in them; admins change them."""
+
+from pathlib import Path
+
+import pytest
+
+from environments.domain.template import make_bundle
+from environments.wire.environments import CreateRequest
+from environments.wire.images import PublishImageRequest
+from tests.support.in_process.client import InProcessClient
+from tests.support.ui_harness import Reader, text_of
+from tests.support.ui_people import keep_people, reader_as
+
+TEMPLATE = """
+[template]
+name = "store"
+version = "1 <b>"
+description = "<script>alert(1)</script> [click](javascript:alert(1))"
+
+[parameters]
+count = { type = "integer", default = 3, description = "<img src=x onerror=alert(1)>" }
+token = { type = "string", writeOnly = true }
+
+[[steps]]
+name = "settings"
+uses = "consul.kv"
+with = { keys = { tags = "{{ parameters.count }}" } }
+
+[outputs]
+where = { value = "{{ steps.settings.keys.tags }}", description = "<i>Where</i>" }
+"""
+README = b"# Store\n<script>alert(1)</script>\n[click](javascript:alert(1))\n"
+
+
+@pytest.fixture(autouse=True)
+def pushed(client: InProcessClient) -> None:
+    files = {"template.toml": TEMPLATE.encode(), "README.md": README, "logo.bin": b"\xff\xfe\x00"}
+    client.push(make_bundle(files))
+
+
+def test_templates_are_listed_and_told_as_text(reader: Reader) -> None:
+    for path in ("/templates", "/templates/store"):
+        page = reader.get(path)
+        assert page.status_code == 200
+        assert "<script>alert" not in page.text
+        assert "<img" not in page.text
+        assert 'href="javascript:' not in page.text
+    said = text_of(reader.get("/templates/store"))
+    for part in (
+        "settings consul.kv",
+        "count integer",
+        "token string, secret needed",
+        "README.md",
+        "None that you may",
+    ):
+        assert part in said
+
+
+def test_files_are_text(reader: Reader) -> None:
+    page = reader.get("/templates/store/file?file=README.md")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.text
+    assert "<script>alert" not in page.text
+    assert 'href="javascript:' not in page.text
+    assert "are no text" in text_of(reader.get("/templates/store/file?file=logo.bin"))
+    for wanted in ("../../etc/passwd", "", "nothing"):
+        assert reader.get(f"/templates/store/file?file={wanted}").status_code == 404
+
+
+def test_versions_in_use_and_what_was_made(reader: Reader, client: InProcessClient) -> None:
+    client.create(CreateRequest(name="shop-1", template="store", parameters={"token": "hunter22"}))
+    old = client.environment("shop-1").bundle
+    client.push_template(TEMPLATE.replace("1 <b>", "2").replace("default = 3", "default = 4"))
+    said = text_of(reader.get("/templates/store"))
+    assert "shop-1" in said
+    assert "Versions in use" in said
+    said = text_of(reader.get(f"/templates/store?digest={old}"))
+    assert "What the newest version, 2, changes" in said
+    assert "default: 3 → 4" in said
+
+
+def test_admins_say_who_may_create(reader: Reader, client: InProcessClient, tmp_path: Path) -> None:
+    keep_people(client, "linus")
+    answer = reader.post("/templates/store/creators/set", {"subject": "linus", "most": "2"})
+    assert answer.status_code == 303
+    assert "linus 2" in text_of(reader.get("/templates/store"))
+    assert reader.post("/templates/store/creators/set", {"subject": "linus", "most": "many"}).status_code == 400
+    with reader_as(client, "linus", tmp_path) as linus:
+        page = linus.get("/templates/store")
+        assert "only admins may" in text_of(page)
+        assert linus.post("/templates/store/creators/set", {"subject": "grace"}).status_code == 403
+    assert reader.post("/templates/store/creators/remove", {"subject": "linus"}).status_code == 303
+    assert client.creators("store") == []
+
+
+def test_deleting_asks_for_the_name(reader: Reader, client: InProcessClient) -> None:
+    assert reader.post("/templates/store/delete", {"name": "stor"}).status_code == 400
+    assert client.template("store").name == "store"
+    answer = reader.post("/templates/store/delete", {"name": "store"})
+    assert answer.headers["Location"] == "/templates?done=template.delete"
+    assert reader.get("/templates/store").status_code == 404
+
+
+def test_images_have_a_history_and_a_difference(reader: Reader, client: InProcessClient, tmp_path: Path) -> None:
+    one, two = (f"sha256:{letter * 64}" for letter in "ab")
+    client.publish_image("shop", PublishImageRequest(reference=one, channel="qa", build="<b>7</b>"))
+    answer = reader.post("/images/publish", {"name": "shop", "reference": two, "channel": "production"})
+    assert answer.headers["Location"] == "/images/shop?done=image.publish"
+    assert "shop" in text_of(reader.get("/images"))
+    page = reader.get("/images/shop")
+    assert f"Reference {one} {two}" in text_of(page)
+    assert "<b>7" not in page.text
+    assert reader.post("/images/publish", {"name": "shop", "reference": "x:latest", "channel": "qa"}).status_code == 400
+    with reader_as(client, "linus", tmp_path) as linus:
+        assert "only admins may" in text_of(linus.get("/images/shop"))
+        sent = linus.post("/images/publish", {"name": "shop", "reference": one, "channel": "qa"})
+        assert sent.status_code == 403
+    assert reader.get("/images/nothing").status_code == 404
