@@ -20,8 +20,8 @@ from environments.pages.requests import cookies, own_origin, own_path, pairs, re
 from environments.ui import (
     audit,
     badges,
-    chosen,
     catalogue,
+    chosen,
     environment,
     groups,
     images,

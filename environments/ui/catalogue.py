@@ -26,10 +26,8 @@ _TEMPLATES: tuple[Column[TemplateView], ...] = (
     Column("Version", lambda one: one.version),
     Column("What it is", lambda one: one.description),
     Column("Makes", lambda one: _makes(one)),
-    Column("Lives", lambda one: lifetimes(one)),
-    Column("Pushed by", lambda one: one.pushed_by),
     Column("Pushed", lambda one: one.pushed_at),
-    Column("You", lambda one: "may not create" if one.creation and not one.creation.allowed else "may create"),
+    Column("You may create", lambda one: "no" if one.creation and not one.creation.allowed else "yes"),
 )
 
 
