@@ -42,14 +42,15 @@ def show(visit: Visit) -> Response:
         "history",
         "History",
         [
-            *_coming(visit, explained),
+            *coming(visit, explained),
             Table(titles, rows, "There are none.", f"Deployments{more}"),
             _past(visit, explained),
         ],
     )
 
 
-def _coming(visit: Visit, explained: ExplanationView) -> list[Section]:
+def coming(visit: Visit, explained: ExplanationView) -> list[Section]:
+    """What the calendar will do, as the service computes it, and what it won't do."""
     rows: list[list[Cell]] = []
     for due in explained.moments:
         left = due.at - visit.now

@@ -12,6 +12,7 @@ from environments.timing_words import WHAT
 from environments.ui.asking import Ask, Field, pages_of
 from environments.ui.environment.common import asks, buttons, found, meant, path_of, told, why_not
 from environments.ui.environment.facts import deadline_facts
+from environments.ui.environment.history import MOMENTS, coming
 from environments.ui.listing import Cell, Code, Facts, Link, Table
 from environments.ui.visit import Visit
 from environments.wire.timing import RuleRequest, RuleView
@@ -49,7 +50,7 @@ def show(visit: Visit) -> Response:
         where = f"{_WHERE.get(rule.because.source, '')} {rule.because.place}".strip()
         return [Code(rule.rule), f"it {WHAT[rule.action]}", rule.next_moment or "never", where, rule.because.by, way]
 
-    titles = ["Rule", "What", "Next moment", "Of", "Set by", ""]
+    titles = ["Rule", "What", "Next moment", "Of", "Set by", "Remove"]
     none = f"No rule of the calendar applies to {view.name}."
     return told(
         visit,
@@ -59,6 +60,7 @@ def show(visit: Visit) -> Response:
         [
             Facts(list(deadline_facts(visit, view, None)), "Its deadline"),
             Table(titles, [row(rule) for rule in rules], none, "Rules"),
+            *coming(visit, visit.client.explain(view.id, MOMENTS)),
         ],
         intro="A pin suspends all rules. Those of a template or a policy can't be removed here.",
         buttons=buttons(visit, view, *_ACTIONS),
@@ -75,7 +77,7 @@ def _adding(visit: Visit) -> Ask:
         f"Add a rule to {view.name}",
         [
             "Its moments count from now on, beside those of its template and of policies. The earliest one destroys "
-            "it; its maximum holds.",
+            "it; its maximum holds. The page of the calendar then lists what comes next.",
         ],
         [
             Field(

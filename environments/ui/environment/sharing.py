@@ -34,7 +34,7 @@ def show(visit: Visit) -> Response:
         end: Cell = Link("End it", path) if mine and not share.ended else ("ended" if share.ended else None)
         rows.append([share.subject, share.role.value, reveals, share.until, share.by, share.at, end])
     reasons: list[list[Cell]] = [[reason] for reason in access.reasons]
-    titles = ["With", "Role", "Reveals secrets", "Until", "By", "Since", ""]
+    titles = ["With", "Role", "Reveals secrets", "Until", "By", "Since", "End"]
     return told(
         visit,
         view,

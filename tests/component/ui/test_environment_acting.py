@@ -206,6 +206,7 @@ def test_rules_are_added_and_removed(client: InProcessClient, reader: Reader) ->
     page = reader.get(back)
     assert rule in text_of(page)
     assert "2026-11-23 18:00:00 UTC" in text_of(page)
+    assert "What the calendar will do" in text_of(page)
     assert "rules/remove?rule=0+19" in page.text
     removed = reader.post(f"{HERE}/rules/remove", {"action": "stop", "rule": rule})
     _done(removed, "environment.remove_rule", back)
