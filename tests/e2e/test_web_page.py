@@ -83,14 +83,14 @@ def test_a_person_signs_in_and_sees_what_was_shared_with_them(
         assert "shared-one" not in page.content()
         admin.share("shared-one", ShareRequest(subject="ada", role=EnvironmentRole.VIEWER))
         page.reload()
-        expect(page.get_by_role("link", name="shared-one")).to_be_visible()
+        expect(page.get_by_role("link", name="shared-one", exact=True).first).to_be_visible()
         assert "hidden-one" not in page.content()
         # The service knows who asked, and from where, although the page stands between.
         (session,) = admin.sessions("ada")
         assert session.address == "127.0.0.1"
         page.goto(f"{site}/account")
         expect(page.get_by_role("heading", name="Ada Lovelace")).to_be_visible()
-        page.get_by_role("link", name="Environments").click()
+        page.get_by_role("link", name="Environments", exact=True).click()
         expect(page.get_by_role("heading", name="Environments", level=1)).to_be_visible()
         page.goto(f"{site}/account")
         page.get_by_role("button", name="Sign out").click()
