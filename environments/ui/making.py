@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from environments.domain.errors import (
@@ -27,6 +28,7 @@ from environments.ui.making_basics import (
     read_lifetime,
     read_rules,
     request_key,
+    unfit,
 )
 from environments.ui.parameter_form import ParameterForm
 from environments.ui.schema_fields import every_field
@@ -134,6 +136,9 @@ def send(visit: Visit) -> Response:
         return _plan(visit, making, given) if wanted == "plan" else _create(visit, making, given)
     except Unauthenticated:
         raise
+    except ValidationError as fault:
+        making.refused(error := unfit(fault))
+        return _draw(visit, making, status_of(error))
     except CalvinverseError as error:
         making.refused(error)
         return _draw(visit, making, status_of(error))
@@ -156,12 +161,12 @@ def check(visit: Visit) -> Response:
 
 
 def _foresee(visit: Visit, making: Making, given: dict[str, Any]) -> None:
-    request = _request(visit, making, given, making.name or _ANY_NAME)
     try:
+        request = _request(visit, making, given, making.name or _ANY_NAME)
         found = visit.client.check_creation(request)
     except Unauthenticated:
         raise
-    except CalvinverseError:  # whatever it is, sending the form will say it
+    except (CalvinverseError, ValidationError):  # whatever it is, sending the form will say it
         return
     for problem in found.problems:
         making.parameters.blame([one for one in problems_in(problem.details) if not one.endswith(": is missing")])

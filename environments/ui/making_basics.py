@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
+from pydantic import ValidationError
+
 from environments.domain.deadline import first_deadline, format_duration, parse_duration, parse_moment
-from environments.domain.errors import InvalidLifetime
+from environments.domain.errors import InvalidInput, InvalidLifetime
+from environments.domain.reasons import reason
 from environments.domain.timing import TimedAction
 from environments.moments import in_zone
 from environments.ui.visit import Visit
@@ -20,6 +23,8 @@ RULE_FIELDS: Mapping[str, TimedAction] = {
     "start_at": TimedAction.START,
 }
 """Field → what happens at the moments of the rules in it, one in a line."""
+
+_PLACES = {"rules": "Rules of the calendar", "parameters": "Parameters", "ttl": "Lifetime", "name": "Name"}
 
 _KEY = re.compile(r"[A-Za-z0-9-]{8,64}")
 
@@ -78,6 +83,13 @@ def read_rules(visit: Visit) -> tuple[RuleRequest, ...]:
         for line in visit.typed(name).splitlines()
         if line.strip()
     )
+
+
+def unfit(fault: ValidationError) -> InvalidInput:
+    """The error for what no request can hold, such as a rule that is too long; it repeats nothing of it."""
+    first = fault.errors(include_url=False, include_input=False)[0]
+    where = _PLACES.get(str(first["loc"][0]) if first["loc"] else "", "What was typed")
+    return InvalidInput(f"{where}: {reason(first).rstrip('.')}.", hint="Correct it, and send it again.")
 
 
 def lifetime_fault(error: InvalidLifetime) -> str:

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from environments.actions.registry import action
@@ -13,7 +14,7 @@ from environments.domain.lifecycle import DeploymentKind
 from environments.ui.answers import go, page
 from environments.ui.environment.common import found, path_of, why_not
 from environments.ui.faults import status_of
-from environments.ui.making_basics import problems_in
+from environments.ui.making_basics import problems_in, unfit
 from environments.ui.parameter_form import ParameterForm
 from environments.ui.schema_forms import Unset
 from environments.ui.version_differences import Difference, differences
@@ -115,6 +116,9 @@ def send(visit: Visit) -> Response:
         return _update(visit, updating, changed) if wanted == "update" else _plan(visit, updating, changed)
     except Unauthenticated:
         raise
+    except ValidationError as fault:
+        updating.refused(error := unfit(fault))
+        return _draw(visit, updating, status_of(error))
     except CalvinverseError as error:
         updating.refused(error)
         return _draw(visit, updating, status_of(error))

@@ -115,6 +115,21 @@ def test_a_taken_name_is_told_at_the_name(reader: Reader, form: Form) -> None:
     assert any("checkout-fix" in said for said in form_to(page.text, NEW).errors) or "checkout-fix" in text_of(page)
 
 
+def test_rules_that_no_request_can_hold_are_told_and_kept(reader: Reader, form: Form) -> None:
+    for rules in ("x" * 2000, "\n".join(["0 19 * * 1-5"] * 500), "nonsense"):
+        sent = form.with_(secret__token="hunter22", destroy_at=rules)
+        page = reader.post(NEW, sent)
+        assert page.status_code == 400
+        assert form_to(page.text, NEW).fields["destroy_at"] == [rules.replace("\n", "\r\n")]
+        assert reader.post(f"{NEW}/check", sent).status_code == 200
+
+
+def test_rules_are_those_of_the_environment(reader: Reader, client: InProcessClient, form: Form) -> None:
+    sent = form.with_(secret__token="hunter22", destroy_at="0 19 * * 1-5 Europe/Amsterdam", stop_at="\n0 18 * * *\n")
+    assert reader.post(NEW, sent).status_code == 303
+    assert [rule.action.value for rule in client.environment("shop-1").rules] == ["destroy", "stop"]
+
+
 def test_rows_are_added_and_removed_without_a_script(reader: Reader, form: Form) -> None:
     added = form_to(reader.post(NEW, form.with_(do="add p.tags")).text, NEW)
     assert added.fields["p.tags~row"] == ["0", "1"]
