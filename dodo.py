@@ -334,6 +334,16 @@ def task_bench_images():
     }
 
 
+def task_bench_ui():
+    """measure the web page: its overview with 10,000 environments, its streams, its bytes"""
+    return {
+        "basename": "bench:ui",
+        "actions": [lazy_action("tests.bench.ui:main")],
+        "params": [{"name": "environments", "long": "environments", "type": int, "default": 10_000}],
+        "task_dep": ["assets"],
+    }
+
+
 def task_bench_sizes():
     """measure what is in each image, by component"""
     return {"basename": "bench:sizes", "actions": [lazy_action("tests.bench.sizes:main")], "task_dep": PARTS}
