@@ -157,7 +157,9 @@ def check(visit: Visit) -> Response:
     if "lifetime" not in making.faults:
         _foresee(visit, making, given)
     fields = list(every_field(making.parameters.fields()))
-    return fragment(visit, "making_check.html", making=making, fields=fields)
+    basics = {name: making.faults.get(name, "") for name in ("name", "lifetime")}
+    deadline = making.deadline
+    return fragment(visit, "making_check.html", fields=fields, count=making.count, basics=basics, deadline=deadline)
 
 
 def _foresee(visit: Visit, making: Making, given: dict[str, Any]) -> None:

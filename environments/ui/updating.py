@@ -11,15 +11,16 @@ from environments.actions.registry import action
 from environments.domain.errors import CalvinverseError, Unauthenticated, UnknownTemplate
 from environments.domain.json_values import parse_json, same
 from environments.domain.lifecycle import DeploymentKind
-from environments.ui.answers import go, page
+from environments.ui.answers import fragment, go, page
 from environments.ui.environment.common import found, path_of, why_not
 from environments.ui.faults import status_of
 from environments.ui.making_basics import problems_in, unfit
 from environments.ui.parameter_form import ParameterForm
+from environments.ui.schema_fields import every_field
 from environments.ui.schema_forms import Unset
 from environments.ui.version_differences import Difference, differences
 from environments.ui.visit import Visit
-from environments.wire.environments import EnvironmentView, UpdateRequest
+from environments.wire.environments import CreateRequest, EnvironmentView, UpdateRequest
 from environments.wire.plans import PlanRequest
 from environments.wire.templates import TemplateView
 
@@ -124,6 +125,31 @@ def send(visit: Visit) -> Response:
         return _draw(visit, updating, status_of(error))
 
 
+def check(visit: Visit) -> Response:
+    """What is wrong with what was typed so far, for a script that puts it beside the fields.
+
+    The service has no check of updates: it is asked about a new environment with these parameters.
+    """
+    updating = _typed(visit)
+    changed = updating.changed()
+    request = CreateRequest(
+        name="not-named-yet",
+        template=updating.template.name,
+        digest=updating.template.digest,
+        parameters={name: value for name, value in {**updating.was, **changed}.items() if name not in updating.dropped},
+    )
+    try:
+        for problem in visit.client.check_creation(request).problems:
+            found = [one for one in problems_in(problem.details) if not one.endswith(": is missing")]
+            updating.parameters.blame(found)
+    except Unauthenticated:
+        raise
+    except CalvinverseError:  # such as for somebody who may update it, but create nothing
+        pass
+    fields = list(every_field(updating.parameters.fields()))
+    return fragment(visit, "making_check.html", fields=fields, count=len(updating.parameters.faults), basics={})
+
+
 def _typed(visit: Visit) -> Updating:
     """What was sent. Of a version that was deleted meanwhile the newest one is taken, which is said."""
     view = found(visit)
@@ -201,4 +227,8 @@ def _differences(visit: Visit, updating: Updating) -> list[Difference]:
         return []
 
 
-PAGES = (("GET", "/environments/{name}/update", show), ("POST", "/environments/{name}/update", send))
+PAGES = (
+    ("GET", "/environments/{name}/update", show),
+    ("POST", "/environments/{name}/update", send),
+    ("POST", "/environments/{name}/update/check", check),
+)

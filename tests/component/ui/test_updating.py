@@ -107,6 +107,16 @@ def test_what_is_wrong_stands_at_its_field(reader: Reader) -> None:
     assert "A value is needed." in form_to(page.text, UPDATE).errors
 
 
+def test_the_check_says_what_is_wrong_and_changes_nothing(reader: Reader, client: InProcessClient) -> None:
+    form = form_to(reader.get(UPDATE).text, UPDATE)
+    said = text_of(reader.post(f"{UPDATE}/check", form.with_(p__count="50")))
+    assert "50 is greater than the maximum of 20." in said
+    assert "missing" not in said
+    assert "One field needs another value." in said
+    assert "needs" not in text_of(reader.post(f"{UPDATE}/check", form.with_(p__count="5")))
+    assert client.environment("shop-1").parameters["count"] == 3
+
+
 def test_a_stale_plan_says_what_has_moved_and_is_made_again(reader: Reader, client: InProcessClient) -> None:
     form = form_to(reader.get(UPDATE).text, UPDATE)
     path = reader.post(UPDATE, form.with_(p__count="5", do="plan")).headers["Location"]
