@@ -55,6 +55,7 @@ ROUTES = {
     ("POST", "/v1/webhooks/{webhook}/check"),
     ("POST", "/v1/webhooks/{webhook}/deliveries"),
     ("GET", "/v1/environments"),
+    ("GET", "/v1/overview"),
     ("POST", "/v1/environments"),
     ("GET", "/v1/environments/{name}"),
     ("POST", "/v1/environments/check"),
