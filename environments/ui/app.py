@@ -40,9 +40,10 @@ from environments.ui import (
 from environments.ui.answers import go, page
 from environments.ui.faults import fault_page, status_of
 from environments.ui.files import Files
+from environments.ui.open_streams import Streams
 from environments.ui.packing import packed
 from environments.ui.settings import UiSettings
-from environments.ui.streams import Streams, refused
+from environments.ui.streams import refused
 from environments.ui.upstream import Upstream
 from environments.ui.visit import FORM_TOKEN, SESSION_COOKIE, Visit
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,10 +13,8 @@ from starlette.datastructures import Headers
 
 from environments.client import Client
 from environments.domain.errors import Forbidden
+from environments.ui.open_streams import Streams
 from environments.wire.sign_in import WhoView
-
-if TYPE_CHECKING:  # which imports this
-    from environments.ui.streams import Streams
 
 SESSION_COOKIE = "__Host-calvinverse"
 """Holds the token of the session; the service's sign-in pages set and remove it."""
@@ -57,7 +54,7 @@ class Visit:
     client: Client
     assets: Mapping[str, str]
     now: datetime
-    streams: "Streams"
+    streams: Streams
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     """What the time is, for answers that go on."""
     bearer: str = ""

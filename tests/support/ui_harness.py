@@ -20,8 +20,8 @@ from environments.serving.certificate import ServedCertificate
 from environments.serving.server import make_server
 from environments.ui.app import WebPage
 from environments.ui.files import OF_OTHERS
+from environments.ui.open_streams import Streams
 from environments.ui.settings import UiSettings
-from environments.ui.streams import Streams
 from environments.ui.upstream import Upstream
 from environments.ui.visit import FORM_TOKEN, SESSION_COOKIE, token_of
 from tests.support.asgi import AsgiTransport, Loop, ThreadedTransport
@@ -46,7 +46,7 @@ class Reader:
         self._upstream = Upstream(settings, client._http._transport, ThreadedTransport(client._http._transport))
         self.streams = Streams(self._upstream.live, pause=0.01)
         page = WebPage(settings, self._upstream, lambda: client.now, self.streams)
-        self._http = httpx2.Client(base_url=ORIGIN, transport=AsgiTransport(page, self._loop.loop))
+        self._http = httpx2.Client(base_url=ORIGIN, transport=AsgiTransport(page, self._loop.loop), timeout=60)
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx2.Response:
         """Opens a page; redirects aren't followed."""

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 
 from environments.domain.environment import EventType
-from environments.ui.streams import MOST_OF_SESSION
+from environments.ui.open_streams import MOST_OF_SESSION
 from tests.support.hostile_texts import HOSTILE
 from tests.support.in_process.client import InProcessClient
 from tests.support.ui_harness import ORIGIN, Reader

@@ -31,7 +31,20 @@ def test_a_place_survives_as_a_text_of_its_order_only(order: Order, value: Any) 
 
 @pytest.mark.parametrize("order", list(Order))
 def test_no_other_text_is_a_place(order: Order) -> None:
-    values: list[object] = [None, True, 1.5, -1, 99, "x\0", "\ud800", [], {}, "2026-01-01", "2026-01-01T00:00:00", *HOSTILE]
+    values: list[object] = [
+        None,
+        True,
+        1.5,
+        -1,
+        99,
+        "x\0",
+        "\ud800",
+        [],
+        {},
+        "2026-01-01",
+        "2026-01-01T00:00:00",
+        *HOSTILE,
+    ]
     texts = [*HOSTILE, *(json.dumps(value) for value in values)]
     for value in values:
         for id in (1, None, ["env-1"]):
