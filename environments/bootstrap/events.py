@@ -73,7 +73,9 @@ def events_of(
     clock = parts.clock
     effects = Effects(sealer, new_id, warnings, NoHints(), again)
     runs = FiringRuns(database, clock, new_id, checks, effects, NoSources())
-    processor = EventProcessor(database, Matching(), runs, clock, new_id, leads)
+    processor = EventProcessor(
+        database, Matching(), runs, clock, new_id, leads, gives_way=parts.settings.role == "worker"
+    )
     receiving = Receiving(database, clock, new_id, processor.wake)
     held = OpenBaoWebhookSecrets(parts.vault.secrets)
     incoming = webhooks_of(database, receiving, held, clock, partial(forge_session, parts.connections))

@@ -4,6 +4,8 @@ An event is matched in one transaction, which writes its firings and that it was
 one of its own. So after a crash anywhere, what was done is known, and the rest follows.
 """
 
+import contextlib
+import os
 import threading
 import time
 from collections import defaultdict
@@ -29,6 +31,10 @@ what comes in meanwhile is matched together."""
 _LONGEST_REST = 0.5
 """Seconds."""
 
+_NICENESS = 10
+"""Of the thread, where it is in a process that answers no requests (setpriority(2)): answers of other processes are
+waited for, and a round may take its time. Where it shares an interpreter with requests, they would wait for it."""
+
 _AT_ONCE = 200
 """Events that are matched in one transaction, and firings that are carried out between two looks for events."""
 
@@ -52,6 +58,8 @@ class EventProcessor:
         new_id: Callable[[str], str],
         leads: Callable[[], bool],
         every: float = _EVERY,
+        *,
+        gives_way: bool = False,
     ) -> None:
         self._storage = storage
         self._matching = matching
@@ -60,6 +68,7 @@ class EventProcessor:
         self._new_id = new_id
         self._leads = leads
         self._every = every
+        self._gives_way = gives_way
         self.noticed: Callable[[Transaction, Sequence[ReceivedEvent]], object] = lambda tx, events: None
         """Is told of all events in the transaction that matches them, whether or not triggers count for them."""
         self._woken = threading.Event()
@@ -166,6 +175,8 @@ class EventProcessor:
         return firings
 
     def _run(self) -> None:
+        if self._gives_way:
+            give_way()
         while not self._stopping.is_set():
             more, began = False, time.monotonic()
             try:
@@ -179,3 +190,9 @@ class EventProcessor:
                 self._stopping.wait(min(_REST * (time.monotonic() - began), _LONGEST_REST))
                 self._woken.wait(self._every)
             self._woken.clear()
+
+
+def give_way() -> None:
+    """Lets all other threads of the machine go first. A system that knows no niceness of threads changes nothing."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
