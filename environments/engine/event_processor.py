@@ -194,5 +194,6 @@ class EventProcessor:
 
 def give_way() -> None:
     """Lets all other threads of the machine go first. A system that knows no niceness of threads changes nothing."""
+    thread = threading.get_native_id()
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        os.setpriority(os.PRIO_PROCESS, thread, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
