@@ -1,4 +1,8 @@
-"""Tells a forge what has become of a preview: one comment, edited in place, and the status of the commit."""
+"""Tells a forge what has become of a preview: one comment, edited in place, and the status of the commit.
+
+A process that was paused may write what isn't so any more when another one leads. It sees that when it notes what it
+wrote, and has the preview looked at again, which tells it anew.
+"""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -82,6 +86,8 @@ class PreviewTelling:
             )
             self._at("commented")
             written = self._wrote(preview, written, comment_id=comment_id, comment=what.comment)
+            if written.comment_id != comment_id:
+                forge.remove_comment(preview.repository, preview.number, comment_id)
         sha = preview.applied_sha or written.status_sha or preview.head_sha
         status = f"{what.state} {what.status} {what.address}"
         known = (written.status_sha, _status_name(written), written.status)
@@ -100,9 +106,21 @@ class PreviewTelling:
             forge.set_status(preview.repository, before, old, "success", "A newer commit took its place")
 
     def _wrote(self, preview: Preview, written: Written, **values: str) -> Written:
+        """Notes what was written. `written`: what was noted when this process began to write.
+
+        The comment that another process has made meanwhile stays the one of the preview.
+        """
         now = written.model_copy(update={**values, "failures": 0})
         with self._storage.write() as tx:
-            tx.previews.change(preview.id, written=now)
+            current = tx.previews.get(preview.id)
+            if current is None:
+                return now
+            noted, again = current.written, dict[str, datetime | None]()
+            if noted != written:
+                again = {"look_at": self._clock(), "closed_at": None}
+                if noted.comment_id not in ("", written.comment_id):
+                    now = now.model_copy(update={"comment_id": noted.comment_id, "comment": noted.comment})
+            tx.previews.change(preview.id, written=now, **again)
         return now
 
     def _close(self, preview: Preview) -> None:

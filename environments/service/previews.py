@@ -2,7 +2,8 @@
 
 An event only has a pull request looked at: see `preview_noting`. What is done follows from what the forge says then,
 so events that come late, twice, in another order or never end in the same state. Each look is: ask the forge; decide,
-act and write it down in one transaction; tell the forge. It can end anywhere, and the next one goes on.
+act and write it down in one transaction; tell the forge. It can end anywhere, and the next one goes on. A process that
+was paused may go on with a look when another one leads: what follows from an older answer isn't done then.
 """
 
 from collections.abc import Callable
@@ -116,11 +117,12 @@ class Previews:
         self._at("asked")
         verdicts = Verdicts(self._checks, "" if placed is None else placed.owner)
         try:
-            verdicts.settle(lambda: self._settle(preview_id, pull, began, verdicts))
+            if not verdicts.settle(lambda: self._settle(preview, pull, began, verdicts)):
+                return
         except StorageError:
             raise
         except CalvinverseError as error:
-            self._not_done(preview_id, pull, error)
+            self._not_done(preview, pull, error)
         self._at("settled")
         self._telling.tell(preview_id, rule)
         self._at("told")
@@ -166,12 +168,13 @@ class Previews:
         made = preview.wanted is Wanted.ALIVE
         return decide(rule, told, preview.seen, made=made, now=now).wanted is Wanted.ENDED
 
-    def _settle(self, preview_id: str, pull: PullRequest | None, began: datetime, verdicts: Verdicts) -> None:
+    def _settle(self, known: Preview, pull: PullRequest | None, began: datetime, verdicts: Verdicts) -> bool:
+        """Decides, acts and writes it down; False: another process has looked since, and nothing was done."""
         now = self._clock()
         with self._storage.write() as tx:
-            preview = tx.previews.get(preview_id)
+            preview = self._unchanged(tx, known)
             if preview is None:
-                return
+                return False
             placed = tx.triggers.get(preview.trigger_id)
             environment = environment_of(tx, preview)
             if placed is None:
@@ -200,7 +203,7 @@ class Previews:
             newer = preview.look_at is not None and preview.look_at > began  # an event came meanwhile
             seen = seen.model_copy(update={"labelled_sha": "" if not newer else seen.labelled_sha})
             tx.previews.change(
-                preview_id,
+                preview.id,
                 **effect.values,
                 seen=seen,
                 head_sha="" if pull is None else pull.head_sha,
@@ -209,6 +212,20 @@ class Previews:
                 attempts=0,
                 fault="",
             )
+        return True
+
+    def _unchanged(self, tx: Transaction, known: Preview) -> Preview | None:
+        """The preview as it is now; None if another process has looked at it since it was read as `known`.
+
+        What the forge said to this one is older then, or nobody can tell: it is looked at again, unless it ended.
+        """
+        preview = tx.previews.get(known.id)
+        if preview is None or preview.closed_at is not None:
+            return None
+        if preview.looked_at != known.looked_at:
+            tx.previews.change(known.id, look_at=self._clock())
+            return None
+        return preview
 
     def _for_whom(
         self,
@@ -248,11 +265,11 @@ class Previews:
                 return Decision(wanted=Wanted.ENDED, because=why_not)
         return decision
 
-    def _not_done(self, preview_id: str, pull: PullRequest | None, error: CalvinverseError) -> None:
+    def _not_done(self, known: Preview, pull: PullRequest | None, error: CalvinverseError) -> None:
         """Writes down why something couldn't be done; it is tried again, whatever the reason: it may pass."""
         now = self._clock()
         with self._storage.write() as tx:
-            preview = tx.previews.get(preview_id)
+            preview = self._unchanged(tx, known)
             if preview is None:
                 return
             placed = tx.triggers.get(preview.trigger_id)
@@ -263,14 +280,14 @@ class Previews:
                 # What isn't there isn't wanted to end either.
                 wanted = self._decide(placed, rule, pull, seen, made=False, now=now).wanted
             tx.previews.change(
-                preview_id,
+                preview.id,
                 wanted=wanted,
                 attempts=preview.attempts + 1,
                 fault=fault_of(error),
                 look_at=now + pause(preview.attempts),
                 looked_at=now,
             )
-        log.info("previews.not_done", preview=preview_id, code=error.code)
+        log.info("previews.not_done", preview=known.id, code=error.code)
 
     def _put_off(self, preview: Preview, error: CalvinverseError) -> None:
         now = self._clock()
@@ -280,4 +297,6 @@ class Previews:
         if believed is not None and now < believed < again and told is not None and not told.open:
             again = believed
         with self._storage.write() as tx:
+            if self._unchanged(tx, preview) is None:
+                return
             tx.previews.change(preview.id, attempts=preview.attempts + 1, fault=fault_of(error), look_at=again)
