@@ -15,7 +15,7 @@ from environments.domain.lifecycle import ENDED
 from environments.domain.preview import Preview, PreviewRule, Wanted, Written
 from environments.service.forges import FIRST_STATUS_NAME, Forge, Forges, status_name
 from environments.service.preview_effects import fault_of
-from environments.service.preview_rules import LONGEST_PAUSE, asked_to_wait, environment_of
+from environments.service.preview_rules import LONGEST_PAUSE, asked_to_wait, elsewhere, environment_of
 from environments.service.preview_texts import Told, address_of, marker, told
 from environments.service.storage.transaction import Storage, Transaction
 
@@ -58,7 +58,10 @@ class PreviewTelling:
         try:
             made = preview.environment_id is not None or preview.written.begun
             if not gone and (made or (preview.fault and preview.wanted is Wanted.ALIVE)):
-                name = _status_name(preview.written) if placed is None else status_name(placed.name)
+                # Whose trigger is for something else by now keeps its name, which may be another one's here.
+                name = _status_name(preview.written)
+                if placed is not None and not elsewhere(preview, placed):
+                    name = status_name(placed.name)
                 self._write(preview, rule, what, name)
         except (ForgeUnavailable, ForgeRefused, NotFound) as error:
             gives_up = (

@@ -29,6 +29,7 @@ from environments.service.trigger_checks import (
     check_token,
 )
 from environments.service.trigger_owners import Actors
+from environments.service.webhook_checks import forge_of
 from environments.service.webhook_using import check_setting
 
 MOST_OF_OWNER = 100
@@ -140,7 +141,7 @@ class Triggers:
                 new = self._checked(tx, principal, definition, target)
                 if new.name != trigger.name:
                     _check_name(tx, principal, new.name, target)
-                if _told_as(new) != _told_as(trigger.definition):
+                if _told_as(tx, new) != _told_as(tx, trigger.definition):
                     _check_status_name(tx, principal, new)
                 changes |= {"definition": new, "name": new.name}
             if paused is not None:
@@ -262,11 +263,11 @@ def _check_name(tx: Transaction, principal: Principal, name: str, target: Enviro
 
 def _check_status_name(tx: Transaction, principal: Principal, trigger: Trigger) -> None:
     """Raises `NameTaken` where somebody else's previews of the same repository have statuses of that name."""
-    if trigger.action is not TriggerAction.PREVIEW:
+    mine = _told_as(tx, trigger)
+    if mine is None:
         return
     for other in tx.triggers.named_alike(trigger.name):
-        known = other.definition
-        if other.owner != principal.owner and known.action is trigger.action and _told_as(known) == _told_as(trigger):
+        if other.owner != principal.owner and _told_as(tx, other.definition) == mine:
             raise NameTaken(
                 f"Previews of {trigger.repository} by a trigger {trigger.name!r} of somebody else have statuses of "
                 "that name.",
@@ -274,9 +275,13 @@ def _check_status_name(tx: Transaction, principal: Principal, trigger: Trigger) 
             )
 
 
-def _told_as(trigger: Trigger) -> tuple[str, str, str]:
-    """Where statuses of its previews are, and by which name."""
-    return trigger.name, trigger.webhook, trigger.repository.lower()
+def _told_as(tx: Transaction, trigger: Trigger) -> tuple[str, str, str] | None:
+    """Where statuses of its previews are, and by which name; None: it makes none. A forge may have several webhooks."""
+    if trigger.action is not TriggerAction.PREVIEW:
+        return None
+    webhook = tx.webhooks.get(trigger.webhook)
+    forge = "" if webhook is None else forge_of(webhook)
+    return trigger.name, forge or trigger.webhook, trigger.repository.lower()
 
 
 def _of_template(tx: Transaction, environment: Environment) -> list[PlacedTrigger]:

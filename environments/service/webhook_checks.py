@@ -21,8 +21,8 @@ LONGEST_TOKEN = 4096
 
 _LONGEST_ADDRESS = 500
 
-_NO_ADDRESS = frozenset({"github", "gitlab"})
-"""Kinds of forges that are reached without an address: at the public one."""
+_HOMES = {"github": "https://github.com", "gitlab": "https://gitlab.com"}
+"""Kinds of forges that are reached without an address, and the public one where they are then."""
 
 
 def parse_overlap(text: str) -> timedelta:
@@ -47,6 +47,11 @@ def checked_address(kind: str, address: str) -> str:
     return address.rstrip("/")
 
 
+def forge_of(webhook: Webhook) -> str:
+    """The address of its forge, the same for all webhooks of one that say it alike; empty: it can't be called."""
+    return (webhook.address or _HOMES.get(webhook.kind, "")).lower()
+
+
 def checked_allowed(allowed: Collection[str]) -> tuple[str, ...]:
     """Addresses that may be called although they are near. Raises `InvalidInput`."""
     if len(allowed) > MOST_ALLOWED:
@@ -60,7 +65,7 @@ def check_token(webhook: Webhook, token: str) -> None:
         raise InvalidInput("A generic webhook has no forge.", hint="Leave out --forge-token-file.")
     if len(token) > LONGEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise InvalidInput("That is not a token of a forge.", hint="A token is one line of ASCII, without spaces.")
-    if token and not webhook.address and webhook.kind not in _NO_ADDRESS:
+    if token and not webhook.address and webhook.kind not in _HOMES:
         raise InvalidInput(
             f"A token is of no use without the address of the forge, which a webhook of the kind {webhook.kind} needs.",
             hint="Create it with --forge, such as https://forge.example.",

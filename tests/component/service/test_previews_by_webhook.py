@@ -177,6 +177,20 @@ def test_a_trigger_that_gets_another_name_leaves_no_status_behind(world: World) 
     assert here.forge.statuses["a1", "calvinverse/renamed"][1] == "The preview is ready"
 
 
+def test_a_trigger_that_goes_elsewhere_ends_its_statuses_under_the_name_that_they_have(world: World) -> None:
+    """Under its new name another trigger may have statuses here."""
+    here = world()
+    here.tell(here.forge.open(12, head="a1"))
+    here.settle()
+    there = here.placed.definition.model_copy(update={"name": "other", "repository": "acme/docs"})
+    with here.service.database.write() as tx:
+        tx.triggers.change(here.placed.id, name="other", definition=there)
+        tx.previews.change(here.record(12).id, look_at=here.now)
+    here.settle()
+    assert here.living() == []
+    assert here.forge.statuses == {("a1", "calvinverse/shop"): ("success", "The preview has ended", "")}
+
+
 def test_names_of_statuses_are_legal_at_every_forge() -> None:
     assert status_name("shop-previews") == "calvinverse/shop-previews"
     assert status_name("a b\n/c") == "calvinverse/a-b-c"

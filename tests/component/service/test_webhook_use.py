@@ -153,6 +153,26 @@ def test_previews_of_two_owners_have_statuses_of_two_names(service: FakeService)
     service.triggers.change(BOB, his.id, {**PREVIEWS, "name": "his"})
 
 
+def test_no_way_round_gives_previews_of_two_owners_one_name(service: FakeService) -> None:
+    with service.database.write() as tx:
+        for name, kind, address in (
+            ("first", "github", ""),
+            ("second", "github", "https://GitHub.com"),
+            ("third", "gitea", "https://github.com.example"),
+        ):
+            tx.webhooks.add(Webhook(name, kind, address, (), "admin", MONDAY), ["everyone"])
+    allow(service, ["everyone"])
+    service.triggers.set(ADA, {**PREVIEWS, "webhook": "first"})
+    with pytest.raises(NameTaken):
+        service.triggers.set(BOB, {**PREVIEWS, "webhook": "second"})
+    service.triggers.set(BOB, {**PREVIEWS, "webhook": "third", "name": "third"})
+    service.triggers.set(ADA, {**PREVIEWS, "name": "third"})
+    created = {**PREVIEWS, "webhook": "first", "action": "create", "environment": "pr-{{ event.number }}"}
+    his = service.triggers.set(BOB, created).trigger
+    with pytest.raises(NameTaken):
+        service.triggers.change(BOB, his.id, {**PREVIEWS, "webhook": "first"})
+
+
 def received(service: FakeService, event_id: str, repository: str, origin: str = "forge", **told: Any) -> None:
     """An event that led to a firing of a trigger of ada's."""
     values = {
