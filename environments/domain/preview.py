@@ -24,6 +24,12 @@ from environments.domain.durations import Wait
 LONGEST_LABEL = 100
 """Characters of the label that a rule names."""
 
+LARGEST_PULL = 2**31 - 1
+"""Of the numbers of pull requests, of those that are kept; no forge comes near it."""
+
+LONGEST_COMMIT = 100
+"""Characters of the id of a commit."""
+
 _STRICTNESS = ("allowed", "label", "never")
 
 
@@ -93,6 +99,11 @@ def _strictness(policy: ForkPolicy) -> int:
     return _STRICTNESS.index(policy.value)
 
 
+def is_pull(number: object) -> bool:
+    """Whether that can be the number of a pull request."""
+    return isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= LARGEST_PULL
+
+
 class PullRequest(BaseModel):
     """A pull request (GitLab: merge request) as its forge knows it. Texts are a stranger's data."""
 
@@ -137,6 +148,10 @@ class PullRequest(BaseModel):
     def of_fields(cls, fields: Mapping[str, Any]) -> "PullRequest | None":
         """What an event says; None if it doesn't say enough."""
         known = {name: fields[name] for name in cls.model_fields if fields.get(name) not in (None, "")}
+        if not is_pull(known.get("number")):
+            return None
+        if isinstance(known.get("head_sha"), str):
+            known["head_sha"] = known["head_sha"][:LONGEST_COMMIT]
         try:
             return cls.model_validate(known)
         except ValidationError:

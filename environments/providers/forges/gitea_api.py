@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from environments.domain.errors import ForgeRefused
-from environments.domain.preview import PullRequest
+from environments.domain.preview import PullRequest, is_pull
 from environments.providers.forges.calls import ForgeCalls, checked_repository, moment, part, quoted, text
 from environments.providers.forges.reading import is_of_nobody
 from environments.service.forges import CommitState
@@ -112,7 +112,7 @@ class GithubForge(GiteaForge):
 
 def _pull(repository: str, found: Any) -> PullRequest:
     number = part(found, "number")
-    if not isinstance(number, int):
+    if not is_pull(number):
         raise ForgeRefused("The forge's answer is no pull request.")
     labels = part(found, "labels")
     names = [text(part(label, "name")) for label in labels] if isinstance(labels, list) else []

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from environments.domain.errors import ForgeRefused
-from environments.domain.preview import PullRequest
+from environments.domain.preview import PullRequest, is_pull
 from environments.providers.forges.calls import ForgeCalls, checked_repository, moment, part, quoted, text
 from environments.service.forges import CommitState
 
@@ -95,7 +95,7 @@ class GitlabForge:
 
 def _pull(repository: str, found: Any) -> PullRequest:
     number, source, target = (part(found, name) for name in ("iid", "source_project_id", "target_project_id"))
-    if not isinstance(number, int):
+    if not is_pull(number):
         raise ForgeRefused("The forge's answer is no merge request.")
     labels = part(found, "labels")
     state = part(found, "state")

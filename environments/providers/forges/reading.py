@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from environments.domain.preview import is_pull
 from environments.domain.received_event import FieldValue, NewReceivedEvent, Source, fields_of
 from environments.service.webhook_kinds import Ignored
 
@@ -94,7 +95,7 @@ def pull_request_events(
     `fields` are those of `Source.PULL_REQUEST` without `label`.
     """
     repository, number = fields["repository"], fields["number"]
-    if not repository or len(repository) > _LONGEST_REPOSITORY or not isinstance(number, int) or number < 1:
+    if not repository or len(repository) > _LONGEST_REPOSITORY or not is_pull(number):
         return Ignored("incomplete")
     return [
         NewReceivedEvent(

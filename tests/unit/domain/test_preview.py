@@ -194,3 +194,10 @@ def test_a_rule_survives_its_own_writing() -> None:
 def test_rules_that_mean_nothing_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         PreviewRule.model_validate(wrong)
+
+
+@pytest.mark.parametrize(("number", "known"), [(1, True), (2**31 - 1, True), (2**31, False), (0, False), (True, False)])
+def test_an_event_tells_of_a_pull_request_that_can_be_kept(number: int, *, known: bool) -> None:
+    found = PullRequest.of_fields({"repository": "acme/shop", "number": number, "head_sha": "a" * 1000})
+    assert (found is not None) is known
+    assert found is None or found.head_sha == "a" * 100

@@ -183,6 +183,7 @@ def test_the_last_call_that_a_limit_allows_still_counts() -> None:
         ((200, b"[" * 100_000, {}), ForgeRefused),
         ((200, [], {}), ForgeRefused),
         ((200, {"number": "12"}, {}), ForgeRefused),
+        ((200, {"number": 2**31}, {}), ForgeRefused),
     ],
 )
 def test_every_fault_is_one_of_two(answer: Any, error: type[Exception]) -> None:

@@ -114,6 +114,20 @@ def test_a_branch_that_is_gone_keeps_its_name(forge: str) -> None:
     assert event.fields["head_branch"] == "wishes"
 
 
+@pytest.mark.parametrize("number", [0, -1, True, "3", None, 2**31, 10**30])
+def test_what_no_pull_request_has_as_its_number_is_left(number: object) -> None:
+    """PostgreSQL could not keep it, and the event would be tried for ever, before all others."""
+    repository = {"full_name": "ada/shop"}
+    pull = {"number": number, "state": "open", "head": {"ref": "x", "repo": repository}, "base": {"ref": "main"}}
+    body = {"action": "opened", "repository": repository, "pull_request": pull}
+
+    found = KINDS["gitea"].events(
+        "shop", "d-1", Delivered({"x-gitea-event": "pull_request"}, json.dumps(body).encode(), NOW), body
+    )
+
+    assert found == Ignored("incomplete")
+
+
 def test_a_fork_that_is_gone_counts_as_a_fork() -> None:
     (event,) = events("github", "pull_request_closed_fork_deleted")
     assert (event.fields["fork"], event.fields["head_repository"]) == (True, "")
