@@ -5,13 +5,15 @@ from collections.abc import Collection, Sequence
 from environments.domain.trigger import Firing, FiringState
 from environments.service.authorization import Principal
 from environments.service.storage.transaction import Transaction
+from environments.service.webhook_using import tells
 
 
 def firings_in_sight(tx: Transaction, principal: Principal, firings: Sequence[Firing]) -> list[Firing]:
     """Those of the firings that the principal may see, in their order.
 
     A firing on an environment that they don't see isn't shown, also of their own trigger. Where there is no
-    environment yet, or no record of it any more, the owner of the trigger sees what it did.
+    environment yet, or no record of it any more, the owner of the trigger sees what it did; but not a name that was
+    made of an event that they may not see, because somebody else uses its webhook now.
     """
     sight = principal.sight
     if sight.unlimited:
@@ -28,7 +30,16 @@ def firings_in_sight(tx: Transaction, principal: Principal, firings: Sequence[Fi
             return True
         return one.state is FiringState.DONE and tx.environments.get(one.environment_id) is None
 
-    return [one for one in firings if may_see(one)]
+    return [_masked(tx, principal, one) for one in firings if may_see(one)]
+
+
+def _masked(tx: Transaction, principal: Principal, firing: Firing) -> Firing:
+    if firing.environment_id is not None or not firing.environment:
+        return firing
+    event = tx.received.get(firing.event_id)
+    if event is None or tells(tx, principal, event):
+        return firing
+    return firing.model_copy(update={"environment": ""})
 
 
 def environments_in_sight(tx: Transaction, principal: Principal, ids: Collection[str]) -> frozenset[str]:

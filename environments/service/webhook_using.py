@@ -61,6 +61,17 @@ def usable(tx: Transaction, principal: Principal) -> Mapping[str, WebhookUse] | 
     return {name: use for name, use in every.items() if use.lets(subjects, admin=False)}
 
 
+def tells(tx: Transaction, principal: Principal, event: NewReceivedEvent) -> bool:
+    """Whether the principal may be shown an event, as far as the webhook goes through which it came, if any."""
+    if principal.sees_all or event.source not in BY_WEBHOOK:
+        return True
+    use = tx.webhooks.use(event.origin)
+    repository = as_text(event.fields.get("repository")) if event.source in GIT else ""
+    return use is not None and not use.why_not(
+        event.origin, principal.owner, principal.subjects, admin=False, repository=repository
+    )
+
+
 def look_at_previews(tx: Transaction, webhook: str, now: datetime, **values: object) -> None:
     """Has the keeper look at the previews that name a webhook, because it isn't what it was; also writes `values`."""
     for preview in tx.previews.open_by(webhook):

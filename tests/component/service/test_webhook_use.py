@@ -233,6 +233,37 @@ def test_events_of_repositories_that_nobody_lets_them_use_are_not_shown(service:
     assert seen(service, BOB) == set(), "nothing of it was his"
 
 
+@pytest.mark.parametrize("state", [FiringState.PENDING, FiringState.LEFT_OUT])
+def test_names_that_were_made_of_such_events_are_not_shown(service: FakeService, state: FiringState) -> None:
+    """An event that was void is left out before anybody's rights are looked at."""
+    allow(service, ["ada"])
+    created = {**PREVIEWS, "action": "create", "environment": "pr-{{ event.number }}"}
+    made = service.triggers.set(ADA, created).trigger
+    received(service, "evt-1", "acme/shop")
+    firing = Firing(
+        id="fir-1",
+        event_id="evt-1",
+        trigger_id=made.id,
+        trigger_name=made.name,
+        owner="ada",
+        environment="pr-12",
+        action=TriggerAction.CREATE,
+        state=state,
+        created_at=MONDAY,
+    )
+    with service.database.write() as tx:
+        tx.firings.add([firing])
+
+    def names(who: Principal) -> list[str]:
+        return [one.environment for one in service.triggers.one(who, made.id).firings]
+
+    assert names(ADA) == ["pr-12"]
+    for users, repositories in (([], []), (["ada"], ["acme/other"])):
+        allow(service, users, repositories)
+        assert names(ADA) == [""]
+        assert names(ADMIN) == names(AUDITOR) == ["pr-12"]
+
+
 def test_a_webhook_by_which_previews_live_is_deleted_by_force_alone(service: FakeService) -> None:
     made = service.requests.create(ADA, CreateEnvironment(name="acme-shop-pr-12", template="web", ttl="2d"))
     service.webhooks.create(ADMIN, "shop", "gitea")
