@@ -115,6 +115,13 @@ class SqlReceivedEvents:
         before: str | None = None,
     ) -> Page[ReceivedEvent]:
         conditions = [*_chosen(wanted), *_in_sight(sight), *_by_webhooks(usable)]
+        if wanted.subject is not None and (seen := visible(sight)):
+            # What is left out for them isn't found by it either.
+            conditions.append(
+                or_(
+                    table.c.environment_id.is_(None), table.c.environment_id.in_(select(environments.c.id).where(*seen))
+                )
+            )
         if before is not None:
             query = select(table.c.n).where(table.c.id == before, *conditions)
             place = self._connection.execute(query).scalar_one_or_none()

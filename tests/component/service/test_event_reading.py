@@ -132,6 +132,9 @@ def test_what_an_event_says_of_an_environment_that_is_not_seen_is_left_out(servi
         assert "other" not in str(found)
         assert "bob" not in str(found)
         assert other.id not in str(found)
+    assert seen(service, ADA) == [event]
+    assert seen(service, ADA, subject=other.id) == [], "it is found by what is left out"
+    assert seen(service, ADMIN, subject=other.id) == [event]
     assert service.event_reading.one(ADMIN, event).event.fields == told
     fired(service, event, "other", owner="bob")
     assert service.event_reading.one(BOB, event).event.fields == told
