@@ -101,8 +101,11 @@ class FiringRuns:
         try:
             verdicts = Verdicts(self._checks, firing.owner)
             return verdicts.settle(lambda: self._carry_out(firing_id, verdicts))
-        except StorageError:
-            raise
+        except StorageError as error:
+            if type(error) is not StorageError:  # all others say that the database can't be used at all
+                raise
+            log.error("triggers.fault", firing=firing_id, exc_info=error)
+            return self._put_off(firing_id, None)
         except CalvinverseError as error:
             return self._put_off(firing_id, error)
         except Exception as error:  # of one firing, so others go on

@@ -1,5 +1,6 @@
 """What may not stop triggers, or make them do more than they are for: damaged records, changes in between, chains."""
 
+import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from environments.domain.errors import DatabaseUnavailable, StorageError
 from environments.domain.lifecycle import State
 from environments.domain.received_event import MOST_HOPS, ReceivedState, Source
 from environments.domain.trigger import FiringState, Trigger
+from environments.service.trigger_effects import Done, Effect, Later, LeftOut
 from tests.support.engine_harness import DATABASES
 from tests.support.trigger_harness import TEMPLATE, TriggerHarness, open_triggers
 
@@ -37,6 +40,41 @@ def test_an_environment_whose_record_is_damaged_stops_no_other(service: TriggerH
     service.process()
     assert service.state("one") is State.DESTROYING
     assert service.received(event).state is ReceivedState.DONE
+
+
+@pytest.mark.parametrize(("error", "others"), [(StorageError, True), (DatabaseUnavailable, False)])
+def test_what_the_database_does_not_take_of_one_firing_stops_no_other(
+    service: TriggerHarness, monkeypatch: pytest.MonkeyPatch, error: type[StorageError], *, others: bool
+) -> None:
+    for name in ("broken", "one"):
+        service.make(name)
+        service.trigger(on_environment=name, **GONE)
+    effects = service.processor._runs._effects
+    carry_out = effects.carry_out
+
+    def refused(effect: Effect) -> Done | LeftOut | Later:
+        if effect.firing.environment == "broken":
+            raise error("The database failed: integer out of range.")
+        return carry_out(effect)
+
+    monkeypatch.setattr(effects, "carry_out", refused)
+    (event,) = service.receive(service.event(PULL, "closed"))
+    service.processor._match()
+    due = service.processor._runs.due(10)
+    assert len(due) == 2
+    with contextlib.nullcontext() if others else pytest.raises(error):
+        service.processor.round()
+    if not others:
+        assert {one.state for one in service.firings(event)} >= {FiringState.PENDING}
+        return
+    assert service.state("one") is State.DESTROYING
+    for _ in range(20):
+        service.clock.ahead += timedelta(minutes=2)
+        service.process()
+    assert {one.environment: one.state for one in service.firings(event)} == {
+        "broken": FiringState.FAILED,
+        "one": FiringState.DONE,
+    }
 
 
 def test_a_trigger_that_is_removed_changed_or_paused_before_it_fires(service: TriggerHarness) -> None:
