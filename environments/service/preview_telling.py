@@ -131,11 +131,11 @@ class PreviewTelling:
         with self._storage.write() as tx:
             current = tx.previews.get(preview.id)
             # An event, or another look, may have come since; then it isn't over. While the pull request is open it may
-            # get a preview yet.
+            # get a preview yet, unless the trigger is for another repository: there it is wanted for another one.
             if current is None or current.look_at is not None or current.wanted is Wanted.ALIVE:
                 return
-            seen = current.seen.pull
-            if seen is not None and seen.open and tx.triggers.get(current.trigger_id) is not None:
+            seen, placed = current.seen.pull, tx.triggers.get(current.trigger_id)
+            if seen is not None and seen.open and placed is not None and not elsewhere(current, placed):
                 return
             tx.previews.change(preview.id, closed_at=now)
 

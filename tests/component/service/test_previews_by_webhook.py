@@ -191,6 +191,25 @@ def test_a_trigger_that_goes_elsewhere_ends_its_statuses_under_the_name_that_the
     assert here.forge.statuses == {("a1", "calvinverse/shop"): ("success", "The preview has ended", "")}
 
 
+def test_a_trigger_that_goes_elsewhere_makes_previews_of_the_same_numbers_there(world: World) -> None:
+    here = world()
+    here.tell(here.forge.open(12, head="a1"))
+    here.settle()
+    there = here.placed.definition.model_copy(update={"repository": "acme/docs"})
+    with here.service.database.write() as tx:
+        tx.triggers.change(here.placed.id, definition=there)
+        tx.previews.change(here.record(12).id, look_at=here.now)
+    here.settle()
+    assert here.living(every=True) == []
+
+    here.forge.repository = "acme/docs"
+    here.tell(here.forge.open(12, head="b2"))
+    here.settle()
+    [environment] = here.living()
+    assert environment.parameters["commit"] == "b2"
+    assert here.record(12).repository == "acme/docs"
+
+
 def test_names_of_statuses_are_legal_at_every_forge() -> None:
     assert status_name("shop-previews") == "calvinverse/shop-previews"
     assert status_name("a b\n/c") == "calvinverse/a-b-c"
