@@ -23,6 +23,9 @@ _LEAST_PAUSE = timedelta(seconds=5)
 _MOST_ATTEMPTS = 20
 """Attempts to tell of a preview that has ended; after them it is over anyway."""
 
+_BEGUN = "begun"
+"""What is noted before the first comment and the first status are written: a process that dies then leaves a trace."""
+
 log = structlog.get_logger()
 
 
@@ -58,10 +61,7 @@ class PreviewTelling:
         try:
             made = preview.environment_id is not None or preview.written.begun
             if not gone and (made or (preview.fault and preview.wanted is Wanted.ALIVE)):
-                # Whose trigger is for something else by now keeps its name, which may be another one's here.
-                name = _status_name(preview.written)
-                if placed is not None and not elsewhere(preview, placed):
-                    name = status_name(placed.name)
+                name = None if placed is None or elsewhere(preview, placed) else status_name(placed.name)
                 self._write(preview, rule, what, name)
         except (ForgeUnavailable, ForgeRefused, NotFound) as error:
             gives_up = (
@@ -80,10 +80,20 @@ class PreviewTelling:
             address = address_of(environment.outputs, self._addresses(tx, environment.id))
         return told(preview, environment, address, preview.end_at)
 
-    def _write(self, preview: Preview, rule: PreviewRule, what: Told, name: str) -> None:
+    def _write(self, preview: Preview, rule: PreviewRule, what: Told, own_name: str | None) -> None:
+        """`own_name`: of the statuses of its trigger; None: that is gone, or for something else by now.
+
+        Then what was begun is ended under the name that it has, as the new one may be somebody else's here; and nothing
+        is begun, whatever the rule says.
+        """
         forge = self._forges.of(preview.webhook)
         written = preview.written
-        if rule.comment and written.comment != what.comment:
+        name = _status_name(written) if own_name is None else own_name
+        comments = rule.comment if own_name is not None else bool(written.comment)
+        states = rule.status if own_name is not None else bool(written.status_sha)
+        if comments and written.comment != what.comment:
+            if not written.comment:
+                written = self._wrote(preview, written, comment=_BEGUN)
             comment_id = forge.put_comment(
                 preview.repository, preview.number, written.comment_id, what.comment, marker(preview)
             )
@@ -94,7 +104,9 @@ class PreviewTelling:
         sha = preview.applied_sha or written.status_sha or preview.head_sha
         status = f"{what.state} {what.status} {what.address}"
         known = (written.status_sha, _status_name(written), written.status)
-        if rule.status and sha and known != (sha, name, status):
+        if states and sha and known != (sha, name, status):
+            if not written.status_sha:
+                written = self._wrote(preview, written, status_sha=sha, status_name=name, status=_BEGUN)
             self._end_status(forge, preview, written, sha, name)
             forge.set_status(preview.repository, sha, name, what.state, what.status, what.address)
             self._at("stated")

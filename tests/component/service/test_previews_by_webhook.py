@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
+
 from environments.domain.lifecycle import State
 from environments.domain.preview import Preview, Wanted, Written
 from environments.service.forges import FIRST_STATUS_NAME, status_name
@@ -208,6 +210,24 @@ def test_a_trigger_that_goes_elsewhere_makes_previews_of_the_same_numbers_there(
     [environment] = here.living()
     assert environment.parameters["commit"] == "b2"
     assert here.record(12).repository == "acme/docs"
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_nothing_is_told_at_last_that_a_trigger_never_wanted_told(world: World, *, removed: bool) -> None:
+    here = world(comment=False, status=False)
+    here.tell(here.forge.open(12, head="a1"))
+    here.settle()
+    elsewhere = here.placed.definition.model_copy(update={"repository": "acme/docs", "preview": None})
+    with here.service.database.write() as tx:
+        if removed:
+            tx.triggers.remove(here.placed.id)
+        else:
+            tx.triggers.change(here.placed.id, definition=elsewhere)
+        tx.previews.change(here.record(12).id, look_at=here.now)
+    here.settle()
+    assert here.living() == []
+    assert (here.forge.comments, here.forge.statuses) == ({}, {})
+    assert here.record(12).closed_at is not None
 
 
 def test_names_of_statuses_are_legal_at_every_forge() -> None:
