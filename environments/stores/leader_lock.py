@@ -46,8 +46,7 @@ class LeaderLock:
     def is_leader(self) -> bool:
         """See `Leadership.is_leader`. Raises `StorageError` when the database can't be asked."""
         try:
-            with storage_errors(self._maker.where):
-                leads = self._ask()
+            leads = self._asked()
         except DatabaseUnavailable:
             known, led = self._session is not None, self._leads
             self.close()
@@ -55,7 +54,7 @@ class LeaderLock:
                 log.warning("leader.lost")
             if not known:
                 raise
-            return self.is_leader()  # the server ended the session; the next one may lead again
+            leads = self._asked_anew()  # the server ended the session; the next one may lead again
         if leads != self._leads:
             log.info("leader.acquired" if leads else "leader.standby")
         self._leads = leads
@@ -68,6 +67,17 @@ class LeaderLock:
             self._leads = False
         if session is not None:
             session.close()
+
+    def _asked(self) -> bool:
+        with storage_errors(self._maker.where):
+            return self._ask()
+
+    def _asked_anew(self) -> bool:
+        try:
+            return self._asked()
+        except DatabaseUnavailable:
+            self.close()
+            raise
 
     def _ask(self) -> bool:
         if self._session is None:
