@@ -16,6 +16,9 @@ MOST_PATTERNS = 200
 LONGEST_PATTERN = 300
 
 _ALL_OF = "/*"
+_NO_NAMES = frozenset({"", ".", ".."})
+"""Parts that lead elsewhere in a path."""
+
 _PATTERN = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/(\*|[A-Za-z0-9._-]+)")
 
 
@@ -44,7 +47,8 @@ class WebhookUse:
         if not self.repositories:
             return True
         name = repository.lower()
-        return repository.isascii() and any(_fits(pattern.lower(), name) for pattern in self.repositories)
+        whole = repository.isascii() and _NO_NAMES.isdisjoint(name.split("/"))
+        return whole and any(_fits(pattern.lower(), name) for pattern in self.repositories)
 
     def why_not(self, webhook: str, who: str, subjects: Collection[str], *, admin: bool, repository: str) -> str:
         """Why `who`, who is also these subjects, may not use the webhook; empty: they may.
