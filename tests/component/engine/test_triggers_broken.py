@@ -1,7 +1,7 @@
 """What may not stop triggers, or make them do more than they are for: damaged records, changes in between, chains."""
 
-import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,8 @@ def test_what_the_database_does_not_take_of_one_firing_stops_no_other(
     service.processor._match()
     due = service.processor._runs.due(10)
     assert len(due) == 2
-    with contextlib.nullcontext() if others else pytest.raises(error):
+    ends: AbstractContextManager[object] = nullcontext() if others else pytest.raises(error)
+    with ends:
         service.processor.round()
     if not others:
         assert {one.state for one in service.firings(event)} >= {FiringState.PENDING}
