@@ -46,7 +46,7 @@ class SqlPreviews:
         self._connection.execute(table.update().where(table.c.id == preview_id).values(**_row(values)))
 
     def due(self, now: datetime, limit: int) -> dict[str, str]:
-        query = select(table.c.id, table.c.webhook).where(table.c.look_at <= now)
+        query = select(table.c.id, table.c.webhook).where(table.c.look_at <= now, table.c.closed_at.is_(None))
         rows = self._connection.execute(query.order_by(table.c.look_at, table.c.id).limit(limit))
         return {row.id: row.webhook for row in rows}
 
