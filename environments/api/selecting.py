@@ -3,13 +3,13 @@
 from typing import Annotated
 
 from fastapi import Depends, Query
-from pydantic import AwareDatetime
 
 from environments.domain.errors import InvalidInput
 from environments.domain.lifecycle import ENDED, State
 from environments.domain.suggesting import told
 from environments.service.selection import Selection
 from environments.service.standing import Whose
+from environments.wire.fields import Moment
 
 MOST_IDS = 200
 _LONGEST_IDS = 50 * MOST_IDS
@@ -29,7 +29,7 @@ def _selection(
     template: Annotated[str | None, Query(max_length=200, description="Only those made from this template.")] = None,
     q: Annotated[str, Query(max_length=200, description="Only those whose names contain this.")] = "",
     ends_before: Annotated[
-        AwareDatetime | None, Query(description="Only those whose deadline is before this moment.")
+        Moment | None, Query(description="Only those whose deadline is before this moment.")
     ] = None,
     attention: Annotated[
         bool,

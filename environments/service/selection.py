@@ -4,12 +4,13 @@ import base64
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from environments.domain.environment import Environment
 from environments.domain.errors import InvalidInput
+from environments.domain.json_values import is_text
 from environments.domain.lifecycle import State
 
 BY_URGENCY = (
@@ -99,26 +100,30 @@ def read_place(order: Order, text: str) -> Place:
             raise ValueError
         found = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
         of, value, id = found
-        if of != order.value or not isinstance(id, str):
+        if of != order.value or not _is_storable(id):
             raise ValueError
         return Place(_value(order, value), id)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise InvalidInput(
             "`after` isn't the end of a page in this order.", hint="Take it from the Link header of that page."
         ) from None
 
 
 def _value(order: Order, value: Any) -> datetime | str | int | None:
-    """Raises `ValueError` for what this order can't have."""
+    """Raises `ValueError` for what this order can't have, and `OverflowError` for a moment that UTC doesn't have."""
     if order in (Order.CREATED, Order.DEADLINE) and isinstance(value, str):
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is not None:
-            return moment
+            return moment.astimezone(UTC)
     elif order is Order.DEADLINE and value is None:
         return None
-    elif order is Order.NAME and isinstance(value, str) and "\0" not in value:
-        value.encode()
-        return value
+    elif order is Order.NAME and _is_storable(value):
+        return str(value)
     elif order is Order.STATE and type(value) is int and 0 <= value < len(BY_URGENCY):
         return value
     raise ValueError
+
+
+def _is_storable(value: Any) -> bool:
+    """Whether it is a text that databases take."""
+    return isinstance(value, str) and "\0" not in value and is_text(value)

@@ -68,6 +68,7 @@ def test_lists_and_counts_have_what_one_sees_and_no_more(api: Served) -> None:
         "sort=name&after=WyJjcmVhdGVkIiwgbnVsbCwgImEiXQ",
         "ends_before=2026-01-01",
         "ends_before=2026-01-01T00:00:00",
+        "ends_before=9999-12-31T23:59:59-14:00",
         "sort=name&before=env-1",
         "q=x&before=env-1",
         f"ids={','.join(map(str, range(201)))}",

@@ -43,6 +43,8 @@ def test_no_other_text_is_a_place(order: Order) -> None:
         {},
         "2026-01-01",
         "2026-01-01T00:00:00",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
         *HOSTILE,
     ]
     texts = [*HOSTILE, *(json.dumps(value) for value in values)]
@@ -53,3 +55,10 @@ def test_no_other_text_is_a_place(order: Order) -> None:
         for sent in (text, base64.urlsafe_b64encode(text.encode(errors="surrogatepass")).decode()):
             with pytest.raises(InvalidInput):
                 read_place(order, sent)
+
+
+@pytest.mark.parametrize(("order", "value"), [(Order.NAME, "shop"), (Order.DEADLINE, None), (Order.STATE, 3)])
+@pytest.mark.parametrize("id", ["env-\0", "\ud800"])
+def test_no_id_that_databases_refuse_is_in_a_place(order: Order, value: Any, id: str) -> None:
+    with pytest.raises(InvalidInput):
+        read_place(order, place_text(order, Place(value, id)))
