@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from environments.addresses import is_loopback
 from environments.authorities import PinnedAuthority
@@ -137,7 +138,10 @@ class Connection:
         again: bool = False,
         seconds: float | None = None,
     ) -> httpx2.Response:
-        content = None if body is None else body.model_dump_json(exclude_unset=True).encode()
+        try:
+            content = None if body is None else body.model_dump_json(exclude_unset=True).encode()
+        except PydanticSerializationError:
+            raise InvalidInput("What is sent is nested too deeply, or can't be written as JSON.") from None
         return self._request(method, path, content=content, headers=headers, again=again, seconds=seconds)
 
     def _request(
@@ -177,6 +181,8 @@ class Connection:
                         raise self._unreachable(error) from error
                 except httpx2.HTTPError as error:
                     raise self._unreachable(error) from error
+                except httpx2.InvalidURL:  # it is ours, but for what somebody has asked for
+                    raise InvalidInput("What is asked for is too long for an address.") from None
         if not response.is_success and response.status_code not in expected:
             raise error_from(self._address, response.status_code, _json_or_none(response))
         return response

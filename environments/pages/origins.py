@@ -16,5 +16,8 @@ def from_here(headers: Headers, origin: str) -> bool:
 
 
 def _authority(origin: str) -> str:
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return ""
     return parts.netloc.lower() if parts.scheme in ("http", "https") else ""

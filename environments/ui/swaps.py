@@ -47,5 +47,8 @@ def stopped(visit: Visit, error: CalvinverseError) -> str:
 
 def _shown(visit: Visit) -> str:
     """The path of the page that the person sees, as its script says."""
-    here = urlsplit(visit.headers.get("hx-current-url", ""))
+    try:
+        here = urlsplit(visit.headers.get("hx-current-url", ""))
+    except ValueError:
+        return own_path("")
     return own_path(here.path + (f"?{here.query}" if here.query else ""))

@@ -266,3 +266,13 @@ def test_a_plan_is_applied_once_though_the_connection_was_dropped() -> None:
     with client_of(answer) as client:
         assert client.apply_plan("plan-1").deployment_id == "dep-1"
     assert keys == ["key", "key"]
+
+
+def test_what_is_too_long_for_an_address_is_refused_before_it_is_sent() -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        raise AssertionError(request.url)
+
+    with client_of(answer) as client:
+        for ask in (lambda: client.environment("x" * 70_000), lambda: client.template("web", "x" * 70_000)):
+            with pytest.raises(InvalidInput, match="too long"):
+                ask()
