@@ -17,6 +17,7 @@ LONGEST = 20.0
 """Seconds that a form may take to arrive."""
 
 _MOST_FIELDS = 50
+_MOST_DIGITS = 18
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -53,6 +54,11 @@ def pairs(text: str, largest: int = LARGEST_FORM, most: int = _MOST_FIELDS) -> l
     if any("\0" in text for pair in found for text in pair):
         raise InvalidInput("What was sent to this page holds a character that no text has.")
     return found
+
+
+def whole_number(text: str) -> int | None:
+    """A number from 0 on that databases can store; None for any other text. (`²` is a digit, too, and no number.)"""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
 def fields(text: str) -> dict[str, str]:

@@ -9,12 +9,20 @@ from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
+from pydantic import ValidationError
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from environments.domain.errors import CalvinverseError, Forbidden, MethodNotAllowed, NotFound, Unauthenticated
+from environments.domain.errors import (
+    CalvinverseError,
+    Forbidden,
+    InvalidInput,
+    MethodNotAllowed,
+    NotFound,
+    Unauthenticated,
+)
 from environments.pages.origins import from_here
 from environments.pages.requests import cookies, own_origin, own_path, pairs, read_form, set_cookie
 from environments.ui import (
@@ -149,6 +157,8 @@ class WebPage:
     def _visit(self, scope: Scope, method: str) -> Visit:
         headers = Headers(scope=scope)
         known = cookies(headers)
+        if not _usable(known.get(SESSION_COOKIE, "")):
+            known.pop(SESSION_COOKIE, None)
         bearer = headers.get("authorization", "").removeprefix("Bearer ") if badges.is_one(scope["path"]) else ""
         return Visit(
             method=method,
@@ -159,7 +169,7 @@ class WebPage:
             cookies=known,
             headers=headers,
             origin=own_origin(scope, self._settings.address),
-            client=self._upstream.client(_usable(bearer) or _usable(known.get(SESSION_COOKIE, "")), headers),
+            client=self._upstream.client(_usable(bearer) or known.get(SESSION_COOKIE, ""), headers),
             bearer=_usable(bearer),
             assets=self._files.addresses,
             now=self._clock(),
@@ -202,6 +212,10 @@ def _make(make: Page, visit: Visit) -> Response:
         if visit.method != "GET" and FORM_TOKEN in visit.form and (error.transient or isinstance(error, Forbidden)):
             return _again(visit, error, status_of(error))
         return fault_page(visit, error)
+    except ValidationError:  # of a request that was made of what was typed
+        return fault_page(
+            visit, InvalidInput("Something that was typed is too long, or isn't what belongs there. Nothing was done.")
+        )
     except Exception:  # noqa: BLE001 - people get a page, the log the rest
         _log.exception("unforeseen error: %s %s", visit.method, visit.path)
         return fault_page(

@@ -4,6 +4,7 @@ import json
 
 from starlette.responses import Response
 
+from environments.pages.requests import whole_number
 from environments.ui import rooms
 from environments.ui.listing import At, Choice, Code, Column, Facts, Link, Section, Table, Text, sign, table, told
 from environments.ui.visit import Visit
@@ -42,8 +43,7 @@ _COLUMNS: tuple[Column[AuditEntryView], ...] = (
 def show(visit: Visit) -> Response:
     """A page of the log, newest first."""
     asked = {choice.name: visit.asked(choice.name).strip() or None for choice in _FILTERS}
-    before = visit.asked("before")
-    found = visit.client.audit({**asked, "before": int(before) if before.isdigit() else None}, MOST)
+    found = visit.client.audit({**asked, "before": whole_number(visit.asked("before")) or None}, MOST)
     more = visit.link(before=found[-1].id) if len(found) == MOST else ""
     return told(
         visit,
@@ -57,7 +57,7 @@ def show(visit: Visit) -> Response:
 
 def show_one(visit: Visit) -> Response:
     """One entry, whole."""
-    one = visit.client.audit_entry(int(visit.params["id"]) if visit.params["id"].isdigit() else 0)
+    one = visit.client.audit_entry(whole_number(visit.params["id"]) or 0)
     sections: list[Section] = [
         Facts(
             [

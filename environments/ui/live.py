@@ -6,13 +6,13 @@ A page holds `{{ parts.live(path) }}` once, and a handler for that path answers 
 from starlette.responses import Response
 
 from environments.domain.environment import EventType
+from environments.pages.requests import whole_number
 from environments.ui.streams import LiveAnswer, Render, Wanted
 from environments.ui.swaps import part, told
 from environments.ui.visit import Visit
 
 __all__ = ["Render", "Wanted", "follow", "part", "told"]
 
-_LONGEST_ID = 18
 _LOGS = (EventType.LOG.value,)
 
 
@@ -36,6 +36,5 @@ def follow(
     after an hour (the browser connects again), and with the session: the page then stays as it is, with all that was
     typed, and offers to sign in.
     """
-    known = visit.headers.get("last-event-id", "") or visit.asked("after")
-    after = int(known) if known.isascii() and known.isdigit() and len(known) <= _LONGEST_ID else None
+    after = whole_number(visit.headers.get("last-event-id", "") or visit.asked("after"))
     return LiveAnswer(visit, render, after=after, environment=environment, wanted=wanted, without=() if logs else _LOGS)

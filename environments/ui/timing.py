@@ -119,7 +119,7 @@ def _set(visit: Visit) -> Response | str:
     rules = tuple(_rule(line) for line in visit.typed("rules").splitlines() if line.strip())
     asked = PolicyRequest(rules=rules, maximum=visit.typed("maximum").strip() or None)
     dry = visit.typed("dry") == "yes"
-    scope, name = Scope(visit.typed("scope")), visit.typed("name").strip()
+    scope, name = visit.chosen("scope", Scope), visit.typed("name").strip()
     found = visit.client.set_policy(scope, name, asked, dry_run=dry)
     return _effect(visit, "What the policy moves", found, "/policies")
 

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from environments.domain.errors import InvalidInput
+from environments.domain.json_values import parse_json
 from environments.ui import rooms
 from environments.ui.asking import Ask, Field, pages_of
 from environments.ui.listing import (
@@ -177,6 +178,8 @@ def _toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"This isn't TOML: {error}.", hint="Write one key and its value in each line.") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("This holds a number that is too large, or is nested too deeply.") from error
 
 
 def _testing(visit: Visit) -> Ask:
@@ -202,10 +205,12 @@ def _testing(visit: Visit) -> Ask:
 
 def _test(visit: Visit) -> Response:
     try:
-        given = json.loads(visit.typed("event"))
-        asked = TriggerTestRequest.model_validate({**given, "only": visit.typed("only").strip() or None})
-    except (ValueError, TypeError) as error:
-        raise InvalidInput(f"This isn't an event: {str(error).splitlines()[0]}.", hint="Give JSON as shown.") from error
+        given = parse_json(visit.typed("event"))
+    except ValueError as error:
+        raise InvalidInput(f"This isn't an event: {error}.", hint="Give JSON as shown.") from error
+    if not isinstance(given, dict):
+        raise InvalidInput("This isn't an event: it must be an object.", hint="Give JSON as shown.")
+    asked = TriggerTestRequest.model_validate({**given, "only": visit.typed("only").strip() or None})
     found = visit.client.test_triggers(asked)
     return told(visit, "What would happen", _tried(found), up=Link("Triggers", "/triggers"))
 

@@ -132,19 +132,20 @@ def check(visit: Visit) -> Response:
     """
     updating = _typed(visit)
     changed = updating.changed()
-    request = CreateRequest(
-        name="not-named-yet",
-        template=updating.template.name,
-        digest=updating.template.digest,
-        parameters={name: value for name, value in {**updating.was, **changed}.items() if name not in updating.dropped},
-    )
+    given = {name: value for name, value in {**updating.was, **changed}.items() if name not in updating.dropped}
     try:
+        request = CreateRequest(
+            name="not-named-yet",
+            template=updating.template.name,
+            digest=updating.template.digest,
+            parameters=given,
+        )
         for problem in visit.client.check_creation(request).problems:
             found = [one for one in problems_in(problem.details) if not one.endswith(": is missing")]
             updating.parameters.blame(found)
     except Unauthenticated:
         raise
-    except CalvinverseError:  # such as for somebody who may update it, but create nothing
+    except (CalvinverseError, ValidationError):  # such as for somebody who may update it, but create nothing
         pass
     fields = list(every_field(updating.parameters.fields()))
     return fragment(visit, "making_check.html", fields=fields, count=len(updating.parameters.faults), basics={})

@@ -4,15 +4,17 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
-from urllib.parse import urlencode
+from typing import TypeVar
+from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from starlette.datastructures import Headers
 
 from environments.client import Client
-from environments.domain.errors import Forbidden
+from environments.domain.errors import Forbidden, InvalidInput
 from environments.ui.open_streams import Streams
 from environments.wire.sign_in import WhoView
 
@@ -31,6 +33,11 @@ SECRET = "secret."
 
 BEFORE = "before."
 """How the mark of a secret begins that was typed before, and isn't on the page any more."""
+
+E = TypeVar("E", bound=StrEnum)
+
+_SAFE = "/:@!$&'()*+,;="
+"""What stands in paths as it is (RFC 3986, 3.3); the rest is encoded, so that no name in a path begins a query."""
 
 _FORM_LABEL = b"calvinverse: forms of the web page"
 
@@ -83,6 +90,13 @@ class Visit:
         """A value of the form, the last one of that name."""
         return next(reversed(self.form.get(name, ())), default)
 
+    def chosen(self, name: str, kind: type[E]) -> E:
+        """A value of the form that is one of a few. Raises `InvalidInput`."""
+        try:
+            return kind(self.typed(name))
+        except ValueError:
+            raise InvalidInput("That can't be chosen, and nothing was done.", hint="Choose one of the list.") from None
+
     def kept(self) -> tuple[list[tuple[str, str]], list[str]]:
         """Names and values of the form that a page may repeat, and the names of secrets that were typed."""
         sent = [(name, value) for name, values in self.form.items() if name != FORM_TOKEN for value in values]
@@ -90,12 +104,12 @@ class Visit:
         return kept, [name.removeprefix(SECRET) for name, value in sent if name.startswith(SECRET) and value]
 
     def link(self, path: str = "", **changed: str | int | None) -> str:
-        """The address of this page (or `path`) with its query, in which some values are other ones; None: left out."""
+        """The address of this page (or `path`, in which names are encoded) with its query, in which some values are other ones; None: left out."""
         query = {name: list(values) for name, values in self.query.items()} if not path else {}
         for name, value in changed.items():
             query[name] = [] if value in (None, "") else [str(value)]
         text = urlencode([(name, value) for name, values in query.items() for value in values])
-        return (path or self.path) + (f"?{text}" if text else "")
+        return (path or quote(self.path, safe=_SAFE)) + (f"?{text}" if text else "")
 
     # --- what the person has chosen for this browser -----------------------------------------------------------------
 

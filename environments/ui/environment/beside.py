@@ -6,6 +6,7 @@ from environments.actions.registry import action
 from environments.domain.environment import Drift
 from environments.domain.errors import CalvinverseError, Forbidden, Unauthenticated
 from environments.domain.plan import summary
+from environments.pages.requests import whole_number
 from environments.ui.answers import go
 from environments.ui.environment.common import buttons, found, meant, path_of, told, why_not
 from environments.ui.environment.planned import plan_sections
@@ -117,8 +118,7 @@ def _may_not(view: EnvironmentView) -> str:
 def audit(visit: Visit) -> Response:
     """What was done to it, and by whom; for its owners, auditors and admins."""
     view = found(visit)
-    before = visit.asked("before")
-    older = int(before) if before.isascii() and before.isdigit() and int(before[:18]) > 0 else None
+    older = whole_number(visit.asked("before")) or None
     try:
         entries = visit.client.audit({"environment": view.id, "before": older}, AUDITED + 1)
     except Forbidden as error:

@@ -11,6 +11,7 @@ from environments.domain.cleaning import printable
 from environments.domain.environment import Event, EventType
 from environments.moments import moment, time_of_day
 from environments.pages.answers import page_headers
+from environments.pages.requests import whole_number
 from environments.ui.answers import POLICY, html
 from environments.ui.environment.common import environment_page, found, path_of
 from environments.ui.live import follow, part
@@ -67,8 +68,7 @@ def show(visit: Visit) -> Response:
     """The end of the log; with `after` the lines that follow an event."""
     view = found(visit)
     step = visit.asked("step")
-    asked = visit.asked("after")
-    after = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 19 else None
+    after = whole_number(visit.asked("after"))
     if after is None:
         events = list(deque(_events(visit, view), maxlen=PAGE))
     else:

@@ -7,6 +7,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from environments.domain.errors import Forbidden, InvalidInput
+from environments.pages.origins import from_here
 from environments.pages.requests import cookies, fields, is_secure, own_path, set_cookie
 from environments.service.authorization import Principal
 from environments.web.attempts import MOST, SECONDS, Attempts, name_of, new_attempt
@@ -41,6 +42,11 @@ def test_paths_of_our_own_are_gone_back_to(path: str) -> None:
 )
 def test_nothing_leads_to_another_site(elsewhere: str) -> None:
     assert own_path(elsewhere) == "/"
+
+
+@pytest.mark.parametrize("origin", ["http://[x", "https://calvinverse.example.net]", "null", ""])
+def test_an_origin_that_is_none_is_not_ours(origin: str) -> None:
+    assert not from_here(Headers({"Origin": origin, "Host": "calvinverse.example.net"}), ORIGIN)
 
 
 def test_a_field_counts_once() -> None:
