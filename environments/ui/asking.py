@@ -12,7 +12,7 @@ from environments.domain.reasons import reason
 from environments.ui.answers import go, page
 from environments.ui.faults import status_of
 from environments.ui.listing import Section
-from environments.ui.visit import Visit
+from environments.ui.visit import BEFORE, SECRET, Visit
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Field:
     """A field of a form. `kind`: `text`, `number`, `lines` (many lines), `choice`, `check`, `secret` or `hidden`.
 
     `options` are value and words of a choice. `typed`: what has to be typed, letter by letter, so that nothing is done
-    by mistake.
+    by mistake. The name of a secret begins with `SECRET`, so that no page repeats what was typed.
     """
 
     name: str
@@ -31,6 +31,15 @@ class Field:
     options: Sequence[tuple[str, str]] = ()
     required: bool = False
     typed: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.kind == "secret") != self.name.startswith(SECRET):
+            raise ValueError(f"{self.name}: the names of secrets, and no others, begin with {SECRET!r}")
+
+    @property
+    def before(self) -> str:
+        """The mark of a secret that was typed, and isn't on the page any more."""
+        return BEFORE + self.name.removeprefix(SECRET)
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ def _page(visit: Visit, ask: Ask, error: CalvinverseError | None = None) -> Resp
 
 def _unfit(fault: ValidationError, ask: Ask) -> InvalidInput:
     """What doesn't fit, with the labels of the fields."""
-    labels = {one.name: one.label for one in ask.fields}
+    labels = {one.name.removeprefix(SECRET): one.label for one in ask.fields}
     first = fault.errors(include_url=False, include_input=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     return InvalidInput(
@@ -111,6 +120,11 @@ def _check(visit: Visit, ask: Ask) -> None:
         if one.typed and given != one.typed:
             raise InvalidInput(
                 f"{one.label}: this isn't {one.typed!r}, and nothing was done.", hint="Type it as shown."
+            )
+        if one.kind == "secret" and not given and visit.typed(one.before):
+            raise InvalidInput(
+                f"{one.label}: you typed it before, and no page keeps it.",
+                hint="Type it again; to leave it empty, open the page anew.",
             )
         if one.required and not given.strip():
             raise InvalidInput(f"{one.label} is missing.", hint="Fill it in, and send the form again.")

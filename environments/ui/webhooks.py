@@ -87,7 +87,9 @@ def _creating(visit: Visit) -> Ask:
             Field("name", "Name", required=True),
             Field("kind", "Kind", "choice", "github", options=[(kind, kind) for kind in KINDS]),
             Field("address", "Address of the forge", help="Such as https://forge.example; empty: the public one."),
-            Field("token", "Token of the forge", "secret", help="With which the service asks the forge and comments."),
+            Field(
+                "secret.token", "Token of the forge", "secret", help="With it the service asks the forge, and comments."
+            ),
             Field("allowed", "Near addresses that it may call", help="host:port, with commas between."),
         ],
         "Create",
@@ -100,7 +102,7 @@ def _create(visit: Visit) -> Response:
             "name": visit.typed("name").strip(),
             "kind": visit.typed("kind"),
             "address": visit.typed("address").strip(),
-            "token": visit.typed("token"),
+            "token": visit.typed("secret.token"),
             "allowed": [part.strip() for part in visit.typed("allowed").split(",") if part.strip()],
         }
     )
@@ -146,13 +148,13 @@ def _check(visit: Visit) -> Response:
 
 def _setting(visit: Visit) -> Ask:
     name = visit.params["name"]
-    fields = [Field("token", "Token of the forge", "secret", help="Empty: none.")]
+    fields = [Field("secret.token", "Token of the forge", "secret", help="Empty: none.")]
     says = ["It replaces the one before."]
     return Ask("webhook.token", f"The forge's token of {name}", says, f"/webhooks/{name}", fields)
 
 
 def _set(visit: Visit) -> None:
-    visit.client.set_webhook_token(visit.params["name"], ForgeTokenRequest(token=visit.typed("token")).token)
+    visit.client.set_webhook_token(visit.params["name"], ForgeTokenRequest(token=visit.typed("secret.token")).token)
 
 
 def _deleting(visit: Visit) -> Ask:

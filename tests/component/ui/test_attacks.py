@@ -96,3 +96,25 @@ def test_forms_and_addresses_have_limits(reader: Reader) -> None:
     assert reader.post("/settings/change", {f"f{number}": "" for number in range(3000)}).status_code == 400
     assert reader.get("/?q=" + "x" * 20_000).status_code == 400
     assert reader.get("/?q=%00").status_code == 400
+
+
+def test_no_link_fills_in_what_has_to_be_typed_or_what_nobody_sees(reader: Reader) -> None:
+    """Else one click on a stranger's link and one on a button would destroy something, or move a deadline elsewhere."""
+    page = reader.get("/environments/checkout-fix/destroy?name=checkout-fix&id=env-of-others&reason=tidy").text
+    assert re.search(r'name="name" value=""', page)
+    assert 'value="env-of-others"' not in page
+    assert 'value="tidy"' in page
+    assert 'value="2020-01-01' not in reader.get("/environments/checkout-fix/extend?begins=2020-01-01T00:00:00Z").text
+
+
+def test_no_page_repeats_a_secret(reader: Reader, client: InProcessClient) -> None:
+    typed = {"name": "forge", "kind": "gitea", "address": "https://forge.example", "secret.token": "hunter22"}
+    for token in ("", None):
+        page = reader.post("/webhooks/new", typed | ({"name": "A B"} if token is None else {}), form_token=token)
+        assert page.status_code in (400, 403)
+        assert "hunter22" not in page.text
+        assert 'name="before.token" value="1"' in page.text
+    again = reader.post("/webhooks/new", {**typed, "secret.token": "", "before.token": "1"})
+    assert again.status_code == 400
+    assert "you typed it before" in again.text
+    assert client.webhooks() == []
