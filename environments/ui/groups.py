@@ -1,12 +1,10 @@
 """Groups and their members, service accounts, and roles on the service."""
 
-from urllib.parse import quote
-
 from starlette.responses import Response
 
 from environments.ui import rooms
 from environments.ui.asking import Ask, Field, pages_of, shown_once
-from environments.ui.listing import Button, Column, Facts, Link, Table, sign, table, told
+from environments.ui.listing import Button, Column, Facts, Link, Table, place, sign, table, told
 from environments.ui.settings_page import SCOPE_FIELDS, TOKENS, scope_of
 from environments.ui.visit import Visit
 from environments.wire.access import RoleRequest, RoleView
@@ -15,19 +13,21 @@ from environments.wire.service_accounts import AccountTokenRequest, ServiceAccou
 from environments.words import Sign
 
 _GROUPS: tuple[Column[GroupView], ...] = (
-    Column("Group", lambda one: Link(one.name, f"/groups/{one.name}")),
+    Column("Group", lambda one: Link(one.name, place("groups", one.name))),
     Column("From", lambda one: one.provider or "local"),
     Column("Members", lambda one: one.members),
     Column("What it is", lambda one: one.description),
 )
 _MEMBERS: tuple[Column[MembershipView], ...] = (
-    Column("Person", lambda one: Link(one.person, f"/people/{one.person}")),
+    Column("Person", lambda one: Link(one.person, place("people", one.person))),
     Column("Because of", lambda one: "a local choice" if one.source == "local" else "a claim of their provider"),
     Column("Since", lambda one: one.since),
     Column(
         "",
         lambda one: (
-            Link("Take out", f"/groups/{one.group}/members/{one.person}/remove") if one.source == "local" else None
+            Link("Take out", place("groups", one.group, "members", one.person, "remove"))
+            if one.source == "local"
+            else None
         ),
     ),
 )
@@ -38,7 +38,7 @@ def _state(one: ServiceAccountView) -> Sign:
 
 
 _ACCOUNTS: tuple[Column[ServiceAccountView], ...] = (
-    Column("Account", lambda one: Link(one.name, f"/accounts/{one.name}")),
+    Column("Account", lambda one: Link(one.name, place("accounts", one.name))),
     Column("State", _state),
     Column("Responsible", lambda one: one.responsible),
     Column("Valid tokens", lambda one: one.tokens),
@@ -50,14 +50,12 @@ _ROLES: tuple[Column[RoleView], ...] = (
     Column("State", lambda one: sign("ended", "gone", "○") if one.ended else sign("has it", "good", "●")),
     Column("Until", lambda one: one.until),
     Column("Given by", lambda one: f"a rule of {one.rule}" if one.rule else one.by),
-    Column(
-        "", lambda one: None if one.rule or one.ended else Link("Take away", f"/roles/revoke?subject={one.subject}")
-    ),
+    Column("", lambda one: _end_of(one)),
 )
 
 
 def _end_of(one: RoleView) -> Link | None:
-    return None if one.rule or one.ended else Link("Take away", f"/roles/revoke?subject={quote(one.subject)}")
+    return None if one.rule or one.ended else Link("Take away", place("roles", "revoke", subject=one.subject))
 
 
 def groups(visit: Visit) -> Response:
@@ -74,7 +72,7 @@ def groups(visit: Visit) -> Response:
 def group(visit: Visit) -> Response:
     """One with its members."""
     one = visit.client.group(visit.params["name"])
-    path = f"/groups/{one.name}"
+    path = place("groups", one.name)
     outside = f"it is a group of {one.provider}" if one.provider else ""
     return told(
         visit,
@@ -100,13 +98,13 @@ def _making(visit: Visit) -> Ask:
 
 def _make(visit: Visit) -> str:
     asked = GroupRequest(name=visit.typed("name").strip(), description=visit.typed("description"))
-    return f"/groups/{visit.client.create_group(asked).name}"
+    return place("groups", visit.client.create_group(asked).name)
 
 
 def _describing(visit: Visit) -> Ask:
     one = visit.client.group(visit.params["name"])
     fields = [Field("description", "What it is", value=one.description)]
-    return Ask("group.describe", f"Describe {one.name}", [], f"/groups/{one.name}", fields, "Keep it")
+    return Ask("group.describe", f"Describe {one.name}", [], place("groups", one.name), fields, "Keep it")
 
 
 def _describe(visit: Visit) -> None:
@@ -117,7 +115,7 @@ def _adding(visit: Visit) -> Ask:
     name = visit.params["name"]
     says = ["They get everything that the group has."]
     return Ask(
-        "group.add", f"Add to {name}", says, f"/groups/{name}", [Field("person", "User name", required=True)], "Add"
+        "group.add", f"Add to {name}", says, place("groups", name), [Field("person", "User name", required=True)], "Add"
     )
 
 
@@ -128,7 +126,7 @@ def _add(visit: Visit) -> None:
 def _taking(visit: Visit) -> Ask:
     name, person = visit.params["name"], visit.params["person"]
     says = ["They lose what only the group gives them."]
-    return Ask("group.remove", f"Take {person} out of {name}", says, f"/groups/{name}", danger=True)
+    return Ask("group.remove", f"Take {person} out of {name}", says, place("groups", name), danger=True)
 
 
 def _take(visit: Visit) -> None:
@@ -143,7 +141,7 @@ def _deleting(visit: Visit) -> Ask:
         "group.delete",
         f"Delete {name}",
         ["What its members have by it alone is taken away."],
-        f"/groups/{name}",
+        place("groups", name),
         [Field("name", "The name of the group", typed=name)],
         danger=True,
         sections=[Table(["What", "How many"], takes, "That takes nothing away.", "That takes away")],
@@ -173,7 +171,7 @@ def accounts(visit: Visit) -> Response:
 def account(visit: Visit) -> Response:
     """One with its tokens."""
     one = visit.client.service_account(visit.params["name"])
-    path = f"/accounts/{one.name}"
+    path = place("accounts", one.name)
     off = bool(one.disabled_at)
     return told(
         visit,
@@ -215,26 +213,27 @@ def _creating(visit: Visit) -> Ask:
 
 def _create(visit: Visit) -> str:
     given = {name: visit.typed(name).strip() for name in ("name", "description", "responsible")}
-    return f"/accounts/{visit.client.create_service_account(ServiceAccountRequest.model_validate(given)).name}"
+    made = visit.client.create_service_account(ServiceAccountRequest.model_validate(given))
+    return place("accounts", made.name)
 
 
 def _giving(visit: Visit) -> Ask:
     name = visit.params["name"]
     fields = [Field("note", "What it is for"), Field("ttl", "Ends after", value="30d"), *SCOPE_FIELDS]
-    return Ask("account.token", f"A token for {name}", ["It is shown once."], f"/accounts/{name}", fields, "Create")
+    return Ask("account.token", f"A token for {name}", ["It is shown once."], place("accounts", name), fields, "Create")
 
 
 def _give(visit: Visit) -> Response:
     name = visit.params["name"]
     given = {"note": visit.typed("note"), "ttl": visit.typed("ttl").strip() or None, **scope_of(visit)}
     made = visit.client.create_account_token(name, AccountTokenRequest.model_validate(given))
-    return shown_once(visit, f"A new token of {name}", [], made.secret, f"/accounts/{name}")
+    return shown_once(visit, f"A new token of {name}", [], made.secret, place("accounts", name))
 
 
 def _disabling(visit: Visit) -> Ask:
     name = visit.params["name"]
     says = ["All of its tokens are revoked, and it gets no others."]
-    return Ask("account.disable", f"Disable {name}", says, f"/accounts/{name}", danger=True)
+    return Ask("account.disable", f"Disable {name}", says, place("accounts", name), danger=True)
 
 
 def _disable(visit: Visit) -> None:
@@ -243,7 +242,7 @@ def _disable(visit: Visit) -> None:
 
 def _enabling(visit: Visit) -> Ask:
     name = visit.params["name"]
-    return Ask("account.enable", f"Enable {name}", ["It may have tokens again."], f"/accounts/{name}")
+    return Ask("account.enable", f"Enable {name}", ["It may have tokens again."], place("accounts", name))
 
 
 def _enable(visit: Visit) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
@@ -96,6 +97,12 @@ class Choice:
 
 
 Section = Table | Facts | Text
+
+
+def place(*parts: str, **query: str) -> str:
+    """The address of a page of ours: names of people, groups and owners may hold anything."""
+    path = "".join(f"/{quote(part, safe='')}" for part in parts)
+    return f"{path}?{urlencode(query)}" if query else path
 
 
 def to_environment(name: str) -> Link | None:

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from environments.domain.errors import CalvinverseError, NotFound
 from environments.ui import rooms
 from environments.ui.asking import Ask, Field, pages_of, shown_once
-from environments.ui.listing import Button, Column, Facts, Link, Section, Table, sign, table, told
+from environments.ui.listing import Button, Column, Facts, Link, Section, Table, place, sign, table, told
 from environments.ui.visit import Visit
 from environments.wire.people import PersonView
 from environments.wire.people_local import LocalGroupsRequest, LocalPersonRequest, LocalPersonView, OneTimePasswordView
@@ -19,7 +19,7 @@ def _state(one: PersonView) -> Sign:
 
 
 _COLUMNS: tuple[Column[PersonView], ...] = (
-    Column("User name", lambda one: Link(one.name, f"/people/{one.name}")),
+    Column("User name", lambda one: Link(one.name, place("people", one.name))),
     Column("Name", lambda one: one.display_name),
     Column("Kind", lambda one: one.kind.value.replace("_", " ")),
     Column("State", _state),
@@ -28,7 +28,7 @@ _COLUMNS: tuple[Column[PersonView], ...] = (
     Column("Last signed in", lambda one: one.signed_in_at),
 )
 _LOCAL: tuple[Column[LocalPersonView], ...] = (
-    Column("User name", lambda one: Link(one.user_name, f"/local-people/{one.user_name}")),
+    Column("User name", lambda one: Link(one.user_name, place("local-people", one.user_name))),
     Column("Name", lambda one: one.display_name),
     Column("E-mail", lambda one: one.email),
     Column("State", lambda one: sign("disabled", "gone", "○") if one.disabled else sign("active", "good", "●")),
@@ -57,7 +57,7 @@ def show(visit: Visit) -> Response:
 def show_one(visit: Visit) -> Response:
     """Somebody, with what they have and why."""
     one = visit.client.person(visit.params["name"])
-    path = f"/people/{one.name}"
+    path = place("people", one.name)
     return told(
         visit,
         one.display_name or one.name,
@@ -85,7 +85,7 @@ def show_one(visit: Visit) -> Response:
             ),
             Table(
                 ["Group", "From", "Since"],
-                [[Link(group.group, f"/groups/{group.group}"), group.source, group.since] for group in one.groups],
+                [[Link(group.group, place("groups", group.group)), group.source, group.since] for group in one.groups],
                 "They are in no group.",
                 "Groups",
             ),
@@ -108,7 +108,7 @@ def _disabling(visit: Visit) -> Ask:
             f"Their {one.sessions} sessions and {one.tokens} tokens end now. Their {one.environments} environments get "
             "another owner."
         ],
-        f"/people/{one.name}",
+        place("people", one.name),
         [
             Field("successor", "Who gets the environments", value=one.successor, help="Empty: the rule decides."),
             Field("name", "The user name", typed=one.name),
@@ -134,13 +134,13 @@ def _disable(visit: Visit) -> Response:
                 ]
             )
         ],
-        up=Link(name, f"/people/{name}"),
+        up=Link(name, place("people", name)),
     )
 
 
 def _enabling(visit: Visit) -> Ask:
     name = visit.params["name"]
-    return Ask("user.enable", f"Enable {name}", ["They may sign in again."], f"/people/{name}")
+    return Ask("user.enable", f"Enable {name}", ["They may sign in again."], place("people", name))
 
 
 def _enable(visit: Visit) -> None:
@@ -153,7 +153,7 @@ def _succeeding(visit: Visit) -> Ask:
         "user.successor",
         f"The successor of {one.name}",
         ["They get the environments when this person is disabled."],
-        f"/people/{one.name}",
+        place("people", one.name),
         [Field("successor", "Successor", value=one.successor, help="A user name; empty: the rule decides.")],
         "Keep it",
     )
@@ -169,7 +169,7 @@ def _succeed(visit: Visit) -> None:
 def local(visit: Visit) -> Response:
     """One of the built-in provider."""
     one = _local(visit)
-    path = f"/local-people/{one.user_name}"
+    path = place("local-people", one.user_name)
     return told(
         visit,
         one.display_name or one.user_name,
@@ -235,7 +235,7 @@ def _once(visit: Visit, made: OneTimePasswordView) -> Response:
 def _resetting(visit: Visit) -> Ask:
     one = _local(visit)
     says = ["Their password is replaced by a one-time password, which is shown once."]
-    return Ask("user.reset", f"Reset the password of {one.user_name}", says, f"/local-people/{one.user_name}")
+    return Ask("user.reset", f"Reset the password of {one.user_name}", says, place("local-people", one.user_name))
 
 
 def _reset(visit: Visit) -> Response:
@@ -248,7 +248,7 @@ def _grouping(visit: Visit) -> Ask:
         "user.groups",
         f"Groups of {one.user_name}",
         ["Those of the provider, which it tells at the next sign-in."],
-        f"/local-people/{one.user_name}",
+        place("local-people", one.user_name),
         [Field("groups", "Groups", value=", ".join(one.groups), help="All of them, with commas between.")],
         "Keep them",
     )

@@ -9,7 +9,7 @@ from environments.domain.timing import Holiday, Scope, TimedAction
 from environments.timing_words import effect
 from environments.ui import rooms
 from environments.ui.asking import Ask, Field, pages_of
-from environments.ui.listing import Button, Column, Facts, Link, Section, Table, table, to_environment, told
+from environments.ui.listing import Button, Column, Facts, Link, Section, Table, place, table, to_environment, told
 from environments.ui.visit import Visit
 from environments.wire.timing import (
     CalendarRequest,
@@ -22,7 +22,7 @@ from environments.wire.timing import (
 )
 
 _POLICIES: tuple[Column[PolicyView], ...] = (
-    Column("For", lambda one: Link(f"{one.scope.value} {one.name}", f"/policies/{one.scope.value}/{one.name}")),
+    Column("For", lambda one: Link(f"{one.scope.value} {one.name}", place("policies", one.scope.value, one.name))),
     Column("Rules", lambda one: "; ".join(f"{rule.action.value} {rule.rule}" for rule in one.rules)),
     Column("Longest lifetime", lambda one: None if one.maximum is None else str(one.maximum)),
     Column("Set by", lambda one: one.set_by),
@@ -57,7 +57,7 @@ def policies(visit: Visit) -> Response:
 def policy(visit: Visit) -> Response:
     """One policy."""
     one = _policy(visit)
-    path = f"/policies/{one.scope.value}/{one.name}"
+    path = place("policies", one.scope.value, one.name)
     rules: list[list[str]] = [[rule.action.value, rule.rule, rule.by] for rule in one.rules]
     return told(
         visit,
@@ -68,7 +68,7 @@ def policy(visit: Visit) -> Response:
         ],
         up=Link("Policies", "/policies"),
         buttons=[
-            Button("Change", f"/policies/set?scope={one.scope.value}&name={one.name}"),
+            Button("Change", place("policies", "set", scope=one.scope.value, name=one.name)),
             Button("Remove", f"{path}/remove", danger=True),
         ],
     )
@@ -178,7 +178,7 @@ def calendar(visit: Visit) -> Response:
         [Table(["Day", "Holiday"], [[day.day.isoformat(), day.title] for day in one.days], "It has no days.")],
         up=Link("Calendars of holidays", "/calendars"),
         buttons=[
-            Button("Change", f"/calendars/set?name={one.name}"),
+            Button("Change", place("calendars", "set", name=one.name)),
             Button("Remove", f"/calendars/{one.name}/remove", danger=True),
         ],
     )

@@ -19,6 +19,7 @@ from environments.ui.listing import (
     Link,
     Table,
     Text,
+    place,
     sign,
     table,
     to_environment,
@@ -153,7 +154,7 @@ def _adding(visit: Visit) -> Ask:
         "trigger.add",
         f"Add a trigger to {environment}" if environment else "Add a trigger",
         ["It acts for you, with the rights that you have when it fires."],
-        f"/environments/{environment}" if environment else "/triggers",
+        place("environments", environment) if environment else "/triggers",
         [
             Field(
                 "definition",

@@ -104,7 +104,10 @@ class Visit:
         return kept, [name.removeprefix(SECRET) for name, value in sent if name.startswith(SECRET) and value]
 
     def link(self, path: str = "", **changed: str | int | None) -> str:
-        """The address of this page (or `path`, in which names are encoded) with its query, in which some values are other ones; None: left out."""
+        """The address of this page (or `path`, in which names are encoded) with its query.
+
+        Some of its values are other ones; None: left out.
+        """
         query = {name: list(values) for name, values in self.query.items()} if not path else {}
         for name, value in changed.items():
             query[name] = [] if value in (None, "") else [str(value)]

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from environments.ui.app import PAGES
+from environments.ui.listing import place
 from tests.support.in_process.client import InProcessClient
 from tests.support.ui_harness import Reader
 
@@ -78,3 +79,10 @@ def test_a_name_in_a_path_never_begins_a_query(reader: Reader, client: InProcess
     """The form of a page leads to the same page, whatever the name in its path."""
     page = reader.get("/accounts/a%3Fb%23c/disable")
     assert 'action="/accounts/a%3Fb%23c/disable"' in page.text
+
+
+def test_names_in_addresses_stand_for_themselves() -> None:
+    assert place("groups", "a/b?c#d", "delete") == "/groups/a%2Fb%3Fc%23d/delete"
+    assert place("policies", "set", scope="owner", name="ada+ops & co") == (
+        "/policies/set?scope=owner&name=ada%2Bops+%26+co"
+    )
