@@ -52,6 +52,7 @@ from environments.ui.open_streams import Streams
 from environments.ui.packing import packed
 from environments.ui.settings import UiSettings
 from environments.ui.streams import refused
+from environments.ui.turns import Turns
 from environments.ui.upstream import Upstream
 from environments.ui.visit import FORM_TOKEN, SESSION_COOKIE, Visit
 
@@ -121,6 +122,7 @@ class WebPage:
         self.state = SimpleNamespace(waiting=(self._streams,))
         """`waiting` is closed when the server stops."""
         self._threads: anyio.CapacityLimiter | None = None
+        self._turns = Turns()
         self._routes = [(Route(path, _unused, methods=[method]), make) for method, path, make in PAGES]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -150,7 +152,8 @@ class WebPage:
                     )
                 sent = pairs(await read_form(visit.headers, receive, LARGEST_FORM), LARGEST_FORM, MOST_FIELDS)
                 visit = replace(visit, form=_many(sent))
-            return await anyio.to_thread.run_sync(_packed, found.make, visit, limiter=self._threads)
+            async with self._turns.turn(visit.bearer or visit.session):
+                return await anyio.to_thread.run_sync(_packed, found.make, visit, limiter=self._threads)
         except CalvinverseError as error:
             return fault_page(visit, error)
 
