@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from environments.domain.errors import InvalidInput
 from environments.domain.json_values import same
 from environments.schemas.typed import Unreadable, read_typed, typed_text
 from environments.ui.schema_fields import Drawing, Field, faults_of, with_defaults
@@ -12,6 +13,7 @@ from environments.ui.schema_forms import (
     Form,
     Unset,
     fill,
+    is_json,
     read,
     rows,
     rows_path,
@@ -25,11 +27,17 @@ KEEP = "keep."
 ADD, REMOVE = "add ", "remove "
 """What a button that changes rows sends, before the path of the list, and of the row."""
 
+MOST_FIELDS = 10_000
+"""Fields of a form, those in all rows and cases among them. Browsers send fewer back than that."""
+
 _LONGEST_LINK = 6_000
 
 
 class ParameterForm:
-    """The parameters of a template in a form. `known`: secrets have values already, and needn't be typed."""
+    """The parameters of a template in a form. `known`: secrets have values already, and needn't be typed.
+
+    Raises `InvalidInput` for a form with so many rows that nobody can have made them.
+    """
 
     def __init__(self, schema: Mapping[str, Any], form: Form, *, known: bool = False) -> None:
         self.nodes = {
@@ -37,6 +45,7 @@ class ParameterForm:
             for name, node in parameter_nodes(schema).items()
         }
         self._form: dict[str, Sequence[str]] = dict(form)
+        self._check_size()
         self.faults: dict[str, str] = {}
 
     @classmethod
@@ -64,6 +73,28 @@ class ParameterForm:
             else:
                 made._form |= with_defaults(node)
         return made
+
+    def _check_size(self) -> None:
+        if not any(name.endswith("~row") for name in self._form):  # else the schemas limit it
+            return
+        waiting, count = list(self.nodes.values()), 0
+        while waiting:
+            node = waiting.pop()
+            count += 1
+            if count + len(waiting) > MOST_FIELDS:
+                raise InvalidInput(f"A form can't have more than {MOST_FIELDS} fields.", hint="Remove some entries.")
+            waiting += self._inside(node)
+
+    def _inside(self, node: Node) -> list[Node]:
+        """What is drawn inside of a field."""
+        if is_json(node, self._form):
+            return []
+        if node.kind == "cases":
+            return node.cases()
+        inside = list(node.children()) if node.kind == "object" else []
+        if node.kind == "list" or (node.kind == "object" and node.extra):
+            inside += [node.row(number) for number in rows(node, self._form)]
+        return inside
 
     def _ask(self, node: Node, text: str) -> None:
         try:

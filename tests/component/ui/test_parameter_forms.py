@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from environments.domain.errors import InvalidInput
 from environments.domain.json_values import same
 from environments.ui import answers
 from environments.ui.parameter_form import ParameterForm
@@ -238,3 +239,12 @@ def test_what_the_service_says_stands_at_the_field() -> None:
     form = ParameterForm(schema, {"p.p~row": ["3", "7"], "p.p:3.port": ["1"], "p.p:7.port": ["2"]})
     form.blame(["p.1.port: 2 is less than the minimum of 10"])
     assert form.faults == {"p.p:7.port": "2 is less than the minimum of 10."}
+
+
+def test_a_form_with_more_rows_than_anybody_makes_is_refused() -> None:
+    row = {"type": "object", "properties": {f"field{number}": {"type": "string"} for number in range(200)}}
+    schema = {"properties": {name: {"type": "array", "items": row} for name in ("some", "more")}}
+    numbers = [str(number) for number in range(100)]
+    ParameterForm(schema, {"p.some~row": numbers[:40]}).fields()
+    with pytest.raises(InvalidInput):
+        ParameterForm(schema, {"p.some~row": numbers, "p.more~row": numbers})
