@@ -4,11 +4,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from environments.domain.cleaning import printable
 from environments.domain.environment import Event, EventType
+from environments.domain.errors import CalvinverseError
 from environments.moments import moment, time_of_day
 from environments.pages.answers import page_headers
 from environments.pages.requests import whole_number
@@ -108,15 +110,23 @@ def live(visit: Visit) -> Response:
 
 
 def download(visit: Visit) -> Response:
-    """All of it as a file of lines."""
+    """All of it as a file of lines, sent while it is read: it may be larger than the memory of this process."""
     view = found(visit)
-    lines = [
-        f"{moment(line.at, visit.zone)} {line.tag or '--'} {line.text}\n"
-        for event in _events(visit, view)
-        if (line := line_of(visit, event)) is not None
-    ]
     headers = page_headers(POLICY) | {"Content-Disposition": f'attachment; filename="{view.name}.log"'}
-    return Response("".join(lines).encode("utf-8", "replace"), headers=headers, media_type="text/plain; charset=utf-8")
+    return StreamingResponse(_file(visit, view), headers=headers, media_type="text/plain; charset=utf-8")
+
+
+def _file(visit: Visit, view: EnvironmentView) -> Iterator[bytes]:
+    try:
+        for page in _pages(visit, view):
+            lines = [
+                f"{moment(line.at, visit.zone)} {line.tag or '--'} {line.text}\n"
+                for event in page
+                if (line := line_of(visit, event)) is not None
+            ]
+            yield "".join(lines).encode("utf-8", "replace")
+    except CalvinverseError as error:  # its status has been sent
+        yield f"The rest can't be read: {error.message}\n".encode()
 
 
 def _last(events: Sequence[Event]) -> int:
@@ -125,9 +135,13 @@ def _last(events: Sequence[Event]) -> int:
 
 def _events(visit: Visit, view: EnvironmentView) -> Iterator[Event]:
     """Its stored events, oldest first."""
+    return chain.from_iterable(_pages(visit, view))
+
+
+def _pages(visit: Visit, view: EnvironmentView) -> Iterator[Sequence[Event]]:
     seen, count = 0, 0
     while count < MOST and (page := visit.client.history(view.id, after=seen, limit=PAGE)):
-        yield from page
+        yield page
         seen = page[-1].id
         count += len(page)
 

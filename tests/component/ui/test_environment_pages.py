@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from environments.domain.environment import Drift, EventType, Incident, Unexpected
+from environments.client import Client
+from environments.domain.environment import Drift, Event, EventType, Incident, Unexpected
+from environments.domain.errors import ServiceUnavailable
 from environments.domain.lifecycle import State
 from environments.wire.access import ShareRequest
 from tests.fakes.plans import NOW
@@ -182,3 +184,22 @@ def _harmless(page: str) -> None:
     lowered = page.lower()
     for wrong in ("<script>", "<img", 'href="javascript', "\x1b", " onerror=alert(1)>"):
         assert wrong not in lowered.replace("&lt;img src=x onerror=alert(1)&gt;", "")
+
+
+def test_a_log_is_sent_while_it_is_read(
+    reader: Reader, client: InProcessClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it is, it is never whole in memory; what can't be read any more is told in the file."""
+    history = Client.history
+    asked: list[int] = []
+
+    def some(self: Client, name: str, *, after: int = 0, limit: int = 500) -> list[Event]:
+        if len(asked) == 2:
+            raise ServiceUnavailable("The service is away.")
+        asked.append(after)
+        return history(self, name, after=after, limit=1)
+
+    monkeypatch.setattr(Client, "history", some)
+    lines = reader.get(f"{HERE}/logs.txt").text.splitlines()
+    assert asked == [0, client.stored[0].id]
+    assert lines[-1] == "The rest can't be read: The service is away."
