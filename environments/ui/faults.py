@@ -7,6 +7,8 @@ from environments.domain.errors import (
     CalvinverseError,
     Conflict,
     Forbidden,
+    ForgeRefused,
+    ForgeUnavailable,
     InvalidInput,
     MethodNotAllowed,
     NotFound,
@@ -31,6 +33,8 @@ _STATUSES: tuple[tuple[type[CalvinverseError], int, str], ...] = (
     (Forbidden, 403, "You may not do that"),
     (InvalidInput, 400, "That isn't right"),
     (ServiceUnavailable, 503, "The service is away"),
+    (ForgeRefused, 502, "The forge refuses"),
+    (ForgeUnavailable, 503, "The forge is away"),
     (BackendError, 503, "A part of the service is away"),
     (StorageError, 503, "The service is busy"),
 )
