@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -152,7 +153,8 @@ class WebPage:
                     )
                 sent = pairs(await read_form(visit.headers, receive, LARGEST_FORM), LARGEST_FORM, MOST_FIELDS)
                 visit = replace(visit, form=_many(sent))
-            async with self._turns.turn(visit.bearer or visit.session):
+            who = visit.bearer or visit.session
+            async with self._turns.turn(who) if who else nullcontext():  # strangers are only sent to sign in
                 return await anyio.to_thread.run_sync(_packed, found.make, visit, limiter=self._threads)
         except CalvinverseError as error:
             return fault_page(visit, error)
