@@ -1,5 +1,6 @@
 """What somebody chooses for this browser, and their tokens."""
 
+from functools import cache
 from zoneinfo import available_timezones
 
 from starlette.responses import Response
@@ -15,6 +16,9 @@ from environments.wire.tokens import TokenRequest, TokenView
 from environments.words import Sign
 
 _YEAR = 365 * 24 * 3600
+
+_zones = cache(available_timezones)
+"""Names of all zones: finding them reads hundreds of files."""
 
 
 def show(visit: Visit) -> Response:
@@ -45,7 +49,7 @@ def show(visit: Visit) -> Response:
 
 
 def _changing(visit: Visit) -> Ask:
-    zones = [("", "UTC"), *((name, name) for name in sorted(available_timezones()) if "/" in name)]
+    zones = [("", "UTC"), *((name, name) for name in sorted(_zones()) if "/" in name)]
     themes = [("", "as the browser says"), *((name, name) for name in THEMES)]
     return Ask(
         "session.whoami",
@@ -62,7 +66,7 @@ def _changing(visit: Visit) -> Ask:
 
 def _change(visit: Visit) -> Response:
     zone, theme = visit.typed("zone"), visit.typed("theme")
-    if (zone and zone not in available_timezones()) or (theme and theme not in THEMES):
+    if (zone and zone not in _zones()) or (theme and theme not in THEMES):
         raise InvalidInput("There is no such zone or theme.", hint="Choose one of the list.")
     answer = go("/settings")
     for name, value in ((ZONE_COOKIE, zone.replace("/", "%2F")), (THEME_COOKIE, theme)):
