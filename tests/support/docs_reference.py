@@ -28,6 +28,8 @@ MADE = "Made from the code by `python -m tests.support.docs_reference`; a test f
 def settings() -> str:
     """Every setting of the service, and what every command reads."""
     from environments.settings import PREFIX, Settings
+    from environments.ui.settings import PREFIX as OF_UI
+    from environments.ui.settings import UiSettings
 
     schema = Settings.model_json_schema(mode="serialization")["properties"]
     options = _serve_options()
@@ -35,6 +37,10 @@ def settings() -> str:
     for name, field in Settings.model_fields.items():
         option = f"`--{name.replace('_', '-')}`" if name in options else ""
         rows.append((f"`{PREFIX}{name.upper()}`", option, _default(name, field), schema[name]["description"]))
+    of_ui = [
+        (f"`{OF_UI}{name.upper()}`", _default(name, field), field.description or "")
+        for name, field in UiSettings.model_fields.items()
+    ]
     others = [
         ("`CALVINVERSE_CONTEXT`", "the context that clients use; also `--context`"),
         ("`CALVINVERSE_ADDRESS`", "where clients find the service, in place of a context; also `--address`"),
@@ -52,6 +58,8 @@ def settings() -> str:
         "A setting of the service is an option of `calvinverse serve`, else a variable, else its default. "
         "Durations are written as `90m`, `8h`, `14d`.",
         _table(("Variable", "Option", "Default", "Meaning"), rows),
+        "## Variables of the web page",
+        _table(("Variable", "Default", "Meaning"), of_ui),
         "## Variables of clients and tasks",
         _table(("Variable", "Meaning"), others),
         _WHICH_SERVICE,
