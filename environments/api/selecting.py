@@ -28,9 +28,7 @@ def _selection(
     ] = "",
     template: Annotated[str | None, Query(max_length=200, description="Only those made from this template.")] = None,
     q: Annotated[str, Query(max_length=200, description="Only those whose names contain this.")] = "",
-    ends_before: Annotated[
-        Moment | None, Query(description="Only those whose deadline is before this moment.")
-    ] = None,
+    ends_before: Annotated[Moment | None, Query(description="Only those whose deadline is before this moment.")] = None,
     attention: Annotated[
         bool,
         Query(
