@@ -49,6 +49,7 @@ ROUTES = {
     ("GET", "/v1/webhooks"),
     ("POST", "/v1/webhooks"),
     ("GET", "/v1/webhooks/{webhook}"),
+    ("PATCH", "/v1/webhooks/{webhook}"),
     ("DELETE", "/v1/webhooks/{webhook}"),
     ("POST", "/v1/webhooks/{webhook}/rotate"),
     ("PUT", "/v1/webhooks/{webhook}/token"),

@@ -58,7 +58,7 @@ def work(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("command", [["validate"], ["fmt", "-check", "-diff"]], ids=["valid", "formatted"])
 def test_every_recipe_is(recipe: Recipe, folder: Path, command: list[str], packer: PackerCommand, work: Path) -> None:
     """What the steps of `prepare` leave is there but empty: Packer looks whether files to upload exist."""
-    for uploaded in ("wheels", "own", "pip", "bin", "debs", "unpacked", "providers"):
+    for uploaded in ("wheels", "own", "pip", "bin", "debs", "unpacked", "providers", "assets"):
         (work / uploaded).mkdir()
     for file in ("sources.list", *(f"bin/{name}" for name in recipe.build.binaries)):
         (work / file).touch()

@@ -72,6 +72,7 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
         "validate:recipes",
         "bench:images",
         "bench:sizes",
+        "bench:ui",
         "dispatch",
         *(f"test:{kind}" for kind in (*suite.KINDS, "quick", "crash", "kill-matrix", "upgrade")),
     }
