@@ -57,7 +57,7 @@ class Selection:
     not_owners: Collection[str] = ()
     ended: bool = False
     ids: Collection[str] | None = None
-    states: Collection[State] = ()
+    states: Collection[State] = frozenset()
     template: str | None = None
     name: str = ""
     due: datetime | None = None
