@@ -113,8 +113,8 @@ def test_an_unknown_query_parameter_is_refused_with_what_was_meant(
             assert problem["details"] == {"parameter": "nonsense", "known": taken}
     problem = http.get("/v1/environments?limt=1").json()
     assert problem["detail"] == "/v1/environments takes no query parameter 'limt'. Did you mean 'limit'?"
-    parameters = "limit, before, outputs, whose, sort, after, ended, owner, state, template, q, ends_before, attention, ids"
-    assert problem["hint"] == f"It takes {parameters}."
+    takes = "limit, before, outputs, whose, sort, after, ended, owner, state, template, q, ends_before, attention, ids"
+    assert problem["hint"] == f"It takes {takes}."
     assert http.get(f"/v1/environments?{'x' * 5000}=1").json()["details"]["parameter"] == f"{'x' * 100}…"
     answer = http.get("/openapi.json?x=1")
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown_parameter")
