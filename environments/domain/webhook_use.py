@@ -16,8 +16,9 @@ MOST_PATTERNS = 200
 LONGEST_PATTERN = 300
 
 _ALL_OF = "/*"
-_NO_NAMES = frozenset({"", ".", ".."})
-"""Parts that lead elsewhere in a path."""
+IN_NO_NAME = r"[^ -~]|(^|/)\.{0,2}(/|$)"
+"""A regular expression that databases understand too. It finds what no repository's name has: characters other than
+printable ASCII, and parts that lead elsewhere in a path."""
 
 _PATTERN = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/(\*|[A-Za-z0-9._-]+)")
 
@@ -46,9 +47,9 @@ class WebhookUse:
         """Whether it may be used for a repository. Upper and lower case are the same, as they are to forges."""
         if not self.repositories:
             return True
-        name = repository.lower()
-        whole = repository.isascii() and _NO_NAMES.isdisjoint(name.split("/"))
-        return whole and any(_fits(pattern.lower(), name) for pattern in self.repositories)
+        if re.search(IN_NO_NAME, repository):
+            return False
+        return any(_fits(pattern.lower(), repository.lower()) for pattern in self.repositories)
 
     def why_not(self, webhook: str, who: str, subjects: Collection[str], *, admin: bool, repository: str) -> str:
         """Why `who`, who is also these subjects, may not use the webhook; empty: they may.
@@ -86,4 +87,4 @@ def prefix_of(pattern: str) -> str | None:
 
 def _fits(pattern: str, name: str) -> bool:
     prefix = prefix_of(pattern)
-    return name == pattern if prefix is None else name.startswith(prefix) and name != prefix
+    return name == pattern if prefix is None else name.startswith(prefix)

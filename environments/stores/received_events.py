@@ -10,7 +10,7 @@ from environments.domain.access import EVERYTHING, Sight
 from environments.domain.errors import NotFound
 from environments.domain.received_event import BY_WEBHOOK, NewReceivedEvent, ReceivedEvent, ReceivedState
 from environments.domain.trigger import FiringState
-from environments.domain.webhook_use import WebhookUse, prefix_of
+from environments.domain.webhook_use import IN_NO_NAME, WebhookUse, prefix_of
 from environments.service.pages import Page
 from environments.service.storage.received_events import ALL_EVENTS, EventFilter, RefusedDeliveries
 from environments.stores.events_schema import (
@@ -248,7 +248,7 @@ def _by_webhooks(usable: Mapping[str, WebhookUse] | None) -> list[ColumnElement[
     """Those of usable webhooks, and those that came through none. `WebhookUse.covers` says the same of a repository."""
     if usable is None:
         return []
-    repository = func.lower(table.c.fields["repository"].as_string())
+    repository = table.c.fields["repository"].as_string()
     whole = sorted(name for name, use in usable.items() if not use.repositories)
     ways: list[ColumnElement[bool]] = [
         table.c.source.not_in(sorted(source.value for source in BY_WEBHOOK)),
@@ -256,13 +256,14 @@ def _by_webhooks(usable: Mapping[str, WebhookUse] | None) -> list[ColumnElement[
     ]
     for name, use in sorted(usable.items()):
         if use.repositories:
-            ways.append(and_(table.c.origin == name, or_(*(_covers(repository, one) for one in use.repositories))))
+            fits = or_(*(_fits(func.lower(repository), one.lower()) for one in use.repositories))
+            ways.append(and_(table.c.origin == name, fits, ~repository.regexp_match(IN_NO_NAME)))
     return [or_(*ways)]
 
 
-def _covers(repository: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
-    prefix = prefix_of(pattern.lower())
-    return repository == pattern.lower() if prefix is None else repository.startswith(prefix, autoescape=True)
+def _fits(name: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
+    prefix = prefix_of(pattern)
+    return name == pattern if prefix is None else name.startswith(prefix, autoescape=True)
 
 
 def _event(row: Row[Any]) -> ReceivedEvent:

@@ -8,6 +8,7 @@ from alembic import command
 from sqlalchemy import create_engine, text
 
 from environments.domain.access import Group, PersonKind
+from environments.domain.received_event import NewReceivedEvent, Source
 from environments.domain.webhook_use import OPEN, WebhookUse
 from environments.service.storage.webhooks import Webhook
 from environments.stores.database import open_database
@@ -84,3 +85,43 @@ def test_webhooks_from_before_are_open_to_everyone(tmp_path: Path) -> None:
         assert found.repositories == ()
     finally:
         database.close()
+
+
+COVERED = {
+    "acme/shop": True,
+    "ACME/a_b.c-1": True,
+    "acme/sub/shop": True,
+    "acme/.github": True,
+    "Other/Docs": True,
+    "acme": False,
+    "acme/": False,
+    "acme//shop": False,
+    "acme/../secret": False,
+    "acme/./shop": False,
+    "acme/..": False,
+    "acmex/shop": False,
+    "other/docs2": False,
+    "other/docs\n": False,
+    "acme/caf\u00e9": False,
+    "acme/\u212aeep": False,
+    "other/doc\u017f": False,
+}
+"""Whether `SHOP` may be used for a repository. U+212A is a `k` in lower case, and U+017F an `S` in upper case."""
+
+
+def test_events_are_found_for_exactly_the_repositories_that_are_covered(setting: EngineHarness) -> None:
+    use = WebhookUse(users=("ada",), repositories=SHOP.repositories)
+    assert {name: use.covers(name) for name in COVERED} == COVERED
+    with setting.database.write() as tx:
+        for number, name in enumerate(COVERED):
+            told = NewReceivedEvent(
+                source=Source.BRANCH,
+                kind="pushed",
+                origin="shop",
+                delivery=f"d-{number}",
+                subject=f"{name}#main",
+                fields={"repository": name},
+            )
+            tx.received.add(told, f"evt-{number}", NOW)
+        found = tx.received.all(usable={"shop": use})
+    assert {one.fields["repository"] for one in found} == {name for name, covered in COVERED.items() if covered}
