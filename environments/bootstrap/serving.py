@@ -5,9 +5,7 @@ import gc
 import getpass
 import resource
 import signal
-import socket
 from collections.abc import Callable
-from ipaddress import ip_address
 from types import FrameType
 
 import structlog
@@ -19,10 +17,9 @@ from environments.bootstrap.parts import connections_of, now
 from environments.bootstrap.service import SHIPPER, Service, build
 from environments.bootstrap.sign_in import pages
 from environments.context import Context, stored_context, write_context
-from environments.domain.errors import PortTaken, UnsafeAddress
 from environments.logging import configure_logging
 from environments.private_files import write_private
-from environments.serving.certificate import ServedCertificate
+from environments.serving.listening import certificate_of, listen
 from environments.serving.server import make_server
 from environments.settings import Settings
 
@@ -40,11 +37,21 @@ def run(settings: Settings, announce: Callable[[str], None] = lambda line: None)
     """
     configure_logging(settings.log_format)
     _allow_files()
-    _check_address(settings)
+    certificate = certificate_of(
+        settings.host,
+        settings.tls_certificate,
+        settings.tls_key,
+        who="the service",
+        risk="tokens could be read on the way",
+    )
     if settings.connections is not None:
         connections_of(settings)()  # the file that was named; that of the state folder comes with a cluster
-    certificate = _certificate(settings)
-    listener = _listen(settings)
+    listener = listen(
+        settings.host,
+        settings.port,
+        who="The service",
+        hint="Another service may run there; stop it, or give another --port.",
+    )
     try:
         service = build(settings)
     except BaseException:
@@ -91,42 +98,6 @@ def _allow_files() -> None:
     if soft != resource.RLIM_INFINITY and soft < most:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def _check_address(settings: Settings) -> None:
-    if (settings.tls_certificate is None) != (settings.tls_key is None):
-        raise UnsafeAddress("TLS needs both a certificate and a key.")
-    try:
-        local = ip_address(settings.host).is_loopback
-    except ValueError:
-        local = settings.host == "localhost"
-    if not local and settings.tls_certificate is None:
-        raise UnsafeAddress(
-            f"Without TLS the service doesn't listen on {settings.host}: tokens could be read on the way."
-        )
-
-
-def _certificate(settings: Settings) -> ServedCertificate | None:
-    if settings.tls_certificate is None or settings.tls_key is None:
-        return None
-    return ServedCertificate(settings.tls_certificate, settings.tls_key)
-
-
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; else each answer waits 40 ms for an ACK.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
-        listener.listen(256)
-    except OSError as error:
-        listener.close()
-        raise PortTaken(
-            f"The service can't listen on {settings.host} port {settings.port}: {error.strerror}.",
-            hint="Another service may run there; stop it, or give another --port.",
-        ) from error
-    return listener
 
 
 def _welcome(service: Service, address: str) -> list[str]:
