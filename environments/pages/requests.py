@@ -2,12 +2,12 @@
 
 import asyncio
 from http.cookies import CookieError, SimpleCookie
-from ipaddress import ip_address
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
+from environments.addresses import is_loopback
 from environments.domain.errors import InvalidInput, RequestTooLarge, RequestTooSlow
 
 LARGEST_FORM = 16 * 1024
@@ -15,6 +15,10 @@ LARGEST_FORM = 16 * 1024
 
 LONGEST = 20.0
 """Seconds that a form may take to arrive."""
+
+SESSION_COOKIE = "__Host-calvinverse"
+"""Holds the token of the session; the pages for signing in set it. `__Host-`: browsers take it from this host alone,
+with TLS, for all paths."""
 
 _MOST_FIELDS = 50
 _MOST_DIGITS = 18
@@ -32,15 +36,7 @@ def own_origin(scope: Scope, external: str) -> str:
 def is_secure(origin: str) -> bool:
     """Whether browsers keep our cookies at this origin: with TLS, and on loopback also without."""
     parts = urlsplit(origin)
-    return parts.scheme == "https" or is_loopback(parts.hostname or "")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine's loopback."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return parts.scheme == "https" or is_loopback(origin)
 
 
 def pairs(text: str, largest: int = LARGEST_FORM, most: int = _MOST_FIELDS) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ from environments.domain.errors import (
     Unauthenticated,
 )
 from environments.pages.origins import from_here
-from environments.pages.requests import cookies, own_origin, own_path, pairs, read_form, set_cookie
+from environments.pages.requests import SESSION_COOKIE, cookies, own_origin, own_path, pairs, read_form, set_cookie
 from environments.ui import (
     audit,
     badges,
@@ -55,7 +55,7 @@ from environments.ui.settings import UiSettings
 from environments.ui.streams import refused
 from environments.ui.turns import Turns
 from environments.ui.upstream import Upstream
-from environments.ui.visit import FORM_TOKEN, SESSION_COOKIE, Visit
+from environments.ui.visit import FORM_TOKEN, Visit
 
 Page = Callable[[Visit], Response]
 PageRoute = tuple[str, str, Page]

@@ -15,11 +15,9 @@ from starlette.datastructures import Headers
 
 from environments.client import Client
 from environments.domain.errors import Forbidden, InvalidInput
+from environments.pages.requests import SESSION_COOKIE
 from environments.ui.open_streams import Streams
 from environments.wire.sign_in import WhoView
-
-SESSION_COOKIE = "__Host-calvinverse"
-"""Holds the token of the session; the service's sign-in pages set and remove it."""
 
 ZONE_COOKIE = "__Host-calvinverse-zone"
 THEME_COOKIE = "__Host-calvinverse-theme"

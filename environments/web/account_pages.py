@@ -2,11 +2,10 @@
 
 from starlette.responses import Response
 
-from environments.pages.requests import set_cookie
+from environments.pages.requests import SESSION_COOKIE, set_cookie
 from environments.web.answers import go, page
 from environments.web.forms import Forms
 from environments.web.ports import Service
-from environments.web.sign_in_pages import SESSION_COOKIE
 from environments.web.visits import Visit
 
 HOME_PATH = "/account"

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from environments.domain.errors import CalvinverseError, MethodNotAllowed, TooManyRequests, Unauthenticated
-from environments.pages.requests import cookies, fields, own_origin, own_path, read_form, set_cookie
+from environments.pages.requests import SESSION_COOKIE, cookies, fields, own_origin, own_path, read_form, set_cookie
 from environments.service.auditing import ATTEMPT, Attempt, refusal_of, refused_stranger
 from environments.service.authorization import Principal
 from environments.service.built_in_provider import AUTHORIZE_PATH, CALLBACK_PATH
@@ -29,7 +29,7 @@ from environments.web.faults import fault_page
 from environments.web.forms import Forms
 from environments.web.ports import Service
 from environments.web.provider_pages import ProviderPages
-from environments.web.sign_in_pages import SESSION_COOKIE, SignInPages
+from environments.web.sign_in_pages import SignInPages
 from environments.web.visits import Visit
 
 Page = Callable[[Visit], Response]

@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from environments.domain.errors import BackendUnavailable, CalvinverseError, SignInRefused, UnsafeAddress
-from environments.pages.requests import is_secure, own_path, set_cookie
+from environments.pages.requests import SESSION_COOKIE, is_secure, own_path, set_cookie
 from environments.service.built_in_provider import CALLBACK_PATH
 from environments.service.built_in_provider import NAME as BUILT_IN
 from environments.service.sign_in_ports import IdentityProvider
@@ -14,9 +14,6 @@ from environments.web.faults import fault_page
 from environments.web.forms import Forms
 from environments.web.ports import Service
 from environments.web.visits import Visit
-
-SESSION_COOKIE = "__Host-calvinverse"
-"""Holds the session's secret. `__Host-`: browsers take it from this host alone, with TLS, for all paths."""
 
 _SESSION_SECONDS = 24 * 3600
 _NO_ATTEMPT = (

@@ -23,7 +23,7 @@ from pathlib import Path
 import httpx2
 
 from environments.client import Filters
-from environments.ui.visit import SESSION_COOKIE
+from environments.pages.requests import SESSION_COOKIE
 from environments.wire.environments import ExtendRequest
 from environments.wire.tokens import TokenRequest
 from images.assets import ensure_assets

@@ -14,9 +14,9 @@ import pytest
 
 from environments.client import connect
 from environments.moments import local_zone
+from environments.pages.requests import SESSION_COOKIE
 from environments.providers.backend.connections import Connections
 from environments.providers.local_cluster.trust.names import PART_NAMES, UI_JOB, UI_NAME
-from environments.ui.visit import SESSION_COOKIE
 from jobs.edge import ADDRESS
 from tests.support.deployment import Deployment, containers, docker, until
 from tests.support.edge_harness import read_all, request

@@ -13,8 +13,8 @@ from playwright.sync_api import expect
 from environments.client.bundles import read_bundle
 from environments.domain.access import EnvironmentRole
 from environments.domain.lifecycle import State
+from environments.pages.requests import SESSION_COOKIE
 from environments.providers.local_cluster.trust.names import OPENBAO_UI, UI_JOB, UI_NAME
-from environments.ui.visit import SESSION_COOKIE
 from environments.wire.access import ShareRequest
 from environments.wire.environments import CreateRequest
 from environments.wire.people_local import LocalPersonRequest

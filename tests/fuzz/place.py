@@ -17,10 +17,10 @@ from environments.bootstrap.parts import new_id
 from environments.bootstrap.sign_in import pages
 from environments.domain.access import Person, PersonKind
 from environments.domain.received_event import NewReceivedEvent, Source
+from environments.pages.requests import SESSION_COOKIE
 from environments.service.built_in_provider import ENDPOINTS, PROVIDER_PATH
 from environments.service.sessions import Sessions
 from environments.stores.database import open_database
-from environments.web.sign_in_pages import SESSION_COOKIE
 from tests.fakes.service import make_service
 from tests.support.access.routes import routes_of
 from tests.support.promises import CHECKOUT

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from environments.api.app import create_app
 from environments.bootstrap.sign_in import pages
+from environments.pages.requests import SESSION_COOKIE
 from environments.serving.certificate import ServedCertificate
 from environments.serving.server import make_server
 from environments.ui.app import WebPage
@@ -23,7 +24,7 @@ from environments.ui.files import OF_OTHERS
 from environments.ui.open_streams import Streams
 from environments.ui.settings import UiSettings
 from environments.ui.upstream import Upstream
-from environments.ui.visit import FORM_TOKEN, SESSION_COOKIE, token_of
+from environments.ui.visit import FORM_TOKEN, token_of
 from tests.support.asgi import AsgiTransport, Loop, ThreadedTransport
 from tests.support.authorities import make_authority
 from tests.support.browser import Visitor

@@ -8,11 +8,11 @@ import httpx2
 import pytest
 
 from environments.domain.access import Person, PersonKind
+from environments.pages.requests import SESSION_COOKIE
 from environments.providers.openbao_people.page import OpenBaoAuthorizationPage
 from environments.providers.openbao_people.people import OpenBaoLocalPeople
 from environments.service.built_in_provider import AUTHORIZE_PATH
 from environments.service.storage.audit import AuditEntry
-from environments.web.sign_in_pages import SESSION_COOKIE
 from tests.component.web.conftest import Site
 from tests.fakes.backends.openbao_people import MemoryPeopleCalls
 
