@@ -9,19 +9,19 @@ from environments.serving.certificate import ServedCertificate
 
 
 def certificate_of(
-    host: str, certificate: Path | None, key: Path | None, *, who: str, risk: str
+    host: str, certificate: Path | None, key: Path | None, *, who: str, risk: str, hint: str = ""
 ) -> ServedCertificate | None:
     """The certificate of a server that listens on `host`; None: it has none, and needs none on loopback.
 
     Raises `InvalidInput` for files that can't be used, and `UnsafeAddress` for half of them and for plain HTTP beyond
-    loopback: `who` doesn't listen there, because of the `risk`.
+    loopback: `who` doesn't listen there, because of the `risk`. `hint`: what to do, if not options of `serve`.
     """
     if (certificate is None) != (key is None):
-        raise UnsafeAddress("TLS needs both a certificate and a key.")
+        raise UnsafeAddress("TLS needs both a certificate and a key.", hint=hint)
     if certificate is not None and key is not None:
         return ServedCertificate(certificate, key)
     if not _is_loopback(host):
-        raise UnsafeAddress(f"Without TLS {who} doesn't listen on {host}: {risk}.")
+        raise UnsafeAddress(f"Without TLS {who} doesn't listen on {host}: {risk}.", hint=hint)
     return None
 
 

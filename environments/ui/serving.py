@@ -24,6 +24,7 @@ def run(settings: UiSettings) -> None:
         settings.key_file,
         who="the page",
         risk="sessions could be read",
+        hint="Set CALVINVERSE_UI_CERTIFICATE_FILE and CALVINVERSE_UI_KEY_FILE, or listen on 127.0.0.1.",
     )
     upstream = Upstream(settings)
     app = WebPage(settings, upstream)
