@@ -53,7 +53,7 @@ class Overview:
     ) -> Listed:
         """A page of what the principal sees. Raises `InvalidInput` for a place that isn't one of this order."""
         place = None if after is None else read_place(order, after)
-        sight, which = _theirs(principal, which, whose)
+        sight, which = theirs(principal, which, whose)
         with self._storage.read() as tx:
             page = tx.environments.selected(sight, which, order=order, descending=descending, after=place, limit=limit)
             behind = place_text(order, place_of(order, page[-1])) if page else ""
@@ -61,7 +61,7 @@ class Overview:
 
     def counts(self, principal: Principal, which: Selection, whose: Whose | None) -> Counts:
         """How many the principal sees."""
-        sight, which = _theirs(principal, which, whose)
+        sight, which = theirs(principal, which, whose)
         with self._storage.read() as tx:
             newest_event = tx.events.newest()
             states = tx.environments.counted(sight, which)
@@ -70,11 +70,11 @@ class Overview:
             return Counts(states, sum(attention.values()), newest, newest_event)
 
 
-def _theirs(principal: Principal, which: Selection, whose: Whose | None) -> tuple[Sight, Selection]:
+def theirs(principal: Principal, which: Selection, whose: Whose | None) -> tuple[Sight, Selection]:
     """What the principal sees of a selection: what they own, what others share with them, or all."""
-    theirs = principal.subjects - {EVERYONE}
+    subjects = principal.subjects - {EVERYONE}
     if whose is Whose.MINE:
-        return principal.sight, replace(which, owners=theirs)
+        return principal.sight, replace(which, owners=subjects)
     if whose is Whose.SHARED:
-        return Sight.of(principal.subjects, principal.scope, principal.at), replace(which, not_owners=theirs)
+        return Sight.of(principal.subjects, principal.scope, principal.at), replace(which, not_owners=subjects)
     return principal.sight, which

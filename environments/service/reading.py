@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from environments.domain.access import EVERYONE, Sight
 from environments.domain.environment import Environment, Event, Resource
 from environments.domain.errors import CalvinverseError, NotFound
 from environments.domain.lifecycle import ENDED, DeploymentKind, DeploymentState, State
@@ -16,12 +15,14 @@ from environments.service.deadlines import active_pin
 from environments.service.entry_points import EntryPoints
 from environments.service.explaining import held_by, next_left_out, next_moments, next_of_each
 from environments.service.looking_back import what_happened
+from environments.service.overview import theirs
 from environments.service.pages import Page, ended_in_time
 from environments.service.records import EnvironmentDetails, Explanation, Journaled, Output, ServiceInfo, with_journal
 from environments.service.secret_outputs import secret_of
+from environments.service.selection import Selection
 from environments.service.standing import EnvironmentStanding, Whose, standings
 from environments.service.storage.events import SharedEvent
-from environments.service.storage.transaction import Storage, Transaction
+from environments.service.storage.transaction import Storage
 from environments.service.timing import TimedRule
 from environments.service.zone_database import zone_database
 
@@ -101,8 +102,9 @@ class Reading:
 
         At most `limit`, older than the one with the id `before`. Raises `UnknownEnvironment`.
         """
+        sight, which = theirs(principal, Selection(owner=owner, ended=ended), whose)
         with self._storage.read() as tx:
-            found = _listed(tx, principal, owner, whose, ended=ended, limit=limit, before=before)
+            found = tx.environments.selected(sight, which, limit=limit, before=before)
             return found, standings(tx, principal, found)
 
     def standing(self, principal: Principal, environment: Environment) -> EnvironmentStanding:
@@ -262,18 +264,6 @@ class Reading:
         """Environments by state, and deployments by kind and state, for metrics."""
         with self._storage.read() as tx:
             return tx.environments.count_by_state(), tx.deployments.count()
-
-
-def _listed(
-    tx: Transaction, principal: Principal, owner: str | None, whose: Whose | None, **which: Any
-) -> Page[Environment]:
-    theirs = principal.subjects - {EVERYONE}
-    if whose is Whose.MINE:
-        return tx.environments.all(sight=principal.sight, owner=owner, owners=theirs, **which)
-    if whose is Whose.SHARED:
-        shared = Sight.of(principal.subjects, principal.scope, principal.at)
-        return tx.environments.all(sight=shared, owner=owner, not_owners=theirs, **which)
-    return tx.environments.all(sight=principal.sight, owner=owner, **which)
 
 
 def shown_outputs(outputs: Mapping[str, Any]) -> dict[str, Output]:

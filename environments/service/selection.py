@@ -54,14 +54,19 @@ class Selection:
 
     owner: str | None = None
     owners: Collection[str] | None = None
-    not_owners: Collection[str] = ()
+    not_owners: frozenset[str] = frozenset()
     ended: bool = False
     ids: Collection[str] | None = None
-    states: Collection[State] = frozenset()
+    states: frozenset[State] = frozenset()
     template: str | None = None
     name: str = ""
     due: datetime | None = None
     attention: bool = False
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether anything but `owner` and `ended` limits it."""
+        return self != Selection(owner=self.owner, ended=self.ended)
 
 
 @dataclass(frozen=True)

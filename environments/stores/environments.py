@@ -1,6 +1,7 @@
 """Queries on environments."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -118,34 +119,23 @@ class SqlEnvironments:
         ended: bool = False,
         limit: int | None = None,
         before: str | None = None,
-        owners: Collection[str] | None = None,
-        not_owners: Collection[str] = (),
     ) -> Page[Environment]:
-        query = UNREAD[self._connection.dialect.name]
-        seen = visible(sight) if owner is None else [*visible(sight), table.c.owner == owner]
-        if owners is not None:
-            seen.append(table.c.owner.in_(sorted(owners)))
-        if not_owners:
-            seen.append(table.c.owner.not_in(sorted(not_owners)))
-        query = query.where(*seen)
-        if not ended:
-            query = query.where(table.c.destroyed_at.is_(None))
-        if before is not None:
-            query = query.where(self._older_than(before, *seen))
-        rows = read_page(self._connection, query, limit).each(tuple)
-        return Page(self._known.environments(rows, self._read), more=rows.more)
+        return self.selected(sight, Selection(owner=owner, ended=ended), limit=limit, before=before)
 
     def selected(
         self,
         sight: Sight,
         which: Selection,
         *,
-        order: Order,
-        descending: bool,
+        order: Order = Order.CREATED,
+        descending: bool = True,
         after: Place | None = None,
         limit: int | None = None,
+        before: str | None = None,
     ) -> Page[Environment]:
         query = UNREAD[self._connection.dialect.name].where(*selected(sight, which))
+        if before is not None:
+            query = query.where(self._older_than(before, *selected(sight, replace(which, ended=True))))
         query = ordered(query, order, after, descending=descending)
         rows = read_page(self._connection, query, limit).each(tuple)
         return Page(self._known.environments(rows, self._read), more=rows.more)

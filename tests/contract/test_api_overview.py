@@ -80,3 +80,12 @@ def test_what_does_not_fit_is_refused(http: httpx2.Client, query: str) -> None:
     answer = http.get(f"/v1/environments?{query}")
     assert answer.status_code in (400, 422), answer.text
     assert answer.json()["code"] == InvalidInput.code
+
+
+def test_parameters_that_narrow_nothing_change_no_page(http: httpx2.Client) -> None:
+    (first,) = http.get("/v1/environments?limit=1").json()
+    rest = http.get("/v1/environments", params={"before": first["id"]}).json()
+    answer = http.get("/v1/environments", params={"before": first["id"], "state": "", "q": "", "attention": "false"})
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == rest
+    assert len(rest) == len(MINE) + len(THEIRS) - 1

@@ -36,7 +36,7 @@ from environments.domain.errors import (
     UnknownEnvironment,
     UnknownTemplate,
 )
-from environments.service.selection import Order, Selection
+from environments.service.selection import Order
 from environments.wire.deployments import DeploymentView
 from environments.wire.environments import (
     Accepted,
@@ -61,11 +61,6 @@ _CHANGED = problems(UnknownEnvironment, NotAllowedNow, ManagedOutside)
 
 
 Sort = Literal["created", "-created", "name", "-name", "deadline", "-deadline", "state", "-state"]
-
-
-def _plain(which: Selection) -> Selection:
-    """The part of a selection for which lists go on by `before`."""
-    return Selection(owner=which.owner, ended=which.ended)
 
 
 def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
@@ -102,7 +97,7 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         """
         # As bytes: FastAPI would validate each view once more, and make JSON of it in Python.
         left_out = None if outputs else _WITHOUT_OUTPUTS
-        asked = sort is not None or after is not None or which != _plain(which)
+        asked = sort is not None or after is not None or which.narrowed
         if asked and before is not None:
             raise InvalidInput("`before` can't be used with filters and orders.", hint="Use `after`.")
         if asked:

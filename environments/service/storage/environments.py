@@ -60,15 +60,8 @@ class Environments(Protocol):
         ended: bool = False,
         limit: int | None = None,
         before: str | None = None,
-        owners: Collection[str] | None = None,
-        not_owners: Collection[str] = (),
     ) -> Page[Environment]:
-        """Environments in sight (of that owner), newest first, ended ones only with `ended`.
-
-        At most `limit`, older than the one `before`.
-
-        Raises `UnknownEnvironment` when there is no environment `before`.
-        """
+        """Environments in sight (of that owner), newest first, ended ones only with `ended`: see `selected`."""
         ...
 
     def selected(
@@ -76,12 +69,16 @@ class Environments(Protocol):
         sight: Sight,
         which: Selection,
         *,
-        order: Order,
-        descending: bool,
+        order: Order = Order.CREATED,
+        descending: bool = True,
         after: Place | None = None,
         limit: int | None = None,
+        before: str | None = None,
     ) -> Page[Environment]:
-        """Environments in sight of a selection, in an order, behind a place; at most `limit`."""
+        """Environments in sight of a selection, in an order (newest first), behind a place; at most `limit`.
+
+        Older than the one `before`, which may have ended since. Raises `UnknownEnvironment` when there is none.
+        """
         ...
 
     def counted(self, sight: Sight, which: Selection) -> dict[State, int]:
