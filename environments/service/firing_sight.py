@@ -1,6 +1,7 @@
 """Which firings somebody sees: those on environments that they see, and what their own triggers did elsewhere."""
 
 from collections.abc import Collection, Sequence
+from functools import cache
 
 from environments.domain.trigger import Firing, FiringState
 from environments.service.authorization import Principal
@@ -30,16 +31,17 @@ def firings_in_sight(tx: Transaction, principal: Principal, firings: Sequence[Fi
             return True
         return one.state is FiringState.DONE and tx.environments.get(one.environment_id) is None
 
-    return [_masked(tx, principal, one) for one in firings if may_see(one)]
+    @cache
+    def may_be_told(event_id: str) -> bool:
+        event = tx.received.get(event_id)
+        return event is None or tells(tx, principal, event)
 
+    def masked(one: Firing) -> Firing:
+        if one.environment_id is not None or not one.environment or may_be_told(one.event_id):
+            return one
+        return one.model_copy(update={"environment": ""})
 
-def _masked(tx: Transaction, principal: Principal, firing: Firing) -> Firing:
-    if firing.environment_id is not None or not firing.environment:
-        return firing
-    event = tx.received.get(firing.event_id)
-    if event is None or tells(tx, principal, event):
-        return firing
-    return firing.model_copy(update={"environment": ""})
+    return [masked(one) for one in firings if may_see(one)]
 
 
 def environments_in_sight(tx: Transaction, principal: Principal, ids: Collection[str]) -> frozenset[str]:
