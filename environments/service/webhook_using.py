@@ -74,8 +74,7 @@ def tells(tx: Transaction, principal: Principal, event: NewReceivedEvent) -> boo
 
 def look_at_previews(tx: Transaction, webhook: str, now: datetime, **values: object) -> None:
     """Has the keeper look at the previews that name a webhook, because it isn't what it was; also writes `values`."""
-    for preview in tx.previews.open_by(webhook):
-        tx.previews.change(preview.id, look_at=now, **values)
+    tx.previews.change_open(webhook, look_at=now, **values)
 
 
 def check_unused(tx: Transaction, webhook: str) -> None:

@@ -79,9 +79,9 @@ class SqlPreviews:
         query = select(table).where(table.c.trigger_id == trigger_id, table.c.closed_at.is_(None))
         return [_preview(row) for row in self._connection.execute(query.order_by(table.c.number))]
 
-    def open_by(self, webhook: str) -> list[Preview]:
-        query = select(table).where(table.c.webhook == webhook, table.c.closed_at.is_(None))
-        return [_preview(row) for row in self._connection.execute(query.order_by(table.c.id))]
+    def change_open(self, webhook: str, **values: Any) -> None:
+        those = table.update().where(table.c.webhook == webhook, table.c.closed_at.is_(None))
+        self._connection.execute(those.values(**_row(values)))
 
     def living(self, webhook: str) -> int:
         ended = [state.value for state in ENDED]

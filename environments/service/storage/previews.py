@@ -55,8 +55,8 @@ class Previews(Protocol):
         """Previews of a trigger that haven't ended for good, by number."""
         ...
 
-    def open_by(self, webhook: str) -> list[Preview]:
-        """Those of a webhook, likewise."""
+    def change_open(self, webhook: str, **values: Any) -> None:
+        """Writes the named fields of all previews of a webhook that haven't ended for good."""
         ...
 
     def living(self, webhook: str) -> int:
