@@ -115,13 +115,10 @@ class Candidates:
         definition, target = hit.trigger.definition, hit.environment
         try:
             check_use(self._tx, actor, definition, event)
+            if target is None:
+                return self._why_not_made(actor, definition, hit.name)
         except CalvinverseError as error:
             return error.message
-        if target is None:
-            try:
-                return self._why_not_made(actor, definition, hit.name)
-            except CalvinverseError as error:
-                return error.message
         role = access_of(self._tx, actor, target).role
         needed = ON_ENVIRONMENTS[TAKES[definition.action]]
         if role is None:
