@@ -17,7 +17,6 @@ from environments.domain.errors import (
 from environments.domain.names import check_label
 from environments.domain.preview import Written
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
-from environments.domain.webhook_use import WebhookUse
 from environments.service.authorization import Action, Principal, check_service, may
 from environments.service.delivery_keys import DeliveryKeys
 from environments.service.forges import Forges
@@ -127,17 +126,16 @@ class Webhooks:
         try:
             with self._storage.write() as tx:
                 may(tx, principal, Action.WEBHOOK_MANAGE)
-                known = known_users(tx, principal, users)
-                tx.webhooks.add(webhook, known)
+                made = _used(webhook, known_users(tx, principal, users))
+                tx.webhooks.add(webhook, made.users)
                 look_at_previews(tx, name, webhook.created_at)
                 after = {"kind": kind, "address": webhook.address, "allowed": list(webhook.allowed)}
-                use = WebhookUse(users=known, repositories=webhook.repositories)
-                _note(tx, name, None, {**after, "token": bool(token), **_told(use)})
+                _note(tx, name, None, {**after, "token": bool(token), **_told(made)})
         except CalvinverseError:
             self._remove_secrets(webhook)
             raise
         self._keys.forget()
-        return NewSecret(_used(webhook, known), secret)
+        return NewSecret(made, secret)
 
     def set_use(
         self,
@@ -153,17 +151,15 @@ class Webhooks:
         `UnknownWebhook`, `InvalidInput`, `NotFound` and `NotAllowedNow` for one of the users.
         """
         with self._storage.write() as tx:
-            webhook = self._found(tx, principal, name)
-            before = WebhookUse(users=webhook.users, repositories=webhook.repositories)
+            before = webhook = self._found(tx, principal, name)
             if users is not None:
                 webhook = replace(webhook, users=known_users(tx, principal, users))
                 tx.webhooks.set_users(name, webhook.users)
             if repositories is not None:
                 webhook = replace(webhook, repositories=checked_repositories(webhook.kind, repositories))
                 tx.webhooks.change(name, repositories=webhook.repositories)
-            after = WebhookUse(users=webhook.users, repositories=webhook.repositories)
             look_at_previews(tx, name, self._clock())
-            _note(tx, name, _told(before), _told(after))
+            _note(tx, name, _told(before), _told(webhook))
         return webhook
 
     def list(self, principal: Principal, *, after: str = "", limit: int | None = None) -> Page[UsedWebhook]:
@@ -234,8 +230,7 @@ class Webhooks:
                 check_unused(tx, name)
             tx.webhooks.remove(name)
             look_at_previews(tx, name, self._clock(), written=Written())
-            use = WebhookUse(users=webhook.users, repositories=webhook.repositories)
-            _note(tx, name, {"kind": webhook.kind, "address": webhook.address, **_told(use), "force": force}, None)
+            _note(tx, name, {"kind": webhook.kind, "address": webhook.address, **_told(webhook), "force": force}, None)
         self._keys.forget()
         self._remove_secrets(webhook)
         return webhook
@@ -306,8 +301,8 @@ def _used(webhook: Webhook, users: tuple[str, ...]) -> UsedWebhook:
     return UsedWebhook(**asdict(webhook), users=users)
 
 
-def _told(use: WebhookUse) -> dict[str, object]:
-    return {"users": list(use.users), "repositories": list(use.repositories)}
+def _told(webhook: UsedWebhook) -> dict[str, object]:
+    return {"users": list(webhook.users), "repositories": list(webhook.repositories)}
 
 
 def _note(tx: Transaction, name: str, before: dict[str, object] | None, after: dict[str, object] | None) -> None:
