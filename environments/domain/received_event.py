@@ -54,8 +54,10 @@ VOIDED_BY: Mapping[tuple[Source, str], frozenset[str]] = {
 """What makes an event void when it happened later to the same: the state that the event tells is no more."""
 
 GIT = frozenset({Source.PULL_REQUEST, Source.BRANCH})
-BY_WEBHOOK = GIT | {Source.WEBHOOK}
 """Sources that forges tell about, through a webhook and for a repository."""
+
+BY_WEBHOOK = GIT | {Source.WEBHOOK}
+"""Sources that a webhook tells about."""
 
 MOST_HOPS = 5
 """How many firings may lead from one to the next: the event that the last one causes is refused."""
