@@ -206,7 +206,12 @@ class Sight(_Record):
     @property
     def unlimited(self) -> bool:
         """Whether it sees everything."""
-        return self.subjects is None and self.templates is None and self.environments is None
+        return self.subjects is None and not self.limited
+
+    @property
+    def limited(self) -> bool:
+        """Whether it leaves out environments whoever owns them."""
+        return self.templates is not None or self.environments is not None
 
     def sees(self, found: SharedTo) -> bool:
         """Whether an environment is in sight. `environments.stores.sight` says the same in SQL."""

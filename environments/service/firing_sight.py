@@ -20,12 +20,11 @@ def firings_in_sight(tx: Transaction, principal: Principal, firings: Sequence[Fi
     if sight.unlimited:
         return list(firings)
     seen = environments_in_sight(tx, principal, {one.environment_id for one in firings if one.environment_id})
-    limited = sight.templates is not None or sight.environments is not None
 
     def may_see(one: Firing) -> bool:
         if one.environment_id in seen:
             return True
-        if limited or one.owner != principal.owner:
+        if sight.limited or one.owner != principal.owner:
             return False
         if one.environment_id is None:
             return True

@@ -235,11 +235,11 @@ def _chosen(wanted: EventFilter) -> list[ColumnElement[bool]]:
 
 
 def _in_sight(sight: Sight) -> list[ColumnElement[bool]]:
-    if sight.subjects is None and sight.environments is None and sight.templates is None:
+    if sight.unlimited:
         return []
     seen = select(environments.c.id).where(*visible(sight))
     mine: ColumnElement[bool] = firings.c.environment_id.in_(seen)
-    if sight.subjects is not None and sight.environments is None and sight.templates is None:
+    if sight.subjects is not None and not sight.limited:
         mine = or_(mine, firings.c.owner.in_(sorted(sight.subjects)))
     return [table.c.id.in_(select(firings.c.event_id).where(mine))]
 
