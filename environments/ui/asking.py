@@ -97,10 +97,9 @@ def shown_once(visit: Visit, title: str, says: Sequence[str], secret: str, back:
 
 
 def _page(visit: Visit, ask: Ask, error: CalvinverseError | None = None) -> Response:
-    sections = [(type(section).__name__, section) for section in ask.sections]
     status = 200 if error is None else status_of(error)
     title = ask.title or action(ask.id).title
-    return page(visit, "ask.html", status, ask=ask, title=title, sections=sections, error=error, done="")
+    return page(visit, "ask.html", status, ask=ask, title=title, sections=ask.sections, error=error, done="")
 
 
 def _unfit(fault: ValidationError, ask: Ask) -> InvalidInput:

@@ -6,7 +6,21 @@ from starlette.responses import Response
 
 from environments.pages.requests import whole_number
 from environments.ui import rooms
-from environments.ui.listing import At, Choice, Code, Column, Facts, Link, Section, Table, Text, sign, table, told
+from environments.ui.listing import (
+    At,
+    Choice,
+    Code,
+    Column,
+    Facts,
+    Link,
+    Section,
+    Table,
+    Text,
+    given,
+    sign,
+    table,
+    told,
+)
 from environments.ui.visit import Visit
 from environments.wire.audit import AuditEntryView
 from environments.words import Sign
@@ -42,7 +56,7 @@ _COLUMNS: tuple[Column[AuditEntryView], ...] = (
 
 def show(visit: Visit) -> Response:
     """A page of the log, newest first."""
-    asked = {choice.name: visit.asked(choice.name).strip() or None for choice in _FILTERS}
+    asked = given(visit, _FILTERS)
     found = visit.client.audit({**asked, "before": whole_number(visit.asked("before")) or None}, MOST)
     more = visit.link(before=found[-1].id) if len(found) == MOST else ""
     return told(

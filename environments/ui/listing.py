@@ -121,6 +121,11 @@ def table(columns: Sequence[Column[T]], things: Iterable[T], none: str, caption:
     return Table([column.title for column in columns], rows, none, caption)
 
 
+def given(visit: Visit, filters: Sequence[Choice]) -> dict[str, str | None]:
+    """What the address says for each filter; None: nothing."""
+    return {choice.name: visit.asked(choice.name).strip() or None for choice in filters}
+
+
 def told(
     visit: Visit,
     title: str,
@@ -144,7 +149,7 @@ def told(
         "told.html",
         status,
         title=title,
-        sections=[(type(section).__name__, section) for section in sections],
+        sections=sections,
         intro=intro,
         up=up,
         buttons=buttons,

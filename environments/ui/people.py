@@ -15,7 +15,11 @@ from environments.words import Sign
 def _state(one: PersonView) -> Sign:
     if one.became:
         return sign(f"is {one.became} now", "gone", "○")
-    return sign("disabled", "gone", "○") if one.disabled_at else sign("active", "good", "●")
+    return _active(one.disabled_at is None)
+
+
+def _active(active: bool) -> Sign:
+    return sign("active", "good", "●") if active else sign("disabled", "gone", "○")
 
 
 _COLUMNS: tuple[Column[PersonView], ...] = (
@@ -31,7 +35,7 @@ _LOCAL: tuple[Column[LocalPersonView], ...] = (
     Column("User name", lambda one: Link(one.user_name, place("local-people", one.user_name))),
     Column("Name", lambda one: one.display_name),
     Column("E-mail", lambda one: one.email),
-    Column("State", lambda one: sign("disabled", "gone", "○") if one.disabled else sign("active", "good", "●")),
+    Column("State", lambda one: _active(not one.disabled)),
     Column("Password", lambda one: "for one time" if one.must_change else "chosen"),
 )
 
@@ -178,7 +182,7 @@ def local(visit: Visit) -> Response:
                 [
                     ("User name", one.user_name),
                     ("E-mail", one.email),
-                    ("State", sign("disabled", "gone", "○") if one.disabled else sign("active", "good", "●")),
+                    ("State", _active(not one.disabled)),
                     ("Groups of the provider", ", ".join(one.groups)),
                     ("The one-time password ends", one.password_until),
                     ("Made", one.created_at),

@@ -14,6 +14,7 @@ from environments.ui.listing import (
     Facts,
     Link,
     Table,
+    given,
     sign,
     table,
     to_environment,
@@ -51,7 +52,7 @@ def state_of(one: ReceivedEventView) -> Sign:
 
 def show(visit: Visit) -> Response:
     """The newest ones that pass the filters."""
-    asked = {choice.name: visit.asked(choice.name).strip() or None for choice in _FILTERS}
+    asked = given(visit, _FILTERS)
     found = visit.client.received_events(asked, MOST)
     return told(
         visit,

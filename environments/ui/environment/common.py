@@ -176,7 +176,7 @@ def told(
         tab,
         status,
         title=title,
-        sections=[(type(section).__name__, section) for section in sections],
+        sections=sections,
         intro=intro,
         buttons=buttons,
         more=more,

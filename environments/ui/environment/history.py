@@ -139,10 +139,10 @@ def _values(visit: Visit, one: DeploymentView) -> dict[str, Any]:
     return {
         "deployment": one,
         "title": f"Deployment {one.id}",
-        "known": ("Facts", Facts(lines)),
+        "known": Facts(lines),
         "steps": facts.step_rows(one, visit.now),
         "graph": graph(one.steps),
-        "plan": [(type(section).__name__, section) for section in _plan(visit, one)],
+        "plan": _plan(visit, one),
     }
 
 
