@@ -13,21 +13,12 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from environments.domain.environment import Event, EventType
-from environments.words import Mood, clean
+from environments.log_words import log_line
+from environments.words import Mood
 from tui.clock import Clock
 
 LONGEST = 10_000
 """Entries that are kept; older ones are in the service."""
-_QUIET = frozenset({EventType.RESOURCE_STATUS})
-"""Events that the log omits: the list of resources shows them."""
-_ALARMING = frozenset(
-    {
-        EventType.ENVIRONMENT_WARNING,
-        EventType.ENVIRONMENT_INCIDENT,
-        EventType.ENVIRONMENT_NOT_SWITCHED,
-        EventType.ENVIRONMENT_DEGRADED,
-    }
-)
 _TAG = 10
 
 
@@ -51,19 +42,11 @@ class _Line:
 
 def entry(event: Event, clock: Clock) -> Entry | None:
     """The event as an entry; None if it is shown elsewhere."""
-    if event.type in _QUIET:
+    line = log_line(event)
+    if line is None:
         return None
-    time = clock.time(event.at)
-    message = clean(event.message).rstrip("\n")
-    if event.type is EventType.LOG:
-        return Entry(time, clean(event.step or ""), message, "plain")
-    state = str(event.data.get("state", "")).replace("_", " ")
-    subject = f"{clean(event.step)} " if event.step else ""
-    said = message or f"{subject}{clean(state)}".strip() or event.type.value.replace(".", " ")
-    failed = "failed" in state or event.type in _ALARMING
-    good = state in ("ready", "done", "succeeded") or event.type is EventType.ENVIRONMENT_RECOVERED
-    mood: Mood = "bad" if failed else "good" if good else "gone"
-    return Entry(time, "──", said, mood)
+    tag = line.step if event.type is EventType.LOG else "──"
+    return Entry(clock.time(event.at), tag, line.text, line.mood)
 
 
 class LogPanel(ScrollView, can_focus=True):

@@ -9,8 +9,9 @@ from itertools import chain
 from starlette.responses import Response, StreamingResponse
 
 from environments.domain.cleaning import printable
-from environments.domain.environment import Event, EventType
+from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError
+from environments.log_words import log_line
 from environments.moments import moment, time_of_day
 from environments.pages.answers import page_headers
 from environments.pages.requests import whole_number
@@ -19,23 +20,13 @@ from environments.ui.environment.common import environment_page, found, path_of
 from environments.ui.live import follow, part
 from environments.ui.visit import Visit
 from environments.wire.environments import EnvironmentView
-from environments.words import Mood, clean, one_line
+from environments.words import Mood, one_line
 
 PAGE = 500
 """Lines of a page, and events of a request."""
 
 MOST = 50_000
 """Events that are read for a page or a file."""
-
-_QUIET = frozenset({EventType.RESOURCE_STATUS})
-_ALARMING = frozenset(
-    {
-        EventType.ENVIRONMENT_WARNING,
-        EventType.ENVIRONMENT_INCIDENT,
-        EventType.ENVIRONMENT_NOT_SWITCHED,
-        EventType.ENVIRONMENT_DEGRADED,
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -52,18 +43,10 @@ class Line:
 
 def line_of(visit: Visit, event: Event) -> Line | None:
     """The event as a line; None if it is shown elsewhere."""
-    if event.type in _QUIET:
+    said = log_line(event, printable)
+    if said is None:
         return None
-    time = time_of_day(event.at, visit.zone)
-    message = clean(printable(event.message)).rstrip("\n")
-    step = one_line(event.step or "")
-    if event.type is EventType.LOG:
-        return Line(event.id, event.at, step, message, "plain", time)
-    state = one_line(str(event.data.get("state", ""))).replace("_", " ")
-    said = message or f"{step} {state}".strip() or event.type.value.replace(".", " ")
-    failed = "failed" in state or event.type in _ALARMING
-    good = state in ("ready", "done", "succeeded") or event.type is EventType.ENVIRONMENT_RECOVERED
-    return Line(event.id, event.at, "", said, "bad" if failed else "good" if good else "gone", time)
+    return Line(event.id, event.at, said.step, said.text, said.mood, time_of_day(event.at, visit.zone))
 
 
 def show(visit: Visit) -> Response:
