@@ -8,7 +8,20 @@ from environments.domain.errors import InvalidInput, NotFound, UnknownTemplate
 from environments.schemas.typed import types_of
 from environments.ui.answers import go
 from environments.ui.asking import Ask, Field, pages_of
-from environments.ui.listing import Button, Cell, Code, Column, Facts, Link, Section, Table, Text, table, told
+from environments.ui.listing import (
+    Button,
+    Cell,
+    Code,
+    Column,
+    Facts,
+    Link,
+    Section,
+    Table,
+    Text,
+    admins_only,
+    table,
+    told,
+)
 from environments.ui.making_basics import lifetimes
 from environments.ui.version_differences import differences
 from environments.ui.visit import Visit
@@ -184,7 +197,7 @@ def _made(made: list[EnvironmentView]) -> Table:
 
 def _buttons(visit: Visit, one: TemplateView, path: str) -> list[Button]:
     why_not = one.creation.why_not if one.creation and not one.creation.allowed else ""
-    admins = "" if visit.me.role == "admin" else "only admins may."
+    admins = admins_only(visit)
     return [
         Button("Create an environment", visit.link("/environments/new", template=one.name), why_not),
         Button("Let somebody create", f"{path}/creators/set", admins),

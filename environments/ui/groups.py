@@ -4,13 +4,12 @@ from starlette.responses import Response
 
 from environments.ui import rooms
 from environments.ui.asking import Ask, Field, pages_of, shown_once
-from environments.ui.listing import Button, Column, Facts, Link, Table, place, sign, table, told
+from environments.ui.listing import Button, Column, Facts, Link, Table, active, place, sign, table, told
 from environments.ui.settings_page import SCOPE_FIELDS, TOKENS, scope_of
 from environments.ui.visit import Visit
 from environments.wire.access import RoleRequest, RoleView
 from environments.wire.people import GroupRequest, GroupView, MembershipView
 from environments.wire.service_accounts import AccountTokenRequest, ServiceAccountRequest, ServiceAccountView
-from environments.words import Sign
 
 _GROUPS: tuple[Column[GroupView], ...] = (
     Column("Group", lambda one: Link(one.name, place("groups", one.name))),
@@ -33,13 +32,9 @@ _MEMBERS: tuple[Column[MembershipView], ...] = (
 )
 
 
-def _state(one: ServiceAccountView) -> Sign:
-    return sign("disabled", "gone", "○") if one.disabled_at else sign("active", "good", "●")
-
-
 _ACCOUNTS: tuple[Column[ServiceAccountView], ...] = (
     Column("Account", lambda one: Link(one.name, place("accounts", one.name))),
-    Column("State", _state),
+    Column("State", lambda one: active(one.disabled_at is None)),
     Column("Responsible", lambda one: one.responsible),
     Column("Valid tokens", lambda one: one.tokens),
     Column("What it is", lambda one: one.description),
@@ -179,7 +174,7 @@ def account(visit: Visit) -> Response:
         [
             Facts(
                 [
-                    ("State", _state(one)),
+                    ("State", active(not off)),
                     ("What it is", one.description),
                     ("Responsible", one.responsible),
                     ("Made by", one.created_by),

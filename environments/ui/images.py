@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from environments.ui import rooms
 from environments.ui.asking import Ask, Field, pages_of
-from environments.ui.listing import Button, Cell, Code, Column, Facts, Link, Section, Table, table, told
+from environments.ui.listing import Button, Cell, Code, Column, Facts, Link, Section, Table, admins_only, table, told
 from environments.ui.visit import Visit
 from environments.wire.images import ImageView, PublishImageRequest
 
@@ -37,7 +37,7 @@ def images(visit: Visit) -> Response:
         [table(_IMAGES, visit.client.images(), "No image is published.")],
         intro="Deployments use these images; an environment keeps the one that it was deployed with.",
         beside=rooms.SERVICE,
-        buttons=[Button("Publish an image", "/images/publish", _admins(visit))],
+        buttons=[Button("Publish an image", "/images/publish", admins_only(visit))],
     )
 
 
@@ -63,7 +63,7 @@ def image(visit: Visit) -> Response:
         name,
         sections,
         up=Link("Images", "/images"),
-        buttons=[Button("Publish another, or promote this one", path, _admins(visit))],
+        buttons=[Button("Publish another, or promote this one", path, admins_only(visit))],
     )
 
 
@@ -80,10 +80,6 @@ def _difference(visit: Visit, history: list[ImageView]) -> list[Table]:
         if getattr(before, field) != getattr(now, field)
     ]
     return [Table(["What", "Before", "Now"], rows, "Nothing differs.", "What differs from the one before")]
-
-
-def _admins(visit: Visit) -> str:
-    return "" if visit.me.role == "admin" else "only admins may."
 
 
 def _publish(visit: Visit) -> Ask:

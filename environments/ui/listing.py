@@ -115,6 +115,16 @@ def sign(word: str, mood: Mood = "plain", glyph: str = "·") -> Sign:
     return Sign(glyph, word, mood)
 
 
+def active(is_active: bool) -> Sign:
+    """Whether somebody, or an account, may sign in."""
+    return sign("active", "good", "●") if is_active else sign("disabled", "gone", "○")
+
+
+def admins_only(visit: Visit) -> str:
+    """Why a button isn't for the reader; empty for admins."""
+    return "" if visit.me.role == "admin" else "only admins may."
+
+
 def table(columns: Sequence[Column[T]], things: Iterable[T], none: str, caption: str = "") -> Table:
     """A table of things."""
     rows = [[column.cell(thing) for column in columns] for thing in things]

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from environments.domain.deadline import parse_lifetime
 from environments.domain.errors import (
     CalvinverseError,
     IdempotencyMismatch,
@@ -25,7 +26,6 @@ from environments.ui.making_basics import (
     lifetimes,
     new_key,
     problems_in,
-    read_lifetime,
     read_rules,
     request_key,
     unfit,
@@ -78,7 +78,7 @@ class Making:
         except CalvinverseError as error:
             self.faults["name"] = f"{error.message} {error.hint}" if self.name else "A name is needed."
         try:
-            self.ttl, self.until = read_lifetime(self.lifetime, visit.zone)
+            self.ttl, self.until = parse_lifetime(self.lifetime, visit.zone)
             self.deadline = deadline_of(self.template, visit.now, visit.zone, self.ttl, self.until)
         except InvalidLifetime as error:
             self.faults["lifetime"] = lifetime_fault(error)

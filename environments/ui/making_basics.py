@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from environments.domain.deadline import first_deadline, format_duration, parse_duration, parse_moment
+from environments.domain.deadline import first_deadline, format_duration, parse_duration
 from environments.domain.errors import InvalidInput, InvalidLifetime
 from environments.domain.reasons import reason
 from environments.domain.timing import TimedAction
@@ -38,17 +38,6 @@ def request_key(visit: Visit) -> str:
 def new_key() -> str:
     """A key that no request had."""
     return str(uuid.uuid4())
-
-
-def read_lifetime(text: str, zone: tzinfo) -> tuple[str | None, datetime | None]:
-    """A duration as it was typed, or a moment in UTC; both None for nothing. Raises `InvalidLifetime`."""
-    typed = text.strip()
-    if not typed:
-        return None, None
-    if typed[:4].isdigit() and any(character in typed for character in "-:T"):
-        return None, parse_moment(typed, zone)
-    parse_duration(typed)
-    return typed, None
 
 
 def deadline_of(

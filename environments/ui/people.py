@@ -5,7 +5,7 @@ from starlette.responses import Response
 from environments.domain.errors import CalvinverseError, NotFound
 from environments.ui import rooms
 from environments.ui.asking import Ask, Field, pages_of, shown_once
-from environments.ui.listing import Button, Column, Facts, Link, Section, Table, place, sign, table, told
+from environments.ui.listing import Button, Column, Facts, Link, Section, Table, active, place, sign, table, told
 from environments.ui.visit import Visit
 from environments.wire.people import PersonView
 from environments.wire.people_local import LocalGroupsRequest, LocalPersonRequest, LocalPersonView, OneTimePasswordView
@@ -15,11 +15,7 @@ from environments.words import Sign
 def _state(one: PersonView) -> Sign:
     if one.became:
         return sign(f"is {one.became} now", "gone", "○")
-    return _active(one.disabled_at is None)
-
-
-def _active(active: bool) -> Sign:
-    return sign("active", "good", "●") if active else sign("disabled", "gone", "○")
+    return active(one.disabled_at is None)
 
 
 _COLUMNS: tuple[Column[PersonView], ...] = (
@@ -35,7 +31,7 @@ _LOCAL: tuple[Column[LocalPersonView], ...] = (
     Column("User name", lambda one: Link(one.user_name, place("local-people", one.user_name))),
     Column("Name", lambda one: one.display_name),
     Column("E-mail", lambda one: one.email),
-    Column("State", lambda one: _active(not one.disabled)),
+    Column("State", lambda one: active(not one.disabled)),
     Column("Password", lambda one: "for one time" if one.must_change else "chosen"),
 )
 
@@ -182,7 +178,7 @@ def local(visit: Visit) -> Response:
                 [
                     ("User name", one.user_name),
                     ("E-mail", one.email),
-                    ("State", _active(not one.disabled)),
+                    ("State", active(not one.disabled)),
                     ("Groups of the provider", ", ".join(one.groups)),
                     ("The one-time password ends", one.password_until),
                     ("Made", one.created_at),
@@ -219,12 +215,8 @@ def _creating(visit: Visit) -> Ask:
 
 def _create(visit: Visit) -> Response:
     given = {name: visit.typed(name).strip() for name in ("user_name", "display_name", "email")}
-    asked = LocalPersonRequest.model_validate({**given, "groups": _groups(visit)})
+    asked = LocalPersonRequest.model_validate({**given, "groups": tuple(visit.listed("groups"))})
     return _once(visit, visit.client.create_local_person(asked))
-
-
-def _groups(visit: Visit) -> tuple[str, ...]:
-    return tuple(part.strip() for part in visit.typed("groups").split(",") if part.strip())
 
 
 def _once(visit: Visit, made: OneTimePasswordView) -> Response:
@@ -259,7 +251,7 @@ def _grouping(visit: Visit) -> Ask:
 
 
 def _group(visit: Visit) -> None:
-    visit.client.set_local_groups(visit.params["name"], LocalGroupsRequest(groups=_groups(visit)))
+    visit.client.set_local_groups(visit.params["name"], LocalGroupsRequest(groups=tuple(visit.listed("groups"))))
 
 
 PAGES = (

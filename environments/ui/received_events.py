@@ -23,12 +23,12 @@ from environments.ui.listing import (
 from environments.ui.visit import Visit
 from environments.wire.received_events import ReceivedEventView
 from environments.wire.triggers import FiringView
-from environments.words import Sign, shown
+from environments.words import Mood, Sign, shown
 
 MOST = 100
 """Events on the page; the filters find others."""
 
-_MOODS = {"waiting": "busy", "done": "good", "refused": "bad"}
+_MOODS: dict[str, Mood] = {"waiting": "busy", "done": "good", "refused": "bad"}
 _FILTERS = (
     Choice("source", "Source", (("", "all"), *((one.value, one.value) for one in Source))),
     Choice("state", "State", (("", "all"), *((one.value, one.value) for one in ReceivedState))),
@@ -47,7 +47,7 @@ _COLUMNS: tuple[Column[ReceivedEventView], ...] = (
 
 def state_of(one: ReceivedEventView) -> Sign:
     """Its state with a colour."""
-    return sign(one.state.value, _MOODS.get(one.state.value, "plain"))  # type: ignore[arg-type]  # moods, by their names
+    return sign(one.state.value, _MOODS.get(one.state.value, "plain"))
 
 
 def show(visit: Visit) -> Response:
@@ -108,8 +108,8 @@ def _replay(visit: Visit) -> str:
 
 
 def _state_of_firing(one: FiringView) -> Sign:
-    moods = {"pending": "busy", "done": "good", "refused": "bad", "failed": "bad"}
-    return sign(one.state.value.replace("_", " "), moods.get(one.state.value, "gone"))  # type: ignore[arg-type]  # as above
+    moods: dict[str, Mood] = {"pending": "busy", "done": "good", "refused": "bad", "failed": "bad"}
+    return sign(one.state.value.replace("_", " "), moods.get(one.state.value, "gone"))
 
 
 FIRINGS: tuple[Column[FiringView], ...] = (

@@ -126,10 +126,7 @@ SCOPE_FIELDS = (
 
 def scope_of(visit: Visit) -> dict[str, list[str] | None]:
     """What a new token is limited to."""
-    given = {
-        one.name: [part.strip() for part in visit.typed(one.name).split(",") if part.strip()] for one in SCOPE_FIELDS
-    }
-    return {name: parts or None for name, parts in given.items()}
+    return {one.name: visit.listed(one.name) or None for one in SCOPE_FIELDS}
 
 
 def _creating(visit: Visit) -> Ask:

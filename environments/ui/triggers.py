@@ -29,7 +29,7 @@ from environments.ui.received_events import FIRINGS
 from environments.ui.visit import Visit
 from environments.wire.previews import PreviewView
 from environments.wire.triggers import TriggerState, TriggerTestRequest, TriggerTestView, TriggerView
-from environments.words import STATES, Sign
+from environments.words import STATES, Mood, Sign
 
 _EXAMPLE = """\
 name = "rest-at-night"
@@ -38,7 +38,11 @@ for = "2h"
 cpu = 20
 action = "stop"
 """
-_MOODS = {TriggerState.ACTIVE: "good", TriggerState.PAUSED: "gone", TriggerState.STOPPED: "bad"}
+_MOODS: dict[TriggerState, Mood] = {
+    TriggerState.ACTIVE: "good",
+    TriggerState.PAUSED: "gone",
+    TriggerState.STOPPED: "bad",
+}
 
 
 def _place(one: TriggerView) -> Link | str:
@@ -46,7 +50,7 @@ def _place(one: TriggerView) -> Link | str:
 
 
 def _state(one: TriggerView) -> Sign:
-    return sign(one.state.value, _MOODS[one.state])  # type: ignore[arg-type]  # moods, by their names
+    return sign(one.state.value, _MOODS[one.state])
 
 
 TRIGGERS: tuple[Column[TriggerView], ...] = (

@@ -88,6 +88,10 @@ class Visit:
         """A value of the form, the last one of that name."""
         return next(reversed(self.form.get(name, ())), default)
 
+    def listed(self, name: str) -> list[str]:
+        """The parts of a value of the form that has commas between them."""
+        return [part.strip() for part in self.typed(name).split(",") if part.strip()]
+
     def chosen(self, name: str, kind: type[E]) -> E:
         """A value of the form that is one of a few. Raises `InvalidInput`."""
         try:

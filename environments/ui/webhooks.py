@@ -103,7 +103,7 @@ def _create(visit: Visit) -> Response:
             "kind": visit.typed("kind"),
             "address": visit.typed("address").strip(),
             "token": visit.typed("secret.token"),
-            "allowed": [part.strip() for part in visit.typed("allowed").split(",") if part.strip()],
+            "allowed": visit.listed("allowed"),
         }
     )
     return _once(visit, visit.client.create_webhook(asked))
