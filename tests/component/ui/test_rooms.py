@@ -9,7 +9,10 @@ from tests.support.tui_event_scenes import put_events, put_previews
 from tests.support.tui_time_scenes import put_channels, put_hold, put_policies
 from tests.support.ui_harness import Reader, text_of
 
-PLAIN = sorted({path for method, path, _ in PAGES if method == "GET" and "{" not in path})
+STREAM = "/live"
+"""It has no end, so it can't be read whole: see `test_live`."""
+
+PLAIN = sorted({path for method, path, _ in PAGES if method == "GET" and "{" not in path} - {STREAM})
 
 
 def test_every_page_without_a_name_in_it_can_be_opened(reader: Reader, client: InProcessClient) -> None:
