@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from environments.api.metrics import METHODS, OTHER
+from environments.web.account_pages import HOME_PATH
 from environments.web.forms import FIELD
 from tests.fuzz import SECONDS, reaching
 from tests.fuzz.bodies import bodies
@@ -170,7 +171,7 @@ def test_whatever_is_sent_to_a_route_is_answered(fuzzed: Fuzzed, routes: Routes)
 
     for method, path, who in sorted(asked, key=lambda one: one[0] == "DELETE"):  # last: it takes from others
         ask(method, path, who)
-    signed_in = httpx2.get(f"{fuzzed.service.address}/", headers=fuzzed.visiting(visitor), timeout=60, trust_env=False)
+    signed_in = httpx2.get(f"{fuzzed.service.address}{HOME_PATH}", headers=fuzzed.visiting(visitor), timeout=60, trust_env=False)
     assert signed_in.status_code == 200
     reached = _no_new_series(fuzzed, routes)
     missed = {path for _, path, _ in asked if path not in reached and not path.startswith(reaching.CLOSED)}
