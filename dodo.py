@@ -1,9 +1,9 @@
 """The task graph and nothing but: names, dependencies, one line of help each. The packages say what the tasks do."""
 
+from images.doit_records import RECORDS_FILE, NoRecords
 from images.doit_reporter import SentenceReporter, lazy_action
 from images.interrupts import handle_signals
 from images.parents import image_parents
-from images.places import state_folder
 
 handle_signals()
 
@@ -11,9 +11,10 @@ DOIT_CONFIG = {
     "default_tasks": ["status"],
     "reporter": SentenceReporter,
     "verbosity": 2,
-    "backend": "json",
     "par_type": "thread",
-    "dep_file": str(state_folder() / "doit.db"),
+    "backend": "json",
+    "codec_cls": NoRecords,
+    "dep_file": RECORDS_FILE,
 }
 
 IMAGES = image_parents()

@@ -15,8 +15,10 @@ from tests import suite
 from tests.suite import Count
 
 DODO = '''
+from images.doit_records import RECORDS_FILE, NoRecords
 from images.doit_reporter import SentenceReporter, lazy_action
-DOIT_CONFIG = {"reporter": SentenceReporter, "verbosity": 2, "backend": "json", "dep_file": "db"}
+DOIT_CONFIG = {"reporter": SentenceReporter, "verbosity": 2, "codec_cls": NoRecords, "dep_file": RECORDS_FILE}
+DOIT_CONFIG["backend"] = "json"
 def task_known():
     """fails with an error of ours"""
     return {"actions": [lazy_action("images.toolchain:require")], "task_dep": []}
@@ -80,6 +82,18 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
     images = {f"{what}:{image}" for what in ("build", "validate", "promote") for image in load_recipes()}
     assert expected | images == set(rows)
     assert all(len(doc.split()) > 2 for doc in rows.values())
+
+
+@pytest.mark.parametrize("left", ["", "[]", None], ids=["empty", "broken", "folder"])
+def test_a_task_runs_whatever_is_left_of_its_records_and_keeps_none(tmp_path: Path, left: str | None) -> None:
+    records = tmp_path / "doit.db"
+    records.mkdir() if left is None else records.write_text(left)
+    command = [sys.executable, "-m", "doit", "undeploy"]
+    env = {**os.environ, "CALVINVERSE_STATE": str(tmp_path)}
+    ended = subprocess.run(command, cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "Nothing is deployed from here.\n")
+    assert list(tmp_path.iterdir()) == [records]
+    assert records.is_dir() or records.read_text() == left
 
 
 def test_arguments_for_pytest_may_follow(tmp_path: Path) -> None:
