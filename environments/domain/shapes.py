@@ -63,7 +63,10 @@ CALENDAR = _text("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 BASE64 = _text("[A-Za-z0-9+/]*={0,2}", contentEncoding="base64")
 CODE = _text("[a-z][a-z0-9_]*")
 EVENT_ID = _text("[0-9]{1,19}")
-REVISION = _text("[A-Za-z0-9_][A-Za-z0-9_./+@#-]*", 200)
+REVISION_PATTERN = r"""[^\x00-/:-@\[-\^`{-\x7f][^\x00-"$-*,:-?\[-\^`{-\x7f]*"""
+"""A tag, a branch or a commit: letters of every language, digits, `_`, and behind the first one also `.`, `/`, `+`, `@`,
+`#` and `-`."""
+REVISION = _text(REVISION_PATTERN, 200)
 
 ACCOUNT_NAME = _text("svc-[a-z0-9]+([._-][a-z0-9]+)*", 63)
 """The name of a new service account."""

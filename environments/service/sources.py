@@ -4,12 +4,13 @@ import re
 from typing import NamedTuple, Protocol
 
 from environments.domain.errors import InvalidSource
+from environments.domain.shapes import REVISION_PATTERN
 from environments.domain.template import Bundle
 from environments.service.authorization import Action, Principal, check_service
 from environments.service.catalogue import Catalogue
 from environments.service.records import CataloguedTemplate, TemplateSource
 
-_REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@#-]*")
+_REF = re.compile(REVISION_PATTERN)
 
 
 class Fetched(NamedTuple):
@@ -53,13 +54,20 @@ class Sources:
 
 
 def _check_ref(ref: str) -> None:
-    if not _REF.fullmatch(ref) or ".." in ref or "@{" in ref or ref.endswith((".", "/", ".lock")):
+    if (
+        not _REF.fullmatch(ref)
+        or not ref.isprintable()
+        or ".." in ref
+        or "@{" in ref
+        or ref.endswith((".", "/", ".lock"))
+    ):
         raise InvalidSource(f"{ref!r} can't be the name of a tag, a branch or a commit.", hint="Give one of these.")
 
 
 def _checked_path(path: str) -> str:
-    """The path without a trailing slash. Raises `InvalidSource` when it leaves the repository."""
-    plain = path.removesuffix("/")
+    """The path from the repository's root, without slashes around it. Raises `InvalidSource` when it leaves it."""
+    plain = path.removeprefix(".") if path in (".", "./") else path.removeprefix("./")
+    plain = plain.removeprefix("/").removesuffix("/")
     if plain and any(part in ("", ".", "..") for part in plain.split("/")):
         raise InvalidSource(f"{path!r} is not a folder of a repository.", hint="Give one such as templates/web.")
     if any(not character.isprintable() for character in plain):

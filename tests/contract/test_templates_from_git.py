@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import itertools
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -38,10 +39,10 @@ from tests.fakes.service import WEB, Served, served
 class Repository:
     """A repository in a folder, with the template `web` in its root and in `sub/web`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: str = "sha1") -> None:
         self.folder = folder
         folder.mkdir()
-        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("init", "--quiet", "--initial-branch=main", f"--object-format={names}")
         self.write("template.toml", WEB)
         self.write("sub/web/template.toml", WEB.replace('version = "3"', 'version = "sub"'))
         self.write("sub/web/app/job.hcl", 'job "x" {}')
@@ -133,11 +134,12 @@ def test_the_same_again_changes_nothing_and_another_commit_is_told(web: httpx2.C
     assert push() == first
     repository.write("README", "nothing of the template")
     repository.write("sub/web/app/job.hcl", 'job "y" {}')
-    other = push(path="sub/web/")
+    other = push(path="/sub/web/")
     commit = repository.commit("elsewhere")
     second = push(path="sub/web")
     assert (second["source"]["commit"], second["source"]["path"]) == (commit, "sub/web")
     assert second["digest"] != other["digest"]
+    assert push(path="./sub/web")["digest"] == second["digest"]
     repository.write("README", "still nothing of the template")
     third = push(path="sub/web") if repository.commit("readme") else None
     assert third is not None
@@ -171,6 +173,7 @@ def test_a_revision_may_be_a_tag_a_branch_or_a_commit(repository: Repository) ->
     repository.git("tag", "--annotate", "--message", "it", "v4")
     repository.git("switch", "--quiet", "--create", "feature/x")
     branched = repository.version("5")
+    repository.git("branch", "ünï/ветка")
     repository.git("switch", "--quiet", "main")
     newest = repository.version("6")
     expected = {
@@ -180,6 +183,10 @@ def test_a_revision_may_be_a_tag_a_branch_or_a_commit(repository: Repository) ->
         "feature/x": branched,
         "refs/heads/feature/x": branched,
         "main": newest,
+        "ünï/ветка": branched,
+        "refs/heads/ünï/ветка": branched,
+        branched.upper(): branched,
+        branched[:12].upper(): branched,
         None: newest,
         tagged: tagged,
         repository.first: repository.first,
@@ -189,6 +196,56 @@ def test_a_revision_may_be_a_tag_a_branch_or_a_commit(repository: Repository) ->
         found = git().fetch(repository.url, ref, "")
         assert (found.commit, found.ref) == (commit, ref or "main"), ref
         assert found.bundle.digest == git().fetch(str(repository.folder), commit, "").bundle.digest
+    assert git().fetch(repository.url, "HEAD", "") == git().fetch(repository.url, None, "")
+
+
+def test_objects_may_be_named_by_sha_256(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repository", "sha256")
+    newest = repository.version("4")
+    for ref, commit in {
+        None: newest,
+        "main": newest,
+        repository.first: repository.first,
+        repository.first[:12]: repository.first,
+    }.items():
+        assert git().fetch(repository.url, ref, "sub/web").commit == commit
+
+
+def test_nothing_beside_the_template_is_fetched(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    (repository.folder / "video").write_bytes(os.urandom(3_000_000))
+    commit = repository.commit("beside")
+    repository.version("4")
+    monkeypatch.setattr(git_calls, "LARGEST_FETCH", 1_000_000)
+    for ref in (None, commit, commit[:12]):
+        assert git().fetch(repository.url, ref, "sub/web").bundle.files
+
+
+def test_a_server_without_filters_gives_all(repository: Repository, tmp_path: Path) -> None:
+    shim = _shim(tmp_path, 'GIT_CONFIG_GLOBAL=/dev/null exec {git} "$@"')
+    for ref in (None, repository.first, repository.first[:12]):
+        found = GitRepositories(("file",), environ=shim).fetch(repository.url, ref, "sub/web")
+        assert found == git().fetch(repository.url, ref, "sub/web")
+
+
+def test_a_repository_of_another_user_is_read_when_the_services_user_trusts_it(
+    repository: Repository, tmp_path: Path
+) -> None:
+    environ = _shim(tmp_path, 'GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {git} "$@"') | {"HOME": str(tmp_path)}
+    others = GitRepositories(("file",), environ=environ)
+    with pytest.raises(SourceDenied, match="belongs to another user") as refused:
+        others.fetch(repository.url, None, "")
+    advised = refused.value.hint.partition("`")[2].rstrip("`.")
+    subprocess.run(shlex.split(advised), env=environ, check=True, timeout=60)
+    assert others.fetch(repository.url, None, "").commit == repository.first
+
+
+def _shim(folder: Path, script: str) -> dict[str, str]:
+    """Variables with which `git` is this script."""
+    program = folder / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script.format(git=shutil.which('git'))}\n")
+    program.chmod(0o755)
+    return {"PATH": f"{program.parent}:{os.environ['PATH']}"}
 
 
 def test_a_commit_is_found_where_a_server_gives_only_what_has_a_name(repository: Repository, tmp_path: Path) -> None:
@@ -294,13 +351,16 @@ def test_requests_that_make_no_sense_are_refused(web: httpx2.Client, repository:
     url = repository.url
     bodies: list[dict[str, Any]] = [
         {"url": url, "path": "../x"},
-        {"url": url, "path": "/etc"},
+        {"url": url, "path": "/../etc"},
+        {"url": url, "path": "//etc"},
         {"url": url, "path": "a//b"},
         {"url": url, "path": "a\x00b"},
         {"url": url, "ref": "--all"},
         {"url": url, "ref": "a..b"},
         {"url": url, "ref": "a:b"},
         {"url": url, "ref": "*"},
+        {"url": url, "ref": "ü*"},
+        {"url": url, "ref": "a\u202eb"},
         {"url": url, "ref": ""},
         {"url": "", "ref": "main"},
         {"url": url, "what": 1},

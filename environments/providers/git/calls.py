@@ -4,6 +4,8 @@ import contextlib
 import os
 import re
 import resource
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from environments.domain.cleaning import Cleaner
@@ -41,6 +44,7 @@ _MOST_MEMORY = 2 << 30
 """Bytes of memory that git and each of its helpers may ask for."""
 
 _MOST_SAID = 64 << 10
+_CONFIG_SECONDS = 10.0
 _CHECK_INTERVAL = 0.25
 """Seconds between two checks of how much was fetched."""
 
@@ -56,11 +60,32 @@ _AWAY = re.compile(
     r"|error: 5\d\d|Operation too slow|Operation timed out",
     re.IGNORECASE,
 )
-_REFUSED = re.compile(r"unadvertised object|not our ref|couldn't find remote ref|no such remote ref", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"unadvertised object|not our ref|couldn't find remote ref|no such remote ref|filter '.*' not supported",
+    re.IGNORECASE,
+)
+_FOREIGN = re.compile(r"dubious ownership in repository at '(?P<folder>[^']+)'")
+SHA256_DIGITS = 64
+"""Digits of an object's name in a repository that names them by SHA-256."""
+
+
+class Remote(NamedTuple):
+    """What a repository says of itself. `refs`: full name → commit; `branch`: the default one, empty if it has none."""
+
+    refs: Mapping[str, str]
+    branch: str
+
+    @property
+    def sha256(self) -> bool:
+        """Whether it names its objects by SHA-256, as far as it showed one."""
+        return any(len(commit) == SHA256_DIGITS for commit in self.refs.values())
 
 
 class Git:
-    """`git` in one folder; all its calls together take at most `seconds`."""
+    """`git` in one folder, which is empty at first; all its calls together take at most `seconds`.
+
+    `begin` comes first.
+    """
 
     def __init__(
         self,
@@ -75,7 +100,8 @@ class Git:
         self._folder = folder
         self._end = time.monotonic() + seconds
         self._seconds = seconds
-        self._settings = [f"--git-dir={folder}", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0"]
+        self._repository = folder / "repository"
+        self._settings = [f"--git-dir={self._repository}", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0"]
         self._settings += ["-c", "credential.helper="]
         self._cleaner = Cleaner(_passwords(credentials))
         if credentials is not None:
@@ -87,13 +113,26 @@ class Git:
             **{name: environ[name] for name in _KEPT if name in environ},
             "LC_ALL": "C",
             "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_GLOBAL": str(folder / "config"),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ALLOW_PROTOCOL": ":".join(protocols),
             "GIT_NO_REPLACE_OBJECTS": "1",
             "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=15",
             **({"CALVINVERSE_GIT_CREDENTIALS": str(credentials)} if credentials else {}),
         }
+        # A repository of this machine is served by a git that reads this file, too.
+        (folder / "config").write_text("[uploadpack]\n\tallowFilter = true\n")
+        self._trusted = _trusted_folders(program, folder, environ) if "file" in protocols else ()
+
+    def begin(self, *, sha256: bool = False) -> None:
+        """Makes the repository here, empty, in place of one that is here already."""
+        if self._repository.exists():
+            shutil.rmtree(self._repository)
+        made = ("--object-format=sha256",) if sha256 else ()
+        self.run("init", "--quiet", "--bare", "--initial-branch=none", "--template=", *made)
+        for folder in self._trusted:
+            self.run("config", "--file", self._environ["GIT_CONFIG_GLOBAL"], "--add", "safe.directory", folder)
+        self._trusted = ()
 
     def run(self, *arguments: str, given: bytes = b"") -> bytes:
         """What git prints. Raises `SourceFailed` and its kin; `details["refused"]`: the server has no such name."""
@@ -108,17 +147,25 @@ class Git:
         status, printed, _ = self._call(arguments, b"")
         return printed if status == 0 else None
 
-    def remote_refs(self, url: str, ref: str | None) -> dict[str, str]:
-        """The references of that name that a repository has, full name → commit; `HEAD` → its branch for None."""
-        if ref is None:
-            lines = self.run("ls-remote", "--symref", "--", url, "HEAD").decode(errors="replace").splitlines()
-            branches = [line.removeprefix("ref: ").partition("\t")[0] for line in lines if line.startswith("ref: ")]
-            known = any(line.partition("\t")[2] == "HEAD" and not line.startswith("ref: ") for line in lines)
-            return {"HEAD": branches[0].removeprefix("refs/heads/") if branches else "HEAD"} if known else {}
+    def remote(self, url: str, ref: str) -> Remote:
+        """What a repository has of that name, and its default branch."""
         names = (ref, f"refs/tags/{ref}", f"refs/heads/{ref}")
-        lines = self.run("ls-remote", "--", url, *names).decode(errors="replace").splitlines()
-        found = {name: commit for commit, _, name in (line.partition("\t") for line in lines)}
-        return {name: found[name] for name in names if name in found and name.startswith("refs/")}
+        printed = self.run("ls-remote", "--symref", "--", url, "HEAD", *names)
+        found: dict[str, str] = {}
+        branch = ""
+        for line in printed.decode(errors="replace").splitlines():
+            value, _, name = line.partition("\t")
+            if value.startswith("ref: "):
+                branch = value.removeprefix("ref: ").removeprefix("refs/heads/") if name == "HEAD" else branch
+            else:
+                found[name] = value
+        return Remote({name: found[name] for name in ("HEAD", *names) if name in found}, branch)
+
+    def sizes(self, blobs: Sequence[str]) -> list[int]:
+        """How many bytes blobs have that are here, in their order; 0 for what is none."""
+        given = "".join(f"{blob}\n" for blob in blobs).encode()
+        heads = self.run("cat-file", "--batch-check", given=given).decode().splitlines()
+        return [int(head.split()[2]) if head.split()[1] == "blob" else 0 for head in heads]
 
     def blobs(self, wanted: Mapping[str, str]) -> dict[str, bytes]:
         """The contents of blobs: path → id of the blob becomes path → content."""
@@ -142,7 +189,8 @@ class Git:
             raise self._too_slow()
         with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as said:
             process = subprocess.Popen(
-                [self._program, *self._settings, *arguments],
+                # git's own text is UTF-8, whatever the locale of the service is.
+                [self._program, *(word.encode(errors="surrogateescape") for word in (*self._settings, *arguments))],
                 cwd=self._folder,
                 env=self._environ,
                 stdin=subprocess.PIPE,
@@ -194,6 +242,23 @@ class Git:
         return SourceUnavailable(f"The git repository didn't answer within {self._seconds:g} s.")
 
 
+def _trusted_folders(program: str, folder: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Repositories of other users that the service's user or the machine lets git read (`safe.directory`)."""
+    kept = {name: environ[name] for name in ("PATH", "HOME", "XDG_CONFIG_HOME") if name in environ}
+    try:
+        done = subprocess.run(
+            [program, "config", "--null", "--get-all", "safe.directory"],
+            cwd=folder,
+            env=kept,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_CONFIG_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return tuple(name.decode(errors="surrogateescape") for name in done.stdout.split(b"\0") if name)
+
+
 def _passwords(credentials: Path | None) -> list[str]:
     """The secrets in the file of credentials; git itself reports a file that can't be read."""
     if credentials is None:
@@ -213,6 +278,13 @@ def _error(said: str) -> SourceFailed:
     """The meaning of git's own messages; lines of the server, which begin with `remote:`, are ignored."""
     said = "\n".join(line for line in said.splitlines() if not line.startswith("remote:")) or said
     # For an unreachable host git also says that there may be no repository, so check for the host first.
+    if found := _FOREIGN.search(said):
+        folder = found["folder"]
+        return SourceDenied(
+            f"The git repository in {folder} belongs to another user than the service.",
+            hint="If its owner is to be trusted, let the service's user read it: "
+            f"`git config --global --add safe.directory {shlex.quote(folder)}`.",
+        )
     if found := _AWAY.search(said):
         return SourceUnavailable(f"The git repository can't be reached: {_quote(said, found.start())}.")
     if found := _REFUSED.search(said):

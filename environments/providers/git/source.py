@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from environments.domain.errors import InvalidSource, InvalidTemplate, MachineError, SourceFailed, UnknownRevision
 from environments.domain.template import LARGEST_BUNDLE, TEMPLATE_FILE, Bundle, make_bundle
-from environments.providers.git.calls import Git
+from environments.providers.git.calls import SHA256_DIGITS, Git
 from environments.service.sources import Fetched
 
 TIME_LIMIT = 90.0
@@ -23,8 +23,11 @@ TIME_LIMIT = 90.0
 
 PROTOCOLS = ("https", "ssh")
 
-_FULL_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+_FULL_COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
+_COMMIT = re.compile(r"[0-9a-fA-F]{7,64}")
+_DEFAULT = "HEAD"
+"""The default branch, as git names it."""
+_REMOTE = "origin"
 _SHORT_SSH = re.compile(r"(?:[A-Za-z0-9_.-]+@)?[A-Za-z0-9][A-Za-z0-9.-]*:(?!//)[^:]+")
 """`git@host:team/templates.git`"""
 
@@ -32,11 +35,10 @@ _LINK, _SUBMODULE = "120000", "160000"
 
 
 class _Entry(NamedTuple):
-    """A file of a tree; `size` in bytes."""
+    """A file of a tree."""
 
     mode: str
     blob: str
-    size: int
     path: str
 
 
@@ -64,9 +66,13 @@ class GitRepositories:
             raise MachineError("There is no git where the service runs.", hint="Install git, or push a folder instead.")
         with tempfile.TemporaryDirectory(prefix="calvinverse-git-") as folder:
             git = Git(program, Path(folder), self._protocols, self._credentials, self._time_limit, self._environ)
-            git.run("init", "--quiet", "--bare", "--initial-branch=none", "--template=")
-            name, commit = _get(git, url, ref)
-            return Fetched(commit, name, _read(git, commit, path))
+            try:
+                return _Repository(git, url).read(ref, path)
+            except SourceFailed as error:
+                if not error.details.get("refused"):
+                    raise
+            # Some servers know filters, and don't give single files.
+            return _Repository(git, url, whole=True).read(ref, path)
 
     def _check(self, url: str) -> None:
         if (
@@ -108,73 +114,106 @@ def _protocol(url: str) -> str:
     return "file"
 
 
-def _get(git: Git, url: str, ref: str | None) -> tuple[str, str]:
-    """Fetches what `ref` stands for; the name and the commit, both as they are there now."""
-    if ref is not None and _FULL_COMMIT.fullmatch(ref):
-        return ref, _get_commit(git, url, ref)
-    found = git.remote_refs(url, ref)
-    if ref is None:
-        if "HEAD" not in found:
-            raise UnknownRevision(f"The repository {url} has no default branch.", hint="Name one with --ref.")
-        return found["HEAD"], _fetch(git, url, "HEAD")
-    named = [name for name in (ref, f"refs/tags/{ref}", f"refs/heads/{ref}") if name in found]
-    if len(named) > 1:
-        raise InvalidSource(
-            f"{ref!r} is both a tag and a branch of {url}.", hint=f"Give refs/tags/{ref} or refs/heads/{ref}."
-        )
-    if named:
-        return ref, _fetch(git, url, named[0])
-    if _COMMIT.fullmatch(ref):
-        return ref, _find_commit(git, url, ref)
-    raise UnknownRevision(f"The repository {url} has no tag and no branch {ref!r}.")
+class _Repository:
+    """A repository elsewhere, of which commits and folders are fetched at first, and then the files of the template.
 
+    `whole`: all files of a commit are fetched with it, as they are where the server knows no filters.
+    """
 
-def _fetch(git: Git, url: str, name: str) -> str:
-    git.run("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", url, f"+{name}:refs/it")
-    return _commit_of(git, "refs/it", f"{name} of {url}")
+    def __init__(self, git: Git, url: str, *, whole: bool = False) -> None:
+        self._git = git
+        self._url = url
+        self._whole = whole
 
+    def read(self, ref: str | None, path: str) -> Fetched:
+        """What `Repositories.fetch` gives."""
+        self._git.begin()
+        name, commit = self._get(ref)
+        return Fetched(commit, name, self._bundle(commit, path))
 
-def _get_commit(git: Git, url: str, commit: str) -> str:
-    try:
-        return _fetch(git, url, commit)
-    except SourceFailed as error:
-        if error.transient or not error.details.get("refused"):
-            raise
-    # Some servers only give what a branch or a tag points at: then fetch everything, and search in it.
-    return _find_commit(git, url, commit)
+    def _get(self, ref: str | None) -> tuple[str, str]:
+        """Fetches what `ref` stands for; the name and the commit, both as they are there now."""
+        if ref is not None and _FULL_COMMIT.fullmatch(ref):
+            if len(ref) == SHA256_DIGITS:
+                self._git.begin(sha256=True)
+            return ref, self._get_commit(ref.lower())
+        found = self._git.remote(self._url, ref or _DEFAULT)
+        if found.sha256:
+            self._git.begin(sha256=True)
+        if ref in (None, _DEFAULT):
+            if _DEFAULT not in found.refs:
+                raise UnknownRevision(f"The repository {self._url} has no default branch.", hint="Name one with --ref.")
+            return found.branch or _DEFAULT, self._fetch(_DEFAULT)
+        assert ref is not None
+        named = [name for name in (ref, f"refs/tags/{ref}", f"refs/heads/{ref}") if name in found.refs]
+        named = [name for name in named if name.startswith("refs/")]
+        if len(named) > 1:
+            raise InvalidSource(
+                f"{ref!r} is both a tag and a branch of {self._url}.",
+                hint=f"Give refs/tags/{ref} or refs/heads/{ref}.",
+            )
+        if named:
+            return ref, self._fetch(named[0])
+        if _COMMIT.fullmatch(ref):
+            return ref, self._find_commit(ref.lower())
+        raise UnknownRevision(f"The repository {self._url} has no tag and no branch {ref!r}.")
 
+    def _fetch(self, name: str) -> str:
+        self._call("--depth=1", _REMOTE, f"+{name}:refs/it")
+        return self._commit_of("refs/it", name)
 
-def _find_commit(git: Git, url: str, commit: str) -> str:
-    git.run("fetch", "--quiet", "--no-tags", url, "+refs/heads/*:refs/all/h/*", "+refs/tags/*:refs/all/t/*")
-    return _commit_of(git, commit, f"{commit} of {url}")
+    def _get_commit(self, commit: str) -> str:
+        try:
+            return self._fetch(commit)
+        except SourceFailed as error:
+            if error.transient or not error.details.get("refused"):
+                raise
+        # Some servers only give what a branch or a tag points at: then fetch everything, and search in it.
+        return self._find_commit(commit)
 
+    def _find_commit(self, commit: str) -> str:
+        self._call(_REMOTE, "+refs/heads/*:refs/all/h/*", "+refs/tags/*:refs/all/t/*")
+        return self._commit_of(commit, commit)
 
-def _commit_of(git: Git, name: str, what: str) -> str:
-    found = git.maybe("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    if found is None:
-        raise UnknownRevision(f"There is no commit {what}.")
-    return found.decode().strip()
+    def _call(self, *arguments: str, given: bytes = b"") -> None:
+        """`git fetch`. A filter is kept for a remote, which needs a name for that."""
+        filters = [] if self._whole else ["--filter=blob:none"]
+        # Without history to compare: what a filter left out is no end of it.
+        settings = ["-c", f"remote.{_REMOTE}.url={self._url}", "-c", "fetch.negotiationAlgorithm=noop"]
+        options = ["--quiet", "--no-tags", "--no-write-fetch-head", *filters]
+        self._git.run(*settings, "fetch", *options, *arguments, given=given)
 
+    def _commit_of(self, name: str, what: str) -> str:
+        found = self._git.maybe("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        if found is None:
+            raise UnknownRevision(f"There is no commit {what} of {self._url}.")
+        return found.decode().strip()
 
-def _read(git: Git, commit: str, path: str) -> Bundle:
-    """Every file below `path` but hidden ones and Python's caches, as for a folder on disk."""
-    shown = [entry for entry in _entries(git, commit, path) if not _hidden(entry.path)]
-    if TEMPLATE_FILE not in {entry.path for entry in shown}:
-        raise _no_template(git, commit, path)
-    for entry in shown:
-        if entry.mode in (_LINK, _SUBMODULE):
-            kind = "link" if entry.mode == _LINK else "submodule"
-            raise InvalidTemplate(f"{entry.path} is a {kind}, which is not followed.", hint="Put a copy of it there.")
-    if sum(entry.size for entry in shown) > LARGEST_BUNDLE:
-        raise InvalidTemplate(
-            f"The folder {path or 'of the repository'} holds more than {LARGEST_BUNDLE} bytes.",
-            hint="Name the template's own folder with --path.",
-        )
-    return make_bundle(git.blobs({entry.path: entry.blob for entry in shown}))
+    def _bundle(self, commit: str, path: str) -> Bundle:
+        """Every file below `path` but hidden ones and Python's caches, as for a folder on disk."""
+        shown = [entry for entry in _entries(self._git, commit, path) if not _hidden(entry.path)]
+        if TEMPLATE_FILE not in {entry.path for entry in shown}:
+            raise _no_template(self._git, commit, path)
+        for entry in shown:
+            if entry.mode in (_LINK, _SUBMODULE):
+                kind = "link" if entry.mode == _LINK else "submodule"
+                raise InvalidTemplate(
+                    f"{entry.path} is a {kind}, which is not followed.", hint="Put a copy of it there."
+                )
+        blobs = [entry.blob for entry in shown]
+        if not self._whole:
+            wanted = "".join(f"{blob}\n" for blob in dict.fromkeys(blobs)).encode()
+            self._call("--stdin", _REMOTE, given=wanted)
+        if sum(self._git.sizes(blobs)) > LARGEST_BUNDLE:
+            raise InvalidTemplate(
+                f"The folder {path or 'of the repository'} holds more than {LARGEST_BUNDLE} bytes.",
+                hint="Name the template's own folder with --path.",
+            )
+        return make_bundle(self._git.blobs({entry.path: entry.blob for entry in shown}))
 
 
 def _entries(git: Git, commit: str, path: str) -> list[_Entry]:
-    listed = git.maybe("ls-tree", "-r", "-z", "--long", "--full-tree", f"{commit}:{path}")
+    listed = git.maybe("ls-tree", "-r", "-z", "--full-tree", f"{commit}:{path}")
     if listed is None:
         raise _no_template(git, commit, path)
     return [_entry(line) for line in listed.split(b"\0") if line]
@@ -182,9 +221,9 @@ def _entries(git: Git, commit: str, path: str) -> list[_Entry]:
 
 def _entry(line: bytes) -> _Entry:
     head, _, name = line.partition(b"\t")
-    mode, _, blob, size = head.decode().split()
+    mode, _, blob = head.decode().split()
     try:
-        return _Entry(mode, blob, int(size) if size.isdecimal() else 0, name.decode())
+        return _Entry(mode, blob, name.decode())
     except UnicodeDecodeError as error:
         raise InvalidTemplate(f"The name of the file {name!r} is not UTF-8.") from error
 
