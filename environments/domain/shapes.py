@@ -64,8 +64,7 @@ BASE64 = _text("[A-Za-z0-9+/]*={0,2}", contentEncoding="base64")
 CODE = _text("[a-z][a-z0-9_]*")
 EVENT_ID = _text("[0-9]{1,19}")
 REVISION_PATTERN = r"""[^\x00-/:-@\[-\^`{-\x7f][^\x00-"$-*,:-?\[-\^`{-\x7f]*"""
-"""A tag, a branch or a commit: letters of every language, digits, `_`, and behind the first one also `.`, `/`, `+`, `@`,
-`#` and `-`."""
+"""A tag, a branch or a commit: letters of every language, digits and `_`, and behind the first one also `./+@#-`."""
 REVISION = _text(REVISION_PATTERN, 200)
 
 ACCOUNT_NAME = _text("svc-[a-z0-9]+([._-][a-z0-9]+)*", 63)

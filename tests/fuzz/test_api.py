@@ -171,7 +171,8 @@ def test_whatever_is_sent_to_a_route_is_answered(fuzzed: Fuzzed, routes: Routes)
 
     for method, path, who in sorted(asked, key=lambda one: one[0] == "DELETE"):  # last: it takes from others
         ask(method, path, who)
-    signed_in = httpx2.get(f"{fuzzed.service.address}{HOME_PATH}", headers=fuzzed.visiting(visitor), timeout=60, trust_env=False)
+    home = f"{fuzzed.service.address}{HOME_PATH}"
+    signed_in = httpx2.get(home, headers=fuzzed.visiting(visitor), timeout=60, trust_env=False)
     assert signed_in.status_code == 200
     reached = _no_new_series(fuzzed, routes)
     missed = {path for _, path, _ in asked if path not in reached and not path.startswith(reaching.CLOSED)}
