@@ -3,6 +3,7 @@
 from images.doit_records import RECORDS_FILE, NoRecords
 from images.doit_reporter import SentenceReporter, lazy_action
 from images.interrupts import handle_signals
+from images.names import misnamed_folders
 from images.parents import image_parents
 
 handle_signals()
@@ -89,6 +90,14 @@ def task_build_image():
             "params": [_flag("anew", "build it even if nothing changed")],
             "io": SHARED,
         }
+    for folder in misnamed_folders():
+        # doit takes what has a = for a variable.
+        if folder.isascii() and folder.isprintable() and "=" not in folder:
+            yield {
+                "basename": f"build:{folder}",
+                "doc": "fails: the folder has a name that no image can have",
+                "actions": [(lazy_action("images.tasks:refuse"), [folder])],
+            }
 
 
 def task_validate_recipes():

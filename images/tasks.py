@@ -6,8 +6,9 @@ from images.catalogue import promotion
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.docker_engine import ensure_engine
-from images.errors import ToolBuildFailed, ToolsMissing
+from images.errors import InvalidRecipe, ToolBuildFailed, ToolsMissing
 from images.job_networks import ensure_plugins
+from images.names import RENAME, misnamed_folders
 from images.pipeline.builder import Builder
 from images.pipeline.check import check_recipes
 from images.pipeline.recipe import load_recipes
@@ -68,7 +69,9 @@ def forge() -> None:
 
 
 def recipes() -> None:
-    """Check every recipe before anything is built."""
+    """Check every recipe before anything is built, and name the folders that can't be images."""
+    for sentence in misnamed_folders().values():
+        console()(f"Warning: {sentence} {RENAME}")
     count, looked = check_recipes()
     if looked:
         console()(f"The recipes of {count} images are valid.")
@@ -77,6 +80,12 @@ def recipes() -> None:
 def build(image: str, anew: bool = False) -> None:
     """Build and validate an image if its inputs changed."""
     Builder(anew=anew).build_one(image, console())
+
+
+def refuse(folder: str) -> None:
+    """Say why a folder of images/ is never built. Raises InvalidRecipe."""
+    if (sentence := misnamed_folders().get(folder)) is not None:
+        raise InvalidRecipe(sentence, hint=RENAME)
 
 
 def built() -> None:

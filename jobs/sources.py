@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from images.assets import BUNDLED, FOLDER, LIST, assets, find_assets
 from images.pipeline.debian import host_sources
+from images.pipeline.files import files_below
 from images.pipeline.history import SOURCE, describe
 from images.pipeline.recipe import load_recipes
 from images.places import CHECKOUT, state_folder
@@ -78,13 +79,20 @@ def _assets(checkout: Path) -> dict[str, Path]:
 
 
 def files(checkout: Path) -> list[str]:
-    """Paths of the files to send, sorted. A link is sent as the file that it points to, if that is in the checkout."""
+    """Paths of the files to send, sorted. A link is sent as what it leads to, if that is sent too or is a file here."""
     top, state = checkout.resolve(), state_folder().resolve()
-    found = []
+    found: dict[str, Path] = {}
+    folders = []
     for path in _listed(checkout):
         file = (checkout / path).resolve()
         if file.is_file() and file.is_relative_to(top) and not file.is_relative_to(state):
-            found.append(path)
+            found[path] = file
+        elif file.is_dir() and file.is_relative_to(top):
+            folders.append(checkout / path)
+    sent = set(found.values())
+    for folder in folders:
+        behind = (path for path in files_below(folder, checkout) if path.resolve() in sent)
+        found |= {path.relative_to(checkout).as_posix(): path for path in behind}
     return sorted(found)
 
 
@@ -93,7 +101,8 @@ def _listed(checkout: Path) -> Iterator[str]:
         for folder, names, here in os.walk(checkout):
             names[:] = [name for name in names if name not in LEFT_OUT and not name.endswith(".egg-info")]
             relative = PurePosixPath(Path(folder).relative_to(checkout).as_posix())
-            yield from (str(relative / name) for name in here if not name.endswith(".pyc"))
+            links = [name for name in names if (Path(folder) / name).is_symlink()]
+            yield from (str(relative / name) for name in (*here, *links) if not name.endswith(".pyc"))
         return
     command = ["git", "-C", str(checkout), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:

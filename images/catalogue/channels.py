@@ -11,6 +11,7 @@ from images.catalogue.packages import Package, from_text
 from images.catalogue.records import PACKAGES, BuildRecord, Records, recorded_images
 from images.docker import Docker
 from images.errors import ImageNotBuilt, ImageRecordUnreadable, UnknownBuild
+from images.names import image_folders
 from images.places import CHECKOUT, state_folder, whoami
 
 
@@ -27,7 +28,7 @@ class Deployable:
 
 def recipe_names(checkout: Path = CHECKOUT) -> list[str]:
     """The images that folders of images/ define, built or not."""
-    return sorted(file.parent.name for file in (checkout / "images").glob("*/image.toml"))
+    return [folder.name for folder in image_folders(checkout)]
 
 
 def _not_built(name: str) -> ImageNotBuilt:
@@ -113,9 +114,10 @@ class Catalogue:
         except (OSError, UnicodeDecodeError) as error:
             raise ImageRecordUnreadable(f"The packages of {record.build} aren't recorded: {error}.") from error
 
-    def deployables(self, channel: Channel = Channel.QA) -> list[Deployable]:
-        """The image to deploy of every name that has a build in the channel and in the engine."""
-        there = [name for name in self.names() if (record := self.at(name, channel)) and self.has_image(record)]
+    def deployables(self, channel: Channel = Channel.QA, checkout: Path = CHECKOUT) -> list[Deployable]:
+        """The image to deploy of every recipe that has a build in the channel and in the engine."""
+        names = recipe_names(checkout)
+        there = [name for name in names if (record := self.at(name, channel)) and self.has_image(record)]
         return [self.deployable(name, channel) for name in there]
 
     def move(self, record: BuildRecord, channel: Channel, what: JournalEvent) -> None:

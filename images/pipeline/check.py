@@ -13,10 +13,11 @@ from images import toolchain
 from images.catalogue.records import write_whole
 from images.commands import run
 from images.errors import InvalidRecipe
-from images.pipeline.files import digest, file_digests
+from images.names import FILE
+from images.pipeline.files import digest, file_digests, files_below
 from images.pipeline.inputs import tool_version
 from images.pipeline.prepare import STEPS
-from images.pipeline.recipe import FILE, Recipe, load_recipes
+from images.pipeline.recipe import Recipe, load_recipes
 from images.places import CHECKOUT, state_folder
 
 LIMIT = 60.0
@@ -126,6 +127,5 @@ def _mark(recipes: Iterable[Recipe], checkout: Path) -> str:
     """A digest of everything that affects the result."""
     parts = [tool_version("packer"), tool_version("packer-plugin-docker"), digest(Path(__file__))]
     for recipe in recipes:
-        files = sorted(path for path in recipe.folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
-        parts += [f"{file.relative_to(checkout)} {digest(file)}" for file in files]
+        parts += [f"{file.relative_to(checkout)} {digest(file)}" for file in files_below(recipe.folder, checkout)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

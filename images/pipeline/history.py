@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +57,7 @@ def origin(checkout: Path, image: str, files: Iterable[str]) -> Origin:
     commit = (output([*git, "rev-parse", "--verify", "HEAD"], limit=LIMIT) or "").strip()
     if not commit:
         return Origin("", False, "", _given_epoch())
-    paths = sorted(files)
+    paths = sorted({path for file in files for path in _tracked(checkout, file)})
     changed = output([*git, "status", "--porcelain", "--untracked-files=all", "--", *paths], limit=LIMIT) or ""
     last = (output([*git, "log", "-1", "--format=%H %ct", "--", *paths], limit=LIMIT) or "").split()
     if len(last) != 2:
@@ -65,6 +65,18 @@ def origin(checkout: Path, image: str, files: Iterable[str]) -> Origin:
         last = (output([*git, "log", "-1", "--format=%H %ct"], limit=LIMIT) or "").split()
     touched, epoch = last
     return Origin(commit, bool(changed.strip()), touched, int(epoch))
+
+
+def _tracked(checkout: Path, file: str) -> Iterator[str]:
+    """The paths by which git knows a file: the first link on the way to it, if there is one, and its real path."""
+    path = Path(checkout)
+    for part in Path(file).parts:
+        path /= part
+        if path.is_symlink():
+            yield path.relative_to(checkout).as_posix()
+            yield Path(os.path.realpath(checkout / file)).relative_to(os.path.realpath(checkout)).as_posix()
+            return
+    yield file
 
 
 def describe(checkout: Path, recipes: Mapping[str, Recipe]) -> dict[str, Any]:

@@ -1,31 +1,30 @@
 """The recipe of an image: a folder of images/ with an image.toml, a Packer template and its scripts."""
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from images.errors import InvalidRecipe, UnknownImage
+from images.names import FILE, image_folders, wrong_name
+from images.pipeline.recipe_values import (
+    DebianPackage,
+    EnvironmentName,
+    Glob,
+    Program,
+    Seconds,
+    Subfolder,
+    VariableName,
+    faults,
+    read_toml,
+    unknown,
+)
 from images.places import CHECKOUT
 
-FILE = "image.toml"
 PACKAGES_LOCK = "packages.lock"
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def _seconds(value: object) -> float:
-    """Seconds of a duration such as 90s, 5m or 1h."""
-    match = re.fullmatch(r"(\d+)([smh])", value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("a duration is a number and s, m or h, such as 5m")
-    return int(match[1]) * UNITS[match[2]]
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds)]
 
 
 class _Part(BaseModel):
@@ -62,16 +61,16 @@ class Build(_Part):
     wanted. `recipe` is the sub-folder with the Packer recipe; `variables` are given to it.
     """
 
-    inputs: tuple[str, ...] = ()
-    except_: tuple[str, ...] = Field(default=(), alias="except")
+    inputs: tuple[Glob, ...] = ()
+    except_: tuple[Glob, ...] = Field(default=(), alias="except")
     prepare: tuple[str, ...] = ()
-    tools: tuple[str, ...] = ()
+    tools: tuple[Program, ...] = ()
     binaries: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    unpacked: tuple[str, ...] = ()
-    recipe: str = "."
-    variables: Mapping[str, str] = Field(default_factory=dict)
+    packages: tuple[DebianPackage, ...] = ()
+    without: tuple[DebianPackage, ...] = ()
+    unpacked: tuple[DebianPackage, ...] = ()
+    recipe: Subfolder = "."
+    variables: Mapping[VariableName, str] = Field(default_factory=dict)
     time_limit: Seconds = 600.0
 
 
@@ -79,8 +78,12 @@ class Validate(_Part):
     """How the container for validation is started; without a command it runs the image's command."""
 
     command: tuple[str, ...] = ()
-    environment: Mapping[str, str] = Field(default_factory=dict)
+    environment: Mapping[EnvironmentName, str] = Field(default_factory=dict)
     time_limit: Seconds = 120.0
+
+
+TABLES: Mapping[str, type[BaseModel]] = {"image": About, "build": Build, "validate": Validate}
+"""The tables of an image.toml."""
 
 
 class Recipe(_Part):
@@ -114,18 +117,17 @@ class Recipe(_Part):
 
 
 def load_recipes(checkout: Path = CHECKOUT) -> dict[str, Recipe]:
-    """Every image of the checkout by its name, parents first.
+    """Every image of the checkout by its name, parents first; folders that no image can be named after are left out.
 
     Raises InvalidRecipe when a file can't be read, a parent doesn't exist, or parents form a cycle.
     """
-    found = {file.parent.name: _load(file) for file in sorted((checkout / "images").glob(f"*/{FILE}"))}
+    found = {folder.name: _load(folder / FILE) for folder in image_folders(checkout)}
     graph: dict[str, set[str]] = {}
     for recipe in found.values():
         parent = recipe.image.parent
         if parent is not None and parent not in found:
-            raise InvalidRecipe(
-                f"images/{recipe.name}/{FILE} names the parent {parent!r}, which has no folder in images/."
-            )
+            why = wrong_name(parent) or f"there is no images/{parent}/{FILE}"
+            raise InvalidRecipe(f"images/{recipe.name}/{FILE}: `image.parent` names {parent!a}, but {why}.")
         graph[recipe.name] = set() if parent is None else {parent}
     try:
         return {name: found[name] for name in TopologicalSorter(graph).static_order()}
@@ -140,7 +142,8 @@ def with_parents(recipes: Mapping[str, Recipe], names: Iterable[str] | None) -> 
         current: str | None = name
         while current is not None and current not in wanted:
             if current not in recipes:
-                raise UnknownImage(f"There is no image {current!r}; there are {', '.join(sorted(recipes))}.")
+                why = wrong_name(current) or f"There is no image {current!r}"
+                raise UnknownImage(f"{why}; there are {', '.join(sorted(recipes))}.")
             wanted.add(current)
             current = recipes[current].image.parent
     return [recipe for name, recipe in recipes.items() if name in wanted]
@@ -148,12 +151,17 @@ def with_parents(recipes: Mapping[str, Recipe], names: Iterable[str] | None) -> 
 
 def _load(file: Path) -> Recipe:
     shown = f"images/{file.parent.name}/{FILE}"
+    content = read_toml(file, shown)
+    wrong = [unknown([key], TABLES) for key in content if key not in TABLES]
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-        return Recipe.model_validate({**content, "name": file.parent.name, "folder": file.parent})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidRecipe(f"{shown} can't be read: {error}.") from error
+        known = {key: value for key, value in content.items() if key in TABLES}
+        recipe = Recipe.model_validate({**known, "name": file.parent.name, "folder": file.parent})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InvalidRecipe(f"{shown}: {where}: {first['msg'].removeprefix('Value error, ')}.") from error
+        raise _invalid(shown, [*wrong, *faults(error, TABLES)]) from error
+    if wrong:
+        raise _invalid(shown, wrong)
+    return recipe
+
+
+def _invalid(shown: str, wrong: Iterable[str]) -> InvalidRecipe:
+    return InvalidRecipe("\n".join(f"{shown}: {sentence}" for sentence in wrong))

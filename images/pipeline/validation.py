@@ -49,6 +49,8 @@ def digests_of_tests(recipe: Recipe, checkout: Path) -> dict[str, str]:
         return {file.relative_to(checkout).as_posix(): digest(file) for file in files_of_tests(recipe, checkout)}
     except FileNotFoundError as error:
         raise InvalidRecipe(f"{error.filename} is missing: without it no image can be validated.") from error
+    except OSError as error:
+        raise InvalidRecipe(f"{error.filename} can't be read: {error.strerror}.") from error
 
 
 def digest_of_tests(recipe: Recipe, checkout: Path) -> str:

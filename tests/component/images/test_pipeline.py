@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from images.errors import InvalidRecipe
+from images.pipeline.files import matching
 from images.pipeline.history import NO_HISTORY, describe, origin
 from images.pipeline.inputs import EPOCH, REVISION, image_inputs
 from images.pipeline.recipe import load_recipes
@@ -50,6 +51,41 @@ class TestKey:
         after = inputs(checkout)["a"]
         assert after.changed_since(before.entries) == ["images/a/new", "lock"]
 
+    def test_files_behind_links_and_with_a_dot_before_their_names_count(self, checkout: Path) -> None:
+        behind, folder = checkout / "shared" / "deep", checkout / "images" / "b"
+        behind.mkdir(parents=True)
+        (behind / "file").write_text("1")
+        (folder / "link").symlink_to(checkout / "shared")
+        (folder / "self").symlink_to(folder)
+        (folder / "nowhere").symlink_to("gone")
+        (folder / ".hidden").write_text("1")
+        before = inputs(checkout)["b"]
+        assert {"images/b/link/deep/file", "images/b/.hidden"} < set(before.entries)
+        assert not [name for name in before.entries if "/self/" in name or "nowhere" in name]
+
+        (behind / "file").write_text("2")
+        assert inputs(checkout)["b"].changed_since(before.entries) == ["images/b/link/deep/file"]
+        (folder / ".hidden").write_text("2")
+        assert inputs(checkout)["b"].key not in {before.key, keys(checkout)["a"]}
+
+    def test_inputs_are_found_through_links_and_on_all_levels(self, checkout: Path) -> None:
+        for path in ("app/x.py", "app/deep/y.py", "app/deep/.z", "app/deep/more/y.txt", "other/app/x.py"):
+            (checkout / path).parent.mkdir(parents=True, exist_ok=True)
+            (checkout / path).write_text("")
+        (checkout / "app" / "link").symlink_to(checkout / "other")
+        linked = ["app/link/app/x.py"]
+        for pattern, expected in {
+            "app/x.py": ["app/x.py"],
+            "app/*": ["app/x.py"],
+            "./app/*/*.py": ["app/deep/y.py"],
+            "app/**/*.py": ["app/deep/y.py", *linked, "app/x.py"],
+            "app/**": ["app/deep/.z", "app/deep/more/y.txt", "app/deep/y.py", *linked, "app/x.py"],
+            "app/**/more/*": ["app/deep/more/y.txt"],
+            "nothing/**/*": [],
+        }.items():
+            found = sorted(path.relative_to(checkout).as_posix() for path in matching(checkout, pattern))
+            assert found == expected, pattern
+
     def test_the_services_image_depends_on_its_sources_but_not_on_tests_or_docs(self) -> None:
         entries = image_inputs(load_recipes()["provisioning"], "sha256:1", lambda _: "1").entries
         assert "environments/domain/errors.py" in entries
@@ -79,6 +115,18 @@ class TestHistory:
         (checkout / "lock").write_text("changed")
         assert origin(checkout, "a", ["lock"]).revision == f"{first}-dirty"
         assert origin(checkout, "a", ["unrelated"]).revision == second
+
+    def test_git_is_asked_about_what_links_lead_to(self, checkout: Path) -> None:
+        folder = checkout / "images" / "b"
+        (checkout / "shared").mkdir()
+        (checkout / "shared" / "file").write_text("")
+        (folder / "link").symlink_to(checkout / "shared")
+        first = commit(checkout, "first", "2026-01-01T00:00:00Z")
+        (checkout / "unrelated").write_text("")
+        commit(checkout, "second", "2026-02-01T00:00:00Z")
+        assert origin(checkout, "b", ["images/b/link/file"]).revision == first
+        (checkout / "shared" / "file").write_text("changed")
+        assert origin(checkout, "b", ["images/b/link/file"]).revision == f"{first}-dirty"
 
     def test_only_an_image_that_starts_from_nothing_depends_on_it(self, checkout: Path) -> None:
         commit(checkout, "first", "2026-01-01T00:00:00Z")

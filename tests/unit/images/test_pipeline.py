@@ -39,24 +39,6 @@ class TestRecipes:
         assert [found.name for found in with_parents(recipes, ["a"])] == ["z", "a"]
         assert [found.name for found in with_parents(recipes, None)] == ["z", "a", "m"]
 
-    @pytest.mark.parametrize(
-        ("content", "complaint"),
-        [
-            ("[image\n", "can't be read"),
-            ('[image]\ntitle = "T"\n', "image.description"),
-            (f"{ABOUT}colour = 1\n", "image.colour"),
-            (f'{ABOUT}parent = "nobody"\n', "nobody"),
-            (f'{ABOUT}parent = "a"\n', "cycle"),
-            (f'{ABOUT}[build]\ntime_limit = "soon"\n', "time_limit"),
-            (f'{ABOUT}from = "registry.example/debian:12"\n', "by digest"),
-            (f'{ABOUT}parent = "a"\nfrom = "x@sha256:{"0" * 64}"\n', "exclude"),
-        ],
-    )
-    def test_a_broken_one_is_named_with_what_is_wrong(self, tmp_path: Path, content: str, complaint: str) -> None:
-        recipe(tmp_path, "a", content)
-        with pytest.raises(InvalidRecipe, match=complaint):
-            load_recipes(tmp_path)
-
     def test_an_unknown_image_is_told_from_those_there_are(self) -> None:
         with pytest.raises(UnknownImage, match="base, "):
             with_parents(load_recipes(), ["nothing"])

@@ -16,6 +16,7 @@ from images.catalogue.records import PROVENANCE, SUMS, BuildRecord, Records, Val
 from images.catalogue.transfer import import_records
 from images.docker import Docker
 from images.errors import RecordsRefused
+from tests.support.image_recipes import recipe
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 KEY = "ab" * 32
@@ -97,6 +98,13 @@ def packed(state: Path, more: Mapping[str, bytes | tarfile.TarInfo] | None = Non
 @pytest.fixture
 def here(tmp_path: Path) -> Catalogue:
     return Catalogue(tmp_path / "here", Engine())
+
+
+def test_an_image_whose_recipe_is_gone_is_not_deployed(elsewhere: Path, tmp_path: Path) -> None:
+    catalogue = Catalogue(elsewhere, Engine({IMAGE}))
+    assert catalogue.deployables(checkout=tmp_path) == []
+    recipe(tmp_path, "web", "")
+    assert [found.name for found in catalogue.deployables(checkout=tmp_path)] == ["web"]
 
 
 def everything(catalogue: Catalogue) -> list[str]:

@@ -28,6 +28,18 @@ class TestSources:
             (checkout / name).touch()
         assert files(checkout) == ["images/one/image.toml", "images/one/provision/run.sh", "kept/z", "pyproject.toml"]
 
+    def test_folders_behind_links_come_along(self, checkout: Path, tmp_path: Path) -> None:
+        for name in ("a/.venv/x", "a/deep/z"):
+            (checkout / name).parent.mkdir(parents=True)
+            (checkout / name).touch()
+        (tmp_path / "private").mkdir()
+        (tmp_path / "private" / "x").touch()
+        (checkout / "images" / "one" / "link").symlink_to(checkout / "a")
+        (checkout / "away").symlink_to(tmp_path / "private")
+        found = files(checkout)
+        assert "images/one/link/deep/z" in found
+        assert not [path for path in found if ".venv" in path or path.startswith("away")]
+
     def test_nothing_from_outside_gets_in(
         self, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
