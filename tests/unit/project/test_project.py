@@ -5,11 +5,12 @@ import re
 import shlex
 import tomllib
 from fnmatch import fnmatch
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from typing import Any
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 from images.places import CHECKOUT
 from project import declared
@@ -19,6 +20,7 @@ from tests.suite import CHECKS
 
 SHIPPED = ("environments", "tui")
 HTTP_CALLS = ("Client", "AsyncClient", "request", "stream", "get", "head", "options", "post", "put", "patch", "delete")
+DEBIAN_PYTHON = "3.11.2"
 NAME = re.compile(r"^[A-Za-z0-9._-]+")
 
 
@@ -63,6 +65,17 @@ def test_what_is_declared_is_locked(lock: str) -> None:
     requirements = (*project.dependencies, *((*extras, *project.groups[GROUP]) if "images" not in lock else ()))
     locked = set(re.findall(r"^([a-z0-9][^=\s]*)==", (CHECKOUT / lock).read_text(encoding="utf-8"), re.MULTILINE))
     assert {_distribution(requirement) for requirement in requirements} - locked == set()
+
+
+def test_what_is_locked_runs_on_the_python_of_debian_12() -> None:
+    locked = set(re.findall(r"^([a-z0-9][^=\s]*)==", (CHECKOUT / "requirements.lock").read_text(), re.MULTILINE))
+    wanted = {
+        f"{found.name} {found.version}": found.metadata.get("Requires-Python") or ""
+        for found in distributions()
+        if _distribution(found.name) in locked
+    }
+    assert len(wanted) > len(locked) * 0.9
+    assert [name for name, pythons in wanted.items() if not SpecifierSet(pythons).contains(DEBIAN_PYTHON)] == []
 
 
 def test_deptry_knows_every_group() -> None:
