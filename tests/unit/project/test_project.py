@@ -70,7 +70,7 @@ def test_what_is_declared_is_locked(lock: str) -> None:
 def test_what_is_locked_runs_on_the_python_of_debian_12() -> None:
     locked = set(re.findall(r"^([a-z0-9][^=\s]*)==", (CHECKOUT / "requirements.lock").read_text(), re.MULTILINE))
     wanted = {
-        f"{found.name} {found.version}": found.metadata.get("Requires-Python") or ""
+        f"{found.name} {found.version}": str(found.metadata.json.get("requires_python", ""))
         for found in distributions()
         if _distribution(found.name) in locked
     }
