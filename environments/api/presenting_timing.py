@@ -5,7 +5,7 @@ from typing import Any
 
 from environments.domain.environment import Environment
 from environments.domain.timing import LONGEST_TITLE, HolidayCalendar, Policy
-from environments.service.calendars import CalendarChange
+from environments.service.calendars import CalendarChange, CheckedRule
 from environments.service.policies import PolicyChange
 from environments.service.retiming import Preview
 from environments.service.timing import TimedRule
@@ -17,6 +17,12 @@ def rule(found: TimedRule, next_moment: datetime | None) -> timing.RuleView:
     return timing.RuleView(
         action=found.action, rule=str(found.rule), because=found.because, since=found.since, next_moment=next_moment
     )
+
+
+def checked_rule(found: CheckedRule) -> timing.RuleCheckView:
+    """What becomes of a rule that isn't set yet."""
+    said = {} if found.problem is None else {"problem": found.problem.message, "hint": found.problem.hint}
+    return timing.RuleCheckView(rule=found.rule, moments=tuple(found.moments), **said)
 
 
 def policy(found: Policy) -> timing.PolicyView:

@@ -47,16 +47,31 @@ def list_rules(session: Session, name: Name) -> None:
     "add",
     more="""
         It is destroyed at the first moment of any rule that destroys it. It is stopped, or started, at each moment of
-        a rule for that.
+        a rule for that. With --dry-run its next five moments are shown, and it isn't added.
     """,
     examples="""
+        calvinverse env rule add demo "0 19 * * 5 Europe/Amsterdam" --dry-run
         calvinverse env rule add demo "0 19 * * 5 Europe/Amsterdam"
         calvinverse env rule add demo "0 19 * * 1-5 Europe/Amsterdam" --action stop
     """,
 )
-def add_rule(session: Session, name: Name, rule: Rule, action: Action = Done.DESTROY) -> None:
+def add_rule(
+    session: Session,
+    name: Name,
+    rule: Rule,
+    action: Action = Done.DESTROY,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show its next five moments.")] = False,
+) -> None:
     from environments.cli.environment_tables import timing_lines
+    from environments.cli.timing_tables import moment_lines
+    from environments.domain.errors import InvalidLifetime
 
+    if dry_run:
+        [found] = session.client.check_rules(_request(rule, action))
+        if found.problem:
+            raise InvalidLifetime(found.problem, hint=found.hint)
+        session.show(found, lambda: moment_lines(found, session.zone))
+        return
     view = session.client.add_rule(name, _request(rule, action))
     session.show(view, lambda: timing_lines(view, session.zone, session.now()))
 

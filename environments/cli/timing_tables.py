@@ -9,7 +9,7 @@ from environments.domain.timing import Because
 from environments.moments import moment
 from environments.timing_words import WHAT, reason
 from environments.timing_words import effect as what_moves
-from environments.wire.timing import CalendarView, EffectView, PolicyView, RuleView
+from environments.wire.timing import CalendarView, EffectView, PolicyView, RuleCheckView, RuleView
 
 
 def rule_lines(found: Sequence[RuleView], zone: tzinfo) -> Iterator[str]:
@@ -25,6 +25,15 @@ def rule_lines(found: Sequence[RuleView], zone: tzinfo) -> Iterator[str]:
         for rule in found
     ]
     yield from table(("RULE", "WHAT", "NEXT MOMENT", "OF", "SET BY"), rows)
+
+
+def moment_lines(found: RuleCheckView, zone: tzinfo) -> Iterator[str]:
+    """The next moments of a rule that isn't set yet."""
+    yield from (
+        table(("NEXT MOMENTS",), [(moment(at, zone),) for at in found.moments])
+        if found.moments
+        else [f"{found.rule} never fires outside the days that it leaves out."]
+    )
 
 
 def policy_lines(found: Sequence[PolicyView], zone: tzinfo) -> Iterator[str]:

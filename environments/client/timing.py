@@ -12,6 +12,8 @@ from environments.wire.timing import (
     PolicyEffectView,
     PolicyRequest,
     PolicyView,
+    RuleCheckRequest,
+    RuleCheckView,
     RuleRequest,
     RuleView,
 )
@@ -28,6 +30,11 @@ class TimingCalls(Connection):
         """Gives it a rule of its own; one that it has changes nothing."""
         path = f"/v1/environments/{_part(name)}/rules"
         return self._read(self._send("POST", path, request, again=True), EnvironmentView)
+
+    def check_rules(self, *rules: RuleRequest) -> list[RuleCheckView]:
+        """The next moments of rules that aren't set yet, or why one can't be set. Changes nothing."""
+        answer = self._send("POST", "/v1/rules/check", RuleCheckRequest(rules=rules), again=True)
+        return self._read(answer, list[RuleCheckView])
 
     def remove_rule(self, name: str, request: RuleRequest) -> EnvironmentView:
         """Removes a rule of its own."""

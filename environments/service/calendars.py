@@ -3,21 +3,35 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from environments.domain.calendar_rule import CALENDAR_NAME, CalendarRule, parse_rule
-from environments.domain.errors import InvalidInput, InvalidName, NotAllowedNow, NotFound
+from environments.domain.errors import CalvinverseError, InvalidInput, InvalidName, NotAllowedNow, NotFound
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
 from environments.domain.template_parts import Template
-from environments.domain.timing import LONGEST_TITLE, MOST_DAYS, Holiday, HolidayCalendar, OwnRule
+from environments.domain.timing import (
+    LONGEST_TITLE,
+    MOST_DAYS,
+    Holiday,
+    HolidayCalendar,
+    OwnRule,
+    TimedAction,
+)
 from environments.service.audit_values import differing
 from environments.service.authorization import Action, Principal, check_service, may
+from environments.service.cron import moments
+from environments.service.deadlines import check_calendars, new_rule
 from environments.service.pages import Page
 from environments.service.policies import MOST_SHOWN
 from environments.service.retiming import Preview, Retiming, preview
 from environments.service.storage.transaction import Storage, Transaction
+from environments.service.time_edits import check_action
 from environments.service.timing_facts import Change, Facts
 
 MOST_CALENDARS = 1000
+
+MOMENTS_SHOWN = 5
+"""How many moments of a rule are computed that isn't set yet."""
 
 _MOST_NAMED = 5
 """Users of a calendar that a refusal names."""
@@ -30,6 +44,15 @@ class CalendarChange:
     calendar: HolidayCalendar
     preview: Preview
     applied: bool
+
+
+@dataclass(frozen=True)
+class CheckedRule:
+    """A rule as it is read, and its next moments (UTC) if it were set now. With a `problem` it can't be set."""
+
+    rule: str
+    moments: Sequence[datetime] = ()
+    problem: CalvinverseError | None = None
 
 
 class Calendars:
@@ -49,6 +72,17 @@ class Calendars:
         """One calendar. Raises `NotFound`."""
         with self._storage.read() as tx:
             return _found(tx, name)
+
+    def check_rules(self, rules: Iterable[tuple[TimedAction, str]]) -> list[CheckedRule]:
+        """What becomes of rules, by the code that decides about those that are set. Stores nothing."""
+        now = self._clock()
+        with self._storage.read() as tx:
+            facts = Facts(tx)
+            known: dict[tuple[TimedAction, str], CheckedRule] = {}
+            for action, text in (rules := list(rules)):
+                if (action, text) not in known:
+                    known[action, text] = _checked(facts, action, text, now)
+        return [known[rule] for rule in rules]
 
     def set(self, principal: Principal, name: str, days: Sequence[Holiday], *, dry_run: bool = False) -> CalendarChange:
         """Sets a calendar in place of one with that name; with `dry_run` it only computes what that moves.
@@ -102,6 +136,17 @@ class Calendars:
             tx.calendars.remove(name)
             _tell(tx, name, calendar, None)
         return calendar
+
+
+def _checked(facts: Facts, action: TimedAction, text: str, now: datetime) -> CheckedRule:
+    try:
+        check_action(action)
+        rule = new_rule(action, text, now, "")
+        check_calendars(facts.tx, (rule,))
+    except CalvinverseError as error:
+        return CheckedRule(text, problem=error)
+    read = parse_rule(rule.rule)
+    return CheckedRule(rule.rule, tuple(islice(moments(read, now, facts.holidays(read.without)), MOMENTS_SHOWN)))
 
 
 def _tell(tx: Transaction, name: str, before: HolidayCalendar | None, after: HolidayCalendar | None) -> None:

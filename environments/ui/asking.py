@@ -13,6 +13,7 @@ from environments.ui.answers import go, page
 from environments.ui.faults import status_of
 from environments.ui.listing import Section
 from environments.ui.visit import BEFORE, SECRET, Visit
+from environments.wire.timing import RuleCheckView
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Field:
     """A field of a form. `kind`: `text`, `number`, `lines` (many lines), `choice`, `check`, `secret` or `hidden`.
 
     `options` are value and words of a choice. `typed`: what has to be typed, letter by letter, so that nothing is done
-    by mistake. The name of a secret begins with `SECRET`, so that no page repeats what was typed.
+    by mistake. The name of a secret begins with `SECRET`, so that no page repeats what was typed. `rules`: what will
+    become of the rules that stand in it; None: it isn't for rules.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Field:
     options: Sequence[tuple[str, str]] = ()
     required: bool = False
     typed: str = ""
+    rules: Sequence[RuleCheckView] | None = None
 
     def __post_init__(self) -> None:
         if (self.kind == "secret") != self.name.startswith(SECRET):
@@ -47,7 +50,7 @@ class Ask:
     """A page that asks for what an action needs. `id`: the action's. `says`: sentences on what will happen.
 
     `sections`: what to know before. `back`: where one goes instead, and afterwards. `refused`: why it isn't possible
-    now, as far as is known; the service decides.
+    now, as far as is known; the service decides. `look`: the title of a second button, which only shows the page anew.
     """
 
     id: str
@@ -59,7 +62,11 @@ class Ask:
     danger: bool = False
     sections: Sequence[Section] = field(default=())
     refused: str = ""
+    look: str = ""
 
+
+LOOK = "look"
+"""The field of the second button."""
 
 Asking = Callable[[Visit], Ask]
 Doing = Callable[[Visit], str | Response | None]
@@ -74,6 +81,8 @@ def pages_of(path: str, asking: Asking, doing: Doing) -> tuple[tuple[str, str, C
 
     def do(visit: Visit) -> Response:
         ask = asking(visit)
+        if ask.look and visit.typed(LOOK):
+            return _page(visit, ask)
         try:
             _check(visit, ask)
             answer = doing(visit)

@@ -28,6 +28,7 @@ from environments.ui.making_basics import (
     problems_in,
     read_rules,
     request_key,
+    rules_of,
     unfit,
 )
 from environments.ui.parameter_form import ParameterForm
@@ -156,10 +157,14 @@ def check(visit: Visit) -> Response:
         making.faults.pop("name", None)
     if "lifetime" not in making.faults:
         _foresee(visit, making, given)
+    rules = rules_of(visit)
     fields = list(every_field(making.parameters.fields()))
     basics = {name: making.faults.get(name, "") for name in ("name", "lifetime")}
     deadline = making.deadline
-    return fragment(visit, "making_check.html", fields=fields, count=making.count, basics=basics, deadline=deadline)
+    count = making.count + sum(bool(one.problem) for found in rules.values() for one in found)
+    return fragment(
+        visit, "making_check.html", fields=fields, count=count, basics=basics, deadline=deadline, rules=rules
+    )
 
 
 def _foresee(visit: Visit, making: Making, given: dict[str, Any]) -> None:
@@ -240,6 +245,7 @@ def _draw(visit: Visit, making: Making, status: int = 200, *, shared: bool = Fal
         link=visit.origin + making.link(visit),
         shared=shared,
         lifetimes=lifetimes(making.template),
+        rules=rules_of(visit),
     )
 
 

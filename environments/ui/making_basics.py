@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
@@ -13,9 +13,10 @@ from environments.domain.errors import InvalidInput, InvalidLifetime
 from environments.domain.reasons import reason
 from environments.domain.timing import TimedAction
 from environments.moments import in_zone
+from environments.ui.rule_moments import checked, typed_rules
 from environments.ui.visit import Visit
 from environments.wire.templates import TemplateView
-from environments.wire.timing import RuleRequest
+from environments.wire.timing import RuleCheckView, RuleRequest
 
 RULE_FIELDS: Mapping[str, TimedAction] = {
     "destroy_at": TimedAction.DESTROY,
@@ -72,6 +73,15 @@ def read_rules(visit: Visit) -> tuple[RuleRequest, ...]:
         for line in visit.typed(name).splitlines()
         if line.strip()
     )
+
+
+def rules_of(visit: Visit) -> dict[str, Sequence[RuleCheckView]]:
+    """Field → when the rules in it will fire, or what is wrong with them."""
+    typed = [(name, line) for name, does in RULE_FIELDS.items() for line in typed_rules(does, visit.typed(name))]
+    found: dict[str, list[RuleCheckView]] = {name: [] for name in RULE_FIELDS}
+    for (name, _), one in zip(typed, checked(visit, [line for _, line in typed]), strict=False):  # it has the first
+        found[name].append(one)
+    return {**found}
 
 
 def unfit(fault: ValidationError) -> InvalidInput:

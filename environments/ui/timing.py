@@ -10,6 +10,7 @@ from environments.timing_words import effect
 from environments.ui import rooms
 from environments.ui.asking import Ask, Field, pages_of
 from environments.ui.listing import Button, Column, Facts, Link, Section, Table, place, table, to_environment, told
+from environments.ui.rule_moments import checked, lines_of
 from environments.ui.visit import Visit
 from environments.wire.timing import (
     CalendarRequest,
@@ -107,11 +108,13 @@ def _setting(visit: Visit) -> Ask:
                 rules,
                 "One in each line: destroy, stop or start, then five fields and "
                 "a zone, such as `stop 0 19 * * 1-5 Europe/Amsterdam`.",
+                rules=checked(visit, lines_of(visit.typed("rules") if visit.method != "GET" else rules)),
             ),
             Field("maximum", "Longest lifetime", help="From creation; a duration such as 14d. Empty: none."),
             Field("dry", "Only show what it would move", "check"),
         ],
         "Set it",
+        look="Show the next moments",
     )
 
 

@@ -148,7 +148,8 @@ def check(visit: Visit) -> Response:
     except (CalvinverseError, ValidationError):  # such as for somebody who may update it, but create nothing
         pass
     fields = list(every_field(updating.parameters.fields()))
-    return fragment(visit, "making_check.html", fields=fields, count=len(updating.parameters.faults), basics={})
+    count = len(updating.parameters.faults)
+    return fragment(visit, "making_check.html", fields=fields, count=count, basics={}, rules={})
 
 
 def _typed(visit: Visit) -> Updating:

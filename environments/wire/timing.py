@@ -25,6 +25,24 @@ class RuleRequest(Request):
     rule: Word
 
 
+class RuleCheckRequest(Request):
+    """Rules that somebody is about to set."""
+
+    rules: tuple[RuleRequest, ...] = Field(max_length=MOST_RULES)
+
+
+class RuleCheckView(View):
+    """A rule as it is read, and its next five moments (UTC) if it were set now; none: only on days that it leaves out.
+
+    `problem`: why it can't be set; empty: it can.
+    """
+
+    rule: str
+    moments: tuple[datetime, ...] = ()
+    problem: str = ""
+    hint: str = ""
+
+
 class RuleView(View):
     """A rule that applies to an environment, where it stands, and its next moment (UTC; None: it has none)."""
 

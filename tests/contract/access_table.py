@@ -174,6 +174,7 @@ ROWS = (
         body={"reference": "sha256:" + "a" * 64, "channel": "production"},
     ),
     _does("DELETE /v1/images/{name}", "admin", "image:withdraw", given="image"),
+    Row("POST /v1/rules/check", "known", body={"rules": [{"rule": "0 4 * * *"}]}, note="it sets nothing"),
     _reads("/v1/policies", "known", note="those for owners only to themselves, auditors and admins"),
     _does("PUT /v1/policies/{scope}/{name}", "admin", "policy:set", given="policy", body={"maximum": "30d"}),
     _does("DELETE /v1/policies/{scope}/{name}", "admin", "policy:set", given="policy"),

@@ -81,6 +81,7 @@ ROUTES = {
     ("DELETE", "/v1/environments/{name}/rules"),
     ("PUT", "/v1/environments/{name}/pin"),
     ("DELETE", "/v1/environments/{name}/pin"),
+    ("POST", "/v1/rules/check"),
     ("GET", "/v1/policies"),
     ("PUT", "/v1/policies/{scope}/{name}"),
     ("DELETE", "/v1/policies/{scope}/{name}"),

@@ -31,6 +31,8 @@ from environments.wire.timing import (
     PolicyEffectView,
     PolicyRequest,
     PolicyView,
+    RuleCheckRequest,
+    RuleCheckView,
     RuleRequest,
     RuleView,
 )
@@ -40,7 +42,7 @@ _EDITED = problems(UnknownEnvironment, NotAllowedNow, ManagedOutside, InvalidLif
 
 
 def timing_routes(service: Service) -> APIRouter:
-    """Everything below /v1/policies and /v1/calendars, and the rules and the pin of an environment."""
+    """Everything below /v1/policies, /v1/calendars and /v1/rules, and the rules and the pin of an environment."""
     router = APIRouter(prefix="/v1", tags=["timing"])
     edits, policies, calendars = service.time_edits, service.policies, service.calendars
 
@@ -88,6 +90,12 @@ def timing_routes(service: Service) -> APIRouter:
     def unpin_environment(caller: Caller, name: str) -> EnvironmentView:
         """Ends a pin. What would end at once ends an hour later, or with the pin if that is earlier."""
         return shown(service, caller, edits.unpin(caller, name))
+
+    @router.post("/rules/check", responses=problems())
+    def check_rules(caller: Caller, request: RuleCheckRequest) -> list[RuleCheckView]:
+        """Tells the next moments of rules that aren't set yet, and why one can't be set. Stores nothing."""
+        found = calendars.check_rules((one.action, one.rule) for one in request.rules)
+        return [presenting_timing.checked_rule(one) for one in found]
 
     @router.get("/policies", responses=problems())
     def list_policies(

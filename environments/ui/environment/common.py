@@ -196,6 +196,7 @@ def asks(
     danger: bool = False,
     sections: Sequence[Section] = (),
     back: str = "",
+    look: str = "",
 ) -> Ask:
     """The page that asks for an action on an environment. The form names the environment by its id, too."""
     return Ask(
@@ -208,6 +209,7 @@ def asks(
         danger,
         sections,
         why_not(action(id), view),
+        look,
     )
 
 

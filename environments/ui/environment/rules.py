@@ -14,6 +14,7 @@ from environments.ui.environment.common import asks, buttons, found, meant, path
 from environments.ui.environment.facts import deadline_facts
 from environments.ui.environment.history import MOMENTS, coming
 from environments.ui.listing import Cell, Code, Facts, Link, Table
+from environments.ui.rule_moments import checked, typed_rules
 from environments.ui.visit import Visit
 from environments.wire.timing import RuleRequest, RuleView
 
@@ -70,6 +71,7 @@ def show(visit: Visit) -> Response:
 def _adding(visit: Visit) -> Ask:
     view = found(visit)
     zone = zone_name(visit.zone, visit.now)
+    does = visit.typed("action") or visit.asked("action", TimedAction.DESTROY)
     return asks(
         visit,
         view,
@@ -89,10 +91,12 @@ def _adding(visit: Visit) -> Ask:
                 help=f"Minute, hour, day of month, month, day of week, zone: 0 19 * * 1-5 {zone}. `except NAME` leaves "
                 "out the days of a holiday calendar.",
                 required=True,
+                rules=checked(visit, typed_rules(does, visit.typed("rule") or visit.asked("rule"))),
             ),
         ],
         button="Add",
         back="rules",
+        look="Show its next moments",
     )
 
 

@@ -463,6 +463,9 @@ def test_extend_shows_the_new_deadline(cli: CommandLine) -> None:
 
 def test_a_rule_of_the_calendar_is_explained_in_the_readers_zone_and_in_utc(cli: CommandLine) -> None:
     rule = "0 3 1 1 * Asia/Tokyo"
+    before = cli("env", "rule", "add", "nowhere", rule, "--dry-run").out.splitlines()
+    assert before[0] == "NEXT MOMENTS"
+    assert len(before) == 6
     made = cli("env", "create", "ruled", "-t", "web", "--ttl", "13d", "--destroy-at", "0 19 * * *", "--no-wait")
     assert "rule '0 19 * * * UTC', set by root" in made.err
     out = cli("env", "explain", "ruled").out.splitlines()

@@ -16,7 +16,7 @@ from environments.domain.errors import (
     NotFound,
     UnknownEnvironment,
 )
-from environments.domain.timing import Obstacle, Source, TimedAction
+from environments.domain.timing import Holiday, Obstacle, Source, TimedAction
 from environments.service.authorization import Principal
 from tests.fakes.clock import MONDAY, SetClock
 from tests.fakes.service import FakeService, make_service
@@ -202,3 +202,21 @@ def test_a_stop_that_is_due_stays_due_whatever_else_is_edited(service: FakeServi
     clock.now = MONDAY + 11 * HOUR
     edited = service.time_edits.add_rule(ADA, "demo", DESTROY, "0 0 1 4 *")
     assert edited.switch_at == MONDAY + 10 * HOUR
+
+
+def test_rules_that_are_not_set_yet_tell_their_next_moments(service: FakeService, clock: SetClock) -> None:
+    clock.now = MONDAY + 11 * HOUR
+    root, holiday = Principal("root", "admin", "tok-root"), Holiday(day=(MONDAY + DAY).date())
+    service.calendars.set(root, "nl", [holiday])
+    asked = [(DESTROY, EVENING), (DESTROY, f"{EVENING} except nl"), (DESTROY, "0 0 31 2 *"), (DESTROY, EVENING)]
+    asked += [(DESTROY, f"{EVENING} except be"), (TimedAction.WARN, EVENING)]
+    evening, left_out, *others = service.calendars.check_rules(asked)
+    assert [at - MONDAY for at in evening.moments] == [days * DAY + 10 * HOUR for days in (1, 2, 3, 4, 7)]
+    assert left_out.moments[0] == MONDAY + 2 * DAY + 10 * HOUR
+    said = ["" if one.problem is None else one.problem.message for one in others]
+    assert "31 2" in said[0]
+    assert others[1] == evening
+    assert "'be'" in said[2]
+    assert "can't warn" in said[3]
+    service.time_edits.add_rule(ADA, "demo", DESTROY, EVENING)  # what was told is what is done
+    assert shown(service).deadline == evening.moments[0]

@@ -40,7 +40,7 @@ _READS = frozenset(
         *("saved_plan", "drift", "why", "workers", "warning_channels", "templates", "template", "bundle", "validate"),
         *("images", "image", "image_history", "tokens", "ca", "info", "readiness"),
         *("providers", "try_claims", "who_am_i", "sessions"),
-        *("rules", "policies", "calendars", "calendar", "holds"),
+        *("rules", "check_rules", "policies", "calendars", "calendar", "holds"),
         *("triggers", "environment_triggers", "trigger", "test_triggers", "received_events", "received_event"),
         *("previews", "check_creation"),
         *("people", "person", "groups", "group", "members"),
