@@ -150,6 +150,7 @@ def test_what_pytest_did_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "pyproject.toml").write_bytes((CHECKOUT / "pyproject.toml").read_bytes())
     monkeypatch.setenv("CALVINVERSE_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they take longer to load than these tests to run
+    monkeypatch.setenv("PYTEST_PLUGINS", "pytest_timeout")  # the one whose options pyproject.toml sets
     monkeypatch.setattr(suite, "CHECKOUT", tmp_path)
     ended = suite.pytest(("unit",))
     assert ended == count
