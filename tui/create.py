@@ -1,6 +1,6 @@
 """The form that creates an environment: the fields come from the template's JSON Schema."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from environments.domain.errors import CalvinverseError
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.names import check_environment_name
 from environments.moments import countdown, in_zone
+from environments.template_words import costs, takes
 from environments.wire.environments import Accepted, CreateRequest, EnvironmentView
 from environments.wire.plans import PlanRequest, PlanView
 from environments.wire.templates import TemplateView
@@ -117,8 +118,7 @@ class CreateScreen(FormScreen):
         )
         for basic in self.fields():
             if basic.key == "template":
-                version = f"version {clean(template.version)}"
-                basic.explain(Content(f"{clean(template.description)} · {version}".removeprefix(" · ")))
+                basic.explain(Content(" · ".join(_about(template))))
             elif basic.key == "lifetime" or (basic.key == "name" and self._draft.name):
                 self.judge(basic)
 
@@ -268,6 +268,17 @@ class CreateScreen(FormScreen):
         made = [view for view in self.shell.living() if view.name == self._planned_as[0]]
         if yes and made:
             self._leave_for(made[0])
+
+
+def _about(template: TemplateView) -> Iterator[str]:
+    """What to know before one picks a template."""
+    if said := clean(template.description):
+        yield said
+    yield f"version {clean(template.version)}"
+    if took := takes(template):
+        yield f"takes {took}"
+    if price := costs(template):
+        yield f"costs {price}"
 
 
 def _seconds(lifetime: float | None) -> timedelta | None:

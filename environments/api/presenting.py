@@ -27,7 +27,7 @@ from environments.service.records import (
 )
 from environments.service.service_accounts import ServiceAccount
 from environments.service.standing import UNTOLD, EnvironmentStanding
-from environments.service.storage.templates import PublishedImage
+from environments.service.storage.templates import CreateTimes, PublishedImage
 from environments.service.storage.tokens import TokenRecord
 from environments.service.storage.warnings import QueuedWarning
 from environments.service.warnings import ChannelStatus, TestDelivery
@@ -202,7 +202,9 @@ def plan(record: Plan) -> plans.PlanView:
     return plans.PlanView(**{name: getattr(record, name) for name in plans.PlanView.model_fields})
 
 
-def template(found: CataloguedTemplate, creation: templates.CreationView | None = None) -> templates.TemplateView:
+def template(
+    found: CataloguedTemplate, creation: templates.CreationView | None = None, times: CreateTimes | None = None
+) -> templates.TemplateView:
     """A template of the catalogue."""
     push, content = found
     default, maximum = content.lifetime.default, content.lifetime.maximum
@@ -224,6 +226,8 @@ def template(found: CataloguedTemplate, creation: templates.CreationView | None 
         network=content.network,
         source=None if push.source is None else templates.TemplateSource.model_validate(push.source),
         creation=creation,
+        price=content.price,
+        creates=None if times is None else templates.CreateTimesView(**times._asdict()),
     )
 
 

@@ -14,6 +14,7 @@ def details(view: "TemplateView", session: Session) -> "Iterator[str]":
     """All that is known of a template, as lines."""
     from environments.cli.tables import pairs, section, table
     from environments.moments import moment
+    from environments.template_words import costs, makes, takes
     from environments.words import shown
 
     yield from pairs(
@@ -25,6 +26,9 @@ def details(view: "TemplateView", session: Session) -> "Iterator[str]":
             ("pushed", f"{moment(view.pushed_at, session.zone)} by {view.pushed_by}"),
             *_source(view),
             ("lifetime", f"{lifetime(view.default_lifetime)}, at most {lifetime(view.maximum_lifetime)}"),
+            ("makes", makes(view)),
+            ("takes", takes(view)),
+            ("costs", costs(view)),
             *([("host volumes", f"{', '.join(view.host_volumes)}; for admins only")] if view.host_volumes else []),
             *([("network", "the node's; for admins only")] if view.network == "host" else []),
             *_creation(view),

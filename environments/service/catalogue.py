@@ -1,6 +1,6 @@
 """The catalogue of templates: pushed as bundles, checked by the executors that will run them, stored by digest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from pydantic_core import to_json
@@ -16,7 +16,7 @@ from environments.service.images import references
 from environments.service.inspecting import in_order
 from environments.service.pages import Page, ended_in_time
 from environments.service.records import CataloguedTemplate, TemplateDeletion, TemplateSource
-from environments.service.storage.templates import PushedTemplate
+from environments.service.storage.templates import CreateTimes, PushedTemplate
 from environments.service.storage.transaction import Storage, Transaction
 
 _MOST_NAMED = 10
@@ -124,6 +124,14 @@ class Catalogue:
         """The newest of that name, or the one with that digest. Raises `UnknownTemplate`."""
         push, bundle = self._find(name, digest)
         return _catalogued(push, bundle)
+
+    def times(self, names: Iterable[str]) -> dict[str, CreateTimes]:
+        """How long making an environment of each template took lately; without those of which none was made.
+
+        Of everybody's environments: it tells how many of the newest there are, and nothing of any one of them.
+        """
+        with self._storage.read() as tx:
+            return {name: found for name in names if (found := tx.templates.create_times(name)) is not None}
 
     def bundle(self, name: str, digest: str | None = None) -> Bundle:
         """The content of a template. Raises `UnknownTemplate`."""

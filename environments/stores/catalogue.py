@@ -11,11 +11,12 @@ from environments.domain.access import TokenScope
 from environments.domain.template import Bundle
 from environments.service.pages import Page
 from environments.service.storage.plans import KnownRequest
-from environments.service.storage.templates import DeletedTemplate, PublishedImage, PushedTemplate
+from environments.service.storage.templates import CreateTimes, DeletedTemplate, PublishedImage, PushedTemplate
 from environments.service.storage.tokens import TokenRecord
 from environments.stores.catalogue_schema import bundles, deleted_templates, idempotency, images, templates, tokens
 from environments.stores.locks import Locks
 from environments.stores.paging import older_than, read_page
+from environments.stores.template_times import create_times
 
 
 class SqlTemplates:
@@ -70,6 +71,9 @@ class SqlTemplates:
         for row in self._connection.execute(query.order_by(deleted_templates.c.id.desc())):
             found.setdefault(row.digest, DeletedTemplate(row.name, row.digest, row.deleted_at, row.deleted_by))
         return list(found.values())
+
+    def create_times(self, name: str) -> CreateTimes | None:
+        return create_times(self._connection, name)
 
     def bundle(self, digest: str) -> Bundle | None:
         content = self._connection.execute(

@@ -136,6 +136,13 @@ deployments = Table(
     Index("ix_deployments_state", "state", "kind"),
     Index("ix_deployments_requested_at", "requested_at"),
     Index(
+        "ix_deployments_template",
+        "template",
+        "requested_at",
+        sqlite_where=text("kind = 'create' AND state = 'succeeded'"),
+        postgresql_where=text("kind = 'create' AND state = 'succeeded'"),
+    ),
+    Index(
         "uq_deployments_running",
         "environment_id",
         unique=True,

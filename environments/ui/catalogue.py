@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from environments.domain.errors import InvalidInput, NotFound, UnknownTemplate
 from environments.schemas.typed import types_of
+from environments.template_words import costs, makes, takes
 from environments.ui.answers import go
 from environments.ui.asking import Ask, Field, pages_of
 from environments.ui.listing import (
@@ -38,7 +39,9 @@ _TEMPLATES: tuple[Column[TemplateView], ...] = (
     Column("Name", lambda one: Link(one.name, f"/templates/{one.name}")),
     Column("Version", lambda one: one.version),
     Column("What it is", lambda one: one.description),
-    Column("Makes", lambda one: _makes(one)),
+    Column("Makes", makes),
+    Column("Takes", takes),
+    Column("Costs", costs),
     Column("Pushed", lambda one: one.pushed_at),
     Column("You may create", lambda one: "no" if one.creation and not one.creation.allowed else "yes"),
 )
@@ -102,10 +105,6 @@ def _template(visit: Visit) -> TemplateView:
     return visit.client.template(visit.params["name"], visit.asked("digest") or None)
 
 
-def _makes(one: TemplateView) -> str:
-    return ", ".join(dict.fromkeys(step.uses for step in one.steps))
-
-
 def _facts(one: TemplateView) -> Facts:
     source = one.source
     creation = one.creation
@@ -114,6 +113,9 @@ def _facts(one: TemplateView) -> Facts:
         [
             ("Version", one.version),
             ("Content", Code(one.digest)),
+            ("Makes", makes(one)),
+            ("Takes", takes(one)),
+            ("Costs", costs(one)),
             ("Lives", lifetimes(one)),
             ("Pushed by", one.pushed_by),
             ("Pushed", one.pushed_at),

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from environments import template_words
 from environments.domain.deadline import parse_lifetime
 from environments.domain.errors import (
     CalvinverseError,
@@ -246,11 +247,12 @@ def _draw(visit: Visit, making: Making, status: int = 200, *, shared: bool = Fal
         shared=shared,
         lifetimes=lifetimes(making.template),
         rules=rules_of(visit),
+        told=template_words,
     )
 
 
 def _pick(visit: Visit) -> Response:
-    return page(visit, "making_pick.html", templates=visit.client.templates(), lifetimes=lifetimes)
+    return page(visit, "making_pick.html", templates=visit.client.templates(), lifetimes=lifetimes, told=template_words)
 
 
 PAGES = (("GET", PATH, new), ("POST", PATH, send), ("POST", f"{PATH}/check", check))

@@ -51,6 +51,17 @@ class CreationView(View):
     creators: tuple[CreatorView, ...] | None = None
 
 
+class CreateTimesView(View):
+    """How long it took to make environments of a template: seconds of the median, and in which nine tenths were done.
+
+    Of everybody's newest finished creates (`count`), from the beginning of each: waiting in the queue isn't counted.
+    """
+
+    count: int
+    median: float
+    nine_tenths: float
+
+
 class TemplateView(View):
     """A template of the catalogue; durations in seconds, `parameters_schema` is JSON Schema (draft 2020-12)."""
 
@@ -74,6 +85,10 @@ class TemplateView(View):
     """None: it was pushed from a folder."""
     creation: CreationView | None = None
     """Whether the caller may create from it; only when templates are listed or shown."""
+    price: float = 0.0
+    """What an environment of it costs an hour, in whatever the people who read it count in; 0: nobody has said it."""
+    creates: CreateTimesView | None = None
+    """How long it takes; only when templates are listed or shown. None: no create has finished yet."""
 
 
 class TemplateDeletionView(View):

@@ -5,14 +5,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from environments.domain.access import EVERYTHING, Sight
+from environments.domain.environment import Deployment, Environment
 from environments.domain.errors import TemplateInUse, UnknownTemplate
-from environments.domain.lifecycle import State
+from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
 from environments.domain.template import make_bundle
 from environments.service.catalogue import Catalogue
+from environments.service.storage.templates import LOOKED_AT
 from environments.stores.database import Database, open_database
 from environments.wire.environments import CreateRequest
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, EngineHarness, open_harness
@@ -65,6 +68,48 @@ def test_versions_are_deleted_and_remembered(setting: EngineHarness) -> None:
         assert gone[0].deleted_at == now + timedelta(hours=2)
         assert [one.digest for one in tx.templates.deleted("things", SECOND.digest)] == [SECOND.digest]
         assert tx.templates.newest() == []
+
+
+def test_how_long_creates_take_is_computed_of_the_newest_that_succeeded(setting: EngineHarness) -> None:
+    begin = setting.clock()
+    with setting.database.write() as tx:
+        assert tx.templates.create_times("things") is None
+        tx.environments.add(
+            Environment(
+                id="env-1",
+                name="one",
+                state=State.READY,
+                template="things",
+                template_version="1",
+                bundle=FIRST.digest,
+                owner="ada",
+                created_at=begin,
+                state_since=begin,
+            )
+        )
+
+        def add(number: int, took: float, **other: Any) -> None:
+            at = begin + timedelta(minutes=number)
+            given = {"kind": DeploymentKind.CREATE, "state": DeploymentState.SUCCEEDED, "template": "things", **other}
+            ended = at + timedelta(seconds=took)
+            moments = {"requested_at": at - timedelta(hours=1), "started_at": at, "ended_at": ended}
+            ids = {"id": f"dep-{number}", "environment_id": "env-1", "bundle": FIRST.digest}
+            tx.deployments.add(Deployment(reason="", requested_by="ada", **ids, **moments, **given))
+
+        add(0, 7.5)
+        assert tx.templates.create_times("things") == (1, pytest.approx(7.5, abs=0.01), pytest.approx(7.5, abs=0.01))
+        for number in range(1, 11):
+            add(number, number * 10.0)
+        add(11, 5000, state=DeploymentState.FAILED)
+        add(12, 5000, kind=DeploymentKind.UPDATE)
+        add(13, 5000, template="others")
+        times = tx.templates.create_times("things")
+        assert times is not None
+        assert times == (11, pytest.approx(50, abs=0.01), pytest.approx(90, abs=0.01))
+        for number in range(20, 20 + LOOKED_AT):
+            add(number, 1.0)
+        times = tx.templates.create_times("things")
+        assert times == (LOOKED_AT, pytest.approx(1, abs=0.01), pytest.approx(1, abs=0.01))
 
 
 NOBODY = Sight.of({"nobody"})

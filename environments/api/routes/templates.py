@@ -45,8 +45,13 @@ def template_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
 
     def _shown(caller: Principal, found: Sequence[CataloguedTemplate]) -> list[TemplateView]:
         creations = service.creators.creations(caller, [one.template for one in found])
+        times = catalogue.times(one.name for one in found)
         return [
-            presenting.template(one, presenting_access.creation(creations[one.name]) if one.name in creations else None)
+            presenting.template(
+                one,
+                presenting_access.creation(creations[one.name]) if one.name in creations else None,
+                times.get(one.name),
+            )
             for one in found
         ]
 

@@ -26,6 +26,21 @@ class DeletedTemplate(NamedTuple):
     deleted_by: str
 
 
+class CreateTimes(NamedTuple):
+    """How long finished creates of a template took, from their beginning: seconds of the median and of nine tenths.
+
+    `count`: of how many, at most the `LOOKED_AT` newest.
+    """
+
+    count: int
+    median: float
+    nine_tenths: float
+
+
+LOOKED_AT = 200
+"""Creates of a template that its times are computed from."""
+
+
 class Templates(Protocol):
     """The catalogue."""
 
@@ -57,6 +72,10 @@ class Templates(Protocol):
 
     def deleted(self, name: str, digest: str | None) -> list[DeletedTemplate]:
         """The deleted versions of that name (with that digest), newest first; each digest once."""
+        ...
+
+    def create_times(self, name: str) -> CreateTimes | None:
+        """How long the newest creates that succeeded took; None: there are none."""
         ...
 
     def bundle(self, digest: str) -> Bundle | None:
