@@ -74,6 +74,8 @@ def validate(
         container = docker.start(image_id, wanted.command, wanted.environment, build)
         command = [
             *(sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "testinfra.plugin"),
+            # The settings of this checkout's own tests may be of plugins that aren't loaded here.
+            *("-c", os.devnull, "--import-mode=importlib", "--strict-markers", "-W", "error"),
             *(
                 f"--hosts=docker://{container}",
                 f"--rootdir={checkout}",
