@@ -47,7 +47,9 @@ ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
     Action(
         id="environment.logs",
         title="Logs",
-        help="Show what an environment's steps wrote, and follow it.",
+        help="Show what an environment's steps or containers wrote, and follow it.",
+        detail="Without a job, a task or an allocation: what its steps wrote. --containers lists what has a log, as "
+        "long as Nomad keeps it. Secrets of the environment are removed from it.",
         risk=Risk.READ,
         command=("env", "logs"),
         keys=("l",),

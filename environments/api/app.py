@@ -26,6 +26,7 @@ from environments.api.queries import DESCRIPTION, known_queries
 from environments.api.routes.access import access_routes
 from environments.api.routes.audit import audit_routes
 from environments.api.routes.ci_exchange import ci_exchange_routes
+from environments.api.routes.containers import container_routes
 from environments.api.routes.deployments import deployment_routes
 from environments.api.routes.drift import drift_routes
 from environments.api.routes.edge import edge_routes
@@ -122,6 +123,7 @@ def create_app(service: Service, edge_secret: Path | None = None, front: Middlew
         switching_routes(service),
         heartbeat_routes(service),
         drift_routes(service, backend_calls),
+        container_routes(service),
         deployment_routes(service),
         event_routes(service, hub),
         template_routes(service, backend_calls),

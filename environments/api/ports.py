@@ -9,6 +9,7 @@ from environments.service.built_in_provider import ProviderEndpoints
 from environments.service.calendars import Calendars
 from environments.service.catalogue import Catalogue
 from environments.service.ci_exchange import CiExchange
+from environments.service.container_logs import ContainerLogs
 from environments.service.creators import Creators
 from environments.service.deliveries import Deliveries
 from environments.service.device_grant import DeviceGrants
@@ -82,6 +83,8 @@ class Service(Protocol):
     def planning(self) -> Planning: ...
     @property
     def recovery(self) -> Recovery: ...
+    @property
+    def container_logs(self) -> ContainerLogs: ...
     @property
     def drifting(self) -> Drifting: ...
     @property

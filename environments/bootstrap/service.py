@@ -39,7 +39,9 @@ from environments.providers.edge.instances import HealthyInstances
 from environments.providers.edge.signing import EdgeCertificates
 from environments.providers.forges.kinds import KINDS
 from environments.providers.git.source import GitRepositories
+from environments.providers.nomad.container_logs import NomadContainers
 from environments.providers.nomad.feed import NomadFeed
+from environments.providers.nomad.namespace import NAMESPACE_KIND
 from environments.providers.nomad.ports import JOB_KIND
 from environments.providers.nomad.validation import NomadJudge
 from environments.providers.oidc.configured import ConfiguredProviders
@@ -60,6 +62,7 @@ from environments.service.catalogue import Catalogue
 from environments.service.channels import NoChannels
 from environments.service.checking import judged_by
 from environments.service.ci_exchange import CiExchange
+from environments.service.container_logs import ContainerLogs, JobKinds
 from environments.service.creators import Creators
 from environments.service.deliveries import Deliveries
 from environments.service.device_grant import DeviceGrants
@@ -104,6 +107,7 @@ from environments.service.warnings import Warnings
 from environments.service.webhooks import Webhooks
 from environments.service.zone_database import zone_database
 from environments.settings import Settings
+from environments.steps.base import Owner
 from environments.steps.registry import why_not_again
 from environments.stores.database import Database, open_database
 from environments.stores.sealing import KeyFileSealer
@@ -148,6 +152,7 @@ class Service:
     planning: Planning
     recovery: Recovery
     drifting: Drifting
+    container_logs: ContainerLogs
     queueing: Queueing
     preview_reading: PreviewReading
     warnings: Warnings
@@ -255,6 +260,12 @@ def build(settings: Settings) -> Service:
     tools = replace(parts.make_registry(shared), expressions=checks.expression)
     revealing = Revealing(shared.vault)
     planner = BackendPlanner(database, tools)
+    container_logs = ContainerLogs(
+        database,
+        NomadContainers(connections),
+        lambda environment: shared.words(Owner(environment.id, environment.name)),
+        JobKinds(JOB_KIND, NAMESPACE_KIND),
+    )
     drifting = Drifting(database, BackendObserver(database, tools, planner, now), now)
     again = partial(why_not_again, tools.executors)
     requests = Requests(database, sealer, now, new_id, checks, again)
@@ -332,6 +343,7 @@ def build(settings: Settings) -> Service:
         planning=Planning(database, planner, sealer, now, new_id, checks, again),
         recovery=Recovery(database, now, new_id),
         drifting=drifting,
+        container_logs=container_logs,
         queueing=Queueing(database, now),
         preview_reading=PreviewReading(database),
         warnings=warnings,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from environments.cli.events import stored_events
+from environments.cli.events import newest_events, stored_events
 from environments.cli.options import Name
 from environments.cli.session import Session, command
 
@@ -135,6 +135,8 @@ def outputs(
         calvinverse env logs demo
         calvinverse env logs demo -f
         calvinverse env logs demo --step app --tail 50
+        calvinverse env logs demo --containers
+        calvinverse env logs demo --job web --task app --follow
     """,
 )
 def logs(
@@ -146,16 +148,42 @@ def logs(
     step: Annotated[
         str | None, typer.Option("--step", metavar="STEP", help="Only lines of this step; `env show` lists the steps.")
     ] = None,
-    tail: Annotated[int | None, typer.Option("--tail", "-n", min=0, metavar="N", help="Only the last lines.")] = None,
+    tail: Annotated[
+        int | None,
+        typer.Option("--tail", "--last", "-n", min=0, metavar="N", help="Only the last lines; of a container 200."),
+    ] = None,
+    containers: Annotated[
+        bool, typer.Option("--containers", help="List the containers, whose logs --job, --task and --alloc show.")
+    ] = False,
+    job: Annotated[str | None, typer.Option("--job", metavar="JOB", help="What a container of this job wrote.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="TASK", help="What the container of this task wrote.")
+    ] = None,
+    alloc: Annotated[
+        str | None,
+        typer.Option("--alloc", metavar="ID", help="Of this allocation, by the beginning of its id; else the newest."),
+    ] = None,
 ) -> None:
-    from collections import deque
-
     from environments.domain.environment import EventType
+    from environments.domain.errors import InvalidInput
     from environments.domain.lifecycle import ENDED
 
+    of_containers = containers or any(one is not None for one in (job, task, alloc))
+    if of_containers and step is not None:
+        raise InvalidInput("Give --step for what a step wrote, or --job, --task, --alloc for what a container wrote.")
+    if containers:
+        from environments.cli.container_logs import show_containers
+
+        show_containers(session, name)
+        return
+    if of_containers:
+        from environments.cli.container_logs import show_container_log
+
+        show_container_log(session, name, job=job, task=task, allocation=alloc, last=tail, follow=follow)
+        return
     client = session.client
     view = client.environment(name)
-    lines: deque[Event] = deque(maxlen=tail)
+    lines: list[Event] = []
     steps: set[str] = set()
     last, ended = 0, view.state in ENDED
 
@@ -164,16 +192,20 @@ def logs(
             steps.add(event.step)
         return event.type is EventType.LOG and step in (None, event.step)
 
-    for event in stored_events(client, view.id, last):
-        last, ended = event.id, ended or _is_end(event)
-        if not wanted(event):
-            continue
-        if tail is None:
+    if tail is None:
+        for event in stored_events(client, view.id, last):
+            last, ended = event.id, ended or _is_end(event)
+            if wanted(event):
+                _write_log(session, event)
+    else:
+        for event in newest_events(client, view.id):
+            last, ended = max(last, event.id), ended or _is_end(event)
+            if len(lines) >= tail:
+                break
+            if wanted(event):
+                lines.append(event)
+        for event in reversed(lines):
             _write_log(session, event)
-        else:
-            lines.append(event)
-    for event in lines:
-        _write_log(session, event)
     if step is not None and step not in steps:
         _check_step(session, view, step, steps)
     if not steps and not follow and not session.json:

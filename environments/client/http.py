@@ -7,6 +7,7 @@ from environments.client.access import AccessCalls
 from environments.client.accounts import AccountCalls
 from environments.client.audit import AuditCalls
 from environments.client.connection import OBSERVE_SECONDS, Query
+from environments.client.containers import ContainerCalls
 from environments.client.local_people import LocalPeopleCalls
 from environments.client.names import name_part as _part
 from environments.client.overview import OverviewCalls
@@ -71,6 +72,7 @@ class Client(
     PreviewCalls,
     WebhookCalls,
     OverviewCalls,
+    ContainerCalls,
 ):
     """Every method may be called from any thread.
 
@@ -232,6 +234,14 @@ class Client(
         """
         answer = self._get(f"/v1/environments/{_part(name)}/events", {"after": after, "limit": limit})
         return self._read(answer, list[Event])
+
+    def newest_history(self, name: str, *, before: int | None = None, limit: int = 500) -> list[Event]:
+        """The newest stored events of an environment, with ids below `before`; the oldest of them first.
+
+        At most `limit`, fewer when they are large: none are left when none come.
+        """
+        query: Query = {"newest": True, "before": before, "limit": limit}
+        return self._read(self._get(f"/v1/environments/{_part(name)}/events", query), list[Event])
 
     def events(self, after: int | None = None, environment: str | None = None) -> EventStream:
         """Live events with ids above `after`; None: those that happen from now on."""

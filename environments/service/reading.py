@@ -214,6 +214,14 @@ class Reading:
             environment_id = environment_to_read(tx, principal, name).id
             return tx.events.after(after, environment_id=environment_id, sight=principal.sight, limit=limit)
 
+    def latest_events(
+        self, principal: Principal, name: str, *, before: int | None = None, limit: int = 500
+    ) -> Page[Event]:
+        """The newest events of an environment, older than `before`; the oldest of them first. Raises likewise."""
+        with self._storage.read() as tx:
+            environment_id = environment_to_read(tx, principal, name).id
+            return tx.events.latest(before, environment_id=environment_id, sight=principal.sight, limit=limit)
+
     def events_for(self, principal: Principal, environment_id: str | None, *, after: int, limit: int) -> Page[Event]:
         """Events newer than the id `after`, oldest first: of one environment, or of all that the principal may see."""
         with self._storage.read() as tx:

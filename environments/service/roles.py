@@ -11,6 +11,7 @@ class Action(StrEnum):
 
     ENVIRONMENT_READ = "environment:read"
     ENVIRONMENT_REVEAL = "environment:reveal"
+    ENVIRONMENT_READ_CONTAINER_LOGS = "environment:read_container_logs"
     ENVIRONMENT_OBSERVE = "environment:observe"
     ENVIRONMENT_PLAN = "environment:plan"
     ENVIRONMENT_CREATE = "environment:create"
@@ -71,6 +72,7 @@ ON_ENVIRONMENTS: dict[Action, EnvironmentRole] = {
     Action.ENVIRONMENT_LEAVE: _R.VIEWER,
     Action.ENVIRONMENT_OBSERVE: _R.PLANNER,
     Action.ENVIRONMENT_PLAN: _R.PLANNER,
+    Action.ENVIRONMENT_READ_CONTAINER_LOGS: _R.OPERATOR,
     Action.ENVIRONMENT_UPDATE: _R.OPERATOR,
     Action.ENVIRONMENT_ROLL_BACK: _R.OPERATOR,
     Action.ENVIRONMENT_REPAIR: _R.OPERATOR,
@@ -146,6 +148,7 @@ APPLIES = frozenset({Action.ENVIRONMENT_CREATE, Action.ENVIRONMENT_UPDATE, Actio
 READS = frozenset(
     {
         Action.ENVIRONMENT_READ,
+        Action.ENVIRONMENT_READ_CONTAINER_LOGS,
         Action.ENVIRONMENT_OBSERVE,
         Action.ENVIRONMENT_PLAN,
         Action.ENVIRONMENT_HEARTBEAT,
@@ -158,7 +161,7 @@ READS = frozenset(
         Action.METRICS_READ,
     }
 )
-"""Actions that change nothing but the moment of the last one, and reveal no secret: they aren't audited."""
+"""Actions that change nothing but the moment of the last one, and reveal no known secret: they aren't audited."""
 
 _CHANNELS = "Only an admin can see and test the channels of warnings: they name everybody's recipients."
 

@@ -27,11 +27,11 @@ _FORGOTTEN_AT_ONCE = 5000
 """Events: nobody waits long for a transaction that forgets."""
 
 _INSERT = table.insert()
-_NEWER = (
-    select(table, environments.c.name.label("environment"), environments.c.owner, environments.c.template)
-    .join(environments, environments.c.id == table.c.environment_id)
-    .order_by(table.c.id)
+_OWNED = select(table, environments.c.name.label("environment"), environments.c.owner, environments.c.template).join(
+    environments, environments.c.id == table.c.environment_id
 )
+_NEWER = _OWNED.order_by(table.c.id)
+_LATEST = _OWNED.order_by(table.c.id.desc())
 _STATES = (
     select(table, environments.c.name, environments.c.owner, environments.c.template)
     .join(environments, environments.c.id == table.c.environment_id)
@@ -104,6 +104,14 @@ class SqlEvents:
         if environment_id is not None:
             query = query.where(table.c.environment_id == environment_id)
         return read_page(self._connection, query, limit).each(lambda row: Event.model_validate(row._mapping))
+
+    def latest(self, before: int | None, *, environment_id: str, sight: Sight = EVERYTHING, limit: int) -> Page[Event]:
+        query = _LATEST.where(table.c.environment_id == environment_id, *visible(sight))
+        if before is not None:
+            query = query.where(table.c.id < before)
+        found = read_page(self._connection, query, limit).each(lambda row: Event.model_validate(row._mapping))
+        found.reverse()
+        return found
 
     def shared_after(self, event_id: int, *, limit: int) -> Page[SharedEvent]:
         rows = read_page(self._connection, _NEWER.where(table.c.id > event_id), limit)

@@ -126,6 +126,8 @@ ROWS = (
     _reads(f"{E}/deployments"),
     _reads(f"{E}/resources"),
     _reads(f"{E}/events"),
+    _reads(f"{E}/containers", "operator", action="environment:read_container_logs", given="running"),
+    _reads(f"{E}/containers/log", "operator", action="environment:read_container_logs", given="running"),
     Row(f"POST {E}/plan", "planner", ok=201, action="environment:plan", body={"kind": "destroy"}),
     _reads(P, given="planned"),
     _does(f"POST {P}/apply", "operator", "environment:update", given="planned", ok=202, note="as what it does"),

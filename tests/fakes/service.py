@@ -18,9 +18,10 @@ from environments.api.app import create_app
 from environments.bootstrap.sign_in import pages, signing_in
 from environments.bootstrap.webhooks import Incoming, webhooks_of
 from environments.client import Client
-from environments.domain.environment import Drift, Environment, EventType, Failure
+from environments.domain.containers import Container
+from environments.domain.environment import Drift, Environment, EventType, Failure, Resource
 from environments.domain.errors import CalvinverseError, NotFound
-from environments.domain.lifecycle import DeploymentKind, DeploymentState, State, StepState
+from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.names import ID_LENGTH
 from environments.domain.plan import StepPlan
 from environments.domain.references import SECRET_STEPS, SecretReference
@@ -42,6 +43,7 @@ from environments.service.catalogue import Catalogue
 from environments.service.channels import Channels
 from environments.service.checking import Checks, DirectChecks
 from environments.service.ci_exchange import CiExchange
+from environments.service.container_logs import ContainerLogs, JobKinds
 from environments.service.creators import Creators
 from environments.service.deliveries import Deliveries
 from environments.service.device_grant import DeviceGrants
@@ -89,6 +91,7 @@ from environments.service.webhooks import Webhooks
 from environments.serving.certificate import ServedCertificate
 from environments.serving.server import make_server
 from environments.stores.database import Database
+from tests.fakes.backends.nomad_logs import MemoryContainers
 from tests.fakes.backends.openbao_people import MemoryPeopleCalls
 from tests.fakes.backends.vault import MemorySecrets
 from tests.fakes.channels import MemoryChannels
@@ -149,6 +152,8 @@ class FakeBackends:
         self.secrets: dict[tuple[str, str], str] = {}
         self.drifts: dict[str, Drift] = {}
         """Environment (name) → what every observation finds there, in place of `steps`."""
+        self.words: dict[str, list[str] | None] = {}
+        """Environment (name) → the values of its secrets, which are removed from what its containers wrote."""
         self.troubled: dict[str, str] = {}
         self.steps: tuple[StepPlan, ...] = ()
         """The steps that every plan and every observation finds from now on."""
@@ -228,6 +233,8 @@ class FakeService:
     planning: Planning
     recovery: Recovery
     drifting: Drifting
+    containers: MemoryContainers
+    container_logs: ContainerLogs
     queueing: Queueing
     preview_reading: PreviewReading
     warnings: Warnings
@@ -312,6 +319,28 @@ class FakeService:
             now = datetime.now(UTC)
             tx.events.add_logs([(environment.id, deployment.id, step, now, line) for line in lines])
 
+    def run(self, name: str, job: str = "web", task: str = "app", **more: Any) -> Container:
+        """What a step does that registers a job: it is in the inventory, and its container runs."""
+        now = datetime.now(UTC)
+        with self.database.write() as tx:
+            environment = tx.environments.named(name)
+            assert environment is not None
+            made = [("nomad.namespace", name), ("nomad.job", f"{name}/{job}")]
+            wanted = [
+                Resource(
+                    environment_id=environment.id,
+                    kind=kind,
+                    address=address,
+                    status=ResourceStatus.INTENDED,
+                    created_at=now,
+                    updated_at=now,
+                )
+                for kind, address in made
+            ]
+            tx.inventory.intend(wanted, {})
+            tx.inventory.settle(environment.id, made, now)
+        return self.containers.add(name, job, task, **more)
+
     def outputs(self, name: str, outputs: dict[str, Any]) -> None:
         """Sets an environment's outputs: name → {value, description, secret}."""
         with self.database.write() as tx:
@@ -379,6 +408,7 @@ def make_service(
 
     new_id = new_id or shaped_id
     step_kinds = {kind: AnyKind() for kind in kinds}
+    containers = MemoryContainers()
     checks = DirectChecks(step_kinds) if checks is None else checks
     entry_points = EntryPoints(database, clock, "apps.example.org", 443)
     catalogue = Catalogue(database, checks, clock)
@@ -430,6 +460,10 @@ def make_service(
         planning=Planning(database, world, world, clock, new_id, checks),
         recovery=Recovery(database, clock, new_id),
         drifting=Drifting(database, world, clock),
+        containers=containers,
+        container_logs=ContainerLogs(
+            database, containers, lambda one: world.words.get(one.name, ()), JobKinds("nomad.job", "nomad.namespace")
+        ),
         queueing=Queueing(database, clock),
         preview_reading=PreviewReading(database),
         warnings=Warnings(database, clock, new_id, channels, links.make),

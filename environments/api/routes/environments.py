@@ -269,9 +269,17 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         response: Response,
         name: str,
         after: Annotated[int, Query(ge=0, le=LARGEST_ID, description="Only events with a larger id.")] = 0,
+        newest: Annotated[bool, Query(description="The newest ones; the next page has older ones.")] = False,
+        before: Annotated[
+            int | None, Query(ge=1, le=LARGEST_ID, description="With `newest`: only events with a smaller id.")
+        ] = None,
         limit: Limit = 500,
     ) -> list[Event]:
         """Lists stored events of an environment, oldest first; log lines are events of type `log`."""
+        if newest:
+            latest = reading.latest_events(caller, name, before=before, limit=limit)
+            link_next(request, response, latest, limit, before=latest[0].id if latest else 1)
+            return latest
         found = reading.events(caller, name, after=after, limit=limit)
         link_next(request, response, found, limit, after=found[-1].id if found else after)
         return found

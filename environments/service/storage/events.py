@@ -61,6 +61,13 @@ class Events(Protocol):
         """Events newer than the id, oldest first; of one environment, or of all that are in sight."""
         ...
 
+    def latest(self, before: int | None, *, environment_id: str, sight: Sight = EVERYTHING, limit: int) -> Page[Event]:
+        """The newest events of one environment, older than the id if there is one, and the oldest of them first.
+
+        `more`: older ones are left because of the page's bytes.
+        """
+        ...
+
     def shared_after(self, event_id: int, *, limit: int) -> Page[SharedEvent]:
         """Everybody's events, each with what decides who sees its environment, as of the same moment."""
         ...

@@ -172,6 +172,13 @@ def _planned(world: World, given: Given) -> None:
     given.marks = (*given.marks, f"next {given.tag}")
 
 
+def _running(world: World, given: Given) -> None:
+    world.environment(given)
+    container = world.service.run(given.environment, f"job-{given.tag}")
+    world.service.containers.write(container, f"spoke {given.tag}\n")
+    given.marks = (*given.marks, f"job-{given.tag}", f"spoke {given.tag}")
+
+
 def _in(state: State, **changes: Any) -> Callable[[World, Given], None]:
     def make(world: World, given: Given) -> None:
         world.environment(given, state, **changes)
@@ -416,6 +423,7 @@ GIVEN: dict[str, Callable[[World, Given], None]] = {
     "queued": _in(State.UPDATING, kind=DeploymentKind.UPDATE, deployment=DeploymentState.QUEUED),
     "new": _new,
     "observed": _observed,
+    "running": _running,
     "planned": _planned,
     "ruled": _ruled,
     "pinned": _pinned,
