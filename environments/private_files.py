@@ -1,6 +1,7 @@
 """Files and folders that only their owner may read, written atomically."""
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -8,18 +9,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from pathlib import Path
+from shlex import quote
 
 from environments.domain.errors import MachineError
+
+_HINT = "Check what is there, its rights, and the space on the disk."
 
 _ATTEMPTS = 20
 """Attempts to remove a folder while others remove files in it."""
 
 
 def private_folder(path: Path) -> Path:
-    """The folder, made (0700) if it is missing, with the folders above it."""
-    if not path.is_dir():
-        private_folder(path.parent) if not path.parent.is_dir() else None
-        path.mkdir(mode=0o700, exist_ok=True)
+    """The folder, made (0700) if it is missing, with the folders above it. Raises `MachineError`."""
+    try:
+        if not path.is_dir():
+            private_folder(path.parent) if not path.parent.is_dir() else None
+            path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        why = "there is a file in its place" if path.exists() and not path.is_dir() else error.strerror or str(error)
+        raise MachineError(f"The folder {path} can't be made: {why}.", hint=_HINT) from error
     return path
 
 
@@ -36,6 +44,8 @@ def write_private(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()  # somebody made it in the file's place; not with things in it
         Path(draft).replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -45,22 +55,37 @@ def write_private(path: Path, text: str) -> None:
     except OSError as error:
         if draft is not None:
             Path(draft).unlink(missing_ok=True)
-        raise MachineError(f"{path} can't be written: {error.strerror or error}.") from error
+        raise cant_write(path, error) from error
+
+
+def cant_write(path: Path, error: OSError) -> MachineError:
+    """The error for a file or a folder that can't be written."""
+    if path.is_dir() and error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+        return MachineError(f"{path} can't be written: it is a folder.", hint=f"Remove it: `rm -r {quote(str(path))}`.")
+    return MachineError(f"{path} can't be written: {error.strerror or error}.", hint=_HINT)
 
 
 def write_if_changed(path: Path, text: str) -> bool:
     """Writes the file if its content differs; returns whether it did. Raises `MachineError`."""
-    if path.exists() and path.read_text() == text:
-        return False
+    with contextlib.suppress(OSError, UnicodeDecodeError):  # then what is there isn't that text
+        if path.read_text(encoding="utf-8") == text:
+            return False
     write_private(path, text)
     return True
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock among threads and processes; the kernel releases it when its holder dies."""
+    """Holds an exclusive lock among threads and processes; the kernel releases it when its holder dies.
+
+    Raises `MachineError` where its file can't be made.
+    """
     private_folder(path.parent)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise cant_write(path, error) from error
+    with os.fdopen(descriptor, "w") as file:
         flock(file, LOCK_EX)
         yield
 

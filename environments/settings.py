@@ -4,18 +4,25 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from environments.context import state_folder
 from environments.domain.errors import InvalidInput
 from environments.domain.reasons import reason
 from environments.domain.template_parts import Duration
+from environments.domain.tokens import read_known_token
 
 PREFIX = "CALVINVERSE_"
 
 _SHIPPED = Path(__file__).parent / "templates"
+
+
+def _known_token(text: str) -> str:
+    if text:
+        read_known_token(text)
+    return text
 
 
 class Settings(BaseModel):
@@ -119,7 +126,9 @@ class Settings(BaseModel):
         "disables them; `group`, the local group that they are in, if it is exactly one; or `keep`, nobody",
     )
     deployer: str = Field("", description="Owner of the token that deploy made for its user")
-    deployer_token: str = Field("", description="That token's prefix and SHA-256, separated by a colon")
+    deployer_token: Annotated[str, AfterValidator(_known_token)] = Field(
+        "", description="That token's prefix and SHA-256, separated by a colon"
+    )
     log_format: str = Field(
         "", pattern="^(|console|json)$", description="`console`, `json`, or empty: `console` on a terminal"
     )

@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +21,10 @@ from environments.domain.errors import (
     UnknownRoute,
 )
 from environments.domain.lifecycle import BUSY, State
-from environments.domain.tokens import RANDOM_BYTES, known_token, token_secret
+from environments.domain.tokens import RANDOM_BYTES, is_token_secret, known_token, token_secret
+from environments.kept_files import NotKept, NotThere, read_token
 from environments.private_files import write_private
+from environments.wire.deployments import CancelRequest
 from environments.wire.environments import CreateRequest, EnvironmentView, UpdateRequest
 from environments.wire.images import PublishImageRequest
 from environments.wire.people_local import IssuerView
@@ -45,6 +48,8 @@ BUILD = Path(__file__).parent / "build"
 
 HAND_OVER_SECONDS = 60.0
 """Time limit in seconds for the deployed service to become ready for the hand-over."""
+
+_PARTS = ("consul", "openbao", "nomad")
 
 Tell = Callable[[str], object]
 
@@ -112,7 +117,7 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
     service's database doesn't change. Raises `CalvinverseError`.
     """
     with exclusive(where):
-        token = _own_token(where)
+        token = _own_token(where, tell)
         with local_service(where) as local:
             before = _find_meta(local)
             edge = _edge(wish, before)
@@ -138,11 +143,20 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
     return Deployed(context, meta, info, _edge_url(meta), None if before is None else _edge_url(before), issuers)
 
 
-def _own_token(where: Places) -> str:
-    """The deployer's token for the deployed service; created once and stored."""
-    if not where.token.exists():
-        write_private(where.token, token_secret(secrets.token_urlsafe(RANDOM_BYTES)) + "\n")
-    return where.token.read_text().strip()
+def _own_token(where: Places, tell: Tell) -> str:
+    """The deployer's token for the deployed service; created once and stored, again if its file holds none any more."""
+    try:
+        kept = read_token(where.token)
+        if is_token_secret(kept):
+            return kept
+        raise NotKept("it holds something else")
+    except NotThere:
+        pass
+    except NotKept as error:
+        tell(f"There is no token in {where.token} any more ({error}); a new one takes its place.")
+    made = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
+    write_private(where.token, made + "\n")
+    return made
 
 
 def _parameters(wish: DeployRequest, token: str) -> dict[str, Any]:
@@ -197,7 +211,8 @@ def _create_or_repair(
     local: Client, meta: EnvironmentView | None, parameters: dict[str, Any], tell: Tell
 ) -> EnvironmentView:
     if meta is not None and meta.state in BUSY:
-        tell(f"An earlier deployment was interrupted while it was {meta.state.value}; it is continued first.")
+        rest = _settle(local, meta, parameters)
+        tell(f"An earlier deployment was interrupted while it was {meta.state.value}; {rest}.")
         meta = _after_interrupted(local, tell)
     if meta is None or meta.state is State.DESTROYED:
         tell("Creating the meta environment.")
@@ -210,6 +225,16 @@ def _create_or_repair(
             f"The meta environment is {meta.state.value}.", hint="Finish with `doit undeploy`, then deploy again."
         )
     return follow(local, META, frozenset({State.READY}), tell)
+
+
+def _settle(local: Client, meta: EnvironmentView, parameters: Mapping[str, Any]) -> str:
+    """Ends an interrupted deployment that was to have other parts: they may be at fault. Says what becomes of it."""
+    chosen = {name: value for name, value in parameters.items() if name.partition("_")[0] in _PARTS}
+    if meta.state is State.DESTROYING or all(meta.parameters.get(name, "") == value for name, value in chosen.items()):
+        return "it is continued first"
+    with suppress(NotAllowedNow):  # it has just ended, or destroys
+        local.cancel(META, CancelRequest(force=True))
+    return "it ends first, for it was to have other parts"
 
 
 def _after_interrupted(local: Client, tell: Tell) -> EnvironmentView:

@@ -391,8 +391,7 @@ def build(settings: Settings) -> Service:
     if settings.role == "worker":
         return service
     if settings.deployer_token:
-        prefix, _, hashed = settings.deployer_token.partition(":")
-        tokens.keep_known(hashed, prefix, settings.deployer or "deployer")
+        tokens.keep_known(settings.deployer_token, settings.deployer or "deployer")
     _push_shipped(service)
     return service
 

@@ -13,7 +13,7 @@ from environments.domain.access import EVERYONE, GROUP, PersonKind, TokenRole
 from environments.domain.deadline import parse_duration
 from environments.domain.errors import InvalidInput, NotFound, Unauthenticated
 from environments.domain.suggesting import MOST_SUGGESTED_FROM, told
-from environments.domain.tokens import secret_hash, secret_prefix
+from environments.domain.tokens import read_known_token, secret_hash, secret_prefix
 from environments.service.allowances import check_tokens
 from environments.service.auditing import LOCAL_ADMIN as LOCAL_ADMIN  # exported from here
 from environments.service.authorization import Action, Principal, check_new_token, may
@@ -45,9 +45,10 @@ class Tokens:
         Raises `Unauthenticated`, also when a token from which it descends is no longer valid, or its owner is disabled.
         """
         now = self._clock()
+        hashed = secret_hash(bearer)
         with self._storage.read() as tx:
             token = tx.tokens.by_prefix(secret_prefix(bearer))
-            if token is None or not hmac.compare_digest(token.hash, secret_hash(bearer)):
+            if token is None or not hmac.compare_digest(token.hash, hashed):
                 raise Unauthenticated("The token is not known here.")
             line = [token] if token.parent_id is None else tx.tokens.line(token.id, LONGEST_LINE)
             found = principal_of(tx, line, now)
@@ -128,8 +129,12 @@ class Tokens:
             tx.tokens.add(token)
         return made._replace(token=token)
 
-    def keep_known(self, hashed: str, prefix: str, owner: str) -> None:
-        """Adds an admin's token by its hash: the deployer's own, whose secret the service never sees."""
+    def keep_known(self, known_token: str, owner: str) -> None:
+        """Adds an admin's token by what is known of it: the deployer's own, whose secret the service never sees.
+
+        It takes the place of the one before. Raises `ValueError` for what is no known token.
+        """
+        prefix, hashed = read_known_token(known_token)
         with self._storage.write() as tx:
             known = tx.tokens.by_prefix(prefix)
             if known is None or known.hash != hashed:

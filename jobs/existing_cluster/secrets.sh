@@ -28,7 +28,7 @@ keep sealing-key key "$(printf %s "$key" | tr '+/' '-_' | tr -d =)"
 secret=$(random 24 hex)
 keep edge-secret secret "$secret"
 
-if [ ! -e calvinverse.token ]; then
+if ! grep -qsx 'cv_[A-Za-z0-9_-]\{43\}' calvinverse.token; then
   bytes=$(random 32 base64)
   (umask 077 && printf 'cv_%s\n' "$(printf %s "$bytes" | tr '+/' '-_' | tr -d =)" >calvinverse.token)
 fi

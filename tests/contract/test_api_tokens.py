@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from environments.domain.errors import Forbidden, TooManyRequests, Unauthenticated
-from environments.domain.tokens import secret_hash, secret_prefix
+from environments.domain.tokens import known_token, secret_hash, secret_prefix
 from environments.service import allowances
 from environments.service.storage.tokens import TokenRecord
 from environments.service.token_lines import LONGEST_LINE
@@ -121,9 +121,9 @@ def test_a_line_of_tokens_has_an_end(api: Served) -> None:
 def test_tokens_that_come_from_nowhere_are_as_good_as_ever(api: Served) -> None:
     """Those of an older version have no parent; the deployer's is put in place of the one before."""
     access = api.service.tokens
-    access.keep_known(secret_hash("cv_first-deployer"), secret_prefix("cv_first-deployer"), "dora")
+    access.keep_known(known_token("cv_first-deployer"), "dora")
     child = make(api, "cv_first-deployer")
-    access.keep_known(secret_hash("cv_other-deployer"), secret_prefix("cv_other-deployer"), "dora")
+    access.keep_known(known_token("cv_other-deployer"), "dora")
     assert good(api, child)
     secret, now = "cv_orphan-ab-1", datetime.now(UTC)
     hashed = (secret_prefix(secret), secret_hash(secret))

@@ -145,6 +145,15 @@ def test_a_killed_supervisord_is_replaced(own: Cluster) -> None:
     _assert_usable(own.agents)
 
 
+def test_admin_tokens_that_were_cut_off_are_made_again(own: Cluster) -> None:
+    """Also one that Nomad chose, and a file of connections that holds nothing."""
+    for agent in own.agents.all():
+        agent.token_file.write_text(agent.token_file.read_text()[:8])
+    own.agents.site.connections_file.write_text("[]")
+    own.agents.start()
+    _assert_usable(own.agents)
+
+
 def test_other_ports_are_refused_for_an_existing_cluster(own: Cluster) -> None:
     with pytest.raises(InvalidInput, match="other ports"):
         LocalAgents(own.state, require("consul", "bao", "nomad"), Ports(consul_http=1))

@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 from environments.addresses import exposes_tokens, port_of
 from environments.domain.errors import BackendDenied, MachineError, NotConnected
 from environments.domain.reasons import reason
+from environments.kept_files import NotKept, read_kept, read_token
 from environments.private_files import write_private
 from environments.providers.backend.calls import TITLES, Caller, Part, TokenSource
 
@@ -92,20 +93,28 @@ class Connections(_Model):
     def load(cls, path: Path) -> "Connections":
         """The connections in that file; relative paths in it start at its folder. Raises `MachineError`."""
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_kept(path)
             json.loads(text)
             connections = cls.model_validate_json(text)
-        except OSError as error:
+        except NotKept as error:
             raise MachineError(
-                f"The connections to the cluster can't be read from {path}: {error.strerror}.",
-                hint="Run `doit deploy`, or give the addresses of existing clusters.",
+                f"The connections to the cluster can't be read from {path}: {error}.",
+                hint="Run `doit deploy`, which writes them again, or give the addresses of existing clusters.",
             ) from error
         except (ValueError, RecursionError) as error:
             raise MachineError(
                 f"The file {path} doesn't hold connections: {'; '.join(_faults(error))}.",
-                hint="Correct it, or remove it and run `doit deploy` again.",
+                hint="Correct it, or run `doit deploy`, which writes it again.",
             ) from error
         return cls.model_validate(_absolute(connections.model_dump(), path.parent))
+
+    @classmethod
+    def kept(cls, path: Path) -> "Connections":
+        """Likewise for those who write all of it again: none if there is no file, or it can't be read."""
+        try:
+            return cls.load(path)
+        except MachineError:
+            return cls()
 
     @classmethod
     def find(cls, state: Path, environment: Mapping[str, str] | None = None) -> "Connections":
@@ -156,7 +165,7 @@ def _faults(error: Exception) -> list[str]:
     if isinstance(error, json.JSONDecodeError):
         return [f"line {error.lineno}, column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}"]
     if not isinstance(error, ValidationError):
-        return ["it is not UTF-8" if isinstance(error, UnicodeDecodeError) else "it is nested too deeply"]
+        return ["it is nested too deeply"]
     told: list[str] = []
     for fault in _likely(error.errors()):
         key = ".".join(str(part) for part in fault["loc"] if part not in _KINDS)
@@ -257,10 +266,10 @@ class LoginTokens:
 
 def _read(part: Part, path: Path) -> str:
     try:
-        return path.read_text().strip()
-    except OSError as error:
+        return read_token(path)
+    except NotKept as error:
         raise BackendDenied(
-            f"The credential for {TITLES[part]} can't be read from {path}: {error.strerror}.",
+            f"The credential for {TITLES[part]} can't be read from {path}: {error}.",
             hint="Run `doit deploy` again.",
         ) from error
 

@@ -1,5 +1,6 @@
 """What the three agents have in common: configure, start under supervisor, wait until usable, set up."""
 
+import contextlib
 import os
 import shutil
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from environments.domain.errors import BackendUnavailable, CalvinverseError, MachineError
+from environments.kept_files import NotKept, read_kept, read_token
 from environments.private_files import locked, private_folder, remove_folder, write_if_changed
 from environments.providers.backend.calls import TITLES, Caller, FixedToken, Part
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
@@ -157,8 +159,9 @@ class Agent(ABC):
 
     def owner(self) -> str | None:
         """The id of the environment that it was started for; None if there is none."""
-        path = self.folder / "owner"
-        return path.read_text().strip() if path.exists() else None
+        with contextlib.suppress(NotKept):
+            return read_kept(self.folder / "owner").strip() or None
+        return None
 
     def start(self) -> None:
         """Starts it, whatever its state is, and waits until it can be used.
@@ -231,13 +234,12 @@ class Agent(ABC):
     def admin(self) -> Caller:
         """A client with the admin's credential."""
         try:
-            token = self.token_file.read_text().strip()
-        except OSError as error:
+            return self.caller(read_token(self.token_file))
+        except NotKept as error:
             raise MachineError(
-                f"The admin token of {self.title} can't be read from {self.token_file}: {error.strerror}.",
-                hint="Restore it from a copy, or run `doit undeploy` and deploy again.",
+                f"The admin token of {self.title} can't be read from {self.token_file}: {error}.",
+                hint="Run `doit deploy`, which makes it again.",
             ) from error
-        return self.caller(token)
 
     def caller(self, token: str | None = None) -> Caller:
         """A client with that token, or with none."""
@@ -322,8 +324,7 @@ class Agent(ABC):
                 path.unlink(missing_ok=True)
 
     def _connections(self) -> Connections:
-        path = self.site.state / CONNECTIONS_FILE
-        return Connections.load(path) if path.exists() else Connections()
+        return Connections.kept(self.site.state / CONNECTIONS_FILE)
 
 
 def agents_environment(home: Path) -> Mapping[str, str]:

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from environments.addresses import exposes_tokens
 from environments.context import AUTHORITY_FILE
-from environments.domain.errors import BackendDenied, BackendError, InvalidInput, UnsafeAddress
+from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, InvalidInput, UnsafeAddress
+from environments.kept_files import NotKept, read_token
 from environments.private_files import locked, write_if_changed
 from environments.providers.backend.calls import TITLES, Caller, FixedToken, Part
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
@@ -71,17 +72,17 @@ class LocalCluster:
         if not token_file:
             raise InvalidInput(
                 f"To use {TITLES[part]} at {address}, a file with a token for it is needed.",
-                hint=f"Give the parameter {agent}_token_file; a token with an operator's rights is kept out of reach.",
+                hint=f"Give it with {_token_option(agent)}.",
             )
         endpoint = Endpoint(
             address=address.rstrip("/"),
             authentication=TokenFile(token_file=Path(token_file).expanduser().absolute()),
             ca_file=Path(ca_file).expanduser().absolute() if ca_file else None,
         )
-        version = _version(part, endpoint)
+        version = _version(part, agent, endpoint)
         with locked(self._state / ".connections.lock"):
             path = self._state / CONNECTIONS_FILE
-            before = Connections.load(path) if path.exists() else Connections()
+            before = Connections.kept(path)
             after = before.model_copy(update={part: endpoint})
             if after != before:
                 after.save(path)
@@ -177,18 +178,37 @@ def _require_safe(part: Part, address: str) -> None:
         )
 
 
-def _version(part: Part, endpoint: Endpoint) -> str:
+def _token_option(agent: str) -> str:
+    return f"`--{agent}-token-file FILE`; the file holds a token with an operator's rights"
+
+
+def _version(part: Part, agent: str, endpoint: Endpoint) -> str:
     """The version of an agent that takes the token. Raises `BackendError`."""
     token = endpoint.authentication
     assert isinstance(token, TokenFile)
     try:
-        text = token.token_file.read_text().strip()
-    except OSError as error:
+        text = read_token(token.token_file)
+    except NotKept as error:
         raise BackendDenied(
-            f"The token for {TITLES[part]} can't be read from {token.token_file}: {error.strerror}."
+            f"The token for {TITLES[part]} can't be read from {token.token_file}: {error}.",
+            hint=f"Give another file with {_token_option(agent)}.",
         ) from error
     caller = Caller(part, endpoint.address, FixedToken(text), ca_file=endpoint.ca_file)
-    caller.call("GET", _SELF[part])
+    try:
+        caller.call("GET", _SELF[part])
+    except BackendDenied as error:
+        raise BackendDenied(
+            f"{TITLES[part]} at {endpoint.address} refuses the token in {token.token_file}.",
+            hint=f"Give another one with {_token_option(agent)}.",
+            details=error.details,
+        ) from error
+    except BackendUnavailable as error:
+        raise type(error)(
+            error.message,
+            hint=f"Check the address, and give the right one with `--{agent} URL`; for one that deploy starts itself, "
+            "run `doit undeploy --force` and deploy without that option.",
+            details=error.details,
+        ) from error
     if part == "vault":
         return str(caller.call("GET", "/v1/sys/health?standbyok=true")["version"])
     config = caller.call("GET", "/v1/agent/self")

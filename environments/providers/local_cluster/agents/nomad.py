@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +11,8 @@ from typing import Any, ClassVar
 from environments.cni import plugin_folder
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CalvinverseError
 from environments.domain.names import EDGE_VOLUME, SERVICE_VOLUMES
-from environments.private_files import private_folder, write_if_changed
+from environments.kept_files import NotKept, read_token
+from environments.private_files import private_folder, write_if_changed, write_private
 from environments.providers.backend.calls import Caller, Part
 from environments.providers.local_cluster import port_guard
 from environments.providers.local_cluster.agents import engine, isolating, leftovers, networks, nomad_start
@@ -35,6 +37,8 @@ SOCKET_VOLUME = "docker-socket"
 """Nomad's name of the host volume that is the engine's socket."""
 SOCKET_GROUP_META = "calvinverse_docker_gid"
 """Likewise: the group that may use the socket."""
+
+_BOOTSTRAPPED = re.compile(r"already done \(reset index: (?P<index>\d+)\)")
 
 _CLOUDS = "env_aws,env_gce,env_azure,env_digitalocean"
 
@@ -256,20 +260,28 @@ class NomadAgent(Agent):
     def set_up(self) -> None:
         nobody = self.caller()
         self.wait_until(lambda: _leads(nobody), "electing a leader")
-        if not self.token_file.exists():
+        if not self._has_token():
             self._bootstrap(nobody)
         admin = self.admin()
-        if not _is_accepted(admin):
-            raise BackendDenied(
-                "Nomad refuses the admin's token.",
-                hint=f"Restore {self.token_file} from a copy, or run `doit undeploy` and deploy again.",
-            )
         self._revoke_bootstrap(admin)
         self.wait_until(lambda: self._is_ready(admin), "making its node ready", seconds=90)
 
+    def _has_token(self) -> bool:
+        """Whether the file of the admin's token holds one that Nomad takes. Raises `BackendUnavailable`."""
+        try:
+            return _is_accepted(self.caller(read_token(self.token_file)))
+        except BackendUnavailable:
+            raise
+        except (NotKept, BackendError):  # a part of a token is an error of Nomad's, for it takes it for a JWT
+            return False
+
     def _bootstrap(self, nobody: Caller) -> None:
-        """Creates the admin's token. Nomad chooses it, so a start that was killed may have created it already."""
+        """Creates the admin's token. Nomad chooses it, so a start that was killed may have created it already.
+
+        Where it was lost afterwards, Nomad lets the owner of its data folder set access control up once more.
+        """
         secret = self.site.chosen.nomad_bootstrap
+        bootstrap = self.caller(secret)
 
         def bootstrapped() -> bool:
             try:
@@ -277,17 +289,21 @@ class NomadAgent(Agent):
             except BackendUnavailable:
                 return False
             except BackendError as error:
-                return "already done" in error.message
+                if (done := _BOOTSTRAPPED.search(error.message)) is None:
+                    return False
+                if _is_accepted(bootstrap):
+                    return True
+                write_private(self.data / "server" / "acl-bootstrap-reset", done["index"])
+                return False
             return True
 
         self.wait_until(bootstrapped, "setting up access control")
-        bootstrap = self.caller(secret)
         try:
             tokens = bootstrap.call("GET", "/v1/acl/tokens")
         except BackendDenied as error:
             raise BackendDenied(
-                "Nomad's access control was not set up by this service, or the admin's token is lost.",
-                hint=f"Restore {self.token_file} from a copy, or run `doit undeploy` and deploy again.",
+                "Nomad's access control was not set up by this service.",
+                hint="Run `doit undeploy --force`, and deploy again.",
             ) from error
         known = [token["AccessorID"] for token in tokens if token["Name"] == _ADMIN_NAME]
         if known:

@@ -30,7 +30,6 @@ from environments.providers.local_cluster.agents.host import LocalCluster
             b'{"vault": {"address": "a", "authentication": {"token_flie": "secret"}}}',
             "vault.authentication.token_file: it is missing; vault.authentication.token_flie: there is no such key",
         ),
-        (b'{"consul": "\xff"}', "it is not UTF-8"),
         (b"[" * 100_000, "it is nested too deeply"),
     ],
 )
@@ -42,6 +41,15 @@ def test_a_file_without_connections_says_why(tmp_path: Path, content: bytes, tol
     assert caught.value.message == f"The file {path} doesn't hold connections: {told}."
     assert "secret" not in caught.value.message
     assert (caught.value.hint or "").startswith("Correct it")
+    assert Connections.kept(path) == Connections()
+
+
+def test_a_file_that_is_no_text_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "connections.json"
+    path.write_bytes(b'{"consul": "\xff"}')
+    with pytest.raises(MachineError, match=r"connections\.json: it isn't UTF-8\."):
+        Connections.load(path)
+    assert Connections.kept(path) == Connections()
 
 
 @pytest.mark.parametrize(
