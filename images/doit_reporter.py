@@ -1,5 +1,6 @@
 """How doit reports tasks: a failure is a sentence and a hint, with nothing after it."""
 
+import contextlib
 import sys
 import traceback
 from collections.abc import Callable
@@ -26,7 +27,8 @@ class SentenceReporter(ConsoleReporter):  # type: ignore[misc] # doit ships no t
         if isinstance(report, TerminalReport):
             report.write(text)
         else:
-            super().write(text)
+            with contextlib.suppress(OSError):  # as `images.report` does
+                super().write(text)
 
     def skip_uptodate(self, task: Any) -> None:
         """Say nothing: a second run should be quiet."""
@@ -34,7 +36,8 @@ class SentenceReporter(ConsoleReporter):  # type: ignore[misc] # doit ships no t
     def add_failure(self, task: Any, fail: Any) -> None:
         """Show why a task failed; a task that wasn't run because of another says nothing."""
         if fail.report:
-            self.outstream.flush()
+            with contextlib.suppress(OSError):
+                self.outstream.flush()
             self.write(f"{fail.message.rstrip()}\n" if isinstance(fail, TaskFailed) else fail.get_msg())
 
     def complete_run(self) -> None:

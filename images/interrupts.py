@@ -1,4 +1,4 @@
-"""Ctrl-C while several threads work: their commands are killed, they clean up, and then the program exits.
+"""Ctrl-C or a lost terminal while threads work: their commands are killed, they clean up, then the program exits.
 
 Python delivers a signal to the main thread only, and doit's worker threads end with the program wherever they are.
 So the handler kills the commands, waits until the threads have cleaned up, and only then stops the main thread.
@@ -45,10 +45,15 @@ def delaying_exit() -> Iterator[None]:
 
 
 def handle_signals() -> None:
-    """Makes SIGINT and SIGTERM stop the program in this way. Does nothing outside of the main thread."""
+    """Makes SIGINT, SIGTERM and SIGHUP stop the program in this way. Does nothing outside of the main thread.
+
+    A program that was started to outlive its terminal (`nohup`) ignores SIGHUP, and continues to.
+    """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _stop)
         signal.signal(signal.SIGTERM, _stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, _stop)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -1,5 +1,9 @@
-"""How long-running work reports progress: permanent lines, and on terminals a live view below them."""
+"""How long-running work reports progress: permanent lines, and on terminals a live view below them.
 
+Work goes on, and cleans up, when nobody can be told: the terminal is lost, the pipe has no reader, the disk is full.
+"""
+
+import contextlib
 import sys
 import threading
 from functools import cache
@@ -33,7 +37,7 @@ class TerminalReport:
         """Shows a text above the live view."""
         from rich.text import Text
 
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
             self._console.print(Text(text), end="")
 
     def status(self, text: str, /, row: str = "") -> None:
@@ -41,7 +45,7 @@ class TerminalReport:
         from rich.live import Live
         from rich.text import Text
 
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
             if text:
                 self._rows[row] = text
             else:
@@ -65,7 +69,7 @@ class PlainReport:
         self._lock = threading.Lock()
 
     def __call__(self, text: str, /) -> None:
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
             self._stream.write(f"{text}\n")
             self._stream.flush()
 

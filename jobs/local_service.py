@@ -9,20 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from environments.authorities import PinnedAuthority
 from environments.client import Client, connect
 from environments.context import Context
-from environments.domain.errors import CalvinverseError, Conflict, ServiceUnavailable
+from environments.domain.errors import CalvinverseError, Conflict, DatabaseInUse, ServiceUnavailable
 from environments.domain.tokens import RANDOM_BYTES, known_token, token_secret
 from environments.private_files import write_private
+from images.process_records import end_recorded
 from jobs.local_certificate import local_certificate
+from jobs.local_server import STOP_SECONDS
 from jobs.places import Places, person
 
-START_SECONDS = 30.0
-STOP_SECONDS = 30.0
+START_SECONDS = 120.0
+"""Time limit in seconds for its first answer, on a busy machine too."""
 
 
 @contextmanager
@@ -41,8 +43,15 @@ def exclusive(where: Places) -> Iterator[None]:
 def local_service(where: Places) -> Iterator[Client]:
     """Starts the local service on a free port of loopback and stops it afterwards. Raises `ServiceUnavailable`.
 
-    It serves over TLS: a program that is faster at that port gets no token.
+    It serves over TLS: a program that is faster at that port gets no token. One that an earlier deploy or undeploy left
+    is ended first.
     """
+    end_recorded(where.local_process, STOP_SECONDS)
+    if (holder := _holder_of_database(where)) is not None:
+        raise DatabaseInUse(
+            f"Process {holder} uses the database in {where.local}.",
+            hint=f"End that process (`kill {holder}`), then repeat the command.",
+        )
     made = local_certificate(datetime.now(UTC))
     write_private(where.local_certificate, made.pair)
     secret = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
@@ -62,9 +71,9 @@ def local_service(where: Places) -> Iterator[Client]:
     others = {name: value for name, value in os.environ.items() if not name.startswith("CALVINVERSE_")}
     with os.fdopen(os.open(where.local_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "environments", "serve"],
+            [sys.executable, "-m", "jobs.local_server", str(where.local_process)],
             env=others | settings,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # it ends when this process does, which closes the other end
             stdout=log,
             stderr=log,
             start_new_session=True,  # Ctrl-C is handled by this process, which stops the service in an orderly way
@@ -77,6 +86,7 @@ def local_service(where: Places) -> Iterator[Client]:
             yield client
     finally:
         _stop(process)
+        where.local_process.unlink(missing_ok=True)
 
 
 def _free_port() -> int:
@@ -104,12 +114,23 @@ def _wait_until_up(client: Client, process: subprocess.Popen[bytes], where: Plac
         time.sleep(0.05)
 
 
+def _holder_of_database(where: Places) -> str | None:
+    """The id of the process that has the local service's database open; None if nobody has."""
+    with suppress(FileNotFoundError), (where.local / "lock").open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return lock.read(20).decode(errors="replace").strip() or "unknown"
+    return None
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        return
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(STOP_SECONDS)
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_SECONDS)
+    if process.stdin is not None:
+        process.stdin.close()

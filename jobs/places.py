@@ -35,6 +35,11 @@ class Places:
         return self.state / "local.pem"
 
     @property
+    def local_process(self) -> Path:
+        """The record of the local service's process, while it runs."""
+        return self.state / "local-process"
+
+    @property
     def token(self) -> Path:
         """The token of the person who deployed, for the deployed service."""
         return self.state / "token"
@@ -53,6 +58,11 @@ class Places:
     def lock(self) -> Path:
         """The lock of deploy and undeploy."""
         return self.state / "deploy.lock"
+
+    @property
+    def agents(self) -> Path:
+        """The folder of Consul, OpenBao and Nomad, as far as deploy has started them."""
+        return self.state / "agents"
 
     @property
     def connections(self) -> Path:

@@ -1,13 +1,22 @@
 """Removes everything that deploy made: other environments if requested, the meta environment, then the files."""
 
+import json
 import shutil
+import sys
 from collections.abc import Callable
 
 from environments.client import Client, connect
 from environments.context import CONTEXT_FILE, Context, stored_context
-from environments.domain.errors import CalvinverseError, Conflict, ServiceUnavailable, UnknownEnvironment
+from environments.domain.errors import (
+    CalvinverseError,
+    Conflict,
+    MachineError,
+    ServiceUnavailable,
+    UnknownEnvironment,
+)
 from environments.domain.lifecycle import State
 from environments.wire.environments import EnvironmentView
+from images.commands import run
 from jobs.deploy import META
 from jobs.following import follow
 from jobs.local_service import exclusive, local_service
@@ -15,28 +24,79 @@ from jobs.places import Places
 
 Tell = Callable[[str], object]
 
+AGENTS = {"consul": "consul", "vault": "openbao", "nomad": "nomad"}
+"""What the connections call each part of a cluster, and the folder of its agent if deploy has started it."""
+
+CLEAN_UP = "environments.providers.local_cluster.agents.clean_up"
+"""The program that removes those agents."""
+
+CLEAN_UP_SECONDS = 600.0
+"""Time limit in seconds for it."""
+
 
 def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, force: bool = False) -> bool:
     """Removes the deployment; returns whether there was anything to remove.
 
     Raises `Conflict` while other environments exist (unless they are to be destroyed first), and `ServiceUnavailable`
-    when it is unknown whether any exist (unless `force`: they are removed with their cluster).
+    when it is unknown whether any exist (unless `force`: they are removed with their cluster). With `force`, what runs
+    on this machine is also removed when the local service can't do it.
     """
-    if not where.local.exists():
+    if not where.local.exists() and not where.agents.exists():
         return False
     with exclusive(where):
-        with local_service(where) as local:
-            try:
-                meta: EnvironmentView | None = local.environment(META)
-            except UnknownEnvironment:
-                meta = None
-            if meta is not None and meta.state is not State.DESTROYED:
-                if not force and meta.state is not State.DESTROYING and meta.state is not State.DESTROY_FAILED:
-                    _clear(where, meta, tell, destroy_environments)
-                tell("Removing the meta environment.")
-                _destroy(local, tell)
+        try:
+            _undeploy(where, tell, destroy_environments, force)
+        except (CalvinverseError, OSError) as error:
+            if not force:
+                raise
+            tell(f"The local service can't remove the deployment: {getattr(error, 'message', str(error))}")
+            tell("What runs on this machine is removed without it.")
+            _remove_agents(where, tell)
         _remove_files(where)
     return True
+
+
+def _undeploy(where: Places, tell: Tell, destroy_environments: bool, force: bool) -> None:
+    """Removes the meta environment, by the local service."""
+    if not where.local.exists():
+        raise MachineError(
+            f"The local service's database {where.local} is missing.",
+            hint="Remove what runs on this machine with `doit undeploy --force`.",
+        )
+    with local_service(where) as local:
+        try:
+            meta: EnvironmentView | None = local.environment(META)
+        except UnknownEnvironment:
+            meta = None
+        if meta is not None and meta.state is not State.DESTROYED:
+            if not force and meta.state is not State.DESTROYING and meta.state is not State.DESTROY_FAILED:
+                _clear(where, meta, tell, destroy_environments)
+            tell("Removing the meta environment.")
+            _destroy(local, tell)
+
+
+def _remove_agents(where: Places, tell: Tell) -> None:
+    """Removes the agents that deploy started, with all that is in them; names others. Raises `MachineError`."""
+    others = _existing(where)
+    command = [sys.executable, "-m", CLEAN_UP, str(where.state)]
+    ended = run(command, limit=CLEAN_UP_SECONDS, on_line=lambda line: tell(f"  {line}"))
+    if ended.status != 0 or ended.timed_out:
+        raise MachineError(
+            f"Not all could be removed: {ended.tail[-1] if ended.tail else ended.reason()}",
+            hint="Repeat `doit undeploy --force` when that is fixed.",
+        )
+    if others:
+        tell(f"What was made in {', '.join(others)}, which deploy didn't start, stays there.")
+
+
+def _existing(where: Places) -> list[str]:
+    """The parts of the cluster that deploy didn't start."""
+    try:
+        known = json.loads(where.connections.read_bytes())
+    except (OSError, ValueError):
+        return []
+    used = known if isinstance(known, dict) else {}
+    return [name for part, name in AGENTS.items() if used.get(part) and not (where.agents / name).exists()]
 
 
 def _clear(where: Places, meta: EnvironmentView, tell: Tell, destroy: bool) -> None:
@@ -78,10 +138,17 @@ def _destroy(local: Client, tell: Tell) -> None:
 
 def _remove_files(where: Places) -> None:
     """Removes the files of the deployment. What was built (records of images, tools) stays."""
-    context = stored_context(where.state)
-    if context is not None and context.token_file == where.token:
+    try:
+        context = stored_context(where.state)
+        ours = context is not None and context.token_file == where.token
+    except CalvinverseError:
+        ours = True  # damaged, so nobody can use it
+    if ours:
         (where.state / CONTEXT_FILE).unlink(missing_ok=True)
-    files = where.token, where.local_token, where.local_log, where.local_certificate, where.connections
+    files = (
+        *(where.token, where.local_token, where.local_log, where.local_certificate, where.local_process),
+        where.connections,
+    )
     for file in (*files, where.authority, where.edge_authority):
         file.unlink(missing_ok=True)
     shutil.rmtree(where.local, ignore_errors=True)

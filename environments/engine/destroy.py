@@ -77,7 +77,7 @@ class Destroy:
     def _set_inventory(self, made: Sequence[Resource], held: frozenset[tuple[str, str]]) -> None:
         environment = self._lease.environment
         self._inspector = Inspector(self._registry, Owner(environment.id, environment.name, held), made)
-        self._removal = Removal(self._recorder, self._inspector)
+        self._removal = Removal(self._recorder, self._inspector, with_hosts=True)
 
     def _rows(self, tx: Transaction) -> list[tuple[str, str, tuple[str, ...]]]:
         rows = rows_to_destroy(tx.inventory.of(self._lease.environment.id), stored_steps(tx, self._lease.deployment))

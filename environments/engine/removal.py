@@ -79,6 +79,12 @@ class Inspector:
         found = self._observe(self._registry.handlers[kind], address, run)
         return Observation(Presence.ABSENT, f"gone with {address}") if found.presence is Presence.ABSENT else None
 
+    def out_of_reach(self, resource: Resource) -> bool:
+        """Whether this environment made the resource's host and the host doesn't run."""
+        host = self._registry.hosted_by.get(resource.kind, ("", ""))
+        runs: Callable[[str], bool] | None = getattr(self._registry.handlers.get(host[0]), "runs", None)
+        return host in self._made and runs is not None and not runs(host[1])
+
     def handler(self, resource: Resource) -> ResourceHandler:
         """The handler of the resource's kind. Raises `StepFailed`."""
         handler = self._registry.handlers.get(resource.kind)
@@ -121,19 +127,24 @@ class Inspector:
 class Removal:
     """Removes resources under the lease of a deployment, and records each resource's status.
 
-    `hint` says what a person can do about resources that are left.
+    `hint` says what a person can do about resources that are left. `with_hosts`: hosts are removed too, afterwards, so
+    what is inside a host that doesn't run is left to that.
     """
 
-    def __init__(self, recorder: Recorder, inspector: Inspector, hint: str = "") -> None:
+    def __init__(self, recorder: Recorder, inspector: Inspector, hint: str = "", *, with_hosts: bool = False) -> None:
         self._recorder = recorder
         self._inspector = inspector
         self._hint = hint
+        self._with_hosts = with_hosts
 
     def remove(self, resource: Resource, run: StepRun) -> None:
         """Removes one resource; if it is left, records it as stuck, with the reason. Raises `CalvinverseError`."""
         gone = self._inspector.gone_with_host(resource, run)
         if gone is not None:
             self.record(resource, ResourceStatus.GONE, gone.detail)
+            return
+        if self._with_hosts and self._inspector.out_of_reach(resource):
+            self.record(resource, ResourceStatus.GONE, "left to its host, which didn't run")
             return
         handler, owner = self._inspector.handler(resource), self._inspector.owner
         try:

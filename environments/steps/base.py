@@ -254,6 +254,9 @@ class ResourceHandler(Protocol):
     A handler with a method `stop(address, owner, run)` is for resources that run: it ends what runs, waits until that
     has ended, and keeps everything that a start needs. Idempotent; does nothing if the resource is absent or foreign.
 
+    A handler with a method `runs(address) -> bool` is for hosts of other resources. What is inside a host that doesn't
+    run can't be reached: a destroy of both leaves it to the removal of the host.
+
     A handler with `place = True` is for places to which the rights of an environment's jobs apply. As long as anything
     is there, even with another environment's mark, an environment that held the place isn't destroyed.
     """

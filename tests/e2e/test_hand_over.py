@@ -4,7 +4,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from environments.domain.lifecycle import State
 from environments.providers.local_cluster.trust.cluster import Trust
 from environments.stores.database import open_database
 from environments.wire.environments import CreateRequest
+from images.process_records import end_recorded
 from jobs.deploy import Existing
 from jobs.places import Places
 from jobs.status import status_lines
@@ -94,16 +94,8 @@ class Machine:
         return said
 
     def kill_local_service(self) -> None:
-        """SIGKILL to the local service of a deploy that was killed: both die when a machine does."""
-        wanted = f"CALVINVERSE_STATE={self.where.state}".encode()
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit() and "environments\0serve" in _command(folder):
-                try:
-                    ours = wanted in (folder / "environ").read_bytes().split(b"\0")
-                except (FileNotFoundError, ProcessLookupError):
-                    continue
-                if ours:
-                    os.kill(int(folder.name), signal.SIGKILL)
+        """Kills the local service of a deploy that was killed: both die when a machine does."""
+        end_recorded(self.where.local_process, 0.0)
 
     def owners(self) -> list[str]:
         """Who owns `meta`: a database in which it is not managed by somebody else."""

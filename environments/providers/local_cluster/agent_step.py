@@ -190,6 +190,11 @@ class AgentHandler:
             return ABSENT
         return Observation(Presence.OURS if found.owner in (None, owner.id) else Presence.FOREIGN, found.detail)
 
+    def runs(self, address: str) -> bool:
+        """Whether its process runs; what is inside the agent can't be reached otherwise."""
+        found = self._host.find(address)
+        return found is not None and found.running
+
     def destroy(self, address: str, owner: Owner, run: StepRun) -> None:
         """Removes it with everything that it made on this machine."""
         if self.observe(address, owner).presence is Presence.OURS:
