@@ -1,5 +1,6 @@
 """Makes sure that a Docker engine answers: uses a running one; on Debian, as root, installs and starts one."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -7,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from images.commands import TAIL, run
+from images.commands import TAIL, output, run
 from images.errors import DockerUnavailable, PackagesMissing
 from images.places import state_folder
 from images.report import Report, duration
@@ -19,6 +20,9 @@ ANSWER_LIMIT = 20.0
 START_LIMIT = 90.0
 """Time limit in seconds for starting an engine."""
 
+PID_FILE = Path("/var/run/docker.pid")
+"""Where an engine with the usual settings writes its process id."""
+
 PACKAGES = ("docker.io", "iptables", "ca-certificates")
 
 
@@ -29,6 +33,8 @@ class Engine:
     version: str
     reason: str = ""
     client: bool = True
+    absent: bool = False
+    """Whether there is none: nobody listens where the engine should be."""
 
     @property
     def answers(self) -> bool:
@@ -39,7 +45,7 @@ class Engine:
 def ask_engine() -> Engine:
     """Ask the engine that DOCKER_HOST or the Docker context names for its version."""
     if shutil.which("docker") is None:
-        return Engine("", "there is no docker command on the PATH", client=False)
+        return Engine("", "there is no docker command on the PATH", client=False, absent=True)
     lines: list[str] = []
     command = ["docker", "version", "--format", "{{.Server.Version}}"]
     ended = run(command, limit=ANSWER_LIMIT, on_line=lines.append)
@@ -50,14 +56,16 @@ def ask_engine() -> Engine:
     said = " ".join(lines)
     if "permission denied" in said:
         return Engine("", "this user may not talk to it")
-    return Engine("", "it isn't running" if "daemon running" in said else (lines[-1] if lines else ended.reason()))
+    if "daemon running" in said:
+        return Engine("", "it isn't running", absent=True)
+    return Engine("", lines[-1] if lines else ended.reason())
 
 
 def ensure_engine(report: Report) -> str:
     """Make sure that a Docker engine answers, and return its version.
 
-    Raises DockerUnavailable, with what to do, when none answers and none can be started; PackagesMissing when
-    installing one fails.
+    One is started only where there is none, and none elsewhere is meant. Raises DockerUnavailable, with what to do,
+    when none answers and none can be started; PackagesMissing when installing one fails.
     """
     engine = ask_engine()
     if engine.answers:
@@ -66,6 +74,22 @@ def ensure_engine(report: Report) -> str:
         raise DockerUnavailable(
             f"The Docker engine that DOCKER_HOST names doesn't answer: {engine.reason}.",
             hint=f"Start the engine at {host}, or unset DOCKER_HOST to use the one of this machine.",
+        )
+    if name := _context():
+        raise DockerUnavailable(
+            f"The Docker engine of the context {name} doesn't answer: {engine.reason}.",
+            hint="Start that engine, or use the one of this machine: `docker context use default`"
+            + (", and unset DOCKER_CONTEXT." if os.environ.get("DOCKER_CONTEXT") else "."),
+        )
+    if not engine.absent:
+        raise DockerUnavailable(f"The Docker engine doesn't answer: {engine.reason}.", hint=_by_hand(engine))
+    if (pid := _daemon()) is not None:
+        if version := _wait(None, time.monotonic()):  # it may be starting
+            return version
+        raise DockerUnavailable(
+            f"The Docker engine runs as process {pid}, but nobody listens at its socket.",
+            hint="Restart it, as root: "
+            + ("`systemctl restart docker`." if has_systemd() else f"`kill {pid}`, then repeat the command."),
         )
     if not is_root():
         raise DockerUnavailable(f"No Docker engine answers: {engine.reason}.", hint=_by_hand(engine))
@@ -78,12 +102,31 @@ def ensure_engine(report: Report) -> str:
     return _start(report)
 
 
+def _context() -> str:
+    """The Docker context that names an engine other than this machine's own; empty if none does."""
+    if shutil.which("docker") is None:
+        return ""
+    asked = ["docker", "context", "inspect", "--format", "{{.Name}}"]
+    found = (output(asked, limit=ANSWER_LIMIT) or os.environ.get("DOCKER_CONTEXT", "")).strip()
+    return "" if found == "default" else found
+
+
+def _daemon() -> int | None:
+    """The process of this machine's engine, by the file that it writes; None if it doesn't run."""
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(PID_FILE.read_text())
+        if Path(f"/proc/{pid}/comm").read_text().strip() == "dockerd":
+            return pid
+    return None
+
+
 def _by_hand(engine: Engine) -> str:
     if "may not talk" in engine.reason:
         return "Run this as root, or add this user to the group `docker` and log in again."
+    verb = "start" if engine.absent else "restart"
     if not engine.client:
         return "Install and start Docker (https://docs.docker.com/engine/install/); on Debian, run this as root."
-    return "Start it, as root: `systemctl start docker`."
+    return f"{verb.capitalize()} it, as root: `systemctl {verb} docker`."
 
 
 def has_systemd() -> bool:

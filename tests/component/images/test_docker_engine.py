@@ -1,7 +1,9 @@
 """Making sure that a Docker engine answers, with scripts in the place of docker, dockerd and apt-get."""
 
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +24,8 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("CALVINVERSE_STATE", str(tmp_path / "state"))
     monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+    monkeypatch.setattr(docker_engine, "PID_FILE", tmp_path / "docker.pid")
     monkeypatch.setattr(docker_engine, "is_root", lambda: True)
     monkeypatch.setattr(docker_engine, "has_systemd", lambda: False)
     monkeypatch.setattr(docker_engine, "START_LIMIT", 10.0)
@@ -90,6 +94,55 @@ def test_an_engine_named_by_docker_host_is_not_ours_to_start(put: Put, monkeypat
     put("dockerd", "exit 1")
     with pytest.raises(DockerUnavailable, match="DOCKER_HOST"):
         ensure_engine(print)
+
+
+CONTEXT = 'case "$*" in context*) echo lab; exit ;; esac'
+AWAY = "echo 'Cannot connect. Is the docker daemon running?' >&2; exit 1"
+
+
+def test_an_engine_of_a_context_is_not_ours_to_start(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    put("docker", f"{CONTEXT}\n{AWAY}")
+    put("dockerd", "exit 1")
+    with pytest.raises(DockerUnavailable, match="the context lab doesn't answer") as caught:
+        ensure_engine(print)
+    assert caught.value.hint.endswith("`docker context use default`.")
+    put("docker", "echo 'context lab: not found' >&2; exit 1")
+    monkeypatch.setenv("DOCKER_CONTEXT", "lab")
+    with pytest.raises(DockerUnavailable, match="the context lab doesn't answer") as caught:
+        ensure_engine(print)
+    assert caught.value.hint.endswith("unset DOCKER_CONTEXT.")
+
+
+def test_an_engine_that_is_there_and_does_not_answer_is_not_started_again(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_engine, "ANSWER_LIMIT", 0.3)
+    put("docker", 'case "$*" in context*) echo default; exit ;; esac; exec /bin/sleep 60')
+    put("dockerd", f": >{tmp_path}/started; exit 1")
+    with pytest.raises(DockerUnavailable, match=r"doesn't answer within 0\.3 s") as caught:
+        ensure_engine(print)
+    assert "systemctl restart docker" in caught.value.hint
+    assert not (tmp_path / "started").exists()
+
+
+def test_an_engine_that_runs_without_its_socket_is_named(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_engine, "START_LIMIT", 0.3)
+    put("docker", AWAY)
+    put("dockerd", f": >{tmp_path}/started; exit 1")
+    program = tmp_path / "dockerd"
+    shutil.copy("/bin/sleep", program)
+    daemon = subprocess.Popen([program, "600"])
+    try:
+        (tmp_path / "docker.pid").write_text(str(daemon.pid))
+        with pytest.raises(DockerUnavailable, match=f"process {daemon.pid}") as caught:
+            ensure_engine(print)
+        assert f"`kill {daemon.pid}`" in caught.value.hint
+        assert not (tmp_path / "started").exists()
+    finally:
+        daemon.kill()
+        daemon.wait()
 
 
 def test_on_debian_root_gets_an_engine_installed_and_started_that_outlives_us(put: Put, tmp_path: Path) -> None:
