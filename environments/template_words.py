@@ -22,9 +22,9 @@ def takes(view: "TemplateView") -> str:
     if times is None:
         return ""
     median, most = (taken(timedelta(seconds=seconds)) for seconds in (times.median, times.nine_tenths))
-    if times.count == 1:
+    if times.made == 1:
         return f"{median}, the only time"
-    return f"{median}; 9 of 10 within {most} (the newest {times.count})"
+    return f"{median}; 9 of 10 within {most} (the newest {times.made})"
 
 
 def costs(view: "TemplateView") -> str:

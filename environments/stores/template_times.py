@@ -1,5 +1,7 @@
 """How long it takes to make an environment, by template."""
 
+from typing import Any
+
 from sqlalchemy import ColumnElement, Connection, Double, Select, bindparam, case, cast, extract, func, select
 
 from environments.domain.lifecycle import DeploymentKind, DeploymentState
@@ -12,7 +14,7 @@ _TOOK: dict[str, ColumnElement[float]] = {
 }
 
 
-def _times(took: ColumnElement[float]) -> Select[tuple[int, float, float]]:
+def _times(took: ColumnElement[float]) -> Select[Any]:
     """The least time in which a half, and nine tenths, of the newest ones were done."""
     newest = (
         select(took.label("took"))
@@ -30,12 +32,12 @@ def _times(took: ColumnElement[float]) -> Select[tuple[int, float, float]]:
     ranked = select(
         newest.c.took,
         func.row_number().over(order_by=newest.c.took).label("place"),
-        func.count().over().label("count"),
+        func.count().over().label("made"),
     ).subquery()
     return select(
-        func.coalesce(func.max(ranked.c.count), 0),
-        func.min(case((ranked.c.place * 2 >= ranked.c.count, ranked.c.took))),
-        func.min(case((ranked.c.place * 10 >= ranked.c.count * 9, ranked.c.took))),
+        func.coalesce(func.max(ranked.c.made), 0).label("made"),
+        func.min(case((ranked.c.place * 2 >= ranked.c.made, ranked.c.took))).label("median"),
+        func.min(case((ranked.c.place * 10 >= ranked.c.made * 9, ranked.c.took))).label("nine_tenths"),
     )
 
 
@@ -45,5 +47,5 @@ _TIMES = {dialect: _times(took) for dialect, took in _TOOK.items()}
 
 def create_times(connection: Connection, template: str) -> CreateTimes | None:
     """See `environments.service.storage.templates.Templates.create_times`."""
-    count, median, most = connection.execute(_TIMES[connection.dialect.name], {"template": template}).one()
-    return CreateTimes(count, max(0.0, median), max(0.0, most)) if count else None
+    row = connection.execute(_TIMES[connection.dialect.name], {"template": template}).one()
+    return CreateTimes(row.made, max(0.0, row.median), max(0.0, row.nine_tenths)) if row.made else None

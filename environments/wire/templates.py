@@ -54,10 +54,10 @@ class CreationView(View):
 class CreateTimesView(View):
     """How long it took to make environments of a template: seconds of the median, and in which nine tenths were done.
 
-    Of everybody's newest finished creates (`count`), from the beginning of each: waiting in the queue isn't counted.
+    Of everybody's newest finished creates (`made`), from the beginning of each: waiting in the queue isn't counted.
     """
 
-    count: int
+    made: int
     median: float
     nine_tenths: float
 

@@ -29,10 +29,10 @@ class DeletedTemplate(NamedTuple):
 class CreateTimes(NamedTuple):
     """How long finished creates of a template took, from their beginning: seconds of the median and of nine tenths.
 
-    `count`: of how many, at most the `LOOKED_AT` newest.
+    `made`: of how many, at most the `LOOKED_AT` newest.
     """
 
-    count: int
+    made: int
     median: float
     nine_tenths: float
 
