@@ -98,11 +98,32 @@ class Docker:
         if found is not None and not found["RepoTags"]:
             self._run(["image", "rm", identity], check=False)
 
-    def start(self, image: str, command: Sequence[str], environment: Mapping[str, str], build: str) -> str:
-        """Starts the container in which a build is validated, without a network, and returns its id."""
+    def start(
+        self,
+        image: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        build: str,
+        *,
+        entrypoint: Sequence[str] | None = None,
+    ) -> str:
+        """Starts the container in which a build is validated, without a network, and returns its id.
+
+        `entrypoint` replaces the image's, unless it is None; with an empty one the container runs `command` alone.
+        """
         variables = [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
         options = ["--detach", "--network", "none", "--name", f"{VALIDATING}{build}"]
-        return self._run(["run", *options, *variables, image, *command]).strip()
+        program, *arguments = entrypoint or [""]
+        replaced = [] if entrypoint is None else [f"--entrypoint={program}"]
+        return self._run(["run", *options, *variables, *replaced, image, *arguments, *command]).strip()
+
+    def check_platform(self, image: str) -> None:
+        """Raises CommandFailed for an image that is made for another platform than that of the engine."""
+        found = self.inspect(image) or {}
+        made_for = f"{found.get('Os')}/{found.get('Architecture')}"
+        runs = self._run(["version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"]).strip()
+        if made_for != runs:
+            raise CommandFailed(f"The image {image} is made for {made_for}, and this Docker engine runs {runs}.")
 
     def container(self, identity: str) -> dict[str, Any]:
         """All attributes of a container."""
@@ -147,6 +168,8 @@ class Docker:
         if done.returncode != 0 and _engine_is_away(complaint):
             raise DockerUnavailable(f"No Docker engine answers: {complaint}")
         if check and done.returncode != 0:
+            # The client's advice about its own options helps nobody here.
+            complaint = complaint.partition("\nRun 'docker")[0].strip()
             raise CommandFailed(f"`docker {arguments[0]}` failed: {complaint or 'it says nothing'}")
         return done.stdout
 

@@ -18,6 +18,8 @@ from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.catalogue.records import BuildRecord, Records
 from images.docker import Docker
+from images.errors import CommandFailed, InvalidRecipe
+from images.names import FILE
 from images.pipeline import prepare, validation
 from images.pipeline.build import Build
 from images.pipeline.inputs import Inputs, image_inputs, tool_version
@@ -161,7 +163,7 @@ class Builder:
             parent = self._parent(recipe).image_id
         elif recipe.image.origin is not None:
             progress.say(f"fetching {recipe.image.origin}")
-            parent = self.docker.pull(recipe.image.origin)
+            parent = self._pulled(recipe, recipe.image.origin)
         identity = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{inputs.tag}-{secrets.token_hex(2)}"
         made = Build(
             recipe=recipe,
@@ -178,6 +180,18 @@ class Builder:
             validates=self.validates,
         )
         return made.run(lambda: self._clean_up(records, identity))
+
+    def _pulled(self, recipe: Recipe, origin: str) -> str:
+        """The id of the image of a registry. Raises InvalidRecipe if this engine can't run it."""
+        parent = self.docker.pull(origin)
+        try:
+            self.docker.check_platform(parent)
+        except CommandFailed as error:
+            raise InvalidRecipe(
+                f"images/{recipe.name}/{FILE}: `image.from`: {error.message}",
+                hint="Name the digest that the registry has for the engine's platform.",
+            ) from error
+        return parent
 
     def _clean_up(self, records: Records, build: str) -> None:
         """Removes what a build left outside of its folder, and what only the build needed."""

@@ -16,7 +16,7 @@ from images.errors import InvalidRecipe
 from images.names import FILE
 from images.pipeline.files import digest, file_digests, files_below
 from images.pipeline.inputs import tool_version
-from images.pipeline.prepare import STEPS
+from images.pipeline.prepare import LOCK, STEPS
 from images.pipeline.recipe import Recipe, load_recipes
 from images.places import CHECKOUT, state_folder
 
@@ -81,6 +81,10 @@ def _problems(recipe: Recipe, checkout: Path) -> Iterator[str]:
     for name in recipe.build.binaries:
         if name not in toolchain.NAMES:
             yield f"{shown}: the toolchain has no {name!r}; it has {', '.join(toolchain.NAMES)}."
+    if "wheelhouse" in recipe.build.prepare and not (recipe.folder / LOCK).is_file():
+        yield f"{shown}: the step 'wheelhouse' of `prepare` needs images/{recipe.name}/{LOCK}, which isn't there."
+    if "debian-packages" in recipe.build.prepare and recipe.from_nothing:
+        yield f"{shown}: the step 'debian-packages' of `prepare` needs a parent, or an image in `from`."
     if not list(recipe.packer_folder.glob("*.pkr.hcl")):
         yield f"{shown}: there is no Packer recipe (*.pkr.hcl) in {recipe.packer_folder.relative_to(checkout)}."
     try:
@@ -94,11 +98,12 @@ def _packer_says(packer: Path, recipe: Recipe, environment: dict[str, str]) -> s
     with tempfile.TemporaryDirectory(prefix="calvinverse-recipe-") as folder:
         work = Path(folder)
         _stand_in(recipe, work)
-        given = {**recipe.build.variables, **VALUES, "work": str(work)}
-        values = {f"PKR_VAR_{name}": value for name, value in given.items()}
+        values = {f"PKR_VAR_{name}": value for name, value in {**VALUES, "work": str(work)}.items()}
+        # Packer ignores a variable of the environment that the recipe doesn't declare, but not one of these.
+        own = [f"-var={name}={value}" for name, value in recipe.build.variables.items()]
         lines: list[str] = []
         ended = run(
-            [str(packer), "validate", str(recipe.packer_folder)],
+            [str(packer), "validate", *own, str(recipe.packer_folder)],
             limit=LIMIT,
             env={**environment, **values},
             on_line=lines.append,
@@ -106,6 +111,12 @@ def _packer_says(packer: Path, recipe: Recipe, environment: dict[str, str]) -> s
     if ended.status == 0 and not ended.timed_out:
         return ""
     text = [line.strip() for line in lines if line.strip()]
+    if undeclared := re.search(r'A "([^"]*)" variable was passed in the command line', " ".join(text)):
+        name = undeclared[1]
+        return (
+            f"images/{recipe.name}/{FILE}: `build.variables.{name}`: the Packer recipe declares no variable {name}. "
+            f'Add `variable "{name}" {{ type = string }}` to the recipe, or remove the key.'
+        )
     error = next((line for line in text if re.match(r"\*|Error", line)), ended.reason())
     where = next((line for line in text if re.match(r"(on|at) .*line \d+|on .*\.hcl", line)), "")
     why = " ".join(part for part in text[-2:] if part not in (error, where))

@@ -7,6 +7,7 @@ time limit, and can't stop a command.
 import json
 import os
 import re
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,9 @@ from images.commands import run
 from images.errors import ImageBuildFailed
 
 MANIFEST = "manifest.json"
+
+LAST = 8
+"""Lines of a failed build that are shown."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +67,18 @@ def build(
             pass_fds=pass_fds,
         )
     if ended.timed_out:
-        raise ImageBuildFailed(f"Packer took longer than {limit:.0f} s and was stopped.", hint=_where(log))
+        raise ImageBuildFailed(
+            f"Packer took longer than {limit:.0f} s and was stopped.", hint=where(log, transcript.last_lines())
+        )
     if ended.status != 0:
-        raise ImageBuildFailed(f"Packer failed: {transcript.what_matters()}", hint=_where(log))
+        raise ImageBuildFailed(f"Packer failed: {transcript.what_matters()}", hint=where(log, transcript.last_lines()))
     return _artifact(work / MANIFEST, log)
 
 
-def _where(log: Path) -> str:
-    return f"The whole log is in {log}."
+def where(log: Path, lines: Sequence[str] = ()) -> str:
+    """A hint with the last lines that were written, and the whole log."""
+    shown = ["The last lines are:", *(f"  {line}" for line in lines)] if lines else []
+    return "\n".join([*shown, f"The whole log is in {log}."])
 
 
 def _environment(packer: PackerCommand, variables: Mapping[str, str | Mapping[str, str]], work: Path) -> dict[str, str]:
@@ -90,15 +98,24 @@ class _Transcript:
     WRONG = re.compile(r"^(E|[Ee]rror|ERROR|[Ff]atal|[A-Za-z.]*Error)\b:?\s")
     SUMMARY = re.compile(
         r"Build '.*' errored|Some builds didn't complete|^\s*$|Provisioning step had errors|Cleaning up|^--> "
-        r"|Script exited with|Error determining source Docker image digest"
+        r"|Script exited with|Error determining source Docker image digest|Error running container: Docker exited"
+        r"|Run 'docker run --help'|Killing the container"
     )
-    FRAME = re.compile(r"^(==>|-->|   )\s*[\w.-]+\.[\w-]+: ")
+    FRAME = re.compile(r"^(==>|-->|   )\s*[\w.-]+\.[\w-]+: ?")
+    PREAMBLE = re.compile(
+        r"Creating a temporary directory|Starting docker container|Run command: |Container ID: "
+        r"|Using docker communicator"
+    )
+    STREAM = re.compile(r"^Stderr: (docker: )?")
+    REASON = re.compile(r"Build '.*' errored after [^:]*: (.+)")
 
     def __init__(self, log: TextIO, on_step: Callable[[str], None]) -> None:
         self._log = log
         self._on_step = on_step
         self._errors: list[str] = []
         self._others: list[str] = []
+        self._last: deque[str] = deque(maxlen=LAST)
+        self._reason = ""
 
     def line(self, raw: str) -> None:
         """Reads one line of output."""
@@ -107,20 +124,29 @@ class _Transcript:
             if len(fields) < 4 or not fields[0].isdigit():
                 self._write(raw)
                 self._others.append(raw)
+                self._last.append(raw)
             return
         kind, text = fields[3], fields[4].replace("%!(PACKER_COMMA)", ",").replace("\\n", "\n").replace("\\r", "\r")
         for line in text.splitlines():
             self._write(line)
-            shown = self.FRAME.sub("", line).strip()
-            if shown and not self.SUMMARY.search(shown):
+            if reason := self.REASON.match(line):
+                self._reason = reason[1].removesuffix(". Allowed exit codes are: [0]")
+            shown = self.STREAM.sub("", self.FRAME.sub("", line).strip())
+            if shown and not self.SUMMARY.search(shown) and not self._reason:
                 if kind == "error":
                     self._errors.append(shown)
+                if not self.PREAMBLE.match(shown):
+                    self._last.append(shown)
                 self._on_step(shown)
 
     def what_matters(self) -> str:
-        """The first line that Packer reports as an error, else the last one before its summary."""
-        lines = self._errors or self._others or ["it does not say why"]
+        """The first line that Packer reports as an error, else the last one before its summary, else its reason."""
+        lines = self._errors or self._others or [self._reason or "it does not say why"]
         return next((line for line in lines if self.WRONG.search(line)), lines[-1])
+
+    def last_lines(self) -> list[str]:
+        """The last lines that were written before Packer's summary."""
+        return list(self._last)
 
     def _write(self, line: str) -> None:
         self._log.write(f"{datetime.now(UTC):%H:%M:%S} {line}\n")
@@ -131,10 +157,16 @@ def _artifact(manifest: Path, log: Path) -> Artifact:
     try:
         made = json.loads(manifest.read_text(encoding="utf-8"))["builds"][-1]
     except (OSError, ValueError, LookupError) as error:
-        raise ImageBuildFailed("The recipe ended well but wrote no manifest.", hint=_where(log)) from error
+        raise ImageBuildFailed(
+            "The recipe ended well but wrote no manifest.",
+            hint=f'It needs: post-processor "manifest" {{ output = "${{var.work}}/{MANIFEST}" }}\n{where(log)}',
+        ) from error
     if str(made["artifact_id"]).startswith("sha256:"):
         return Artifact(made["artifact_id"], None)
     files = made.get("files") or []
     if len(files) != 1:
-        raise ImageBuildFailed("The recipe made neither an image nor one archive.", hint=_where(log))
+        raise ImageBuildFailed(
+            "The recipe made neither an image nor one archive.",
+            hint=f"The docker builder makes an image with `commit = true`.\n{where(log)}",
+        )
     return Artifact(None, manifest.parent / Path(files[0]["name"]).name)

@@ -41,6 +41,9 @@ IMAGE_PYTHON = (3, 11)
 INTERPRETER = 3
 """PT_INTERP: the program header that names a dynamic loader."""
 
+LOCK = "requirements.lock"
+"""The file of an image's folder that names the wheels of the step `wheelhouse`."""
+
 WHEELS = "wheels"
 PACKAGES = ("environments",)
 """The packages of this project that images have; an image's inputs say which parts of them."""
@@ -49,9 +52,9 @@ PACKAGES = ("environments",)
 def wheelhouse(preparation: Preparation) -> None:
     """Links `wheels` to the cache: every wheel of the image's requirements.lock, checked against its hashes."""
     work = preparation.work
-    lock = preparation.recipe.folder / "requirements.lock"
+    lock = preparation.recipe.folder / LOCK
     if not lock.is_file():
-        raise InvalidRecipe(f"images/{preparation.recipe.name} has no requirements.lock to take wheels of.")
+        raise InvalidRecipe(f"images/{preparation.recipe.name} has no {LOCK} to take wheels of.")
     if sys.version_info[:2] != IMAGE_PYTHON:
         raise ImageBuildFailed(
             "The wheels for an image must be chosen by Python 3.11, and this is {}.{}.".format(*sys.version_info),

@@ -75,8 +75,14 @@ class Build(_Part):
 
 
 class Validate(_Part):
-    """How the container for validation is started; without a command it runs the image's command."""
+    """How the container for validation is started.
 
+    `entrypoint` replaces the image's entry point and its command; an empty one leaves nothing but `command`. Without
+    it, `command` replaces the image's command and is given to the image's entry point. Without both it runs what the
+    image runs.
+    """
+
+    entrypoint: tuple[str, ...] | None = None
     command: tuple[str, ...] = ()
     environment: Mapping[EnvironmentName, str] = Field(default_factory=dict)
     time_limit: Seconds = 120.0

@@ -9,23 +9,34 @@ import re
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import dedent
 
 from environments.domain.counting import counted
 from images.catalogue.packages import Package, list_packages
 from images.catalogue.records import VALIDATION_LOG, Validation
 from images.commands import run
 from images.docker import Docker
-from images.errors import ImageValidationFailed, InvalidRecipe
+from images.errors import CommandFailed, ImageValidationFailed, InvalidRecipe
+from images.names import FILE
 from images.pipeline.files import digest
+from images.pipeline.packer import LAST, where
 from images.pipeline.progress import Progress
 from images.pipeline.recipe import Recipe
 from images.places import whoami
 
 SHARED = ("conftest.py", "test_hygiene.py")
 REPORT = "validation.xml"
+
+BEFORE = ("collection failure", "failed on setup", "failed on teardown")
+"""What pytest's report says of what went wrong outside of a test; the reason is below."""
+
+LINES = 1000
+"""Lines of pytest's output among which those are looked for that say what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ def digests_of_tests(recipe: Recipe, checkout: Path) -> dict[str, str]:
 
 def digest_of_tests(recipe: Recipe, checkout: Path) -> str:
     """A digest of the tests and of the container's start: if it changes, an image must be validated again."""
-    parts = [recipe.validate_.model_dump_json(), *digests_of_tests(recipe, checkout).values()]
+    parts = [recipe.validate_.model_dump_json(exclude_none=True), *digests_of_tests(recipe, checkout).values()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -65,13 +76,14 @@ def validate(
     """Runs the tests in a container of the image `image_id`, lists its packages, and removes the container.
 
     `folder` gets the log and the report. Raises ImageValidationFailed, which names the first failure, if a test fails
-    or none ran; CommandFailed when the container can't be started.
+    or none ran, or if the container can't be started.
     """
     started = time.monotonic()
     log = folder / VALIDATION_LOG
     wanted = recipe.validate_
+    lines: deque[str] = deque(maxlen=LINES)
     try:
-        container = docker.start(image_id, wanted.command, wanted.environment, build)
+        container = _start(recipe, image_id, build, docker)
         command = [
             *(sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "testinfra.plugin"),
             # The settings of this checkout's own tests may be of plugins that aren't loaded here.
@@ -91,7 +103,12 @@ def validate(
             # Loading other plugins takes longer than running these tests.
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         }
-        ended = run(command, limit=wanted.time_limit, env=environment, cwd=checkout, log=log, on_line=progress.step)
+
+        def on_line(line: str) -> None:
+            lines.append(line)
+            progress.step(line)
+
+        ended = run(command, limit=wanted.time_limit, env=environment, cwd=checkout, log=log, on_line=on_line)
         said = docker.logs(container)
         state = docker.container(container)["State"]
         packages = list_packages(docker, container) if state["Running"] else ()
@@ -101,17 +118,21 @@ def validate(
         docker.remove_containers(build)
     if ended.timed_out:
         raise ImageValidationFailed(
-            f"The tests of {recipe.name} took longer than {wanted.time_limit:.0f} s and were stopped.", hint=_where(log)
+            f"The tests of {recipe.name} took longer than {wanted.time_limit:.0f} s and were stopped.",
+            hint=where(log, decisive(lines)),
         )
     names, failures = _outcome(folder / REPORT)
     if not state["Running"]:
-        last = (said.strip().splitlines() or ["it wrote nothing"])[-1]
+        written = said.strip().splitlines() or ["it wrote nothing"]
         raise ImageValidationFailed(
-            f"The container of {recipe.name} ended early with status {state['ExitCode']}: {last}", hint=_where(log)
+            f"The container of {recipe.name} ended early with status {state['ExitCode']}: {written[-1]}",
+            hint=where(log, written[-LAST:-1]),
         )
     if failures or ended.status != 0 or not names:
-        what = failures[0] if failures else f"pytest ended with status {ended.status} and {counted(len(names), 'test')}"
-        raise ImageValidationFailed(f"The image {recipe.name} failed its tests: {what}.", hint=_where(log))
+        wrong = decisive(lines)
+        ending = f"pytest ended with status {ended.status} and {counted(len(names), 'test')}: {''.join(wrong[-1:])}"
+        what = failures[0] if failures else ending.removesuffix(": ")
+        raise ImageValidationFailed(f"The image {recipe.name} failed its tests: {what}.", hint=where(log, wrong))
     found = Validation(
         tests=digest_of_tests(recipe, checkout),
         files=digests_of_tests(recipe, checkout),
@@ -125,8 +146,22 @@ def validate(
     return Outcome(found, packages)
 
 
-def _where(log: Path) -> str:
-    return f"The whole log is in {log}."
+def _start(recipe: Recipe, image_id: str, build: str, docker: Docker) -> str:
+    wanted = recipe.validate_
+    try:
+        return docker.start(image_id, wanted.command, wanted.environment, build, entrypoint=wanted.entrypoint)
+    except CommandFailed as error:
+        raise ImageValidationFailed(
+            f"The container of {recipe.name} can't be started. {error.message}",
+            hint=f"[validate] in images/{recipe.name}/{FILE} says what it runs instead of what the image runs.",
+        ) from error
+
+
+def decisive(lines: Sequence[str]) -> list[str]:
+    """The lines of pytest's output that say what is wrong: those that it marks with E, else its last ones."""
+    marked = [line[1:].rstrip() for line in lines if re.match(r"E\s", line)]
+    shown = marked or [line for line in lines if line.strip()]
+    return dedent("\n".join(shown[-LAST:])).splitlines()
 
 
 def _outcome(report: Path) -> tuple[list[str], list[str]]:
@@ -147,5 +182,7 @@ def _outcome(report: Path) -> tuple[list[str], list[str]]:
         if wrong is None:
             passed.append(name)
         else:
-            failed.append(f"{name}: {(wrong.get('message') or wrong.tag).splitlines()[0]}")
+            message = wrong.get("message") or wrong.tag
+            inside = decisive((wrong.text or "").splitlines()) if message.startswith(BEFORE) else []
+            failed.append(f"{name.removeprefix('::')}: {(inside or message.splitlines())[-1 if inside else 0].strip()}")
     return passed, failed

@@ -10,14 +10,16 @@ import pytest
 
 from images.catalogue.records import BuildRecord
 from images.docker import Docker
-from images.errors import ImageBuildFailed
+from images.errors import ImageBuildFailed, InvalidRecipe
 from images.pipeline.builder import Builder
+from images.pipeline.check import check_recipes
 from images.pipeline.packer import PackerCommand
 from images.pipeline.packer import build as packer_build
 from images.pipeline.prepare import Preparation, debian_sources, prepare
 from images.pipeline.recipe import Recipe, load_recipes
 from images.places import CHECKOUT
 from images.toolchain import packer_environment, require
+from tests.support.docs_image import write_example
 
 RECIPES = load_recipes()
 FOLDERS = {
@@ -73,6 +75,36 @@ def test_every_recipe_is(recipe: Recipe, folder: Path, command: list[str], packe
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Warning" not in done.stdout
+
+
+def test_the_image_of_the_docs_is_built_and_validated_as_it_is_written(base: BuildRecord, tmp_path: Path) -> None:
+    """`base` is that of this checkout: the other one needn't build it."""
+    checkout, state = tmp_path / "checkout", tmp_path / "state"
+    folder = write_example(checkout)
+    recipe = folder / "hello.pkr.hcl"
+    good = recipe.read_text(encoding="utf-8")
+    for wrong, complaint in {
+        good.replace('variable "colour"', 'variable "color"').replace("var.colour", "var.color"): (
+            r"`build\.variables\.colour`: the Packer recipe declares no variable colour"
+        ),
+        good.replace("${var.work}", "${var.wrok}"): r"images/hello.*line \d+.*wrok",
+    }.items():
+        recipe.write_text(wrong, encoding="utf-8")
+        with pytest.raises(InvalidRecipe, match=complaint):
+            check_recipes(checkout, state)
+    recipe.write_text(good, encoding="utf-8")
+    assert check_recipes(checkout, state) == (2, True)
+
+    record = Builder(checkout, state, _made={"base": base}).build_one("hello", print)
+
+    docker = Docker()
+    try:
+        assert record.validation is not None
+        assert {"test_hello::test_it_has_its_colour"} < set(record.validation.names)
+        config = (docker.inspect(record.image_id) or {})["Config"]
+        assert config["Entrypoint"][-1] == "cat"
+    finally:
+        docker.remove(record.image_id)
 
 
 def test_base_made_again_from_the_same_packages_is_the_same_image(base: BuildRecord) -> None:

@@ -14,7 +14,6 @@ from images.errors import InvalidRecipe, UnknownImage
 from images.pipeline.archive import Configuration, write_archive
 from images.pipeline.check import check_recipes
 from images.pipeline.history import source_address
-from images.pipeline.packer import _Transcript
 from images.pipeline.prepare import STEPS, mirrors, mounts_below
 from images.pipeline.recipe import load_recipes, with_parents
 from images.places import CHECKOUT
@@ -88,41 +87,6 @@ class TestArchive:
         assert document["created"] == "2025-01-01T00:00:00Z"
         assert document["config"]["User"] == "10001:10001"
         assert "LANG=C.UTF-8" in document["config"]["Env"]
-
-
-class TestTranscript:
-    def feed(self, *lines: str) -> tuple[_Transcript, list[str], str]:
-        log, steps = io.StringIO(), list[str]()
-        transcript = _Transcript(log, steps.append)
-        for line in lines:
-            transcript.line(line)
-        return transcript, steps, log.getvalue()
-
-    def test_it_shows_steps_and_keeps_everything(self) -> None:
-        _, steps, log = self.feed(
-            "1,,ui,say,==> docker.web: Starting docker container...",
-            "1,,ui,message,    docker.web: one%!(PACKER_COMMA) two",
-            "1,,ui,say,Build 'docker.web' finished after 1 second.",
-            "1,docker.web,artifact,0,id,sha256:1",
-        )
-        assert steps[:2] == ["Starting docker container...", "one, two"]
-        assert "one, two" in log
-        assert "artifact" not in log
-
-    def test_the_error_counts_not_what_packer_says_about_it(self) -> None:
-        transcript, *_ = self.feed(
-            "1,,ui,error,==> null.base: I: downloading",
-            "1,,ui,error,==> null.base: E: Unable to locate package nonsense",
-            "1,,ui,error,==> null.base: I: removing tempdir",
-            "1,,ui,error,==> null.base: Provisioning step had errors: Running the cleanup provisioner",
-            "1,,ui,error,Build 'null.base' errored after 3 seconds: Script exited with non-zero exit status: 25.",
-        )
-        assert transcript.what_matters() == "E: Unable to locate package nonsense"
-
-    def test_output_that_is_not_packers_own_counts_too(self) -> None:
-        transcript, _, log = self.feed("Error: Missing plugins")
-        assert transcript.what_matters() == "Error: Missing plugins"
-        assert "Missing plugins" in log
 
 
 class TestMirrors:
