@@ -1,6 +1,6 @@
 """Templates: what there is, what each takes and makes, its files, who may create from it, and what was made."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from starlette.responses import Response
 
@@ -9,11 +9,13 @@ from environments.schemas.typed import types_of
 from environments.template_words import costs, makes, takes
 from environments.ui.answers import go
 from environments.ui.asking import Ask, Field, pages_of
+from environments.ui.documents import is_document, rendered
 from environments.ui.listing import (
     Button,
     Cell,
     Code,
     Column,
+    Document,
     Facts,
     Link,
     Section,
@@ -80,22 +82,40 @@ def template(visit: Visit) -> Response:
 
 
 def file(visit: Visit) -> Response:
-    """A file of a template as text, whatever is in it. Raises `NotFound`."""
+    """A file of a template: a document as one reads it, all else as text, whatever is in it. Raises `NotFound`."""
     name, wanted, digest = visit.params["name"], visit.asked("file"), visit.asked("digest") or None
-    content = visit.client.bundle(name, digest).files.get(wanted)
+    files = visit.client.bundle(name, digest).files
+    content = files.get(wanted)
     if content is None:
         raise NotFound(f"Template {name!r} has no such file.", hint="Choose one from its list.")
     try:
         text = content.decode()
     except UnicodeDecodeError:
         text = f"{len(content)} bytes that are no text."
+    document = is_document(wanted, text)
+    as_text = bool(visit.asked("text"))
+    other = Button("As a document", visit.link(text=None)) if as_text else Button("As text", visit.link(text=1))
+    if document and not as_text:
+        return told(
+            visit,
+            wanted,
+            [Document(rendered(text, wanted, lambda path: _address(visit, name, digest, files, path), below=1))],
+            up=Link(name, visit.link(f"/templates/{name}", digest=digest)),
+            buttons=[other],
+        )
     shortened = f"{text[:_LARGEST_FILE]}\n… and {len(text) - _LARGEST_FILE} characters more"
     return told(
         visit,
         wanted,
         [Text(text if len(text) <= _LARGEST_FILE else shortened)],
         up=Link(name, visit.link(f"/templates/{name}", digest=digest)),
+        buttons=[other] if document else (),
     )
+
+
+def _address(visit: Visit, name: str, digest: str | None, files: Mapping[str, bytes], path: str) -> str | None:
+    """That of the page of a file; None: there is no such file."""
+    return visit.link(f"/templates/{name}/file", file=path, digest=digest) if path in files else None
 
 
 # --- parts of the page of a template ---------------------------------------------------------------------------------

@@ -88,6 +88,14 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Document:
+    """HTML that `environments.ui.documents` has made."""
+
+    html: str
+    caption: str = ""
+
+
+@dataclass(frozen=True)
 class Choice:
     """A filter: the name of its value in the address, its label, and what can be chosen; none: any text."""
 
@@ -96,7 +104,7 @@ class Choice:
     options: Sequence[tuple[str, str]] = ()
 
 
-Section = Table | Facts | Text
+Section = Table | Facts | Text | Document
 
 
 def place(*parts: str, **query: str) -> str:

@@ -61,13 +61,27 @@ def test_templates_are_listed_and_told_as_text(reader: Reader) -> None:
 
 
 def test_files_are_text(reader: Reader) -> None:
-    page = reader.get("/templates/store/file?file=README.md")
+    page = reader.get("/templates/store/file?file=README.md&text=1")
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.text
     assert "<script>alert" not in page.text
     assert 'href="javascript:' not in page.text
     assert "are no text" in text_of(reader.get("/templates/store/file?file=logo.bin"))
     for wanted in ("../../etc/passwd", "", "nothing"):
         assert reader.get(f"/templates/store/file?file={wanted}").status_code == 404
+
+
+def test_documents_are_rendered_and_lead_to_other_files(reader: Reader, client: InProcessClient) -> None:
+    page = reader.get("/templates/store/file?file=README.md")
+    assert "<h2>Store</h2>" in page.text
+    assert "<script>alert" not in page.text
+    assert 'href="javascript:' not in page.text
+    assert "unsafe" not in page.headers["Content-Security-Policy"]
+    linked = b"[use](docs/use.md) [no](docs/none.md)"
+    files = {"template.toml": TEMPLATE.encode(), "README.md": linked, "docs/use.md": b"[back](../README.md)"}
+    client.push(make_bundle(files))
+    page = reader.get("/templates/store/file?file=README.md")
+    assert page.text.count("file=docs") == 1
+    assert 'href="/templates/store/file?file=README.md"' in reader.get("/templates/store/file?file=docs/use.md").text
 
 
 def test_versions_in_use_and_what_was_made(reader: Reader, client: InProcessClient) -> None:
