@@ -4,7 +4,7 @@ from images.doit_records import RECORDS_FILE, NoRecords
 from images.doit_reporter import SentenceReporter, lazy_action
 from images.interrupts import handle_signals
 from images.names import misnamed_folders
-from images.parents import image_parents
+from images.parents import image_parents, images_on_request
 
 handle_signals()
 
@@ -21,14 +21,20 @@ DOIT_CONFIG = {
 IMAGES = image_parents()
 """Every image, and which it starts from."""
 
+ON_REQUEST = images_on_request()
+"""Those that no deployment needs: they are built when they are asked for, and for tests."""
+
 SHARED = {"capture": False}
 """Of tasks that run side by side: doit captures what tasks say by replacing a stream that all threads share."""
 
 PARTS = ["tools", "docker", "build"]
 """What has to be there before anything real runs."""
 
-TESTED = ["forge", *PARTS, "postgres", "browser", "assets"]
-"""What has to be there before tests on the real backends run. `forge` builds `tools` beside its own, so it is first."""
+MEASURED = ["providers", *PARTS, *(f"build:{image}" for image in ON_REQUEST)]
+"""What benchmarks measure: every image and every provider."""
+
+TESTED = ["forge", *MEASURED, "postgres", "browser", "assets"]
+"""What has to be there before tests on the real backends run. `forge` builds all tools side by side, so it is first."""
 
 KINDS = {
     "unit": ("test the rules and everything that needs nothing but the locked packages", []),
@@ -45,7 +51,7 @@ KINDS = {
 
 
 def task_tools():
-    """find each tool on the PATH, or build it, once for this machine"""
+    """find each tool that a deployment needs on the PATH, or build it, once for this machine"""
     return {"actions": [lazy_action("images.tasks:tools")]}
 
 
@@ -74,9 +80,15 @@ def task_forge():
     return {"actions": [lazy_action("images.tasks:forge")]}
 
 
+def task_providers():
+    """build the providers of OpenTofu that tests and benchmarks use, once for this machine"""
+    return {"actions": [lazy_action("images.tasks:providers")]}
+
+
 def task_build():
-    """build and validate every image, as far as something changed; side by side with -n"""
-    return {"actions": [lazy_action("images.tasks:built")], "task_dep": [f"build:{image}" for image in IMAGES]}
+    """build and validate what deployments need, and other images once asked for, if they changed; -n: side by side"""
+    always = [f"build:{image}" for image in IMAGES if image not in ON_REQUEST]
+    return {"actions": [lazy_action("images.tasks:built")], "task_dep": always}
 
 
 def task_build_image():
@@ -292,6 +304,19 @@ def task_test_upgrade():
     }
 
 
+def task_test_fresh():
+    """clone the last commit in a Debian 12 without Go, compiler and Docker, and get every tool there from nothing"""
+    return {
+        "basename": "test:fresh",
+        "actions": [lazy_action("tests.fresh.run:main")],
+        "params": [
+            {"name": "folder", "long": "folder", "default": "", "help": "folder to make it in; it takes some GiB"},
+            _flag("keep", "leave it there afterwards"),
+            _flag("shares", "keep what the builds took in the catalogue, for estimates"),
+        ],
+    }
+
+
 def task_coverage():
     """measure which statements and branches the tests run, over all processes, and write the page of the docs"""
     return {
@@ -317,7 +342,7 @@ def task_bench_engine():
     return {
         "basename": "bench:engine",
         "actions": [lazy_action("tests.bench.engine:main")],
-        "task_dep": PARTS,
+        "task_dep": MEASURED,
         "params": [{"name": "pairs", "long": "pairs", "type": int, "default": 10}],
     }
 
@@ -340,7 +365,7 @@ def task_bench_images():
             {"name": "pairs", "long": "pairs", "type": int, "default": 3},
             {"name": "parallel", "long": "parallel", "type": int, "default": 2, "help": "images made at a time"},
         ],
-        "task_dep": PARTS,
+        "task_dep": MEASURED,
     }
 
 
@@ -356,7 +381,7 @@ def task_bench_ui():
 
 def task_bench_sizes():
     """measure what is in each image, by component"""
-    return {"basename": "bench:sizes", "actions": [lazy_action("tests.bench.sizes:main")], "task_dep": PARTS}
+    return {"basename": "bench:sizes", "actions": [lazy_action("tests.bench.sizes:main")], "task_dep": MEASURED}
 
 
 def task_dispatch():

@@ -1,5 +1,6 @@
 """Runs other programs: with a time limit, each in its own process group; logs all output and shows its end."""
 
+import os
 import shlex
 import subprocess
 import threading
@@ -19,12 +20,16 @@ TAIL = 15
 
 @dataclass(frozen=True)
 class CommandResult:
-    """The result of a command: its exit status, whether the time limit ended it, and its last lines."""
+    """The result of a command: its exit status, whether the time limit ended it, and its last lines.
+
+    `processor_seconds` is what it and the processes that it waited for used of the processors.
+    """
 
     command: tuple[str, ...]
     status: int
     timed_out: bool
     tail: tuple[str, ...]
+    processor_seconds: float = 0.0
 
     def check(self, what: str, *, log: Path | None = None, hint: str = "") -> None:
         """Raise CommandFailed with a reason and the last lines, unless the command succeeded."""
@@ -125,7 +130,7 @@ def run(
     try:
         assert process.stdout is not None
         _read(process.stdout, tail, log, on_line)
-        status = process.wait()
+        status, used = _wait(process)
     except BaseException:
         process_groups.kill(process.pid)
         process.wait()
@@ -139,7 +144,14 @@ def run(
             process.stdout.close()
     if stopping():
         raise KeyboardInterrupt
-    return CommandResult(tuple(command), status, late.is_set(), tuple(tail))
+    return CommandResult(tuple(command), status, late.is_set(), tuple(tail), used)
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> tuple[int, float]:
+    """Wait for a process; its exit status, and the processor time in seconds of it and those that it waited for."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_utime + usage.ru_stime
 
 
 def _read(stream: IO[bytes], tail: deque[str], log: Path | None, on_line: Callable[[str], object] | None) -> None:

@@ -23,8 +23,8 @@ from images.system import can_install_packages, is_root
 from images.toolchain import find_all
 from images.toolchain.catalogue import tools
 from images.toolchain.find import Found
+from images.toolchain.go import NAME, wanted_go, wheel_builds
 from images.toolchain.needs import Builders
-from images.toolchain.versions import Version
 
 Verdict = Literal["ok", "warn", "bad"]
 
@@ -222,20 +222,24 @@ def toolchain() -> Iterator[Check]:
         if lack:
             hint = f"Put {tool.name} {tool.wanted}, on the PATH; building it {lack}."
             yield Check(tool.name, "bad", f"{tool.name} is missing.{unfit}", hint)
+        elif tool.purpose == "asked":
+            yield Check(tool.name, "ok", f"{tool.name} isn't built yet; an image that contains it builds it.{unfit}")
         else:
             hint = f"`doit tools` gets {tool.pinned}; or put {tool.wanted}, on the PATH."
             yield Check(tool.name, "warn", f"{tool.name} is missing.{unfit}", hint)
-    newest = max(tool.go_version() or Version((0, 0, 0)) for tool in tools().values())
-    if builders.go is None:
-        verdict: Verdict = "bad" if missing else "ok"
-        yield Check(
-            "go", verdict, "Go isn't installed; only building tools needs it.", f"Install Go {newest} or later."
-        )
-    elif builders.go >= newest or builders.go_fetches_newer:
-        yield Check("go", "ok", f"Go {builders.go} can build the tools.")
-    else:
-        hint = f"Install Go {newest} or later; only building tools needs it."
-        yield Check("go", "bad" if missing else "ok", f"Go {builders.go} is too old for some tools.", hint)
+    yield _go(builders, missing)
+
+
+def _go(builders: Builders, missing: bool) -> Check:
+    """Whether tools can be built: with the Go of this machine, or with that of a wheel."""
+    wanted = wanted_go(tools().values())
+    there = f"Go {builders.go.version} is too old for some tools" if builders.go else "Go isn't installed"
+    if builders.go is not None and builders.machine_builds(wanted):
+        return Check("go", "ok", f"Go {builders.go.version} can build the tools.")
+    if builders.pip and wheel_builds(wanted):
+        return Check("go", "ok", f"{there}; what has to be built is built with Go {tools()[NAME].pinned} from a wheel.")
+    hint = f"Install Go {wanted} or later; only building tools needs it."
+    return Check("go", "bad" if missing else "ok", f"{there}.", hint)
 
 
 def disk() -> Iterator[Check]:

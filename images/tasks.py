@@ -11,19 +11,19 @@ from images.job_networks import ensure_plugins
 from images.names import RENAME, misnamed_folders
 from images.pipeline.builder import Builder
 from images.pipeline.check import check_recipes
-from images.pipeline.recipe import load_recipes
+from images.pipeline.recipe import load_recipes, with_parents
 from images.postgres_server import ensure_postgres
-from images.report import console
-from images.toolchain import NAMES, TESTS_ONLY, ensure, find_all, locate
+from images.report import Report, console
+from images.toolchain import DEPLOYED, NAMES, PROVIDERS, TESTS_ONLY, ensure, find_all, locate
 from images.toolchain.__main__ import offer
 from images.toolchain.clean import removable
 from images.toolchain.find import Found
 
 
 def tools() -> None:
-    """Find or build every tool, and report the versions."""
+    """Find or build every tool that a deployment needs, and report the versions."""
     report = console()
-    ensure(NAMES, report)
+    ensure(DEPLOYED, report)
     found = {tool.name: seen for tool, seen in find_all().items() if isinstance(seen, Found)}
     report("; ".join(f"{name} {seen.version} ({seen.origin})" for name, seen in found.items()))
 
@@ -68,6 +68,11 @@ def forge() -> None:
     report(f"Gitea: {found}" if found else "There is no Gitea: every test that needs a forge will fail.")
 
 
+def providers() -> None:
+    """Find or build every provider of OpenTofu."""
+    ensure(PROVIDERS, console())
+
+
 def recipes() -> None:
     """Check every recipe before anything is built, and name the folders that can't be images."""
     for sentence in misnamed_folders().values():
@@ -78,8 +83,10 @@ def recipes() -> None:
 
 
 def build(image: str, anew: bool = False) -> None:
-    """Build and validate an image if its inputs changed."""
-    Builder(anew=anew).build_one(image, console())
+    """Build and validate an image if its inputs changed, and the tools that it contains."""
+    report = console()
+    _ensure_binaries(image, report)
+    Builder(anew=anew).build_one(image, report)
 
 
 def refuse(folder: str) -> None:
@@ -89,9 +96,12 @@ def refuse(folder: str) -> None:
 
 
 def built() -> None:
-    """Report the validated images."""
+    """Keep the images current that were built on request before, and report the validated images."""
     report = console()
     catalogue = Catalogue()
+    for name, recipe in load_recipes().items():
+        if recipe.image.on_request and catalogue.at(name, Channel.QA) is not None:
+            build(name)
     known = {name: catalogue.at(name, Channel.QA) for name in load_recipes()}
     report("Good: " + ", ".join(found.reference for found in known.values() if found is not None))
     report("See them with `calvinverse image list`; run them with `doit deploy`.")
@@ -99,7 +109,14 @@ def built() -> None:
 
 def validate(image: str) -> None:
     """Validate an image again."""
-    Builder().validate(image, console())
+    report = console()
+    _ensure_binaries(image, report)
+    Builder().validate(image, report)
+
+
+def _ensure_binaries(image: str, report: Report) -> None:
+    """Find or build the tools that an image and its parents contain: not every one is built for all deployments."""
+    ensure({name for recipe in with_parents(load_recipes(), [image]) for name in recipe.build.binaries}, report)
 
 
 def promote(image: str, build: str = "", undo: bool = False) -> None:

@@ -35,12 +35,14 @@ class About(_Part):
     """The image's description, and its parent: another folder of images/, or an image of a registry.
 
     The latter, `from`, is named by digest (`repository@sha256:…`), because a tag may name another image later.
+    `on_request`: no deployment needs it, so it is built when it is asked for by name, and kept current from then on.
     """
 
     title: str
     description: str
     parent: str | None = None
     origin: str | None = Field(default=None, alias="from")
+    on_request: bool = False
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:

@@ -12,9 +12,10 @@ from images.toolchain import mirror, plugins
 from images.toolchain.catalogue import Tool, tools
 from images.toolchain.find import Found, NotFound, find_tool, memory
 from images.toolchain.needs import Builders, missing_error
-from images.toolchain.work import build_all, ensure_compiler
+from images.toolchain.work import build_all, choose_go, ensure_packages
 
 __all__ = [
+    "DEPLOYED",
     "NAMES",
     "PROVIDERS",
     "TESTS_ONLY",
@@ -26,8 +27,11 @@ __all__ = [
     "require",
 ]
 
-NAMES: tuple[str, ...] = tuple(name for name, tool in tools().items() if not tool.tests_only)
+NAMES: tuple[str, ...] = tuple(name for name, tool in tools().items() if tool.purpose in ("deploy", "asked"))
 """The names of the tools that Calvinverse works with."""
+
+DEPLOYED: tuple[str, ...] = tuple(name for name, tool in tools().items() if tool.purpose == "deploy")
+"""The names of those that every deployment needs; the others are built when they are asked for."""
 
 TESTS_ONLY: tuple[str, ...] = tuple(name for name, tool in tools().items() if tool.tests_only)
 """The names of those that nothing but tests needs."""
@@ -58,7 +62,7 @@ def require(*names: str) -> dict[str, Path]:
 
 
 def ensure(names: Iterable[str], report: Report) -> dict[str, Path]:
-    """Like `require`, but builds missing tools, at most two at the same time.
+    """Like `require`, but builds missing tools, at most two at the same time, with a Go from a wheel where none fits.
 
     Before anything is built, ToolsMissing names all tools that can't be built here; ToolBuildFailed names all whose
     build failed, when the others are done.
@@ -67,12 +71,12 @@ def ensure(names: Iterable[str], report: Report) -> dict[str, Path]:
     seen = find_all(wanted)
     missing = {tool: found for tool, found in seen.items() if isinstance(found, NotFound)}
     if missing:
-        ensure_compiler(missing, report)
+        ensure_packages(missing, report)
         builders = Builders.detect()
         hopeless = {tool: found for tool, found in missing.items() if builders.lack(tool)}
         if hopeless:
             raise missing_error(hopeless, builders)
-        build_all(list(missing), report)
+        build_all(list(missing), report, choose_go(missing, builders, report))
     return require(*wanted)
 
 

@@ -1,4 +1,4 @@
-"""`python -m images.toolchain [ensure|list|clean]`."""
+"""`python -m images.toolchain [ensure|list|clean|shares]`."""
 
 import argparse
 import sys
@@ -7,10 +7,11 @@ from pathlib import Path
 from environments.domain.errors import CalvinverseError
 from environments.exit_statuses import exit_status
 from images.report import console, size
-from images.toolchain import NAMES, TESTS_ONLY, ensure, find_all
+from images.toolchain import DEPLOYED, NAMES, TESTS_ONLY, ensure, find_all
 from images.toolchain.clean import Cleaning, removable
 from images.toolchain.find import Found
-from images.toolchain.needs import Builders
+from images.toolchain.needs import Builders, task_for
+from images.toolchain.shares import write_shares
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,9 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
     known = [*NAMES, *TESTS_ONLY]
     build = commands.add_parser("ensure", help="build what is neither on the PATH nor in the cache")
     build.add_argument(
-        "names", nargs="*", metavar="tool", help=f"some of {', '.join(known)}; without, all that aren't for tests only"
+        "names", nargs="*", metavar="tool", help=f"some of {', '.join(known)}; without, all that a deployment needs"
     )
     commands.add_parser("list", help="show each tool: where it is, or how to get it")
+    commands.add_parser("shares", help="keep what builds of this cache took, for estimates; after one from nothing")
     clean = commands.add_parser("clean", help="remove what building left behind, after asking")
     clean.add_argument("--yes", action="store_true", help="don't ask")
     given = parser.parse_args(arguments)
@@ -30,10 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
         if given.command == "ensure":
             if unknown := set(given.names) - set(known):
                 parser.error(f"no such tool: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-            for name, path in ensure(given.names or NAMES, console()).items():
+            for name, path in ensure(given.names or DEPLOYED, console()).items():
                 print(f"{name}\t{path}")
         elif given.command == "list":
             show()
+        elif given.command == "shares":
+            for name, share in sorted(write_shares().items()):
+                print(f"{name}\t{share.processor_seconds:.1f} s\t{share.packages} packages")
         else:
             offer(removable(), agreed=given.yes)
     except CalvinverseError as error:
@@ -53,7 +58,7 @@ def show() -> None:
             print(f"{tool.name}\t{found.version}\t{found.origin}\t{found.path}")
         else:
             lack = builders.lack(tool)
-            print(f"{tool.name}\t{tool.pinned}\tmissing\t{lack or 'will be built by `doit tools`'}")
+            print(f"{tool.name}\t{tool.pinned}\tmissing\t{lack or f'will be built by `{task_for(tool)}`'}")
 
 
 def offer(things: list[Cleaning], *, agreed: bool) -> None:

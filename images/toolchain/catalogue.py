@@ -9,11 +9,14 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from images.toolchain.versions import Range, Version
 
 FOLDER = Path(__file__).resolve().parent
+
+Purpose = Literal["deploy", "asked", "tests", "building"]
+"""What needs a tool: every deployment; an image or a test, which asks for it; nothing but tests; building others."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,6 @@ class GoModule:
     """
 
     package: str
-    minutes: int
     tags: tuple[str, ...] = ()
     ldflags: str = ""
     cgo: bool = False
@@ -75,10 +77,14 @@ class Tool:
     version_arguments: tuple[str, ...]
     source: GoModule | Wheel
     folder: Path
-    tests_only: bool = False
-    """Whether nothing but tests needs it."""
+    purpose: Purpose = "deploy"
     provider: str = ""
     """For a provider of OpenTofu: the address `<namespace>/<type>` in modules."""
+
+    @property
+    def tests_only(self) -> bool:
+        """Whether nothing but tests needs it."""
+        return self.purpose == "tests"
 
     @property
     def buildable(self) -> bool:
@@ -108,7 +114,11 @@ class Tool:
     def cached(self, cache_folder: Path) -> Path:
         """The path of the built program in a cache folder."""
         program = self.source.executable if isinstance(self.source, Wheel) else self.name
-        return cache_folder / "tools" / self.name / self.key() / program
+        return self.published(cache_folder) / program
+
+    def published(self, cache_folder: Path) -> Path:
+        """The folder of the finished build in a cache folder."""
+        return cache_folder / "tools" / self.name / self.key()
 
 
 def read(text: str, folder: Path = FOLDER) -> dict[str, Tool]:
@@ -136,6 +146,6 @@ def _tool(name: str, table: dict[str, Any], folder: Path) -> Tool:
         version_arguments=tuple(table.get("version", ())),
         source=source,
         folder=folder,
-        tests_only=table.get("tests_only", False),
+        purpose=table.get("purpose", "deploy"),
         provider=table.get("provider", ""),
     )

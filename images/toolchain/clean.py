@@ -10,41 +10,51 @@ from pathlib import Path
 from images.commands import run
 from images.places import cache_folder
 from images.toolchain.catalogue import tools
+from images.toolchain.go import NAME
 
 
 @dataclass(frozen=True)
 class Cleaning:
-    """Something that can be removed: description, size in bytes, path, and the `go clean` command if there is one."""
+    """Something that can be removed: description, size in bytes, path, and the `go clean` command if there is one.
+
+    `program` is the Go for that command: the one that filled a cache in our own folder, since there may be no other.
+    """
 
     what: str
     bytes: int
     folders: tuple[Path, ...]
     go: tuple[tuple[str, str], ...] = ()
     go_flags: tuple[str, ...] = ()
+    program: str = NAME
 
     def remove(self) -> None:
         """Remove it. Raises CommandFailed when `go clean` fails."""
         if self.go_flags:
             env = {**os.environ, **dict(self.go)}
-            run(["go", "clean", *self.go_flags], limit=600, env=env).check("Go can't clean its caches")
+            run([self.program, "clean", *self.go_flags], limit=600, env=env).check("Go can't clean its caches")
         else:
             for folder in self.folders:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def removable() -> list[Cleaning]:
-    """Go's caches that our builds used, builds of other versions of this project, and remains of killed builds."""
+    """Go's caches that our builds used, builds of other versions of this project, and remains of killed builds.
+
+    The Go of the wheel comes last, since it removes its own caches.
+    """
     cache = cache_folder()
     caches: dict[tuple[str, str], None] = {}
     for file in sorted((cache / "tools").glob("*/*/build.json")):
         go = json.loads(file.read_text()).get("go")
         if go:
             caches[go["GOCACHE"], go["GOMODCACHE"]] = None
-    return [*_go_caches(caches), *_old_builds(cache)]
+    return [*_go_caches(caches, cache), *_old_builds(cache), *_own_go(cache)]
 
 
-def _go_caches(caches: dict[tuple[str, str], None]) -> Iterator[Cleaning]:
+def _go_caches(caches: dict[tuple[str, str], None], cache: Path) -> Iterator[Cleaning]:
+    own = tools()[NAME].cached(cache)
     for compiled, modules in caches:
+        program = str(own) if own.is_file() and Path(compiled).is_relative_to(cache) else NAME
         kinds = {
             "GOCACHE": ("what Go compiled", compiled, "-cache"),
             "GOMODCACHE": ("modules Go fetched", modules, "-modcache"),
@@ -52,7 +62,7 @@ def _go_caches(caches: dict[tuple[str, str], None]) -> Iterator[Cleaning]:
         for variable, (what, folder, flag) in kinds.items():
             path = Path(folder)
             if path.is_dir() and (used := disk_usage(path)):
-                yield Cleaning(what, used, (path,), ((variable, folder),), (flag,))
+                yield Cleaning(what, used, (path,), ((variable, folder),), (flag,), program)
 
 
 def _old_builds(cache: Path) -> Iterator[Cleaning]:
@@ -64,6 +74,12 @@ def _old_builds(cache: Path) -> Iterator[Cleaning]:
     )
     if old:
         yield Cleaning("builds of other versions", sum(map(disk_usage, old)), old)
+
+
+def _own_go(cache: Path) -> Iterator[Cleaning]:
+    folder = tools()[NAME].published(cache)
+    if folder.is_dir():
+        yield Cleaning("the Go that built tools", disk_usage(folder), (folder,))
 
 
 def disk_usage(folder: Path) -> int:

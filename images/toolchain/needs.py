@@ -6,36 +6,33 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from images.commands import output
 from images.errors import ToolsMissing
 from images.toolchain.catalogue import GoModule, Tool
 from images.toolchain.find import NotFound
+from images.toolchain.go import MachineGo, machine_go, wheel_builds
 from images.toolchain.versions import Version
 
-TOOLCHAINS_SINCE = Version((1, 21, 0))
-"""From this version on, Go downloads the Go that a go.mod requires, unless GOTOOLCHAIN forbids it."""
+TASKS = {"deploy": "doit tools", "tests": "doit forge"}
+"""The task that builds the tools of a purpose; those that are asked for are built by name."""
 
 
 @dataclass(frozen=True)
 class Builders:
     """The compilers and package managers of this machine."""
 
-    go: Version | None
-    go_fetches_newer: bool
+    go: MachineGo | None
     compiler: bool
     pip: bool
 
     @classmethod
     def detect(cls) -> "Builders":
         """Find them on this machine."""
-        said = output(["go", "version"], limit=20) if shutil.which("go") else None
-        go = Version.find(said) if said else None
-        fetches = False
-        if go is not None and go >= TOOLCHAINS_SINCE:
-            setting = (output(["go", "env", "GOTOOLCHAIN"], limit=20) or "").strip()
-            fetches = setting == "auto" or setting.endswith("+auto")
         compiler = shutil.which(os.environ.get("CC") or "gcc") is not None
-        return cls(go, fetches, compiler, importlib.util.find_spec("pip") is not None)
+        return cls(machine_go(), compiler, importlib.util.find_spec("pip") is not None)
+
+    def machine_builds(self, wanted: Version | None) -> bool:
+        """Whether the Go of this machine builds what requires `wanted`."""
+        return wanted is None or (self.go is not None and self.go.fits(wanted))
 
     def lack(self, tool: Tool) -> str:
         """What is missing to build this tool, as the end of a sentence, or an empty text."""
@@ -44,13 +41,19 @@ class Builders:
         if not isinstance(tool.source, GoModule):
             return "" if self.pip else "needs pip, which this Python lacks"
         wanted = tool.go_version()
-        if self.go is None:
-            return f"needs Go {wanted} or later, and there is none"
-        if wanted is not None and self.go < wanted and not self.go_fetches_newer:
-            return f"needs Go {wanted} or later, and this is {self.go}"
+        if not self.machine_builds(wanted) and not (self.pip and wheel_builds(wanted)):
+            there = f"this is {self.go.version}" if self.go else "there is none"
+            return f"needs Go {wanted} or later, and {there}"
         if tool.source.cgo and not self.compiler:
             return "needs a C compiler, and gcc is missing"
         return ""
+
+    def go_for(self, tool: Tool) -> str:
+        """Which Go builds a tool that lacks nothing, as the end of a sentence; empty for a wheel."""
+        wanted = tool.go_version()
+        if wanted is None:
+            return ""
+        return f"needs Go {wanted} or later, which {'is here' if self.machine_builds(wanted) else 'comes with it'}"
 
 
 def missing_error(missing: Mapping[Tool, NotFound], builders: Builders) -> ToolsMissing:
@@ -65,15 +68,15 @@ def missing_error(missing: Mapping[Tool, NotFound], builders: Builders) -> Tools
     )
 
 
+def task_for(tool: Tool) -> str:
+    """The command that gets a tool."""
+    return TASKS.get(tool.purpose, f"python -m images.toolchain ensure {tool.name}")
+
+
 def _ways(tool: Tool, seen: NotFound, builders: Builders) -> Iterable[str]:
-    lack = builders.lack(tool)
-    task = "doit forge" if tool.tests_only else "doit tools"
-    if lack:
-        build = f"build {tool.pinned} with `{task}` ({lack})"
-    elif (wanted := tool.go_version()) is not None:
-        build = f"build {tool.pinned} with `{task}` (needs Go {wanted} or later, which is here)"
-    else:
-        build = f"get {tool.pinned} with `{task}`"
+    task = task_for(tool)
+    about = builders.lack(tool) or builders.go_for(tool)
+    build = f"build {tool.pinned} with `{task}` ({about})" if about else f"get {tool.pinned} with `{task}`"
     if tool.provider or tool.tests_only:
         yield f"{tool.name}: {build}."
         return

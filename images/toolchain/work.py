@@ -1,5 +1,6 @@
 """Builds several tools, two at once, and reports the progress every few seconds."""
 
+import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,10 @@ from images.places import cache_folder
 from images.report import Report, TerminalReport, duration, size
 from images.system import can_install_packages, ensure_debian_packages
 from images.toolchain.build import Job
-from images.toolchain.catalogue import GoModule, Tool
+from images.toolchain.catalogue import GoModule, Tool, tools
+from images.toolchain.go import NAME, Go, wanted_go
+from images.toolchain.needs import Builders
+from images.toolchain.shares import about, longest_first, seconds_left
 
 AT_ONCE = 2
 """Builds that run in parallel: enough for two cores."""
@@ -22,37 +26,73 @@ LINE_EVERY = 10.0
 """Seconds between reports without a terminal."""
 
 
-def ensure_compiler(missing: Iterable[Tool], report: Report) -> None:
-    """Install the C compiler that some builds need, on Debian as root."""
-    needs_compiler = any(isinstance(tool.source, GoModule) and tool.source.cgo for tool in missing)
-    if needs_compiler and not shutil.which("gcc") and shutil.which("go") and can_install_packages():
+CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+"""Where Go looks for the authorities that it trusts, as far as systems differ in it."""
+
+
+def ensure_packages(missing: Iterable[Tool], report: Report) -> None:
+    """Install what builds need of the operating system, on Debian as root: a C compiler, and certificates for Go."""
+    built = [tool.source for tool in missing if isinstance(tool.source, GoModule)]
+    if not built or not can_install_packages():
+        return
+    if any(source.cgo for source in built) and not shutil.which("gcc"):
         ensure_debian_packages(["gcc", "libc6-dev"], report, why="Nomad is built with a C compiler")
+    if not os.environ.get("SSL_CERT_FILE") and not any(Path(file).is_file() for file in CERTIFICATES):
+        ensure_debian_packages(["ca-certificates"], report, why="Go fetches modules over HTTPS")
 
 
-def build_all(missing: Sequence[Tool], report: Report) -> None:
+def choose_go(missing: Iterable[Tool], builders: Builders, report: Report) -> Go:
+    """The Go for all of these builds: the machine's if it fits them all, else that of the wheel, fetched if need be.
+
+    Raises ToolBuildFailed when it can't be fetched.
+    """
+    wanted = wanted_go(missing)
+    if builders.machine_builds(wanted):
+        return Go()
+    cache = cache_folder()
+    tool = tools()[NAME]
+    program = tool.cached(cache)
+    if not program.is_file():
+        there = f"Go {builders.go.version} is too old" if builders.go else "there is no Go here"
+        report(f"Fetching Go {tool.pinned} into {cache}: the tools want {wanted} or later, and {there}.")
+        program = run_all([Job(tool, cache)], report)[0]
+    return Go(str(program), own=cache)
+
+
+def build_all(missing: Sequence[Tool], report: Report, go: Go) -> None:
     """Build tools into the cache, the longest first; ToolBuildFailed names all that failed."""
     cache = cache_folder()
     stop = Stop()
-    jobs = [Job(tool, cache, stop) for tool in sorted(missing, key=_minutes, reverse=True)]
+    jobs = [Job(tool, cache, stop, go) for tool in longest_first(missing)]
     names = ", ".join(f"{job.tool.name} {job.tool.pinned}" for job in jobs)
-    report(f"Building {names} into {cache}: about {_estimate(jobs)} min on two cores, once for this machine.")
+    count = f"{len(jobs)} tools" if len(jobs) > 1 else "one tool"
+    report(f"Building {count} into {cache}, {about(seconds_left(jobs, 0))}, once for this machine: {names}.")
+    try:
+        run_all(jobs, report)
+    finally:
+        _tell_caches(jobs, cache, report)
+
+
+def run_all(jobs: Sequence[Job], report: Report) -> list[Path]:
+    """Run builds, two at a time, and report them; their programs. ToolBuildFailed names all that failed."""
     failed: list[MachineError] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
         running = {pool.submit(job.run): job for job in jobs}
         try:
             _watch(running, report, failed)
         except BaseException:
-            stop.set()
+            for job in jobs:
+                job.stop.set()
             pool.shutdown(cancel_futures=True)
             raise
-    _tell_caches(jobs, cache, report)
     if failed:
         raise failed[0] if len(failed) == 1 else _together(failed)
+    return [future.result() for future in running]
 
 
 def _watch(running: dict[Future[Path], Job], report: Report, failed: list[MachineError]) -> None:
     waiting = set(running)
-    told = time.monotonic()
+    began = told = time.monotonic()
     while waiting:
         done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
         for future in done:
@@ -65,16 +105,22 @@ def _watch(running: dict[Future[Path], Job], report: Report, failed: list[Machin
                 failed.append(error)
             else:
                 raise error
-        line = "; ".join(
-            f"{job.tool.name} {duration(job.elapsed())}: {job.phase}"
-            for future, job in running.items()
-            if future in waiting and job.began is not None
-        )
+        left = [job for future, job in running.items() if future in waiting]
+        line = progress_line(left, seconds_left(list(running.values()), time.monotonic() - began))
         if isinstance(report, TerminalReport):
             report.status(line)
         elif line and time.monotonic() - told >= LINE_EVERY:
             told = time.monotonic()
             report(f"  {line}")
+
+
+def progress_line(left: Sequence[Job], seconds: float) -> str:
+    """What is being built, how many are left and how long that takes; empty when nothing has begun."""
+    begun = [job for job in left if job.began is not None]
+    if not begun:
+        return ""
+    line = "; ".join(f"{job.tool.name} {duration(job.elapsed())}: {job.phase}" for job in begun)
+    return f"{line}; {len(left)} left, {about(seconds)}"
 
 
 def _tell_done(job: Job, report: Report) -> None:
@@ -94,12 +140,3 @@ def _tell_caches(jobs: Iterable[Job], cache: Path, report: Report) -> None:
 
 def _together(failed: Sequence[MachineError]) -> ToolBuildFailed:
     return ToolBuildFailed(" ".join(error.message for error in failed), hint="\n".join(error.hint for error in failed))
-
-
-def _minutes(tool: Tool) -> int:
-    return tool.source.minutes if isinstance(tool.source, GoModule) else 1
-
-
-def _estimate(jobs: Iterable[Job]) -> int:
-    # Two builds share the cores: together they take as long as one after the other.
-    return sum(_minutes(job.tool) for job in jobs)

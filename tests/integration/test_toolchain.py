@@ -14,6 +14,7 @@ from images.toolchain import NAMES, PROVIDERS, TESTS_ONLY, ensure, locate, packe
 from images.toolchain.build import built_from
 from images.toolchain.catalogue import tools
 from images.toolchain.find import ask_version
+from images.toolchain.go import Go
 from images.toolchain.needs import Builders
 from images.toolchain.versions import Version
 from tests.support.busy import patient
@@ -23,7 +24,7 @@ from tests.support.busy import patient
 def test_the_tool_runs_in_a_wanted_version(name: str) -> None:
     tool = tools()[name]
     program = require(name)[name]
-    version = built_from(program) if tool.provider else ask_version(program, tool.version_arguments, limit=60)
+    version = built_from(program, Go()) if tool.provider else ask_version(program, tool.version_arguments, limit=60)
     assert version is not None
     assert version in tool.wanted
 

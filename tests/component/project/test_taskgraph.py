@@ -57,6 +57,7 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
         "browser",
         "assets",
         "forge",
+        "providers",
         "build",
         "deploy",
         "undeploy",
@@ -76,7 +77,7 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
         "bench:sizes",
         "bench:ui",
         "dispatch",
-        *(f"test:{kind}" for kind in (*suite.KINDS, "quick", "crash", "kill-matrix", "upgrade")),
+        *(f"test:{kind}" for kind in (*suite.KINDS, "quick", "crash", "fresh", "kill-matrix", "upgrade")),
     }
     expected |= {"bench:engine", "bench:clock", "test:decisions"}
     images = {f"{what}:{image}" for what in ("build", "validate", "promote") for image in load_recipes()}

@@ -8,9 +8,25 @@ from images.errors import RightsMissing
 from tests.support.machine_checks import by_name
 
 
-def test_missing_tools_and_a_missing_go_are_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tools_are_built_with_the_go_of_a_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setenv("CALVINVERSE_CACHE", "/nonexistent")
+    checks = by_name(machine.toolchain())
+    assert checks["nomad"].verdict == "bad"
+    assert "a C compiler" in checks["nomad"].hint
+    assert {checks[name].verdict for name in ("packer", "tofu", "bao")} == {"warn"}
+    assert checks["go"].verdict == "ok"
+    assert "Go isn't installed; what has to be built is built with Go 1.2" in checks["go"].sentence
+    # No deployment needs it.
+    assert checks["registry"].verdict == "ok"
+    assert "isn't built yet" in checks["registry"].sentence
+
+
+def test_missing_tools_and_a_missing_go_are_bad_without_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("CALVINVERSE_CACHE", "/nonexistent")
+    monkeypatch.setattr("images.toolchain.needs.wheel_builds", lambda wanted: False)
+    monkeypatch.setattr("images.machine.wheel_builds", lambda wanted: False)
     checks = by_name(machine.toolchain())
     assert checks["nomad"].verdict == "bad"
     assert "Go 1.24.7 or later" in checks["nomad"].hint

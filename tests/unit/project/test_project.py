@@ -117,7 +117,8 @@ def test_the_guide_for_contributors_names_what_is_there() -> None:
     guide = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     paths = set(re.findall(r"(?<![\w/.])((?:docs|environments|tests)/[\w/.-]*\w)", guide))
     modules = re.findall(r"python -m ([\w.]+)", guide)
-    paths |= {f"{module.replace('.', '/')}.py" for module in modules}
+    folders = {module.replace(".", "/") for module in modules}
+    paths |= {f"{name}/__main__.py" if (CHECKOUT / name).is_dir() else f"{name}.py" for name in folders}
     assert len(paths) > 8
     assert [path for path in sorted(paths) if not (CHECKOUT / path).exists()] == []
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from images.parents import images_on_request
+from images.pipeline.recipe import load_recipes
 from images.places import CHECKOUT
 from tests.suite import LANES, Count, left_out, read_report
 
@@ -38,3 +40,14 @@ def test_every_test_file_runs_in_exactly_one_lane() -> None:
             assert files, place
             ran += [file for file in files if file not in ignored]
     assert sorted(ran) == sorted(tests.rglob("test_*.py"))
+
+
+def test_no_deployment_waits_for_an_image_that_is_built_on_request() -> None:
+    asked = images_on_request()
+    assert asked == ["build-agent", "registry"]
+    assert [name for name, recipe in load_recipes().items() if recipe.image.on_request] in (asked, asked[::-1])
+    # The page is made from the tasks, and another test fails when it isn't current.
+    page = (CHECKOUT / "docs" / "reference" / "tasks.md").read_text(encoding="utf-8")
+    after = dict(re.findall(r"^\| `doit (\S+)` \|(.*)$", page, re.MULTILINE))
+    waits = {name: [image for image in asked if f"`build:{image}`" in after[name]] for name in ("build", "test")}
+    assert waits == {"build": [], "test": asked}

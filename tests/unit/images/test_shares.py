@@ -1,0 +1,123 @@
+"""How long builds take: measured shares, the order, and the time that is left."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from images.toolchain import DEPLOYED, NAMES, TESTS_ONLY
+from images.toolchain.catalogue import Tool, tools
+from images.toolchain.go import MachineGo, wanted_go
+from images.toolchain.needs import Builders
+from images.toolchain.shares import (
+    UNKNOWN,
+    Share,
+    about,
+    longest_first,
+    read_shares,
+    seconds_left,
+    share_of,
+    shares,
+    write_shares,
+)
+from images.toolchain.versions import Version
+
+KNOWN = {"nomad": Share(400, 1000), "packer": Share(100, 500), "bao": Share(4)}
+
+
+@dataclass
+class Job:
+    """A build."""
+
+    tool: Tool
+    packages: int = 0
+    seconds: float | None = None
+
+
+def jobs(*names: str) -> list[Job]:
+    return [Job(tools()[name]) for name in names]
+
+
+def test_what_takes_longest_is_built_first() -> None:
+    given = [tools()[name] for name in ("bao", "packer", "nomad", "tofu")]
+    assert [tool.name for tool in longest_first(given, KNOWN)] == ["nomad", "packer", "tofu", "bao"]
+
+
+def test_at_first_the_work_is_spread_over_the_processors() -> None:
+    assert seconds_left(jobs("nomad", "packer"), 0, processors=2, known=KNOWN) == 250
+    assert seconds_left(jobs("nomad", "packer"), 0, processors=4, known=KNOWN) == 125
+    assert seconds_left([], 0, processors=2, known=KNOWN) == 0
+
+
+def test_what_is_done_counts_no_more_and_the_pace_counts_more_and_more() -> None:
+    nomad, packer = jobs("nomad", "packer")
+    nomad.packages = 500
+    expected = seconds_left([nomad, packer], 100, processors=2, known=KNOWN)
+    assert expected == pytest.approx(300 * (60 + 100) / (120 + 200))
+    # A machine that does something else beside it needs longer for what is left.
+    assert seconds_left([nomad, packer], 400, processors=2, known=KNOWN) > 2 * expected
+    nomad.seconds = packer.seconds = 9.0
+    assert seconds_left([nomad, packer], 400, processors=2, known=KNOWN) == 0
+
+
+def test_a_build_that_compiles_more_than_was_measured_still_has_something_left() -> None:
+    (nomad,) = jobs("nomad")
+    nomad.packages = 5000
+    assert 0 < seconds_left([nomad], 200, processors=2, known=KNOWN) < 30
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "about 10 s"), (44, "about 40 s"), (89, "about 90 s"), (95, "about 2 min"), (700, "about 12 min")],
+)
+def test_an_estimate_says_about(seconds: float, text: str) -> None:
+    assert about(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", '{"nomad": 5}', '{"nomad": {}}', '{"nomad": {"processor_seconds": "x"}}']
+)
+def test_without_readable_shares_there_are_none(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "shares.json"
+    assert read_shares(file) == {}
+    file.write_text(text)
+    assert read_shares(file) == {}
+    assert share_of(tools()["nomad"], {}) == UNKNOWN
+
+
+def test_shares_are_taken_from_what_builds_took(tmp_path: Path) -> None:
+    file = tmp_path / "shares.json"
+    file.write_text(json.dumps({"packer": {"processor_seconds": 90, "packages": 3}}))
+    built = tools()["nomad"].published(tmp_path)
+    built.mkdir(parents=True)
+    (built / "build.json").write_text(json.dumps({"processor_seconds": 412.3, "packages": 1500, "seconds": 9}))
+    # One of before processor time was noted.
+    older = tools()["tofu"].published(tmp_path)
+    older.mkdir(parents=True)
+    (older / "build.json").write_text(json.dumps({"seconds": 1000}))
+    write_shares(file, tmp_path)
+    assert read_shares(file) == {"nomad": Share(412.3, 1500), "packer": Share(90, 3)}
+
+
+def test_every_tool_of_a_deployment_has_a_measured_share() -> None:
+    assert set(DEPLOYED) - set(shares()) == set()
+    assert all(share.processor_seconds > 0 for share in shares().values())
+
+
+def test_a_deployment_builds_nothing_that_only_others_need() -> None:
+    assert set(NAMES) - set(DEPLOYED) == {"registry", "terraform-provider-restapi"}
+    assert set(TESTS_ONLY) == {"gitea"}
+    assert "go" not in {*NAMES, *TESTS_ONLY}
+
+
+def test_one_go_is_chosen_for_all_that_is_built() -> None:
+    given = [tools()[name] for name in ("packer", "nomad", "bao")]
+    assert wanted_go(given) == Version((1, 24, 7))
+    assert wanted_go([tools()["bao"]]) is None
+    old = MachineGo(Version((1, 24, 5)), fetches_newer=False)
+    assert old.fits(tools()["packer"].go_version())
+    assert not old.fits(wanted_go(given))
+    assert MachineGo(Version((1, 21, 0)), fetches_newer=True).fits(wanted_go(given))
+    assert Builders(None, compiler=False, pip=True).machine_builds(None)
+    assert not Builders(None, compiler=False, pip=True).machine_builds(wanted_go(given))
