@@ -5,6 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
+from markupsafe import Markup
 from starlette.responses import Response
 
 from environments import moments, words
@@ -52,15 +53,22 @@ def _moment(context: Context, at: datetime | None) -> str:
 
 
 @pass_context
-def _age(context: Context, since: datetime) -> str:
-    """How long ago."""
-    return moments.coarse(context["visit"].now - since)
+def _age(context: Context, since: datetime) -> Markup:
+    """How long ago; it goes on while the page stands open."""
+    return _ticking("age", since, moments.coarse(context["visit"].now - since))
 
 
 @pass_context
-def _left(context: Context, until: datetime | None) -> str:
-    """How long until then."""
-    return "" if until is None else moments.countdown(until - context["visit"].now)
+def _left(context: Context, until: datetime | None, *, titled: bool = False) -> Markup:
+    """How long until then, likewise; `titled`: pointers are shown the moment."""
+    if until is None:
+        return Markup()
+    title = Markup(' title="{}"').format(moments.moment(until, context["visit"].zone)) if titled else Markup()
+    return _ticking("left", until, moments.countdown(until - context["visit"].now), title)
+
+
+def _ticking(kind: str, at: datetime, text: str, more: str = "") -> Markup:
+    return Markup('<time data-ticks="{}" datetime="{}"{}>{}</time>').format(kind, at.isoformat(), more, text)
 
 
 def _sign(state: State) -> words.Sign:

@@ -28,6 +28,7 @@ from environments.ui.visit import FORM_TOKEN, token_of
 from tests.support.asgi import AsgiTransport, Loop, ThreadedTransport
 from tests.support.authorities import make_authority
 from tests.support.browser import Visitor
+from tests.support.cut_line import Line
 from tests.support.in_process.client import InProcessClient
 
 ORIGIN = "https://calvinverse.test"
@@ -154,8 +155,13 @@ class _Front:
 
 
 @contextlib.contextmanager
-def served_page(client: InProcessClient, folder: Path, assets: Path) -> Iterator[str]:
-    """The service, its sign-in pages and the web page at one address with TLS, for browsers."""
+def served_page(
+    client: InProcessClient, folder: Path, assets: Path, *, name: str = "127.0.0.1", line: Line | None = None
+) -> Iterator[str]:
+    """The service, its sign-in pages and the web page at one address with TLS, for browsers.
+
+    `name`: the host in that address; `line`: by which browsers reach it, in place of its own port.
+    """
     authority = make_authority("ours")
     pem = authority.sign(folder / "tls.pem", "127.0.0.1", "localhost")
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -163,7 +169,11 @@ def served_page(client: InProcessClient, folder: Path, assets: Path) -> Iterator
     ca = folder / "ca.pem"
     ca.write_text(authority.pem, encoding="utf-8")
     service = client.service
-    settings = UiSettings(service=address, service_ca_file=ca, address=address, assets=assets)
+    there = listener.getsockname()[1]
+    if line is not None:
+        line.target = there
+    outside = f"https://{name}:{there if line is None else line.port}"
+    settings = UiSettings(service=address, service_ca_file=ca, address=outside, assets=assets)
     upstream = Upstream(settings)
     app = _Front(
         create_app(service, None, pages(service, service.world.derive, service.clock, "")),
@@ -173,7 +183,7 @@ def served_page(client: InProcessClient, folder: Path, assets: Path) -> Iterator
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="page")
     thread.start()
     try:
-        yield address
+        yield outside
     finally:
         upstream.close()  # first: the server waits for connections that are open
         server.should_exit = True
@@ -182,9 +192,9 @@ def served_page(client: InProcessClient, folder: Path, assets: Path) -> Iterator
         assert not thread.is_alive(), "the server did not stop"
 
 
-def signed_in(visitor: Visitor, client: InProcessClient, address: str) -> None:
-    """Gives a browser the session that the client has."""
-    token = client._http.headers["Authorization"].removeprefix("Bearer ")
+def signed_in(visitor: Visitor, client: InProcessClient, address: str, token: str = "") -> None:
+    """Gives a browser the session that the client has, or another one."""
+    token = token or client._http.headers["Authorization"].removeprefix("Bearer ")
     visitor.context.add_cookies(
         [
             {

@@ -41,7 +41,7 @@ def test_a_change_is_shown_and_what_was_chosen_stays_so(visitor: Visitor, client
     box = page.get_by_label("Choose checkout-fix")
     box.check()
     box.focus()
-    client.extend("checkout-fix", ExtendRequest(ttl="30h"))
+    client.extend("checkout-fix", ExtendRequest(ttl="1830m"))
     expect(page.locator(ROW)).to_contain_text("1d6h")  # also what changed before the stream was open
     expect(box).to_be_checked()
     expect(box).to_be_focused()
@@ -55,7 +55,7 @@ def test_typing_filters_keeps_the_focus_and_changes_the_address(visitor: Visitor
     expect(page.locator("#q")).to_be_focused()
     expect(page.locator("#q")).to_have_value("checkout")
     assert page.url.endswith("/?q=checkout")
-    client.extend("checkout-fix", ExtendRequest(ttl="31h"))
+    client.extend("checkout-fix", ExtendRequest(ttl="1890m"))
     expect(page.locator(ROW)).to_contain_text("1d7h")  # the new list has a stream of its own
     page.reload()
     expect(page.locator("#q")).to_have_value("checkout")
