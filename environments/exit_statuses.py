@@ -45,6 +45,7 @@ STATUS_BY_CODE = {
     "managed_outside": 4,
     "method_not_allowed": 2,
     "name_taken": 4,
+    "no_answer": 7,
     "not_allowed_now": 4,
     "not_connected": 9,
     "not_found": 3,

@@ -45,6 +45,7 @@ HTTP_STATUSES = {
     "managed_outside": 409,
     "method_not_allowed": 405,
     "name_taken": 409,
+    "no_answer": 503,
     "not_allowed_now": 409,
     "not_connected": 503,
     "not_found": 404,

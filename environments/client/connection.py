@@ -20,7 +20,7 @@ from environments.client.problems import ELSEWHERE, error_from, wrong_protocol
 from environments.client.stream import EventStream
 from environments.client.trust import refused_certificate, transport_to, trusted
 from environments.context import ServiceAddress
-from environments.domain.errors import CertificateRefused, InvalidInput, ServiceUnavailable, Unauthenticated
+from environments.domain.errors import CertificateRefused, InvalidInput, NoAnswer, ServiceUnavailable, Unauthenticated
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 30.0
@@ -29,6 +29,9 @@ OBSERVE_SECONDS = 300.0
 
 HEARTBEAT_SECONDS = 10.0
 """Seconds between signs of life on a quiet stream of events; without three of them the connection is lost."""
+
+_UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+"""Failures before anything of a request was sent."""
 
 Query = Mapping[str, str | int | bool | None]
 T = TypeVar("T")
@@ -178,9 +181,9 @@ class Connection:
                     break
                 except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError) as error:
                     if attempt == 2 or not again:
-                        raise self._unreachable(error) from error
+                        raise self._unreachable(error, changes=method != "GET") from error
                 except httpx2.HTTPError as error:
-                    raise self._unreachable(error) from error
+                    raise self._unreachable(error, changes=method != "GET") from error
                 except httpx2.InvalidURL:  # it is ours, but for what somebody has asked for
                     raise InvalidInput("What is asked for is too long for an address.") from None
         if not response.is_success and response.status_code not in expected:
@@ -232,7 +235,8 @@ class Connection:
         finally:
             opened.__exit__(None, None, None)
 
-    def _unreachable(self, error: Exception) -> ServiceUnavailable:
+    def _unreachable(self, error: Exception, *, changes: bool = False) -> ServiceUnavailable:
+        """What it means that there is no answer; `changes`: the request wanted to change something."""
         details = {"address": self._address, "cause": str(error)}
         own = self._behind_edge
         if (refusal := refused_certificate(self._address, error, self._pinned, self._ca_file)) is not None:
@@ -243,8 +247,6 @@ class Connection:
             return ServiceUnavailable(
                 said, hint=f"Repair it with `doit deploy`. {way_without_edge(own)}", details=details
             )
-        if (other := wrong_protocol(self._address, error)) is not None:
-            return ServiceUnavailable(other[0], hint=other[1], details=details)
         if isinstance(error, httpx2.ConnectTimeout | httpx2.ConnectError):
             what = "can't be reached"
         elif isinstance(error, httpx2.TimeoutException):
@@ -252,7 +254,10 @@ class Connection:
         else:
             what = "dropped the connection"
         hint = "" if is_loopback(self._address) else ELSEWHERE
-        return ServiceUnavailable(f"The service at {self._address} {what}.", hint=hint, details=details)
+        said, hint = wrong_protocol(self._address, error) or (f"The service at {self._address} {what}.", hint)
+        if changes and not isinstance(error, _UNSENT):
+            return NoAnswer(f"{said} What was asked for may have been done.", details=details)
+        return ServiceUnavailable(said, hint=hint, details=details)
 
     def _read(self, response: httpx2.Response, kind: type[T]) -> T:
         try:

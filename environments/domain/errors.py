@@ -460,6 +460,13 @@ class ServiceUnavailable(CalvinverseError):
     default_hint = "Start it with `calvinverse serve` or `doit deploy`; `doit status` shows what runs."
 
 
+class NoAnswer(ServiceUnavailable):
+    """A request that changes something was sent, and no answer came: it may have been carried out."""
+
+    code = "no_answer"
+    default_hint = "See whether it was done before you repeat it."
+
+
 class CertificateRefused(ServiceUnavailable):
     """The certificate of what answers at the service's address isn't one that the client accepts."""
 

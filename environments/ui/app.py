@@ -48,10 +48,12 @@ from environments.ui import (
     webhooks,
 )
 from environments.ui.answers import go, page
-from environments.ui.faults import fault_page, status_of
+from environments.ui.faults import fault_page, status_of, surely_undone
 from environments.ui.files import Files
 from environments.ui.open_streams import Streams
 from environments.ui.packing import packed
+from environments.ui.passing import passed_on
+from environments.ui.persons import Persons
 from environments.ui.settings import UiSettings
 from environments.ui.streams import refused
 from environments.ui.turns import Turns
@@ -121,11 +123,12 @@ class WebPage:
         self._clock = clock
         self._upstream = upstream
         self._files = Files(settings.assets)
-        self._streams = streams or Streams(upstream.live)
+        self._streams = Streams(upstream.live) if streams is None else streams
         self.state = SimpleNamespace(waiting=(self._streams,))
         """`waiting` is closed when the server stops."""
         self._threads: anyio.CapacityLimiter | None = None
         self._turns = Turns()
+        self._persons = Persons()
         self._routes = [(Route(path, _unused, methods=[method]), make) for method, path, make in PAGES]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,11 +158,22 @@ class WebPage:
                     )
                 sent = pairs(await read_form(visit.headers, receive, LARGEST_FORM), LARGEST_FORM, MOST_FIELDS)
                 visit = replace(visit, form=_many(sent))
-            who = visit.bearer or visit.session
-            async with self._turns.turn(who) if who else nullcontext():  # strangers are only sent to sign in
-                return await anyio.to_thread.run_sync(_packed, found.make, visit, limiter=self._threads)
         except CalvinverseError as error:
             return fault_page(visit, error)
+        try:
+            visit = replace(visit, whose=await self._whose(visit))
+            # Strangers are only sent to sign in.
+            async with self._turns.turn(visit.whose) if visit.whose else nullcontext():
+                return await anyio.to_thread.run_sync(_packed, found.make, visit, limiter=self._threads)
+        except CalvinverseError as error:
+            return _failed(visit, error)
+
+    async def _whose(self, visit: Visit) -> str:
+        """Who asks; empty for a stranger. Raises what the service says of a session that it doesn't know."""
+        token = visit.bearer or visit.session
+        if not token:
+            return ""
+        return await self._persons.whose(token, lambda: self._upstream.live().who_am_i(token, passed_on(visit.headers)))
 
     def _visit(self, scope: Scope, method: str) -> Visit:
         headers = Headers(scope=scope)
@@ -209,16 +223,8 @@ def _make(make: Page, visit: Visit) -> Response:
         if visit.method != "GET":
             visit.check_form()
         return make(visit)
-    except Unauthenticated as error:
-        if _streams(visit):
-            return refused(visit, error)
-        return fault_page(visit, error) if visit.bearer else _to_sign_in(visit, error)
     except CalvinverseError as error:
-        if _streams(visit):
-            return refused(visit, error)
-        if visit.method != "GET" and FORM_TOKEN in visit.form and (error.transient or isinstance(error, Forbidden)):
-            return _again(visit, error, status_of(error))
-        return fault_page(visit, error)
+        return _failed(visit, error)
     except ValidationError:  # of a request that was made of what was typed
         return fault_page(
             visit, InvalidInput("Something that was typed is too long, or isn't what belongs there. Nothing was done.")
@@ -229,6 +235,17 @@ def _make(make: Page, visit: Visit) -> Response:
             visit,
             CalvinverseError("Something went wrong on this page.", hint="Try again; an admin finds it in the log."),
         )
+
+
+def _failed(visit: Visit, error: CalvinverseError) -> Response:
+    """What a page answers when it can't be made."""
+    if _streams(visit):
+        return refused(visit, error)
+    if isinstance(error, Unauthenticated):
+        return fault_page(visit, error) if visit.bearer else _to_sign_in(visit, error)
+    if visit.method != "GET" and FORM_TOKEN in visit.form and (error.transient or isinstance(error, Forbidden)):
+        return _again(visit, error, status_of(error))
+    return fault_page(visit, error)
 
 
 def _streams(visit: Visit) -> bool:
@@ -252,7 +269,10 @@ def _to_sign_in(visit: Visit, error: Unauthenticated) -> Response:
 def _again(visit: Visit, error: CalvinverseError, status: int) -> Response:
     """What was sent, to be sent again: nothing that somebody has typed is lost, but secrets, which no page repeats."""
     kept, secrets = visit.kept()
-    return page(visit, "again.html", status, error=error, kept=kept, secrets=secrets)
+    name = visit.params.get("name", "") if visit.path.startswith("/environments/") else ""
+    look = visit.link(f"/environments/{quote(name, safe='')}") if name else "/"
+    undone = surely_undone(error)
+    return page(visit, "again.html", status, error=error, kept=kept, secrets=secrets, undone=undone, look=look)
 
 
 def _many(found: list[tuple[str, str]]) -> dict[str, list[str]]:

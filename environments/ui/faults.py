@@ -11,6 +11,7 @@ from environments.domain.errors import (
     ForgeUnavailable,
     InvalidInput,
     MethodNotAllowed,
+    NoAnswer,
     NotFound,
     RequestTooLarge,
     RequestTooSlow,
@@ -32,6 +33,7 @@ _STATUSES: tuple[tuple[type[CalvinverseError], int, str], ...] = (
     (Unauthenticated, 401, "You aren't signed in"),
     (Forbidden, 403, "You may not do that"),
     (InvalidInput, 400, "That isn't right"),
+    (NoAnswer, 503, "It may have been done"),
     (ServiceUnavailable, 503, "The service is away"),
     (ForgeRefused, 502, "The forge refuses"),
     (ForgeUnavailable, 503, "The forge is away"),
@@ -44,6 +46,13 @@ _STATUSES: tuple[tuple[type[CalvinverseError], int, str], ...] = (
 def status_of(error: CalvinverseError) -> int:
     """The status of a page that tells of the error."""
     return next((status for cls, status, _ in _STATUSES if isinstance(error, cls)), 500)
+
+
+def surely_undone(error: CalvinverseError) -> bool:
+    """Whether nothing can have been done where this came of a form: it never arrived, or was refused as a whole."""
+    if isinstance(error, NoAnswer):
+        return False
+    return isinstance(error, Unauthenticated | Forbidden | TooManyRequests | ServiceUnavailable | StorageError)
 
 
 def fault_page(visit: Visit, error: CalvinverseError) -> Response:

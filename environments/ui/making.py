@@ -13,6 +13,7 @@ from environments.domain.errors import (
     CalvinverseError,
     IdempotencyMismatch,
     InvalidLifetime,
+    NoAnswer,
     Unauthenticated,
     UnknownTemplate,
 )
@@ -136,7 +137,7 @@ def send(visit: Visit) -> Response:
         return _draw(visit, making, 400)
     try:
         return _plan(visit, making, given) if wanted == "plan" else _create(visit, making, given)
-    except Unauthenticated:
+    except (NoAnswer, Unauthenticated):
         raise
     except ValidationError as fault:
         making.refused(error := unfit(fault))

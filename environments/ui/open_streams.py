@@ -3,7 +3,6 @@
 import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
-from hashlib import sha256
 from typing import Protocol
 
 import anyio
@@ -17,9 +16,14 @@ PAUSE = 0.2
 LONGEST = 3600.0
 """Seconds after which a stream ends; the browser connects again."""
 
-MOST_OF_SESSION = 10
+MOST_OF_PERSON = 40
 MOST = 400
-"""Streams that are open at once: of one session, and of all."""
+"""Streams that are open at once: of one person, with whatever sessions, and of all."""
+
+KEPT = 80
+"""Of the places of all, those that only who has few gets."""
+
+FEW = 10
 
 _AT_ONCE = 4
 """Messages that are made side by side, each in a thread; pages have threads of their own."""
@@ -60,12 +64,12 @@ class Streams:
         return self._threads
 
     @contextlib.contextmanager
-    def place(self, session: str, end: Callable[[], None]) -> Iterator[None]:
-        """Counts a stream of a session until the block ends; `end` ends it. Raises `TooManyRequests`."""
-        whose = sha256(session.encode()).hexdigest()
-        if self._open[whose] >= MOST_OF_SESSION:
-            raise TooManyRequests(f"{MOST_OF_SESSION} other pages of yours show changes already; this one doesn't.")
-        if self._open.total() >= MOST:
+    def place(self, whose: str, end: Callable[[], None]) -> Iterator[None]:
+        """Counts a stream of a person until the block ends; `end` ends it. Raises `TooManyRequests`."""
+        if self._open[whose] >= MOST_OF_PERSON:
+            raise TooManyRequests(f"{MOST_OF_PERSON} other pages of yours show changes already; this one doesn't.")
+        free = MOST - self._open.total()
+        if free <= 0 or (free <= KEPT and self._open[whose] >= FEW):
             raise TooManyRequests("Too many pages show changes at the moment; this one doesn't.")
         self._open[whose] += 1
         self._ends.add(end)

@@ -67,7 +67,7 @@ class LiveAnswer(Response):
         if scope["method"] != "HEAD":
             end = asyncio.Event()
             try:
-                with self._streams.place(self._visit.session, end.set):
+                with self._streams.place(self._visit.whose, end.set):
                     await self._until_one_ends(self._hear(), self._tell(send), _gone(receive), end.wait())
             except TooManyRequests as error:
                 await _say(send, _message(note(error.message), None, retry=_RETRY_FULL_MS))
@@ -117,7 +117,8 @@ class LiveAnswer(Response):
                 if isinstance(item, Event | Place):
                     self._place = item.id if isinstance(item, Event) else item.number
                 elif isinstance(item, Disconnected):
-                    await self._say(send, away())
+                    full = isinstance(item.error, TooManyRequests)
+                    await self._say(send, note(item.error.message) if full else away())
                 elif isinstance(item, Connected) and self._said:
                     await self._say(send, note(""))
             failed = next((item for item in items if isinstance(item, CalvinverseError)), None)

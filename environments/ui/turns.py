@@ -1,16 +1,15 @@
-"""Who gets a thread next: one session never has all of them, however slow what it asks for is."""
+"""Who gets a thread next: one person never has all of them, however slow what they ask for is."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from hashlib import sha256
 
 import anyio
 
 from environments.domain.errors import TooManyRequests
 
 EACH = 8
-"""Pages of one session that are made side by side; further ones wait."""
+"""Pages of one person that are made side by side; further ones wait."""
 
 EACH_WAITING = 64
 
@@ -25,9 +24,8 @@ class Turns:
         self._limits: dict[str, anyio.Semaphore] = {}
 
     @asynccontextmanager
-    async def turn(self, session: str) -> AsyncIterator[None]:
-        """Waits until the session may go on. Raises `TooManyRequests` when too many of it wait."""
-        whose = sha256(session.encode()).hexdigest()
+    async def turn(self, whose: str) -> AsyncIterator[None]:
+        """Waits until the person may go on. Raises `TooManyRequests` when too many of their pages wait."""
         if self._here[whose] >= self._most:
             raise TooManyRequests("Too many pages of yours are being made at the moment.", hint="Wait for one of them.")
         self._here[whose] += 1

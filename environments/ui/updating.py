@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from environments.actions.registry import action
-from environments.domain.errors import CalvinverseError, Unauthenticated, UnknownTemplate
+from environments.domain.errors import CalvinverseError, NoAnswer, Unauthenticated, UnknownTemplate
 from environments.domain.json_values import parse_json, same
 from environments.domain.lifecycle import DeploymentKind
 from environments.ui.answers import fragment, go, page
@@ -115,7 +115,7 @@ def send(visit: Visit) -> Response:
         return _draw(visit, updating, 400)
     try:
         return _update(visit, updating, changed) if wanted == "update" else _plan(visit, updating, changed)
-    except Unauthenticated:
+    except (NoAnswer, Unauthenticated):
         raise
     except ValidationError as fault:
         updating.refused(error := unfit(fault))

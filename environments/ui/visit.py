@@ -64,6 +64,8 @@ class Visit:
     """What the time is, for answers that go on."""
     bearer: str = ""
     """A token from the header `Authorization`, for the few pages that machines read; it goes before the session's."""
+    whose: str = ""
+    """The user name of who asks, for limits."""
 
     @property
     def htmx(self) -> bool:

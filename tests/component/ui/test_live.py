@@ -2,8 +2,13 @@
 
 from contextlib import ExitStack
 
+import pytest
+
 from environments.domain.environment import EventType
-from environments.ui.open_streams import MOST_OF_SESSION
+from environments.domain.errors import TooManyRequests
+from environments.ui import open_streams
+from environments.ui.open_streams import Streams
+from environments.wire.tokens import TokenRequest
 from tests.support.hostile_texts import HOSTILE
 from tests.support.in_process.client import InProcessClient
 from tests.support.ui_harness import ORIGIN, Reader
@@ -56,13 +61,54 @@ def test_a_revoked_session_ends_its_streams(reader: Reader, client: InProcessCli
         assert stream.next() == ""
 
 
-def test_one_session_has_a_limited_number_of_streams(reader: Reader, client: InProcessClient) -> None:
+def test_a_person_has_a_limited_number_of_streams_with_however_many_sessions(
+    reader: Reader, client: InProcessClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_streams, "MOST_OF_PERSON", 4)
+    grace = client.create_token(TokenRequest(owner="grace", note="", ttl="1h")).secret
+    others = [client.create_token(TokenRequest(owner="ada", note="", ttl="1h")).secret for _ in range(4)]
     with ExitStack() as open_ones:
-        streams = [open_ones.enter_context(reader.follow(PATH)) for _ in range(MOST_OF_SESSION)]
+        streams = []  # one that nobody holds is closed
+        for token in others:
+            reader.token = token
+            streams.append(open_ones.enter_context(reader.follow(PATH)))
         assert all(stream.next() for stream in streams)
-        with reader.follow(PATH) as one_more:
-            assert "show changes already" in one_more.next()
-            assert one_more.next() == ""
+        for token in others:
+            reader.token = token
+            with reader.follow(PATH) as one_more:
+                assert "show changes already" in one_more.next()
+                assert one_more.next() == ""
+        reader.token = grace
+        with reader.follow(PATH) as of_another:
+            assert "show changes already" not in of_another.next()
+
+
+def test_the_last_streams_are_for_those_who_have_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, number in {"MOST": 6, "KEPT": 2, "FEW": 1}.items():
+        monkeypatch.setattr(open_streams, name, number)
+    streams, ends = Streams(lambda: pytest.fail("nothing is read")), list[str]()
+    with ExitStack() as open_ones:
+        for _ in range(4):
+            open_ones.enter_context(streams.place("ada", lambda: ends.append("ada")))
+        with pytest.raises(TooManyRequests, match="Too many pages"), streams.place("ada", lambda: None):
+            pytest.fail("the last are for others")
+        for name in ("grace", "eve"):
+            open_ones.enter_context(streams.place(name, lambda: ends.append("other")))
+        with pytest.raises(TooManyRequests, match="Too many pages"), streams.place("kay", lambda: None):
+            pytest.fail("there are none")
+        streams.close()
+        assert sorted(ends) == ["ada"] * 4 + ["other"] * 2
+    assert len(streams) == 0
+
+
+def test_a_stream_that_the_service_refuses_says_why(
+    reader: Reader, client: InProcessClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("environments.api.streams.MOST_OF_ONE", 1)
+    with reader.follow(PATH) as first:
+        assert first.next()
+        with reader.follow(PATH) as second:
+            assert "ada has 1 streams of events open already" in second.next()
 
 
 def test_where_a_browser_goes_back_to_is_a_page_of_ours(stranger: Reader) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from environments.client import Client
@@ -200,3 +201,41 @@ def test_a_service_that_is_away_loses_nothing_that_was_typed(
     page = reader.post(NEW, form.with_(p__count="7", do="create"))
     assert page.status_code == 503
     assert form_to(page.text, NEW).fields["p.count"] == ["7"]
+
+
+def test_what_may_have_been_done_is_said_so_and_is_not_done_twice(
+    reader: Reader, client: InProcessClient, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = client._http._transport
+    answer_of = transport.handle_request
+
+    def lost(request: httpx2.Request) -> httpx2.Response:
+        answer = answer_of(request)
+        if request.method == "GET":
+            return answer
+        answer.close()
+        raise httpx2.ReadTimeout("too slow")
+
+    sent = form.with_(secret__token="hunter22")
+    with monkeypatch.context() as losing:
+        losing.setattr(transport, "handle_request", lost)
+        page = reader.post(NEW, sent)
+        told = reader.post("/environments/checkout-fix/stop", {"reason": "lunch"})
+    assert page.status_code == 503
+    assert "It may have been done" in text_of(page)
+    assert 'value="shop-1"' in page.text
+    assert "shop-1" in names(client)  # the page was right
+    assert "What was asked for may have been done." in text_of(told)
+    assert "Nothing was done" not in text_of(page) + text_of(told)
+    assert reader.post(NEW, sent).status_code == 303
+
+
+def test_what_never_reached_the_service_was_not_done(
+    reader: Reader, client: InProcessClient, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("refused")
+
+    monkeypatch.setattr(client._http._transport, "handle_request", refused)
+    page = reader.post(NEW, form.with_())
+    assert (page.status_code, "Nothing was done yet" in text_of(page)) == (503, True)

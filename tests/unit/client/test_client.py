@@ -19,6 +19,7 @@ from environments.domain.errors import (
     InvalidInput,
     InvalidTemplate,
     NameTaken,
+    NoAnswer,
     ServiceUnavailable,
     Unauthenticated,
     UnknownEnvironment,
@@ -87,6 +88,32 @@ def test_a_name_without_an_address_is_told() -> None:
     assert unreachable.value.message == (
         "The service at http://service can't be reached: this machine finds no address for service."
     )
+
+
+@pytest.mark.parametrize(
+    ("failure", "sent"),
+    [
+        (httpx2.ConnectError("refused"), False),
+        (httpx2.ConnectTimeout("too slow"), False),
+        (httpx2.PoolTimeout("all are busy"), False),
+        (httpx2.ReadTimeout("too slow"), True),
+        (httpx2.ReadError("cut"), True),
+        (httpx2.RemoteProtocolError("cut"), True),
+        (httpx2.WriteTimeout("too slow"), True),
+    ],
+)
+def test_a_change_without_an_answer_may_have_been_made(failure: Exception, sent: bool) -> None:
+    def fail(_: httpx2.Request) -> httpx2.Response:
+        raise failure
+
+    with client_of(fail) as client:
+        with pytest.raises(ServiceUnavailable) as changing:
+            client.stop("demo")
+        with pytest.raises(ServiceUnavailable) as reading:
+            client.environments()
+    assert isinstance(changing.value, NoAnswer) is sent
+    assert ("may have been done" in changing.value.message) is sent
+    assert not isinstance(reading.value, NoAnswer)
 
 
 def test_an_answer_of_another_shape_is_told_as_such() -> None:
