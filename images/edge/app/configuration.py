@@ -51,6 +51,10 @@ take `X_Forwarded_For` for `X-Forwarded-For`.
 """
 
 
+STRICT = "max-age=2592000"
+"""For thirty days browsers ask for the edge's own name by TLS alone (RFC 6797): for no other name, and in no list."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """How large and how slow a request may be. Sizes in bytes, times in seconds, rates in bytes a second."""
@@ -150,11 +154,12 @@ def _server(settings: Settings, limits: Limits, listen: list[str], served: Seque
     names = [settings.address, *entry_point_routes.hosts(served or ())]
     entry_points = entry_point_routes.routes(served or (), _transport(limits), _retry(limits), FORGED)
     own = [_not_ready(known)] if served is None else []
-    to_the_service = {"match": known, "handle": _to_the_service(settings, limits), "terminal": True}
+    strict = [_strict()] if settings.acme is not None and settings.acme.ca_file is None else []
+    to_the_service = {"match": known, "handle": [*strict, *_to_the_service(settings, limits)], "terminal": True}
     to_parts = [to_the_service]
     page_errors = []
     if settings.web_page is not None:
-        page = _to_the_web_page(settings.web_page, limits)
+        page = [*strict, *_to_the_web_page(settings.web_page, limits)]
         to_parts = [
             {**to_the_service, "match": web_page_routes.for_the_service(known)},
             {"match": known, "handle": page, "terminal": True},
@@ -219,6 +224,12 @@ def _to_the_web_page(page: WebPage, limits: Limits) -> list[Json]:
     """It gets headers like those of the service, to which it passes them on: they say who asks."""
     transport = _transport(limits) | _tls(page.ca_file, page.name)
     return _to(page.upstream, page.secret_file, transport, limits, limits.largest_form)
+
+
+def _strict() -> Json:
+    """Only with certificates by ACME of an authority that machines know by themselves. With another authority a browser
+    that knows the header lets nobody in once that is replaced, not even somebody who would look at the certificate."""
+    return {"handler": "headers", "response": {"set": {"Strict-Transport-Security": [STRICT]}, "deferred": True}}
 
 
 def _tls(authority: Path | None, name: str) -> Json:

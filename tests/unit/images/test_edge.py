@@ -211,6 +211,16 @@ class TestConfiguration:
         assert (issuer["ca"], issuer["email"]) == ("https://ca.example/directory", "ada@example.org")
         assert found["apps"]["http"]["servers"]["edge"]["automatic_https"] == {"disable": True}
 
+    def test_browsers_remember_tls_only_where_an_authority_that_they_know_signed(self, tmp_path: Path) -> None:
+        (tmp_path / "page-secret").write_text("known")
+        page = {"EDGE_UI": "127.0.0.1:8401", "EDGE_UI_SECRET_FILE": str(tmp_path / "page-secret")}
+        own = {"EDGE_ACME_CA_FILE": "/secrets/acme-ca.pem"}
+        known = json.dumps({"Strict-Transport-Security": ["max-age=2592000"]})
+        for settings, times in ((VARIABLES, 0), (ACME | own, 0), (ACME, 2)):
+            text = json.dumps(configuration(read_settings(settings | page)))
+            assert text.count(known) == times
+            assert text.count("Strict-Transport-Security") == times
+
     def test_acme_adds_no_authority_to_those_that_the_machine_trusts(self) -> None:
         found = json.loads(json.dumps(configuration(read_settings(ACME))))
         assert found["apps"]["pki"] == {"certificate_authorities": {"local": {"install_trust": False}}}
