@@ -1,7 +1,8 @@
 """Records of builds: one folder for each build in the state folder, which doesn't change after the build has ended.
 
 images/<name>/lock                        held while the image is being made
-images/<name>/current                     the id of the running build, to find what a killed builder left
+images/<name>/current                     the id of the running build and its work folder, to find what a killed
+                                          builder left
 images/<name>/journal.jsonl               events of builds after their end (see `images.catalogue.journal`)
 images/<name>/builds/<build>/record.json  with packer.log, validation.log, packages.tsv, sbom.cdx.json, SHA256SUMS and
                                           provenance.dsse.json
@@ -94,6 +95,11 @@ class BuildRecord(BaseModel):
     origin: str = ""
 
     @property
+    def own_tag(self) -> str:
+        """A tag that names this image alone, whatever other checkouts build from the same inputs in this engine."""
+        return f"calvinverse/{self.image}:id-{self.image_id.removeprefix('sha256:')[:12]}"
+
+    @property
     def tools(self) -> dict[str, str]:
         """Versions of the build tools, by name."""
         return tools_of(self.inputs)
@@ -116,19 +122,29 @@ class Records:
         self.folder = state / "images" / image
         self._image = image
 
-    def start(self, build: str) -> Path:
-        """Creates the folder of a build, which is the current build until `end`."""
+    def start(self, build: str, work: Path | None = None) -> Path:
+        """Creates the folder of a build, which is the current build until `end`; `work` is its temporary folder."""
         folder = self.folder / "builds" / build
         make_folder(folder)
-        write_whole(self.folder / "current", build)
+        write_whole(self.folder / "current", build if work is None else f"{build}\n{work}")
         return folder
 
     def unfinished(self) -> str | None:
         """The id of a build that was not ended, although no process holds the lock."""
+        return next(iter(self._current()), None)
+
+    def unfinished_work(self) -> Path | None:
+        """The temporary folder of that build, if it is known."""
+        match self._current():
+            case [build, work] if Path(work).is_absolute() and Path(work).name.endswith(build):
+                return Path(work)
+        return None
+
+    def _current(self) -> list[str]:
         try:
-            return (self.folder / "current").read_text(encoding="utf-8") or None
-        except FileNotFoundError:
-            return None
+            return (self.folder / "current").read_text(encoding="utf-8").splitlines()
+        except (FileNotFoundError, UnicodeDecodeError):
+            return []
 
     def end(self) -> None:
         """Records that no build is running."""
@@ -166,16 +182,21 @@ class Records:
         """The newest usable build with this key."""
         return next((record for record in self.all() if record.key == key and record.usable), None)
 
+    @property
+    def lock_file(self) -> Path:
+        """The file of the image's lock."""
+        return self.folder / "lock"
+
     @contextmanager
-    def lock(self) -> Iterator[int]:
+    def lock(self, wait: float = WAIT) -> Iterator[int]:
         """Locks the image for one builder and returns the lock's file, to be passed to child processes.
 
-        So a child that outlives a killed builder makes the next one wait. Raises ImageBuildFailed after WAIT.
+        So a child that outlives a killed builder makes the next one wait. Raises ImageBuildFailed after `wait` seconds.
         """
         make_folder(self.folder)
-        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            deadline = time.monotonic() + WAIT
+            deadline = time.monotonic() + wait
             while True:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -183,7 +204,7 @@ class Records:
                 except BlockingIOError:
                     if time.monotonic() > deadline:
                         raise ImageBuildFailed(
-                            f"Another build of {self._image} has been running for {WAIT / 60:.0f} minutes.",
+                            f"Another build of {self._image} has been running for {wait / 60:.0f} minutes.",
                             hint="Wait for it, or end it.",
                         ) from None
                     time.sleep(0.2)

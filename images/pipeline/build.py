@@ -63,7 +63,7 @@ class Build:
         Raises CalvinverseError when it fails, and PackagesMoved when it must start over with other inputs.
         """
         with delaying_exit():
-            self._folder = self.records.start(self.id)
+            self._folder = self.records.start(self.id, self.work)
             try:
                 record = self._make()
             except PackagesMoved:
@@ -101,7 +101,8 @@ class Build:
         record = self.records.keep(self._record("good"))
         if why := attest(record, self.catalogue.state):
             self.progress.say(why)
-        docker.tag(image_id, record.reference)
+        for tag in (record.own_tag, record.reference):
+            docker.tag(image_id, tag)
         self.catalogue.move(record, Channel.QA, JournalEvent.MOVED)
         return record
 

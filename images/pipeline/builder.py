@@ -14,21 +14,26 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from environments.domain.errors import CalvinverseError
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
-from images.catalogue.records import BuildRecord, Records
+from images.catalogue.records import BuildRecord, Records, recorded_images
 from images.docker import Docker
-from images.errors import CommandFailed, InvalidRecipe
+from images.errors import CommandFailed, ImageBuildFailed, InvalidRecipe
 from images.names import FILE
 from images.pipeline import prepare, validation
 from images.pipeline.build import Build
 from images.pipeline.inputs import Inputs, image_inputs, tool_version
+from images.pipeline.orphans import end_orphans
 from images.pipeline.packages_lock import PackagesMoved
 from images.pipeline.progress import Progress
 from images.pipeline.recipe import Recipe, load_recipes, with_parents
 from images.places import CHECKOUT, state_folder
 from images.report import Report
 from images.system import ensure_debian_packages
+
+LAST_SECONDS = 10.0
+"""How long Packer may take to end after it was killed."""
 
 RESOLUTIONS = 3
 """How often a build starts over because the packages of the mirror have changed meanwhile."""
@@ -74,6 +79,7 @@ class Builder:
 
     def each(self, names: Sequence[str] | None, report: Report) -> Iterator[BuildRecord]:
         """Like `build`, but yields each record as soon as its image is tagged."""
+        self.clean_up_killed(report)
         for recipe in with_parents(self.recipes, names):
             named = names is None or recipe.name in names
             yield self._one(recipe, report, anew=self.anew and named)
@@ -84,6 +90,7 @@ class Builder:
 
     def validate(self, name: str, report: Report) -> BuildRecord:
         """Validates the image that `build` would build now, validated or not; builds missing ones."""
+        self.clean_up_killed(report)
         *parents, recipe = with_parents(self.recipes, [name])
         for parent in parents:
             self._one(parent, report)
@@ -105,6 +112,23 @@ class Builder:
         with_parents(self.recipes, [name])
         return self.catalogue.present(name, Channel.QA)
 
+    def clean_up_killed(self, report: Report) -> None:
+        """Removes what builds of any image left that were killed, unless another process builds the image now."""
+        for name in recorded_images(self.state):
+            records = Records(self.state, name)
+            if records.unfinished() is None:
+                continue
+            progress = Progress(name, report)
+            with contextlib.ExitStack() as stack:
+                try:
+                    stack.enter_context(records.lock(LAST_SECONDS if end_orphans(records.lock_file) else 0.0))
+                except ImageBuildFailed:
+                    continue  # another process builds it now
+                try:
+                    self._clean_up_unfinished(records, progress)
+                except CalvinverseError as error:
+                    progress.say(f"can't clean up now, a later build will: {error.message}")
+
     def _one(self, recipe: Recipe, report: Report, *, anew: bool = False) -> BuildRecord:
         if recipe.name not in self._made:
             for tool in recipe.build.tools:
@@ -112,6 +136,8 @@ class Builder:
                     ensure_debian_packages([tool], report, why=f"the image {recipe.name} is made with {tool}")
             inputs = self._inputs(recipe)
             record = None if anew else self._current(recipe, inputs)
+            if record is not None:
+                self._tag_again(recipe, record)
             progress = Progress(recipe.name, report)
             self._made[recipe.name] = record or self._make(recipe, inputs, progress, anew=anew)
         return self._made[recipe.name]
@@ -125,15 +151,23 @@ class Builder:
         return self._made.get(recipe.image.parent) or self.good_image(recipe.image.parent)
 
     def _current(self, recipe: Recipe, inputs: Inputs) -> BuildRecord | None:
-        """The record of the build with these inputs, validated with the present tests, if both its tags exist."""
+        """The record of the build with these inputs, validated with the present tests, if its image exists.
+
+        Tags don't count: other checkouts move them to images of their own.
+        """
         record = self.catalogue.at(recipe.name, Channel.QA)
         if record is None or record.key != inputs.key or record.validation is None:
             return None
-        moving = f"{recipe.repository}:{Channel.QA}"
-        present = self.docker.image_ids([record.reference, moving])
-        tagged = {present.get(record.reference), present.get(moving)} == {record.image_id}
         proven = record.validation.tests == validation.digest_of_tests(recipe, self.checkout)
-        return record if tagged and proven else None
+        return record if proven and self.catalogue.has_image(record) else None
+
+    def _tag_again(self, recipe: Recipe, record: BuildRecord) -> None:
+        """Sets the tags of an image that name nothing any more."""
+        tags = (record.own_tag, record.reference, f"{recipe.repository}:{Channel.QA}")
+        present = self.docker.image_ids(tags)
+        for tag in tags:
+            if tag not in present:
+                self.docker.tag(record.image_id, tag)
 
     def _make(
         self, recipe: Recipe, inputs: Inputs, progress: Progress, *, anew: bool = False, again: bool = False
@@ -145,9 +179,7 @@ class Builder:
             record = self._current(recipe, inputs)
             if record is not None and not again and (not anew or record.started > began):
                 return record  # another process built it meanwhile
-            if (left := records.unfinished()) is not None:
-                progress.say(f"removing what the interrupted build {left} left")
-                self._clean_up(records, left)
+            self._clean_up_unfinished(records, progress)
             for _ in range(RESOLUTIONS):
                 with contextlib.suppress(PackagesMoved):
                     return self._try(recipe, inputs, records, progress, lock, anew=anew)
@@ -192,6 +224,15 @@ class Builder:
                 hint="Name the digest that the registry has for the engine's platform.",
             ) from error
         return parent
+
+    def _clean_up_unfinished(self, records: Records, progress: Progress) -> None:
+        """Removes what a killed build left, under the lock of its image."""
+        if (left := records.unfinished()) is None:
+            return
+        progress.say(f"removing what the interrupted build {left} left")
+        if (work := records.unfinished_work()) is not None:
+            prepare.remove_work(work)
+        self._clean_up(records, left)
 
     def _clean_up(self, records: Records, build: str) -> None:
         """Removes what a build left outside of its folder, and what only the build needed."""

@@ -118,7 +118,7 @@ def test_a_parent_that_was_made_again_makes_its_children_again(checkout: Checkou
     assert labels["org.opencontainers.image.base.digest"] == again.image_id
 
 
-def test_asked_for_anew_it_is_built_though_nothing_changed(checkout: Checkout) -> None:
+def test_asked_for_anew_it_is_built_though_nothing_changed(checkout: Checkout, tmp_path: Path) -> None:
     (before,) = checkout.build(checkout.first)
     (after,) = Builder(checkout.folder, checkout.state, anew=True).build([checkout.first], print)
     assert (after.key, after.made_by) == (before.key, after.build)
@@ -126,6 +126,13 @@ def test_asked_for_anew_it_is_built_though_nothing_changed(checkout: Checkout) -
     parent, child = Builder(checkout.folder, checkout.state, anew=True).build([checkout.second], print)
     assert parent == after  # only what is named is made anew
     assert child.status == "good"
+
+    # Another checkout, with the same inputs and a state of its own, takes the tags and no more.
+    (other,) = Builder(checkout.folder, tmp_path / "other", anew=True).build([checkout.first], print)
+    assert id_of(after.reference) == id_of(f"calvinverse/{checkout.first}:qa") == other.image_id != after.image_id
+    assert checkout.build(checkout.first) == [after]
+    assert checkout.said == []
+    assert checkout.catalogue.deployable(checkout.first).reference == after.image_id == id_of(after.own_tag)
 
 
 def test_validating_again_makes_another_record_of_the_same_image(checkout: Checkout) -> None:
@@ -334,12 +341,18 @@ def test_the_next_build_removes_what_a_killed_one_left(checkout: Checkout) -> No
     process = start(checkout)
     process.kill()
     process.wait(30)
-    unfinished = Records(checkout.state, checkout.first).unfinished()
+    records = Records(checkout.state, checkout.first)
+    unfinished, work = records.unfinished(), records.unfinished_work()
     assert unfinished is not None
+    assert work is not None
+    assert work.is_dir()
+
+    # Whatever it builds, and though Packer goes on.
+    checkout.builder.clean_up_killed(checkout.said.append)
+    assert any(unfinished in line for line in checkout.said)
+    assert containers_of(checkout) == untagged_of(checkout) == []
+    assert not work.exists()
 
     checkout.provision(checkout.first, "echo served > /opt/purpose")
     (record,) = checkout.build(checkout.first)
-
     assert record.status == "good"
-    assert any(unfinished in line for line in checkout.said)
-    assert containers_of(checkout) == untagged_of(checkout) == []

@@ -10,7 +10,7 @@ import pytest
 
 from images.catalogue.journal import Channel, Entry, Journal
 from images.catalogue.records import BuildRecord, Records, sha256
-from images.errors import InvalidRecipe, UnknownImage
+from images.errors import ImageBuildFailed, InvalidRecipe, UnknownImage
 from images.pipeline.archive import Configuration, write_archive
 from images.pipeline.check import check_recipes
 from images.pipeline.history import source_address
@@ -164,9 +164,25 @@ class TestRecords:
         records = Records(tmp_path, "web")
         assert records.unfinished() is None
         records.start("1")
-        assert records.unfinished() == "1"
+        assert (records.unfinished(), records.unfinished_work()) == ("1", None)
+        records.start("2", tmp_path / "calvinverse-2")
+        assert (records.unfinished(), records.unfinished_work()) == ("2", tmp_path / "calvinverse-2")
         records.end()
         assert records.unfinished() is None
+
+    @pytest.mark.parametrize("work", ["relative-1", "/", "/home", ""])
+    def test_nothing_but_a_work_folder_is_taken_for_one(self, tmp_path: Path, work: str) -> None:
+        records = Records(tmp_path, "web")
+        records.start("1")
+        (records.folder / "current").write_text(f"1\n{work}")
+        assert (records.unfinished(), records.unfinished_work()) == ("1", None)
+        (records.folder / "current").write_bytes(b"\xff")
+        assert records.unfinished() is None
+
+    def test_a_lock_that_another_process_has_is_not_waited_for_longer_than_asked(self, tmp_path: Path) -> None:
+        records = Records(tmp_path, "web")
+        with records.lock(), pytest.raises(ImageBuildFailed), records.lock(0):
+            pass
 
     def test_everything_is_for_its_owner_alone(self, tmp_path: Path) -> None:
         records = Records(tmp_path / "state", "web")
