@@ -281,6 +281,11 @@ def task_test_crash():
     return {"basename": "test:crash", "actions": [lazy_action("tests.suite:crash")], "task_dep": TESTED}
 
 
+def task_test_interrupts():
+    """interrupt deploy, undeploy and builds at random moments: the next run converges, and nothing is left"""
+    return {"basename": "test:interrupts", "actions": [lazy_action("tests.suite:interrupts")], "task_dep": TESTED}
+
+
 def task_test_kill_matrix():
     """kill the worker, and each backend, at every point of every step, and write the table of results"""
     return {"basename": "test:kill-matrix", "actions": [lazy_action("tests.suite:kill_matrix")], "task_dep": TESTED}

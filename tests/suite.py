@@ -56,6 +56,7 @@ LANES: dict[str, tuple[str, ...]] = {
         "e2e/test_deploy_with_nomad.py",
         "e2e/test_edge.py",
         "e2e/test_hand_over.py",
+        "e2e/test_interrupts.py",
         "e2e/test_meta_postgres.py",
     ),
     "attack": ("attack",),
@@ -179,6 +180,12 @@ def crash() -> object:
     """Run the tests named after crashes with many kills, not a sample; CALVINVERSE_CRASHES says how many."""
     os.environ.setdefault("CALVINVERSE_CRASHES", "100")
     return end(pytest(("e2e",), ["-s", "-k", "crash"]))
+
+
+def interrupts() -> object:
+    """Interrupt deploy, undeploy and builds many times, not a sample; CALVINVERSE_INTERRUPTS says how often."""
+    os.environ.setdefault("CALVINVERSE_INTERRUPTS", "20")
+    return end(pytest(("e2e/test_interrupts.py",), ["-s"]))
 
 
 def kill_matrix() -> object:

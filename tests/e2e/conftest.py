@@ -8,7 +8,10 @@ import pytest
 from tests.support import images_here
 from tests.support.cluster import Cluster
 from tests.support.cluster_snapshot import Taker
+from tests.support.image_checkout import image_checkout
 from tests.support.service_process import ServiceProcess
+
+__all__ = ["image_checkout"]
 
 
 @pytest.fixture

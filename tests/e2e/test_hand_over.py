@@ -27,6 +27,7 @@ from jobs.places import Places
 from jobs.status import status_lines
 from tests.e2e.test_crash import SEED
 from tests.support import images_here
+from tests.support.busy import patient
 from tests.support.claimed_ports import claim_ports
 from tests.support.cluster import Cluster
 from tests.support.cluster_snapshot import Taker, describe
@@ -37,6 +38,7 @@ DEPLOY = """
 import json, sys
 from pathlib import Path
 from environments.wire.images import PublishImageRequest
+from images.interrupts import handle_signals
 from images.toolchain import require
 from jobs.deploy import Existing, DeployRequest, deploy
 from jobs.edge import EdgeChoice
@@ -44,7 +46,8 @@ from jobs.places import Places
 wish = json.loads(sys.argv[1])
 wish["existing"] = [Existing(*part) for part in wish["existing"]]
 wish["images"] = {name: PublishImageRequest(**image) for name, image in wish["images"].items()}
-wish["edge"] = EdgeChoice(port=wish["edge"])
+wish["edge"] = EdgeChoice(port=wish["edge"]) if "edge" in wish["images"] else EdgeChoice(off=True)
+handle_signals()
 deploy(Places(Path(wish.pop("state"))), DeployRequest(binaries=require("consul", "bao", "nomad"), **wish), print)
 """
 
@@ -54,11 +57,13 @@ CRASHES = max(2, int(os.environ.get("CALVINVERSE_CRASHES", "8")) // 4)
 class Machine:
     """A state folder, and the ports of the cluster in it."""
 
-    def __init__(self, state: Path, existing: Sequence[Existing] = ()) -> None:
+    def __init__(
+        self, state: Path, existing: Sequence[Existing] = (), names: Sequence[str] = ("web", "edge", "ui")
+    ) -> None:
+        """`names`: of the images to publish, with `edge` and `ui` for those parts."""
         self.where = Places(state)
         ports, self._claim = claim_ports()
         image = images_here.reference("provisioning")
-        names = ("web", "edge", "ui")
         images = {name: {"reference": images_here.reference(name), "channel": "qa"} for name in names}
         self._wish = json.dumps(
             {
@@ -89,7 +94,10 @@ class Machine:
     def deployed(self) -> str:
         """Deploys to the end; what was said."""
         process = self.deploy()
-        said, _ = process.communicate(timeout=240)
+        try:
+            said, _ = process.communicate(timeout=patient(240))
+        finally:
+            process.kill()
         assert process.returncode == 0, said
         return said
 

@@ -77,7 +77,7 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
         "bench:sizes",
         "bench:ui",
         "dispatch",
-        *(f"test:{kind}" for kind in (*suite.KINDS, "quick", "crash", "fresh", "kill-matrix", "upgrade")),
+        *(f"test:{kind}" for kind in (*suite.KINDS, "quick", "crash", "fresh", "interrupts", "kill-matrix", "upgrade")),
     }
     expected |= {"bench:engine", "bench:clock", "test:decisions"}
     images = {f"{what}:{image}" for what in ("build", "validate", "promote") for image in load_recipes()}
