@@ -34,6 +34,7 @@ from tests.bench.figures import Sample, machine, write
 from tests.bench.reading import fill
 from tests.bench.run import PAGE, WEB
 from tests.support.authorities import make_authority
+from tests.support.browser import Visitor, browser, driver
 from tests.support.service_process import ServiceProcess, free_port
 
 ENVIRONMENTS = 10_000
@@ -42,6 +43,10 @@ CHANGES = 60
 PEOPLE, STREAMS_EACH = 20, 10
 IDLE_SECONDS = 30
 REPLAYS = 3
+PAINTS = 20
+
+_PAINT = 'performance.getEntriesByName("first-contentful-paint")'
+"""W3C Paint Timing: milliseconds since the navigation began."""
 
 PATHS = {
     "the first page": "/",
@@ -100,6 +105,8 @@ def _measure(folder: Path, environments: int, report: Report) -> tuple[list[Meas
             trust = ssl.create_default_context(cafile=service.ca_file)
             report("Pages.")
             samples, size = _pages(port, trust, token)
+            report("First paint.")
+            painted = _painted(port, token)
             report("Changes.")
             changes = asyncio.run(_changes(port, trust, token, service, names))
             report(f"{PEOPLE * STREAMS_EACH} idle streams.")
@@ -112,6 +119,7 @@ def _measure(folder: Path, environments: int, report: Report) -> tuple[list[Meas
     return [
         Measured(f"page of 50 of {environments} environments, at the server, p95", first.p95, "ms", 60),
         Measured("page of 50 with its files, compressed, all that is sent", size / 1024, "KB", 60),
+        Measured("first paint in a browser without a cache, median", painted.median / 1000, "s", 0.5),
         Measured("from a change to the browser's connection, p95", changes.p95 / 1000, "s", 0.3),
         Measured(f"{PEOPLE * STREAMS_EACH} idle streams: share of a core, the page", page_share * 100, "%", 5),
         Measured(f"{PEOPLE * STREAMS_EACH} idle streams: share of a core, the service", service_share * 100, "%"),
@@ -119,7 +127,7 @@ def _measure(folder: Path, environments: int, report: Report) -> tuple[list[Meas
             Measured(f"memory of the page after {number} times all {25 * environments:,} events", megabytes, "MB")
             for number, megabytes in enumerate(grown, 1)
         ),
-    ], [*samples, changes]
+    ], [*samples, painted, changes]
 
 
 @contextmanager
@@ -175,6 +183,21 @@ def _pages(port: int, trust: ssl.SSLContext, token: str) -> tuple[list[Sample], 
                 size += sum(len(chunk) for chunk in answer.iter_raw())
                 size += sum(len(name) + len(value) + 4 for name, value in answer.headers.raw)
     return samples, size
+
+
+def _painted(port: int, token: str) -> Sample:
+    """From the request for the first page to its first content on the screen, each time with an empty cache."""
+    taken, address = [], f"https://127.0.0.1:{port}"
+    cookie = {"name": SESSION_COOKIE, "value": token, "url": address, "secure": True, "httpOnly": True}
+    with driver() as playwright, browser(playwright) as running:
+        for _ in range(PAINTS):
+            visitor = Visitor(running)
+            visitor.context.add_cookies([cookie])  # type: ignore[list-item]
+            visitor.page.goto(f"{address}/")
+            visitor.page.wait_for_function(f"{_PAINT}.length > 0")
+            taken.append(visitor.page.evaluate(f"{_PAINT}[0].startTime") / 1000)
+            visitor.close()
+    return Sample("the overview: first content on the screen, without a cache", taken)
 
 
 class _Stream:

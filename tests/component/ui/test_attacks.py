@@ -1,6 +1,7 @@
 """What somebody may try against the page: from another site, with another session's form, by what they have written."""
 
 import re
+from pathlib import Path
 
 from environments.domain.lifecycle import State
 from environments.ui.app import PAGES
@@ -8,9 +9,11 @@ from environments.ui.visit import token_of
 from tests.support.hostile_texts import HOSTILE
 from tests.support.in_process.client import InProcessClient
 from tests.support.ui_harness import ORIGIN, Reader
+from tests.support.ui_people import reader_as
 from tests.support.views import environment_view
 
 POSTS = sorted({re.sub(r"\{\w+\}", "checkout-fix", path) for method, path, _ in PAGES if method == "POST"})
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.+]+")
 MARK = re.compile(r"<script>alert|<img src=x|<svg onload|\x1b|javascript:alert", re.IGNORECASE)
 
 
@@ -118,3 +121,21 @@ def test_no_page_repeats_a_secret(reader: Reader, client: InProcessClient) -> No
     assert again.status_code == 400
     assert "you typed it before" in again.text
     assert client.webhooks() == []
+
+
+def test_a_second_person_who_may_not_finds_no_trace(client: InProcessClient, tmp_path: Path) -> None:
+    """Neither names nor ids of others, and of an environment no more than of one that doesn't exist."""
+    hidden = {text for view in client.environments() for text in (view.name, view.id)}
+    kept = re.compile("|".join(rf"\b{re.escape(text)}\b" for text in hidden if len(text) > 6))
+    gets = sorted(path for method, path, _ in PAGES if method == "GET" and "live" not in path)
+    with reader_as(client, "mallory", tmp_path) as mallory:
+        for path in gets:
+            if "{" not in path:
+                assert not kept.search(mallory.get(path).text), path
+            elif path.startswith("/environments/{name}"):
+                answers = []
+                for name in ("checkout-fix", "no-such-fixes"):
+                    answer = mallory.get(re.sub(r"\{\w+\}", "x", path.replace("{name}", name)))
+                    answers.append((answer.status_code, MOMENT.sub("", answer.text.replace(name, ""))))
+                assert answers[0] == answers[1], path
+                assert answers[0][0] == 404, path
