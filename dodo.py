@@ -5,8 +5,10 @@ from images.doit_reporter import SentenceReporter, lazy_action
 from images.interrupts import handle_signals
 from images.names import misnamed_folders
 from images.parents import image_parents, images_on_request
+from images.report import show_any_text
 
 handle_signals()
+show_any_text()
 
 DOIT_CONFIG = {
     "default_tasks": ["status"],

@@ -15,6 +15,7 @@ from environments import named_contexts, stored_sessions
 from environments.addresses import DEFAULT_ADDRESS, check_safe_address
 from environments.authorities import PinnedAuthority
 from environments.domain.errors import InvalidInput, NotFound, Unauthenticated
+from environments.kept_files import NotKept, read_token
 from environments.named_contexts import DEFAULT
 from environments.private_files import write_private
 
@@ -77,12 +78,9 @@ class Context(BaseModel):
                 f"There is no token for the service at {self.address}.", hint=hint if self.stored_for else ""
             )
         try:
-            token = self.token_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise Unauthenticated(f"The token file {self.token_file} can't be read.") from error
-        if not token:
-            raise Unauthenticated(f"The token file {self.token_file} is empty.")
-        return token
+            return read_token(self.token_file)
+        except NotKept as error:
+            raise Unauthenticated(f"The token file {self.token_file} can't be used: {error}.") from error
 
 
 def state_folder(environ: Mapping[str, str] = os.environ) -> Path:

@@ -90,6 +90,13 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def discard(path: Path) -> None:
+    """Removes a file, or whatever else somebody has put in its place. Raises `OSError`."""
+    if path.is_dir() and not path.is_symlink():
+        remove_folder(path)
+    path.unlink(missing_ok=True)
+
+
 def remove_folder(path: Path) -> None:
     """Removes a folder and its content, if it exists; others may remove files in it meanwhile."""
     for _ in range(_ATTEMPTS):

@@ -1,7 +1,8 @@
 """How doit reports tasks: a failure is a sentence and a hint, with nothing after it."""
 
 import contextlib
-import sys
+import errno
+import os
 import traceback
 from collections.abc import Callable
 from importlib import import_module
@@ -11,6 +12,7 @@ from doit.exceptions import TaskFailed
 from doit.reporter import ConsoleReporter
 
 from environments.domain.errors import CalvinverseError
+from environments.private_files import write_private
 from images.interrupts import delaying_exit
 from images.places import state_folder
 from images.report import TerminalReport, console
@@ -62,8 +64,10 @@ def lazy_action(address: str) -> Callable[..., object]:
             return TaskFailed("\n".join(filter(None, (error.message, error.hint))))
         except KeyboardInterrupt:
             return TaskFailed("Stopped.")
+        except OSError as error:
+            return TaskFailed(_of_machine(error) or _of_ours(error))
         except Exception as error:  # noqa: BLE001 - it is written to a file, and the failure names the file
-            return TaskFailed(f"{type(error).__name__}: {error}\nThis is a bug; see {_keep_traceback()}.")
+            return TaskFailed(_of_ours(error))
         # doit saves strings and dicts as results, and takes any other value for a failure.
         return answer if isinstance(answer, (bool, TaskFailed)) else True
 
@@ -71,8 +75,27 @@ def lazy_action(address: str) -> Callable[..., object]:
     return action
 
 
-def _keep_traceback() -> str:
-    file = state_folder() / "traceback.txt"
-    file.touch(mode=0o600)
-    file.write_text("".join(traceback.format_exception(sys.exception())))
-    return str(file)
+_MACHINE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ELOOP, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+)
+"""Errors of the system for what a person has to put right: a full disk, rights, what is in a file's place."""
+
+
+def _of_machine(error: OSError) -> str | None:
+    """What a person has to put right on the machine; None if it isn't that."""
+    if error.errno not in _MACHINE:
+        return None
+    place = f"{os.fsdecode(error.filename)} can't be used: " if isinstance(error.filename, (str, bytes)) else ""
+    return f"{place}{error.strerror}.\nCheck what is there, its rights, and the space on the disk; then run it again."
+
+
+def _of_ours(error: Exception) -> str:
+    """A mistake of this program; its traceback is written to a file, if that can be."""
+    said = f"{type(error).__name__}: {error}\nThis is a bug"
+    try:
+        file = state_folder() / "traceback.txt"
+        write_private(file, "".join(traceback.format_exception(error)))
+    except (CalvinverseError, OSError) as unkept:
+        return f"{said}; what happened can't be written down: {getattr(unkept, 'message', unkept)}"
+    return f"{said}; see {file}."

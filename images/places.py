@@ -5,7 +5,8 @@ import os
 import socket
 from pathlib import Path
 
-from environments import context
+from environments.domain.errors import MachineError
+from environments.state_place import usable_state_folder
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -13,10 +14,8 @@ CACHE_VARIABLE = "CALVINVERSE_CACHE"
 
 
 def state_folder() -> Path:
-    """The state folder (see `environments.context`), made if it is missing, readable by its owner only."""
-    folder = context.state_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    """The state folder (see `environments.state_place`). Raises `MachineError`."""
+    return usable_state_folder()
 
 
 def cache_folder() -> Path:
@@ -26,7 +25,13 @@ def cache_folder() -> Path:
     """
     if given := os.environ.get(CACHE_VARIABLE):
         return Path(given).expanduser().absolute()
-    return Path.home() / ".cache" / "calvinverse"
+    try:
+        return Path.home() / ".cache" / "calvinverse"
+    except RuntimeError as error:
+        raise MachineError(
+            "This user has no home folder, in which built tools are kept.",
+            hint=f"Set HOME, or name a folder for them in {CACHE_VARIABLE}.",
+        ) from error
 
 
 def whoami() -> str:

@@ -6,11 +6,19 @@ Work goes on, and cleans up, when nobody can be told: the terminal is lost, the 
 import contextlib
 import sys
 import threading
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.live import Live
+
+
+def show_any_text() -> None:
+    """Lets the program print any text in any locale: characters that its encoding lacks become question marks."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # of a stream that isn't a file
 
 
 class Report(Protocol):

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import nomad
 from nomad.api.exceptions import BaseNomadException
 
+from environments.kept_files import NotKept, read_kept, read_token
 from images.interrupts import stopping
 from images.named_server import named_session
 from jobs.errors import DispatchFailed
@@ -43,9 +44,11 @@ _ADMINS = "the admin's credential, which `doit deploy` leaves on the machine tha
 
 def connect(where: Places, namespace: str) -> nomad.Nomad:
     """A client of Nomad with the admin's credential of the state folder. Raises DispatchFailed."""
+    token_file: Path | None = None
     try:
-        endpoint = json.loads(where.connections.read_text(encoding="utf-8"))["nomad"]
-        token = (where.state / endpoint["authentication"]["token_file"]).read_text(encoding="utf-8").strip()
+        endpoint = json.loads(read_kept(where.connections))["nomad"]
+        token_file = where.state / endpoint["authentication"]["token_file"]
+        token = read_token(token_file)
         ca_file = endpoint.get("ca_file")
         return nomad.Nomad(
             address=str(endpoint["address"]),
@@ -55,9 +58,10 @@ def connect(where: Places, namespace: str) -> nomad.Nomad:
             verify=str(where.state / ca_file) if ca_file else True,
             session=named_session(str(endpoint.get("server_name") or "")),
         )
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (NotKept, ValueError, LookupError, TypeError, RecursionError) as error:
+        lacks = f"{where.connections} doesn't name" if token_file is None else f"{token_file} doesn't hold"
         raise DispatchFailed(
-            f"Dispatching takes {_ADMINS}, and {where.connections} doesn't name one.",
+            f"Dispatching takes {_ADMINS}, and {lacks} one.",
             hint="Run this where `doit deploy` ran.",
         ) from error
 

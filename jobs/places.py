@@ -1,11 +1,13 @@
 """The paths of a deployment, all in the state folder."""
 
 import getpass
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from environments.context import AUTHORITY_FILE, state_folder
+from environments.context import AUTHORITY_FILE
+from environments.state_place import usable_state_folder
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,16 @@ class Places:
 
 
 def places() -> Places:
-    """The paths in the state folder of this checkout or user."""
-    state = state_folder()
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Places(state)
+    """The paths in the state folder of this checkout or user. Raises `MachineError`."""
+    return Places(usable_state_folder())
 
 
 def person() -> str:
     """The user who deploys: the owner of the first token."""
-    return getpass.getuser()
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the user of a container may have no name
+        return f"uid-{os.getuid()}"
 
 
 def manager() -> str:

@@ -18,6 +18,7 @@ from environments.context import stored_context
 from environments.domain.counting import counted
 from environments.domain.errors import CalvinverseError, UnknownEnvironment
 from environments.domain.names import META
+from environments.kept_files import NotKept, NotThere, read_kept, read_token
 from images.machine import Listener
 from jobs.places import Places
 
@@ -88,13 +89,22 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def _connections(path: Path) -> dict[str, Any]:
+    """What is known of each part; why nothing is known, if the file can't be read."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
+        found = json.loads(read_kept(path))
+        wrong = "" if isinstance(found, dict) else "it isn't a JSON object"
+    except NotThere:
         return {}
-    except (OSError, ValueError):
-        return {}
-    return found
+    except NotKept as error:
+        wrong = str(error)
+    except (ValueError, RecursionError):
+        wrong = "it isn't JSON"
+    if wrong:
+        return dict.fromkeys(("consul", "vault", "nomad"), f"{path} can't be read: {wrong}.")
+    return {
+        part: told if told is None or isinstance(told, dict) else f"{path} doesn't say where it is."
+        for part, told in found.items()
+    }
 
 
 def _docker() -> Line:
@@ -109,13 +119,15 @@ def _docker() -> Line:
 
 
 def _part(
-    name: str, endpoint: dict[str, Any] | None, folder: Path, ask: Callable[[httpx2.Client], tuple[str, str]]
+    name: str, endpoint: dict[str, Any] | str | None, folder: Path, ask: Callable[[httpx2.Client], tuple[str, str]]
 ) -> Line:
     if endpoint is None:
         return Line(name, "○ not deployed")
+    if isinstance(endpoint, str):
+        return Line(name, f"✗ {endpoint} `doit deploy` writes it again.")
     address = str(endpoint.get("address", ""))
     try:
-        token = (folder / endpoint["authentication"]["token_file"]).read_text().strip()
+        token = read_token(folder / endpoint["authentication"]["token_file"])
         headers = {"X-Consul-Token": token, "X-Vault-Token": token, "X-Nomad-Token": token}
         with httpx2.Client(
             base_url=address,
@@ -128,7 +140,7 @@ def _part(
             health, version = ask(client)
     except httpx2.HTTPError:
         return Line(name, "✗ doesn't answer", "", address)
-    except (OSError, KeyError, ValueError):
+    except (OSError, KeyError, ValueError, NotKept):
         return Line(name, "✗ can't be asked: its credential or its answer can't be read", "", address)
     return Line(name, health, version, address)
 

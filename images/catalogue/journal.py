@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from images.catalogue.records import make_folder
+from images.errors import ImageRecordUnreadable
 
 JOURNAL = "journal.jsonl"
 
@@ -79,13 +80,18 @@ class Journal:
 
     def _read(self) -> Iterator[Entry]:
         try:
-            lines = self._file.read_text(encoding="utf-8").splitlines()
+            lines = self._file.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise ImageRecordUnreadable(
+                f"The journal {self._file} can't be read: {error.strerror}.",
+                hint="Remove what is in its place; `doit build` then begins a new one.",
+            ) from error
         for line in lines:
             try:
                 yield Entry.model_validate(json.loads(line))
-            except (ValueError, ValidationError):
+            except (ValueError, ValidationError, RecursionError):
                 continue
 
     def stack(self, channel: Channel) -> list[str]:

@@ -20,6 +20,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from environments.kept_files import NotKept, read_kept
+from environments.private_files import discard
 from images.errors import ImageBuildFailed
 
 RECORD = "record.json"
@@ -142,13 +144,13 @@ class Records:
 
     def _current(self) -> list[str]:
         try:
-            return (self.folder / "current").read_text(encoding="utf-8").splitlines()
-        except (FileNotFoundError, UnicodeDecodeError):
+            return read_kept(self.folder / "current").splitlines()
+        except NotKept:
             return []
 
     def end(self) -> None:
         """Records that no build is running."""
-        (self.folder / "current").unlink(missing_ok=True)
+        discard(self.folder / "current")
 
     def keep(self, record: BuildRecord) -> BuildRecord:
         """Writes a record and the checksums of its files; returns the stored record."""
@@ -166,8 +168,8 @@ class Records:
         """The record of a build; None if there is none, or it can't be read."""
         file = self.folder / "builds" / build / RECORD
         try:
-            record = BuildRecord.model_validate_json(file.read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValidationError):
+            record = BuildRecord.model_validate_json(read_kept(file))
+        except (NotKept, ValidationError):
             return None
         # The state folder may have been moved, and records may come from other machines.
         return record.model_copy(update={"log": file.parent / record.log.name if record.log.suffix else file.parent})

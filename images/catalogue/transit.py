@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from hvac import exceptions
 
+from environments.kept_files import NotKept, NotThere, read_kept, read_token
 from images.catalogue.attestation import key_id, key_text
 from images.errors import SignerUnavailable
 from images.named_server import named_session
@@ -120,23 +121,30 @@ def find_signer(state: Path, environ: Mapping[str, str] = os.environ) -> Found:
 
 def _signer(file: Path) -> TransitSigner:
     try:
-        vault = json.loads(file.read_text(encoding="utf-8")).get("vault") or {}
+        vault = json.loads(read_kept(file)).get("vault") or {}
         address, authentication = vault.get("address"), vault.get("authentication") or {}
         token_file, ca_file = authentication.get("token_file"), vault.get("ca_file")
         server_name = str(vault.get("server_name") or "")
-    except FileNotFoundError:
+    except NotThere:
         address = token_file = ca_file = None
         server_name = ""
-    except (OSError, ValueError, AttributeError) as error:
-        raise SignerUnavailable(f"The file {file} contains no connections.") from error
+    except (NotKept, ValueError, AttributeError, RecursionError) as error:
+        raise SignerUnavailable(f"The file {file} contains no connections.", hint="Run `doit deploy` again.") from error
     if not address:
         raise SignerUnavailable("There is no OpenBao yet.", hint="Run `doit deploy`.")
     if not token_file:
         raise SignerUnavailable(f"{file} names no token file for OpenBao, so images can't be signed.")
     try:
-        token = (file.parent / token_file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SignerUnavailable(f"The token for OpenBao can't be read from {file.parent / token_file}.") from error
+        token = read_token(file.parent / token_file)
+    except NotKept as error:
+        raise SignerUnavailable(
+            f"The token for OpenBao can't be read from {file.parent / token_file}: {error}.",
+            hint="Run `doit deploy` again.",
+        ) from error
+    if ca_file and not (file.parent / ca_file).is_file():
+        raise SignerUnavailable(
+            f"The CA of OpenBao can't be read from {file.parent / ca_file}.", hint="Run `doit deploy` again."
+        )
     session = named_session(server_name)
     session.trust_env = False  # proxies and CAs of the environment's variables aren't used for OpenBao
     session.verify = str(file.parent / ca_file) if ca_file else True

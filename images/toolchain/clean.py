@@ -4,9 +4,11 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from environments.kept_files import NotKept, read_kept
 from images.commands import run
 from images.places import cache_folder
 from images.toolchain.catalogue import tools
@@ -45,9 +47,9 @@ def removable() -> list[Cleaning]:
     cache = cache_folder()
     caches: dict[tuple[str, str], None] = {}
     for file in sorted((cache / "tools").glob("*/*/build.json")):
-        go = json.loads(file.read_text()).get("go")
-        if go:
-            caches[go["GOCACHE"], go["GOMODCACHE"]] = None
+        with suppress(NotKept, ValueError, LookupError, TypeError, RecursionError):  # then it isn't known, and stays
+            go = json.loads(read_kept(file))["go"]
+            caches[str(go["GOCACHE"]), str(go["GOMODCACHE"])] = None
     return [*_go_caches(caches, cache), *_old_builds(cache), *_own_go(cache)]
 
 

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from environments.domain.errors import MachineError
+from environments.kept_files import NotKept, read_kept
 from environments.private_files import locked, write_private
 
 AUTHORITY_LIFE = timedelta(days=3653)
@@ -194,8 +195,8 @@ def _text(certificate: x509.Certificate) -> str:
 
 def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), None)
-    except (ValueError, TypeError) as error:
+        key = serialization.load_pem_private_key(read_kept(path).encode(), None)
+    except (NotKept, ValueError, TypeError) as error:
         raise _damaged(path, "is damaged") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise _damaged(path, "holds another kind of key")
@@ -204,8 +205,8 @@ def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
 
 def _read_certificate(path: Path, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     try:
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
-    except ValueError as error:
+        certificate = x509.load_pem_x509_certificate(read_kept(path).encode())
+    except (NotKept, ValueError) as error:
         raise _damaged(path, "is damaged") from error
     if certificate.public_key() != key.public_key():
         raise _damaged(path, "doesn't belong to its key")
@@ -215,5 +216,5 @@ def _read_certificate(path: Path, key: ec.EllipticCurvePrivateKey) -> x509.Certi
 def _damaged(path: Path, fault: str) -> MachineError:
     return MachineError(
         f"The file {path} of the authority of the parts {fault}.",
-        hint="Restore it from a copy, or run `doit undeploy` and deploy again.",
+        hint="Restore it from a copy, or run `doit undeploy --force` and deploy again.",
     )

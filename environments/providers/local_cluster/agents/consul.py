@@ -183,7 +183,7 @@ class ConsulAgent(Agent):
         except BackendDenied as error:
             raise BackendDenied(
                 "Consul's access control was not set up by this service, and refuses its tokens.",
-                hint=f"Restore {self.site.credentials} from a copy, or run `doit undeploy` and deploy again.",
+                hint=f"Restore {self.site.credentials} from a copy, or run `doit undeploy --force` and deploy again.",
             ) from error
         self.wait_until(lambda: _is_accepted(admin), "accepting the admin's token")
 

@@ -51,7 +51,7 @@ class OpenBaoAgent(Agent):
             if any(self.data.iterdir()):
                 raise MachineError(
                     f"The key {self._seal_key} that unseals OpenBao is missing.",
-                    hint="Restore it from a copy, or run `doit undeploy` and deploy again.",
+                    hint="Restore it from a copy, or run `doit undeploy --force` and deploy again.",
                 )
             _write_key(self)
         return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
@@ -138,7 +138,7 @@ class OpenBaoAgent(Agent):
         if not self.unfinished_mark.exists():
             raise MachineError(
                 f"OpenBao holds data, but its recovery key in {self.recovery_file} is missing.",
-                hint="Restore the file from a copy, or run `doit undeploy` and deploy again.",
+                hint="Restore the file from a copy, or run `doit undeploy --force` and deploy again.",
             )
         self._supervisor.stop(self.name)
         remove_folder(self.data)
@@ -158,7 +158,7 @@ class OpenBaoAgent(Agent):
         except BackendDenied as error:
             raise BackendDenied(
                 "OpenBao refuses the admin's token, and the root token was revoked long ago.",
-                hint=f"Restore {self.token_file} from a copy, or run `doit undeploy` and deploy again.",
+                hint=f"Restore {self.token_file} from a copy, or run `doit undeploy --force` and deploy again.",
             ) from error
         root.call("PUT", f"/v1/sys/policies/acl/{_ADMIN_POLICY}", {"policy": _ADMIN_RULES})
         # A token lives no longer than its mount allows, whatever its period; this machine may be off for months.

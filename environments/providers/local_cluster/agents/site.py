@@ -1,6 +1,7 @@
 """What the agents of one local cluster share: folders, ports, binaries, and secrets chosen before anything starts."""
 
 import json
+import os
 import secrets
 import uuid
 from base64 import b64encode
@@ -13,6 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from environments.domain.errors import InvalidInput, MachineError
+from environments.kept_files import NotKept, read_kept
 from environments.private_files import locked, write_private
 from environments.providers.backend.connections import CONNECTIONS_FILE
 from environments.providers.local_cluster.agents.ports import Ports
@@ -131,16 +133,16 @@ def choose(state: Path, ports: Ports | None) -> Chosen:
     """
     path = chosen_file(state)
     with locked(state / "credentials" / "lock"):
-        if not path.exists():
+        if not os.path.lexists(path):
             chosen = Chosen(ports=ports or Ports())
             write_private(path, chosen.model_dump_json(indent=2) + "\n")
             return chosen
         try:
-            chosen = Chosen.model_validate_json(path.read_text())
-        except (ValidationError, UnicodeDecodeError) as error:
+            chosen = Chosen.model_validate_json(read_kept(path))
+        except (ValidationError, NotKept) as error:
             raise MachineError(
                 f"The file {path} is damaged; without it the cluster's data can't be used.",
-                hint="Restore it from a copy, or run `doit undeploy` and deploy again.",
+                hint="Restore it from a copy, or run `doit undeploy --force` and deploy again.",
             ) from error
     if ports is not None and ports != chosen.ports:
         raise InvalidInput(

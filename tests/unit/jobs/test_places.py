@@ -1,0 +1,67 @@
+"""The state folder of a deployment: made if it is missing, refused where it can't be one."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doit.exceptions import TaskFailed
+
+from environments.domain.errors import MachineError
+from environments.state_place import usable_state_folder
+from images import doit_reporter
+
+
+def _folder(path: Path) -> Path:
+    return usable_state_folder({"CALVINVERSE_STATE": str(path)})
+
+
+def test_it_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    found = _folder(tmp_path / "a" / "state")
+    assert found.stat().st_mode & 0o777 == 0o700
+    assert _folder(found) == found
+
+
+def test_a_file_in_its_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "state"):
+        with pytest.raises(MachineError, match=str(tmp_path / "file")) as refused:
+            _folder(path)
+        assert "CALVINVERSE_STATE" in refused.value.hint
+
+
+def test_one_that_everybody_may_write_to_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(MachineError, match="Everybody may write") as refused:
+        _folder(tmp_path)
+    assert f"chmod 700 {tmp_path}" in refused.value.hint
+
+
+def test_a_full_disk_is_told_while_a_failure_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "x"))
+
+    def mistaken(*_: object) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setenv("CALVINVERSE_STATE", str(tmp_path))
+    monkeypatch.setattr(doit_reporter, "import_module", lambda name: _Module)
+    _Module.act = staticmethod(full)
+    told = doit_reporter.lazy_action("any:act")()
+    assert isinstance(told, TaskFailed)
+    assert told.message.startswith(f"{tmp_path / 'x'} can't be used: No space left on device.")
+    assert "bug" not in told.message
+    _Module.act = staticmethod(mistaken)
+    told = doit_reporter.lazy_action("any:act")()
+    assert isinstance(told, TaskFailed)
+    assert "a mistake" in told.message
+    assert str(tmp_path / "traceback.txt") in told.message
+    monkeypatch.setattr(doit_reporter, "write_private", full)
+    told = doit_reporter.lazy_action("any:act")()
+    assert isinstance(told, TaskFailed)
+    assert "a mistake" in told.message
+    assert "No space left" in told.message
+
+
+class _Module:
+    act: Any
