@@ -57,6 +57,14 @@ ENVIRONMENT_ACTIONS: tuple[Action, ...] = (
         footer="Logs",
     ),
     Action(
+        id="environment.container_logs",
+        title="Logs of containers",
+        help="Show what a container of an environment writes, and follow it, as `env logs --task` does.",
+        risk=Risk.READ,
+        keys=("J",),
+        places=DETAIL,
+    ),
+    Action(
         id="environment.watch",
         title="Watch",
         help="Follow an environment's events until its deployment has ended.",

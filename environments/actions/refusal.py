@@ -21,6 +21,7 @@ _SWITCHES = ("environment.stop", "environment.start")
 
 NEEDS = {
     "environment.outputs": ("reveal", "owner, or a share that lets reveal"),
+    "environment.container_logs": ("read_container_logs", "operator"),
     "environment.drift": ("observe", "planner"),
     "environment.update": ("update", "operator"),
     "environment.extend": ("extend", "operator"),

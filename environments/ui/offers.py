@@ -9,6 +9,7 @@ OFFERED: Mapping[str, str] = {
     "environment.show": "/environments/{name}",
     "environment.outputs": "/environments/{name}/reveal",
     "environment.logs": "/environments/{name}/logs",
+    "environment.container_logs": "/environments/{name}/logs",
     "environment.drift": "/environments/{name}/observe",
     "environment.explain": "/environments/{name}/history",
     "environment.rules": "/environments/{name}/rules",

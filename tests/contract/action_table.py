@@ -62,6 +62,7 @@ ON_ENVIRONMENTS = (
     Row("environment.logs", "viewer", f"GET {E}/events", "{name}"),
     Row("environment.logs", "operator", f"GET {E}/containers", "{name} --containers", "--containers"),
     Row("environment.logs", "operator", f"GET {E}/containers/log", "{name} --task app", "--task"),
+    Row("environment.container_logs", "operator", f"GET {E}/containers"),
     Row("environment.watch", "viewer", f"GET {E}", "{name}"),
     Row("environment.update", "operator", f"PUT {E}", "{name} --parameter message=other --no-wait"),
     Row("environment.update", "planner", f"POST {E}/plan", "{name} --parameter message=other --plan", "--plan"),

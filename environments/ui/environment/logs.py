@@ -1,10 +1,8 @@
 """What the steps of an environment wrote, and what happened beside: the end of it, any part, or all as a file."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 
 from starlette.responses import Response, StreamingResponse
 
@@ -16,6 +14,7 @@ from environments.moments import moment, time_of_day
 from environments.pages.answers import page_headers
 from environments.pages.requests import whole_number
 from environments.ui.answers import POLICY, html
+from environments.ui.environment import container_logs
 from environments.ui.environment.common import environment_page, found, path_of
 from environments.ui.live import follow, part
 from environments.ui.visit import Visit
@@ -25,8 +24,11 @@ from environments.words import Mood, one_line
 PAGE = 500
 """Lines of a page, and events of a request."""
 
-MOST = 50_000
-"""Events that are read for a page or a file."""
+MOST_PAGES = 20
+"""Requests for the lines of one step at the end of the log."""
+
+MOST = 500_000
+"""Events that are read for a file."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,18 @@ def line_of(visit: Visit, event: Event) -> Line | None:
 
 
 def show(visit: Visit) -> Response:
-    """The end of the log; with `after` the lines that follow an event."""
+    """The end of the log; with `after` the lines that follow an event, with `before` those that precede one."""
     view = found(visit)
+    if visit.asked("container"):
+        return container_logs.show(visit, view)
     step = visit.asked("step")
-    after = whole_number(visit.asked("after"))
+    after, before = whole_number(visit.asked("after")), whole_number(visit.asked("before"))
     if after is None:
-        events = list(deque(_events(visit, view), maxlen=PAGE))
+        events = _latest(visit, view, step, before)
     else:
         events = visit.client.history(view.id, after=after, limit=PAGE)
+    at_end = after is None and before is None
+    choices, why_no_containers = container_logs.choices(visit, view)
     lines = [line for event in events if (line := line_of(visit, event)) is not None and step in ("", line.tag)]
     return environment_page(
         visit,
@@ -67,10 +73,14 @@ def show(visit: Visit) -> Response:
         lines=lines,
         step=step,
         steps=sorted({one_line(one.name) for one in view.deployment.steps} if view.deployment is not None else ()),
-        begins=visit.link(after=0) if after is None or after > 0 else "",
-        follows=visit.link(after=events[-1].id) if after is not None and events else "",
-        ends=visit.link(after=None) if after is not None else "",
-        live=visit.link(path_of(visit, view, "logs/live"), after=_last(events), step=step) if after is None else "",
+        choices=choices,
+        chosen="",
+        why_no_containers=why_no_containers,
+        earlier=visit.link(after=None, before=events[0].id) if after is None and len(events) >= PAGE else "",
+        begins=visit.link(after=0, before=None) if after is None or after > 0 else "",
+        follows=visit.link(after=events[-1].id, before=None) if not at_end and events else "",
+        ends=visit.link(after=None, before=None) if not at_end else "",
+        live=visit.link(path_of(visit, view, "logs/live"), after=_last(events), step=step) if at_end else "",
         download=path_of(visit, view, "logs.txt"),
     )
 
@@ -112,13 +122,20 @@ def _file(visit: Visit, view: EnvironmentView) -> Iterator[bytes]:
         yield f"The rest can't be read: {error.message}\n".encode()
 
 
+def _latest(visit: Visit, view: EnvironmentView, step: str, before: int | None) -> list[Event]:
+    """The newest events, older than `before`: a page of them, or with a step as many as have a page of its lines."""
+    found: list[Event] = []
+    for _ in range(MOST_PAGES if step else 1):
+        page = visit.client.newest_history(view.id, before=before, limit=PAGE)
+        found = [*page, *found]
+        if not page or sum(event.step == step for event in found) >= PAGE:
+            break
+        before = page[0].id
+    return found
+
+
 def _last(events: Sequence[Event]) -> int:
     return events[-1].id if events else 0
-
-
-def _events(visit: Visit, view: EnvironmentView) -> Iterator[Event]:
-    """Its stored events, oldest first."""
-    return chain.from_iterable(_pages(visit, view))
 
 
 def _pages(visit: Visit, view: EnvironmentView) -> Iterator[Sequence[Event]]:
@@ -133,4 +150,5 @@ PAGES = (
     ("GET", "/environments/{name}/logs", show),
     ("GET", "/environments/{name}/logs/live", live),
     ("GET", "/environments/{name}/logs.txt", download),
+    *container_logs.PAGES,
 )
