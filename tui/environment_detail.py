@@ -20,6 +20,7 @@ from environments.words import address_of
 from tui import access_sections, plan_sections, sections
 from tui.asking import AskingScreen
 from tui.bars import AwayBanner, TopBar
+from tui.container_log_dialog import ContainerLogDialog
 from tui.dialogs import RevealDialog
 from tui.keys import bindings
 from tui.log import LONGEST, LogPanel
@@ -197,11 +198,13 @@ class DetailScreen(AskingScreen):
         after = log.last
 
         def read() -> deque[Event]:
-            found: deque[Event] = deque(maxlen=LONGEST)  # the newest ones count
-            seen = after
-            while page := client().history(self.id_of, after=seen, limit=PAGE):
-                found.extend(page)
-                seen = page[-1].id
+            found: deque[Event] = deque()
+            before: int | None = None
+            while len(found) < LONGEST and (page := client().newest_history(self.id_of, before=before, limit=PAGE)):
+                found.extendleft(event for event in reversed(page) if event.id > after)
+                before = page[0].id
+                if before <= after:
+                    break
             return found
 
         def done(found: deque[Event]) -> None:
@@ -232,6 +235,14 @@ class DetailScreen(AskingScreen):
         """Shows the log on the whole screen, or beside the rest again."""
         self.toggle_class("-log-only")
         self.query_one("#log" if self.has_class("-log-only") else "#facts").focus()
+
+    def action_environment_container_logs(self) -> None:
+        """Shows what a container writes."""
+        why_not = self.why_not(action("environment.container_logs")) or self.shell.why_unavailable()
+        if why_not is not None:
+            self.shell.say(why_not, severity="warning")
+        else:
+            self.shell.push_screen(ContainerLogDialog(self._view, self.shell.clock))
 
     def action_view_follow(self) -> None:
         """Follows the end of the log."""

@@ -91,6 +91,16 @@ class LogPanel(ScrollView, can_focus=True):
             found = entry(event, self._clock)
             if found is not None:
                 fresh.append(found)
+        self.add_entries(fresh)
+
+    def clear(self) -> None:
+        """Removes everything, and follows what comes."""
+        self._entries, self._lines, self.last = [], [], 0
+        self.follow()
+
+    def add_entries(self, entries: Iterable[Entry]) -> None:
+        """Adds entries below the others."""
+        fresh = list(entries)
         if not fresh:
             return
         self._entries.extend(fresh)
