@@ -44,7 +44,7 @@ ready:
 	fi
 	echo "Installing the locked dependencies into .venv with $$("$$python" --version); this takes about a minute."
 	# A virtual environment can't be moved, and may have lost its Python.
-	if ! .venv/bin/python -c '' 2>/dev/null || ! grep -qsF "$$(pwd)/.venv" .venv/bin/activate; then
+	if ! .venv/bin/python -c '' 2>/dev/null || ! grep -qsF "$$(pwd -P)/.venv" .venv/pyvenv.cfg; then
 		rm -rf .venv
 		"$$python" -m venv .venv || fail "The virtual environment .venv can't be made." "See the lines above."
 	fi
@@ -58,4 +58,8 @@ ready:
 	pip --require-hashes -r .venv/builders.lock
 	pip --require-hashes --no-build-isolation -r requirements.lock
 	pip --no-index --no-build-isolation -e .
+	# Where the path of Python has a space in it, or is long, a shell reads it in each program, and would expand a `$$`.
+	for program in $$(grep -lsI "^'''exec' " .venv/bin/*); do
+		sed -i "2s|.*|'''exec' \"\$$(dirname -- \"\$$(readlink -f -- \"\$$0\")\")/python\" \"\$$0\" \"\$$@\"|" "$$program"
+	done
 	echo "$$stamp" >.venv/installed

@@ -5,7 +5,7 @@ file; the token itself is never in it. The others are `environments.named_contex
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,6 +55,8 @@ class Context(BaseModel):
     name: str = ""
     behind_edge: ServiceAddress | None = None
     """Where the service itself listens on this machine, if `address` is that of an edge in front of it."""
+    page_port: int | None = None
+    """Where the web page of a service that was deployed here listens on loopback; None: there is none."""
     pinned: PinnedAuthority | None = Field(None, exclude=True)
     """The authority that must have signed the service's certificate."""
     signed_in: bool = Field(False, exclude=True)
@@ -101,7 +103,7 @@ def stored_context(state: Path) -> Context | None:
     """The stored context; None if there is none. Raises `InvalidInput` if it can't be read."""
     path = state / CONTEXT_FILE
     try:
-        return Context.model_validate_json(path.read_bytes())
+        return _with_files(Context.model_validate_json(path.read_bytes()), lambda file: _found(state, file))
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
@@ -206,10 +208,31 @@ def _at(address: str, state: Path) -> Context:
 
 
 def write_context(state: Path, context: Context) -> Path:
-    """Stores the context atomically and returns its path. Raises `MachineError`."""
+    """Stores the context atomically and returns its path: files in the state folder by their names, so that it can be
+    moved. Raises `MachineError`.
+    """
     path = state / CONTEXT_FILE
-    write_private(path, context.model_dump_json(indent=2) + "\n")
+    stored = _with_files(context, lambda file: Path(file.name) if file.parent == state else file)
+    write_private(path, stored.model_dump_json(indent=2) + "\n")
     return path
+
+
+def _with_files(context: Context, change: Callable[[Path], Path]) -> Context:
+    """The context with other paths of its files."""
+    own = context.behind_edge
+    changes: dict[str, object] = {
+        "token_file": context.token_file and change(context.token_file),
+        "ca_file": context.ca_file and change(context.ca_file),
+    }
+    if own is not None and own.ca_file is not None:
+        changes["behind_edge"] = own.model_copy(update={"ca_file": change(own.ca_file)})
+    return context.model_copy(update=changes)
+
+
+def _found(state: Path, file: Path) -> Path:
+    """The path of a file that a stored context names. An older version named those of the state folder absolutely."""
+    here = state / file.name
+    return here if not file.is_absolute() or (not file.exists() and here.exists()) else file
 
 
 def _path(text: str | None) -> Path | None:

@@ -1,5 +1,7 @@
 """Finds other Nomads on this machine's Docker engine, which may remove this deployment's containers."""
 
+import contextlib
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,12 @@ LABEL = "com.hashicorp.nomad.alloc_id"
 
 ANSWER_LIMIT = 20.0
 """Time limit in seconds for listing containers."""
+
+_HOLDER = "nomad_init_"
+"""What the name of a container begins with that holds the network of an allocation, before its id."""
+
+_ALLOCATION = re.compile(r"(?<=-)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+"""The id in the name of a container of a task, after the task's."""
 
 NAMED = 3
 """How many of each kind are named; the others are counted."""
@@ -67,12 +75,18 @@ def _containers(state: Path) -> Iterator[str]:
         return
     for line in sorted(done.stdout.splitlines()):
         name, _, mounts = line.partition(" ")
-        # What holds the network of an allocation mounts nothing.
-        allocation = name.removeprefix("nomad_init_")
-        if allocation != name and (state / "agents/nomad/data/alloc" / allocation).is_dir():
+        # What holds the network of an allocation mounts nothing, and the path of the state folder may be another now.
+        if any((state / "agents/nomad/data/alloc" / each).is_dir() for each in _allocation_of(name)):
             continue
         if not any(source.startswith(f"{state}/") for source in mounts.split(",")):
             yield name
+
+
+def _allocation_of(container: str) -> Iterator[str]:
+    if container.startswith(_HOLDER):
+        yield container.removeprefix(_HOLDER)
+    elif found := _ALLOCATION.search(container):
+        yield found[0]
 
 
 def _agents(state: Path, processes: Path) -> Iterator[str]:
@@ -83,8 +97,15 @@ def _agents(state: Path, processes: Path) -> Iterator[str]:
             continue  # it has ended meanwhile
         if words[0].rpartition(b"/")[2] != b"nomad" or b"agent" not in words[1:]:
             continue
-        if not any(word.startswith(f"{state}/".encode()) for word in words[1:]):
+        if not any(word.startswith(f"{state}/".encode()) for word in words[1:]) and not _works_in(folder, state):
             yield f"nomad ({folder.name})"
+
+
+def _works_in(process: Path, state: Path) -> bool:
+    """Whether a process has a file below this folder open, which it may know by another path."""
+    with contextlib.suppress(OSError):
+        return any(str(link.readlink()).startswith(f"{state.resolve()}/") for link in (process / "fd").iterdir())
+    return False
 
 
 def _some(found: Sequence[str]) -> str:

@@ -22,7 +22,8 @@ def alembic_config(connection: Connection) -> Config:
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    scripts = str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", scripts.replace("%", "%%"))  # it is expanded
     return config
 
 

@@ -270,3 +270,38 @@ def _kill_everything(agents: LocalAgents) -> None:
         for pid in processes.started_with(str(agent.config)):
             os.kill(pid, signal.SIGKILL)
     assert wait_for(lambda: not any(agent.pid() for agent in agents.all()), 60)
+
+
+def test_a_moved_state_folder_starts_again_and_is_removed_without_a_start(tmp_path: Path) -> None:
+    """By paths that mean something to shells, supervisord and URLs; another way to the folder changes nothing."""
+    cluster = start_cluster(tmp_path / "it's $HOME ${x} 50% ünï")
+    agents = cluster.agents
+    try:
+        backends = Backends(cluster.connections)
+        prepare(backends, "mover")
+        job = run_job(backends, "mover")
+        pids = [agent.pid() for agent in agents.all()]
+        (tmp_path / "link").symlink_to(cluster.state)
+        assert [agent.pid() for agent in LocalAgents(tmp_path / "link", {}).all()] == pids
+
+        moved = cluster.state.rename(tmp_path / "50% {{y}}")
+        agents = LocalAgents(moved, agents.site.binaries, infra_image=agents.site.infra_image)
+        agents.start()
+
+        _assert_usable(agents)
+        nomad = agents.connections.caller("nomad")
+        path = f"/v1/allocation/{job.allocation}?namespace=mover"
+        assert wait_for(lambda: nomad.call("GET", path)["ClientStatus"] == "running", 60)
+        assert [path.name for path in cluster.state.parent.iterdir()] == []
+
+        last = moved.rename(tmp_path / "last")
+        agents = LocalAgents(last, {})
+        agents.remove()
+        assert list(last.iterdir()) == []
+        assert leftovers.mounts_below(tmp_path) == []
+        assert processes.holding_files_below(tmp_path) == []
+        lines = processes.command_lines()
+        assert [pid for pid, words in lines if any(str(tmp_path).encode() in word for word in words)] == []
+    finally:
+        agents.remove()
+        cluster.close()

@@ -82,7 +82,7 @@ def test_on_debian_root_gets_venv_installed(checkout: Path) -> None:
 def test_an_unfinished_installation_is_not_taken_for_a_finished_one(checkout: Path) -> None:
     (checkout / "bin" / "python3").symlink_to(sys.executable)
     script(checkout / ".venv" / "bin" / "python", 'case "$*" in *-r*) echo no network >&2; exit 1 ;; esac')
-    (checkout / ".venv" / "bin" / "activate").write_text(f'VIRTUAL_ENV="{checkout}/.venv"')
+    (checkout / ".venv" / "pyvenv.cfg").write_text(f"command = python3 -m venv {checkout}/.venv\n")
     ended = make(checkout, "deploy")
     assert ended.returncode
     assert "no network\nInstalling the dependencies failed." in ended.stderr
@@ -92,7 +92,7 @@ def test_an_unfinished_installation_is_not_taken_for_a_finished_one(checkout: Pa
 def test_what_is_installed_is_left_alone_until_a_lock_changes(checkout: Path) -> None:
     (checkout / "bin" / "python3").symlink_to(sys.executable)
     script(checkout / ".venv" / "bin" / "python", f'[ "$1" = -c ] || echo "$@" >>"{checkout}/pip"')
-    (checkout / ".venv" / "bin" / "activate").write_text(f'VIRTUAL_ENV="{checkout}/.venv"')
+    (checkout / ".venv" / "pyvenv.cfg").write_text(f"command = python3 -m venv {checkout}/.venv\n")
     script(checkout / ".venv" / "bin" / "doit", 'echo "doit $*"')
     first = make(checkout, "deploy")
     assert first.stdout.endswith("\ndoit deploy\n"), first.stderr
@@ -108,3 +108,33 @@ def test_what_is_installed_is_left_alone_until_a_lock_changes(checkout: Path) ->
         lock.write("# changed\n")
     make(checkout, "test")
     assert len((checkout / "pip").read_text().splitlines()) == 6
+
+
+def test_a_virtual_environment_that_was_moved_is_made_anew(checkout: Path) -> None:
+    script(checkout / "bin" / "python3", f'case "$*" in "-m venv .venv") : >"{checkout}/made"; exit 1 ;; esac')
+    script(checkout / ".venv" / "bin" / "python", "exit 0")
+    (checkout / ".venv" / "pyvenv.cfg").write_text("command = python3 -m venv /elsewhere/.venv\n")
+    assert "The virtual environment .venv can't be made." in make(checkout, "ready").stderr
+    assert (checkout / "made").exists()
+    assert not (checkout / ".venv").exists()
+
+
+def test_programs_run_where_the_path_means_something_to_a_shell(tmp_path: Path) -> None:
+    """As pip writes them where the path of Python has a space in it."""
+    checkout = tmp_path / 'it\'s $HOME `x` "q"'
+    (checkout / "bin").mkdir(parents=True)
+    for name in FILES:
+        shutil.copy(CHECKOUT / name, checkout)
+    for name in (*PROGRAMS, "sed"):
+        (checkout / "bin" / name).symlink_to(str(shutil.which(name)))
+    (checkout / "bin" / "python3").symlink_to(sys.executable)
+    script(checkout / ".venv" / "bin" / "python", 'case "$1" in -*) ;; *) echo "runs $*" ;; esac')
+    (checkout / ".venv" / "pyvenv.cfg").write_text(f"command = python3 -m venv {checkout}/.venv\n")
+    python = checkout / ".venv" / "bin" / "python"
+    script(checkout / ".venv" / "bin" / "doit", f"""'''exec' "{python}" "$0" "$@"\n' '''""")
+    assert make(checkout, "ready").returncode == 0
+    program = checkout / ".venv" / "bin" / "doit"
+    (tmp_path / "link").symlink_to(program)
+    for way in (program, tmp_path / "link"):
+        ended = subprocess.run([way, "a b"], capture_output=True, text=True, timeout=60, check=False)
+        assert ended.stdout == f"runs {way} a b\n", ended.stderr

@@ -69,7 +69,7 @@ def service(state: Path) -> tuple[str, Path | None]:
     """Where the deployed service itself is, and the file with the authority of its certificate, if it has one."""
     context = json.loads((state / "context.json").read_text())
     context = context.get("behind_edge") or context
-    return str(context["address"]), Path(context["ca_file"]) if context.get("ca_file") else None
+    return str(context["address"]), state / context["ca_file"] if context.get("ca_file") else None
 
 
 def make(state: Path, commit: str, tell: Tell) -> Scenario:

@@ -126,8 +126,9 @@ class Connections(_Model):
         return cls.load(path) if path.exists() else cls()
 
     def save(self, path: Path) -> None:
-        """Writes the file atomically, 0600."""
-        write_private(path, self.model_dump_json(indent=2, exclude_none=True) + "\n")
+        """Writes the file atomically, 0600. Paths below its folder are relative, so that the folder can be moved."""
+        stored = type(self).model_validate(_relative(self.model_dump(), path.parent))
+        write_private(path, stored.model_dump_json(indent=2, exclude_none=True) + "\n")
 
     def endpoint(self, part: Part) -> Endpoint:
         """That part's endpoint. Raises `NotConnected` when there is none."""
@@ -193,6 +194,12 @@ def _absolute(value: Any, folder: Path) -> Any:
     if isinstance(value, dict):
         return {key: _absolute(item, folder) for key, item in value.items()}
     return folder / value if isinstance(value, Path) else value
+
+
+def _relative(value: Any, folder: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _relative(item, folder) for key, item in value.items()}
+    return value.relative_to(folder) if isinstance(value, Path) and value.is_relative_to(folder) else value
 
 
 def token_source(part: Part, endpoint: Endpoint, monotonic: Callable[[], float] = time.monotonic) -> TokenSource:

@@ -8,7 +8,7 @@ import pytest
 from environments import named_contexts
 from environments.addresses import check_safe_address, is_localhost_name, is_loopback
 from environments.authorities import check_authorities, fingerprints, read_authorities, read_authority_file
-from environments.context import Context, find_context, load_context, stored_context, write_context
+from environments.context import Context, ServiceAddress, find_context, load_context, stored_context, write_context
 from environments.domain.errors import Conflict, InvalidInput, NotFound, Unauthenticated, UnsafeAddress
 from environments.exported_contexts import ExportedContext, read_export, write_export
 from environments.named_contexts import NamedContext
@@ -41,6 +41,28 @@ def test_a_context_and_its_token_are_for_their_user_only(tmp_path: Path) -> None
         assert file.stat().st_mode & 0o777 == 0o600, file
     for folder in (state, state / "contexts"):
         assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["now", "of an older version"])
+def test_the_context_of_a_moved_folder_leads_to_its_files(older: bool, tmp_path: Path) -> None:
+    """Files of the state folder are named without a path; an older version wrote it."""
+    state = tmp_path / "state"
+    behind = ServiceAddress(address="https://127.0.0.1:8400", ca_file=state / "service-ca.pem")
+    elsewhere = tmp_path / "elsewhere.pem"
+    context = Context(address=PROD, token_file=state / "token", ca_file=elsewhere, behind_edge=behind)
+    file = write_context(state, context)
+    assert str(state) not in file.read_text()
+    if older:
+        file.write_text(context.model_dump_json())
+    for name in ("token", "service-ca.pem"):
+        (state / name).write_text("x")
+    assert stored_context(state) == context
+    moved = state.rename(tmp_path / "moved")
+    found = stored_context(moved)
+    assert found is not None
+    assert found.behind_edge is not None
+    assert (found.token_file, found.ca_file) == (moved / "token", elsewhere)
+    assert found.behind_edge.ca_file == moved / "service-ca.pem"
 
 
 def test_a_context_is_replaced_only_when_that_is_wanted(tmp_path: Path) -> None:

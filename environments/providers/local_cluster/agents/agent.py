@@ -17,7 +17,7 @@ from environments.kept_files import NotKept, read_kept, read_token
 from environments.private_files import locked, private_folder, remove_folder, write_if_changed
 from environments.providers.backend.calls import TITLES, Caller, FixedToken, Part
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
-from environments.providers.local_cluster.agents import processes
+from environments.providers.local_cluster.agents import place
 from environments.providers.local_cluster.agents.certificates import ensure_certificate, speaks_plainly
 from environments.providers.local_cluster.agents.patience import Patience, wait_for
 from environments.providers.local_cluster.agents.ports import LOOPBACK, require_free
@@ -142,7 +142,13 @@ class Agent(ABC):
             log=self.site.folder / "logs" / f"{self.name}.log",
             umask=self.umask,
             patience=self.patience,
+            folder=self.works_in,
         )
+
+    @property
+    def works_in(self) -> Path | None:
+        """The folder in which its process works; None: the root folder."""
+        return None
 
     def starter(self) -> tuple[str, ...]:
         """What prepares each start: it gets the agent's command as its arguments, and becomes it."""
@@ -166,13 +172,14 @@ class Agent(ABC):
     def start(self) -> None:
         """Starts it, whatever its state is, and waits until it can be used.
 
-        Raises `PortTaken`, `MachineError`, `BackendError`.
+        Raises `PortTaken`, `InvalidInput`, `MachineError`, `BackendError`.
         """
         if self.binary not in self.site.binaries:
             raise MachineError(
                 f"There is no program {self.binary!r} to run {self.title} with.",
                 hint="Run `doit tools`, or put it on the PATH.",
             )
+        place.check_path(self.site.state)
         with self.locked():
             private_folder(self.folder)
             private_folder(self.data)
@@ -218,10 +225,7 @@ class Agent(ABC):
 
     def stop(self) -> None:
         """Stops it; its data stay."""
-        if self._supervisor.answers():
-            self._supervisor.stop(self.name)
-        else:
-            processes.stop(self._supervisor.strays(self.name), patience=self.patience)
+        self._supervisor.stop(self.name)
 
     def remove(self) -> None:
         """Stops it and removes its data and credentials."""

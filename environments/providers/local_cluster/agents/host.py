@@ -50,6 +50,7 @@ class LocalCluster:
     ) -> RunningAgent:
         """Brings the agent up. Raises `PortTaken`, `MachineError`, `BackendError`."""
         agents = self._agents(binaries, ports, infra_image, reserved_ports, limited_port)
+        agents.settle()
         started = agents.agent(agent)
         started.claim(owner)
         stop_service_of_plain_agents(agents.nomad)

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ _ALLOCATION_LABEL = "com.hashicorp.nomad.alloc_id"
 HOLDER = "nomad_init_"
 """What the names of the containers begin with that hold the network of an allocation, before its id."""
 _CGROUPS = Path("/sys/fs/cgroup")
+_OCTAL = re.compile(rb"\\([0-7]{3})")
 _HELPERS = frozenset({b"logmon", b"docker_logger", b"executor"})
 """First arguments of the processes that a Nomad agent starts beside containers, and that outlive it."""
 
@@ -48,6 +50,29 @@ def clear(data: Path, cgroups: Sequence[str]) -> None:
             f"Nomad left behind what can't be removed: {', '.join(map(str, remaining))}.",
             hint="End what still uses it, then run `doit undeploy` again.",
         )
+
+
+def leave(data: Path, former: Collection[Path]) -> None:
+    """Ends the tasks of an agent whose data folder was moved, and what else uses one of its `former` folders.
+
+    Its allocations stay, and the next start of the agent begins their tasks again.
+    """
+    allocations = allocations_of(data)
+
+    def tasks() -> list[str]:
+        return [
+            container["Id"]
+            for container in _containers({})
+            if (labels := container["Labels"] or {}).get(_ALLOCATION_LABEL) in allocations
+            or (_ALLOCATION_LABEL not in labels and any(_mounts_below(folder, container) for folder in former))
+        ]
+
+    _remove_containers(tasks)
+    for folder in (data, *former):
+        processes.stop(helpers_of(folder), patience=5)
+    for folder in former:
+        for mount in mounts_below(folder):
+            _unmount(mount)
 
 
 def clear_volumes(volumes: Path) -> None:
@@ -132,21 +157,20 @@ def scopes_of(allocations: Collection[str]) -> list[Path]:
 
 
 def _containers_with_mounts_below(folder: Path, filters: Mapping[str, Sequence[str]]) -> list[str]:
-    prefix = f"{folder}/"
-    return [
-        container["Id"]
-        for container in _containers(filters)
-        if any(mount.get("Source", "").startswith(prefix) for mount in container.get("Mounts", []))
-    ]
+    return [container["Id"] for container in _containers(filters) if _mounts_below(folder, container)]
+
+
+def _mounts_below(folder: Path, container: Mapping[str, Any]) -> bool:
+    return any(mount.get("Source", "").startswith(f"{folder}/") for mount in container.get("Mounts", []))
 
 
 def mounts_below(folder: Path) -> list[Path]:
     """Mount points below a folder, the deepest first (proc_pid_mountinfo(5), field 5, octal escapes)."""
-    found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        point = line.split()[4].encode().decode("unicode_escape")
-        if point.startswith(f"{folder}/"):
-            found.append(Path(point))
+    prefix, found = os.fsencode(folder.resolve()) + b"/", []
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        point = _OCTAL.sub(lambda escaped: bytes([int(escaped[1], 8)]), line.split()[4])
+        if point.startswith(prefix):
+            found.append(Path(os.fsdecode(point)))
     return sorted(found, key=lambda path: len(path.parts), reverse=True)
 
 

@@ -8,8 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from environments.domain.errors import InvalidInput
-from environments.private_files import private_folder, remove_folder
+from environments.private_files import locked, private_folder, remove_folder
 from environments.providers.backend.connections import Connections
+from environments.providers.local_cluster.agents import leftovers, place
 from environments.providers.local_cluster.agents.agent import Agent, AgentStatus, agents_environment
 from environments.providers.local_cluster.agents.consul import ConsulAgent
 from environments.providers.local_cluster.agents.isolating import KEEPER
@@ -51,7 +52,7 @@ class LocalAgents:
         reserved_ports: Iterable[int] = (),
         limited_port: int = 0,
     ) -> None:
-        state = state.absolute()
+        state = place.known_by(state.absolute())
         private_folder(state)
         self.site = Site(
             state,
@@ -100,11 +101,29 @@ class LocalAgents:
     def start(self) -> None:
         """Starts all, Consul and OpenBao in parallel. Raises the first error after everything possible was done."""
         private_folder(self.site.folder)
+        self.settle()
         with ThreadPoolExecutor(max_workers=2) as pool:
             for started in [pool.submit(agent.start) for agent in (self.consul, self.openbao)]:
                 started.result()
         self.consul.trust_ca()
         self.nomad.start()
+
+    def settle(self) -> None:
+        """Ends what was started when the state folder had another path, agents and tasks: it names files by that path.
+
+        The next start begins all of it again. Raises `MachineError`, also for a copy of a folder that is still there.
+        """
+        if place.former(self.site.state) is None:
+            return
+        with locked(self.site.folder / "place.lock"):
+            if (former := place.former(self.site.state)) is None:
+                return
+            place.refuse_copy(former, self.site.state, chosen_file(self.site.state))
+            moved, alone = former / self.site.folder.name, not chosen_file(former).exists()
+            folders = moved / "nomad" / "data", former / self.site.volumes.name
+            self.supervisor.leave(moved / "supervisor", alone)
+            leftovers.leave(self.nomad.data, folders if alone else ())
+            self.supervisor.settle()
 
     def observe(self) -> list[AgentStatus]:
         """The state of each, in the order of starting."""
@@ -112,6 +131,7 @@ class LocalAgents:
 
     def stop(self) -> None:
         """Stops all and supervisord; data and running jobs stay, and the next start finds them."""
+        self.settle()
         for agent in reversed(self.all()):
             agent.stop()
         self.supervisor.shut_down()
@@ -121,6 +141,7 @@ class LocalAgents:
 
         Everything else in the state folder stays.
         """
+        self.settle()
         for agent in reversed(self.all()):
             progress(f"removing {agent.title}")
             agent.remove()
@@ -128,6 +149,7 @@ class LocalAgents:
 
     def remove_one(self, name: str) -> None:
         """Removes one agent, and with the last of them what they share. Nomad goes before the two that it needs."""
+        self.settle()
         self.agent(name).remove()
         with _removing:  # of two that are removed at the same moment, both are the last
             if self.site.folder.exists() and not any(agent.folder.exists() for agent in self.all()):

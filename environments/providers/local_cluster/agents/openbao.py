@@ -10,6 +10,7 @@ from environments.domain.errors import BackendDenied, BackendError, BackendUnava
 from environments.private_files import private_folder, remove_folder, write_if_changed, write_private
 from environments.providers.backend.calls import Caller, Part
 from environments.providers.local_cluster.agents.agent import Agent
+from environments.providers.local_cluster.agents.audit_trail import AuditTrail
 from environments.providers.local_cluster.agents.ports import LOOPBACK
 from environments.providers.local_cluster.agents.site import NODE
 
@@ -54,11 +55,26 @@ class OpenBaoAgent(Agent):
                     hint="Restore it from a copy, or run `doit undeploy --force` and deploy again.",
                 )
             _write_key(self)
+        self._audit_trail.prepare(self.config)
         return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
+
+    @property
+    def _audit_trail(self) -> AuditTrail:
+        return AuditTrail(self.folder)
 
     @property
     def _seal_key(self) -> Path:
         return self.site.credentials / "openbao-seal.key"
+
+    @property
+    def _key_reference(self) -> str:
+        """What the configuration says of that key: OpenBao reads a `%` in it as that of a URL."""
+        place = os.path.relpath(self._seal_key, self.works_in) if self.works_in else str(self._seal_key)
+        return f"file://{place}"
+
+    @property
+    def works_in(self) -> Path | None:
+        return self.folder if "%" in str(self.folder) else None
 
     @property
     def recovery_file(self) -> Path:
@@ -93,17 +109,10 @@ class OpenBaoAgent(Agent):
             "seal": {
                 "static": {
                     "current_key_id": "calvinverse-1",
-                    "current_key": f"file://{self._seal_key}",
+                    "current_key": self._key_reference,
                 }
             },
-            "audit": [
-                {
-                    "type": "file",
-                    "path": "file/",
-                    "description": "every request and answer, secrets hashed",
-                    "options": {"file_path": str(self.folder / "audit.log"), "mode": "0600"},
-                }
-            ],
+            "audit": [self._audit_trail.device(self.config)],
             "ui": False,
             "log_level": "info",
         }
@@ -123,6 +132,7 @@ class OpenBaoAgent(Agent):
         if not _is_accepted(admin):
             self._make_admin()
         self._revoke_root(admin)
+        self._audit_trail.settle()
         self._mount(admin)
         self._make_ca(admin)
 
@@ -215,6 +225,8 @@ class OpenBaoAgent(Agent):
 
     def remove(self) -> None:
         """Includes its keys, which are useless without the data."""
+        self.stop()
+        self._audit_trail.settle()
         super().remove()
         for path in (self._seal_key, self.recovery_file, self.site.ca_file):
             path.unlink(missing_ok=True)

@@ -34,7 +34,7 @@ def started_with(*arguments: str) -> list[int]:
 
 def holding_files_below(folder: Path) -> list[int]:
     """Ids of the processes that have a file below this folder open, or work in it."""
-    prefix = f"{folder}/"
+    prefix = f"{folder.resolve()}/"
     return [pid for pid in every() if any(target.startswith(prefix) for target in open_files(pid))]
 
 

@@ -1,6 +1,7 @@
 """Runs the agents under a supervisord of their own, controlled over its socket (XML-RPC, 0600, no TCP)."""
 
 import configparser
+import contextlib
 import hashlib
 import http.client
 import io
@@ -8,7 +9,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import xmlrpc.client
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from typing import Any
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import MachineError
 from environments.private_files import locked, private_folder, write_if_changed
-from environments.providers.local_cluster.agents import processes
+from environments.providers.local_cluster.agents import place, processes
 from environments.providers.local_cluster.agents.patience import wait_for
 
 _CALL_SECONDS = 60.0
@@ -37,13 +37,14 @@ _RUNNING = ("STARTING", "RUNNING", "BACKOFF")
 class Program:
     """A program. The last word of the command is its configuration file, by which its process is found.
 
-    `umask` as in chmod; `patience` in seconds, to end in.
+    `umask` as in chmod; `patience` in seconds, to end in; `folder` is where it works.
     """
 
     command: tuple[str, ...]
     log: Path
     umask: str = "077"
     patience: int = 20
+    folder: Path | None = None
 
 
 class Supervisor:
@@ -57,7 +58,11 @@ class Supervisor:
         self._programs = programs
         self._environment = dict(environment)
         self.config = folder / "supervisord.conf"
-        self.socket = _socket_path(folder)
+
+    @property
+    def socket(self) -> Path:
+        """Where the supervisord that was started last listens; where none was, the place for it."""
+        return place.recorded_socket(self._folder) or _socket_path(self._folder)
 
     def start(self, name: str) -> None:
         """Runs that program with the current configuration; a running one is kept unless its configuration changed."""
@@ -70,9 +75,14 @@ class Supervisor:
                 self._call("supervisor.startProcess", name, False)
 
     def stop(self, name: str) -> None:
-        """Stops that program, also one that a killed supervisord left behind."""
+        """Stops that program, also one that a killed supervisord left behind.
+
+        A supervisord that doesn't answer would start it again, so it is stopped too.
+        """
         with locked(self._folder / "lock"):
-            if self.answers() and self._state(name) in _RUNNING:
+            if not self.answers():
+                self._end()
+            elif self._state(name) in _RUNNING:
                 self._call("supervisor.stopProcess", name, True)
             processes.stop(self.strays(name), patience=30)
 
@@ -113,12 +123,38 @@ class Supervisor:
     def shut_down(self) -> None:
         """Stops supervisord and every program; afterwards none of these processes is left."""
         with locked(self._folder / "lock"):
-            processes.stop(processes.started_with("-c", str(self.config)), patience=40)
+            self._end()
             for name in self._programs:
                 processes.stop(self.strays(name), patience=30)
-            self.socket.unlink(missing_ok=True)
-            if self.socket.parent != self._folder and self.socket.parent.is_dir():
-                self.socket.parent.rmdir()
+
+    def leave(self, former: Path, alone: bool) -> None:
+        """Stops supervisord and every program that were started when this folder had that path.
+
+        Not `alone`: others run there now, and ours are those with files open in this folder.
+        """
+        with locked(self._folder / "lock"):
+            here = None if alone else frozenset(processes.holding_files_below(self._folder.parent))
+
+            def ours(*words: str) -> list[int]:
+                return [pid for pid in processes.started_with(*words) if here is None or pid in here]
+
+            processes.stop(ours("-c", str(former / self.config.name)), patience=40)
+            for program in self._programs.values():
+                *_, option, config = program.command
+                moved = former.parent / Path(config).relative_to(self._folder.parent)
+                processes.stop(ours(option, str(moved)), patience=30)
+            if alone:
+                _remove_socket(_socket_path(former), former)
+
+    def settle(self) -> None:
+        """Has the configuration name the present path of this folder, before supervisord is started here."""
+        with locked(self._folder / "lock"):
+            write_if_changed(self.config, self._configuration(_socket_path(self._folder)))
+
+    def _end(self) -> None:
+        """Stops supervisord, whether it answers or not; with it end the programs that it has started."""
+        processes.stop(processes.started_with("-c", str(self.config)), patience=40)
+        _remove_socket(self.socket, self._folder)
 
     def answers(self) -> bool:
         """Whether our supervisord runs."""
@@ -128,11 +164,12 @@ class Supervisor:
             return False
 
     def _ensure(self) -> None:
-        write_if_changed(self.config, self._configuration())
         if self.answers():
+            write_if_changed(self.config, self._configuration(self.socket))
             self._reload()
             return
-        processes.stop(processes.started_with("-c", str(self.config)), patience=40)
+        self._end()
+        write_if_changed(self.config, self._configuration(_socket_path(self._folder)))
         _private_socket_folder(self.socket.parent)
         for program in self._programs.values():
             private_folder(program.log.parent)
@@ -171,7 +208,7 @@ class Supervisor:
     def _state(self, name: str) -> str:
         return str(self._call("supervisor.getProcessInfo", name)["statename"])
 
-    def _configuration(self) -> str:
+    def _configuration(self, listening: Path) -> str:
         config = configparser.RawConfigParser()
         config["supervisord"] = {
             "logfile": _literal(self._folder / "supervisord.log"),
@@ -183,7 +220,7 @@ class Supervisor:
         }
         if os.geteuid() == 0:
             config["supervisord"]["user"] = "root"
-        config["unix_http_server"] = {"file": _literal(self.socket), "chmod": "0600"}
+        config["unix_http_server"] = {"file": _literal(listening), "chmod": "0600"}
         factory = "supervisor.rpcinterface:make_main_rpcinterface"
         config["rpcinterface:supervisor"] = {"supervisor.rpcinterface_factory": factory}
         for name, program in self._programs.items():
@@ -197,7 +234,9 @@ class Supervisor:
                 "stopsignal": "TERM",
                 "stopwaitsecs": str(program.patience),
                 "redirect_stderr": "true",
-                "stdout_logfile": _literal(program.log),
+                **({} if program.folder is None else {"directory": _literal(program.folder)}),
+                # It is expanded twice.
+                "stdout_logfile": _literal(_literal(program.log)),
                 "stdout_logfile_maxbytes": "20MB",
                 "stdout_logfile_backups": "2",
             }
@@ -245,12 +284,20 @@ class _SocketTransport(xmlrpc.client.Transport):
 
 
 def _socket_path(folder: Path) -> Path:
-    """Beside the configuration, or in the folder for temporary files if that path is too long for a socket."""
+    """Beside the configuration, or in a folder that no variable moves if that path is too long for a socket."""
     path = folder / "supervisor.sock"
     if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
         return path
     key = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"calvinverse-{key}" / "supervisor.sock"
+    return Path("/run" if os.geteuid() == 0 else "/tmp", f"calvinverse-{key}", "supervisor.sock")  # noqa: S108 - see _private_socket_folder
+
+
+def _remove_socket(path: Path, folder: Path) -> None:
+    """Removes the socket of a supervisord that has ended, with the folder that was made for it elsewhere."""
+    path.unlink(missing_ok=True)
+    if path.parent != folder and path.parent.name.startswith("calvinverse-"):
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
 
 
 def _private_socket_folder(folder: Path) -> None:

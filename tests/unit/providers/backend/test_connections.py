@@ -70,3 +70,20 @@ def test_plain_http_beyond_loopback_is_refused(tmp_path: Path, address: str) -> 
 )
 def test_tls_and_loopback_are_used_as_they_are(address: str, tmp_path: Path) -> None:
     assert Endpoint(address=address, authentication=TokenFile(token_file=tmp_path / "token")).address == address
+
+
+def test_a_folder_that_was_moved_has_its_connections_still(tmp_path: Path) -> None:
+    state, elsewhere = tmp_path / "state", tmp_path / "elsewhere.token"
+    inside = Endpoint(
+        address="https://127.0.0.1:8500",
+        authentication=TokenFile(token_file=state / "credentials" / "consul.token"),
+        ca_file=state / "credentials" / "authority.pem",
+    )
+    outside = Endpoint(address="https://nomad.example:4646", authentication=TokenFile(token_file=elsewhere))
+    Connections(consul=inside, nomad=outside).save(state / "connections.json")
+    assert str(state) not in (state / "connections.json").read_text()
+    moved = Connections.load(state.rename(tmp_path / "moved") / "connections.json")
+    assert moved.consul is not None
+    assert moved.consul.ca_file == tmp_path / "moved" / "credentials" / "authority.pem"
+    assert moved.consul.authentication == TokenFile(token_file=tmp_path / "moved" / "credentials" / "consul.token")
+    assert moved.nomad == outside

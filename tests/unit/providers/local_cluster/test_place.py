@@ -1,0 +1,124 @@
+"""By which path a state folder is known: other ways to it are one, and one that was moved or copied is told apart."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from environments.domain.errors import InvalidInput, MachineError
+from environments.providers.local_cluster.agents import place
+from environments.providers.local_cluster.agents.local import LocalAgents
+from environments.providers.local_cluster.agents.site import chosen_file
+from environments.providers.local_cluster.agents.supervisor import Supervisor
+
+STRANGE = "it's $HOME ${x} 50% ünï {{y}} %(here)s"
+
+
+@pytest.fixture(autouse=True)
+def _without_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+
+
+@pytest.fixture(params=["state", STRANGE])
+def state(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A state folder in which agents were started."""
+    folder = tmp_path / str(request.param)
+    LocalAgents(folder, {}).supervisor.settle()
+    return folder
+
+
+def test_a_folder_in_which_nothing_was_started_is_known_by_its_own_path(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert place.known_by(tmp_path / "link") == tmp_path
+    assert place.former(tmp_path) is None
+
+
+def test_a_link_to_the_folder_changes_nothing(state: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(state)
+    assert LocalAgents(tmp_path / "link", {}).site.state == state
+    assert place.former(state) is None
+
+
+def test_a_link_by_which_an_older_version_started_the_agents_is_kept(tmp_path: Path) -> None:
+    state, link = tmp_path / "state", tmp_path / "link"
+    state.mkdir()
+    link.symlink_to(state)
+    Supervisor(link / "agents" / "supervisor", {}, {}).settle()
+    assert LocalAgents(state, {}).site.state == link
+    assert place.former(link) is None
+
+
+def test_a_moved_folder_knows_where_it_was(state: Path, tmp_path: Path) -> None:
+    moved = state.rename(tmp_path / "moved")
+    assert place.known_by(moved) == moved
+    assert place.former(moved) == state
+    agents = LocalAgents(moved, {})
+    agents.settle()
+    assert place.former(moved) is None
+    agents.settle()
+
+
+def test_a_copy_is_refused_and_names_the_original(state: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    (copy / "agents" / "supervisor").mkdir(parents=True)
+    for file in ("agents/supervisor/supervisord.conf", "credentials/cluster.json"):
+        (copy / file).parent.mkdir(exist_ok=True)
+        (copy / file).write_bytes((state / file).read_bytes())
+    for attempt in (LocalAgents.settle, LocalAgents.remove):
+        with pytest.raises(MachineError, match="is a copy of") as caught:
+            attempt(LocalAgents(copy, {}))
+        assert str(state) in caught.value.message
+
+
+def test_what_another_cluster_runs_at_the_former_path_is_let_be(state: Path, tmp_path: Path) -> None:
+    moved = state.rename(tmp_path / "moved")
+    LocalAgents(state, {}).supervisor.settle()
+    assert chosen_file(state).exists()
+    LocalAgents(moved, {}).settle()
+    assert place.former(moved) is None
+    assert place.former(state) is None
+
+
+@pytest.mark.parametrize("name", ["a:b", "a\nb", "a #b", "a ;b", "a\\b"])
+def test_a_path_that_agents_can_not_have_is_told_in_a_sentence(name: str) -> None:
+    with pytest.raises(InvalidInput, match="its path has") as caught:
+        place.check_path(Path("/srv", name))
+    assert "Move the checkout" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", [STRANGE, "a#b;c", "plain", 'q"`x`'])
+def test_other_paths_are_fine(name: str) -> None:
+    place.check_path(Path("/srv", name))
+
+
+LONG = "x" * 90
+
+
+@pytest.mark.parametrize("name", ["a", LONG])
+def test_no_variable_moves_the_socket(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, found = Path("/srv", name), set()
+    for temporary in (tmp_path, Path("/var/tmp")):
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        monkeypatch.setenv("TMPDIR", str(temporary))
+        found.add(Supervisor(folder, {}, {}).socket)
+    (socket,) = found
+    assert len(str(socket)) < 100
+    assert (socket.parent == folder) is (name == "a")
+
+
+def test_a_supervisord_that_an_older_version_started_is_found_at_its_socket(tmp_path: Path) -> None:
+    """Where it stood depended on TMPDIR; its configuration names it."""
+    folder = tmp_path / LONG
+    supervisor = Supervisor(folder, {}, {})
+    supervisor.settle()
+    config = supervisor.config.read_text()
+    supervisor.config.write_text(config.replace(str(supervisor.socket), "/var/tmp/calvinverse-1/supervisor.sock"))
+    assert supervisor.socket == Path("/var/tmp/calvinverse-1/supervisor.sock")
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_text("x"), lambda path: path.write_bytes(b"\xff\n[")])
+def test_a_damaged_configuration_counts_for_nothing(state: Path, damage: Callable[[Path], object]) -> None:
+    damage(state / "agents" / "supervisor" / "supervisord.conf")
+    assert place.known_by(state) == state
+    assert place.former(state) is None
