@@ -195,6 +195,13 @@ def task_deploy():
                 "help": "first of 100 ports for all that runs, beside another Calvinverse; chosen once, at first",
             },
             {
+                "name": "web_page_port",
+                "long": "web-page-port",
+                "type": int,
+                "default": None,
+                "help": "port of the web page on loopback; default: as it was, at first 8401 or in the block",
+            },
+            {
                 "name": "listen",
                 "long": "listen",
                 "default": "",

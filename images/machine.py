@@ -28,7 +28,7 @@ from images.toolchain.needs import Builders
 
 Verdict = Literal["ok", "warn", "bad"]
 
-_EDGE = "the edge"
+_EDGE, _PAGE = "the edge", "the web page"
 
 PORTS = {
     8400: "the provisioning service",
@@ -36,6 +36,7 @@ PORTS = {
     8200: "OpenBao",
     4646: "Nomad",
     8443: _EDGE,
+    8401: _PAGE,
 }
 """The ports of loopback that a deployment uses, and for what."""
 
@@ -272,8 +273,8 @@ def ports(wanted: Mapping[int, str] = PORTS, deployed: Collection[Listener] = ()
             yield _port_of(listener)
     known = {listener.purpose for listener in deployed}
     for port, purpose in wanted.items():
-        if purpose in known or (known and purpose == _EDGE):
-            continue  # a deployment without an edge needs no port for it
+        if purpose in known or (known and purpose in (_EDGE, _PAGE)):
+            continue  # a deployment without an edge needs no port for it, nor one for the page
         if (reason := taken(port)) is None:
             yield Check(f"port {port}", "ok", f"Port {port}, for {purpose}, is free.")
         else:

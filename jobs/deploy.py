@@ -39,6 +39,7 @@ from jobs.identity_providers import provider_parameters
 from jobs.local_service import exclusive, local_service
 from jobs.meta_template import meta_bundle
 from jobs.places import Places, manager, person
+from jobs.taken_ports import check_ports, refuse_other_ports
 from jobs.warnings import warning_parameters
 from jobs.web_page import IMAGE as UI
 from jobs.web_page import web_page_parameters
@@ -76,7 +77,8 @@ class DeployRequest:
     `image` names the service's image by its content, `infra_image` the one that holds the networks of jobs. `images`
     has, by name, the images to publish in the deployed service for environments; one of them is PostgreSQL's. `ports`
     has the agents' ports that differ from the vendors' defaults, `port` the service's port if it isn't 8400, and
-    `ui_port` that of the web page at first, if it isn't beside the service's. `entry_domain`: see `jobs.entry_domain`;
+    `ui_port` that of the web page at first, if it isn't beside the service's, `page_port` the one that it gets now in
+    any case. `entry_domain`: see `jobs.entry_domain`;
     `warnings`: see `jobs.warnings`; `identity_providers`: see `jobs.identity_providers`.
     """
 
@@ -90,6 +92,7 @@ class DeployRequest:
     database: Choice = field(default_factory=Choice)
     edge: EdgeChoice = field(default_factory=EdgeChoice)
     ui_port: int | None = None
+    page_port: int | None = None
     entry_domain: str = ""
     warnings: str = ""
     identity_providers: str = ""
@@ -120,6 +123,7 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
         token = _own_token(where, tell)
         with local_service(where) as local:
             before = _find_meta(local)
+            refuse_other_ports(wish.port, None if before is None else before.parameters)
             edge = _edge(wish, before)
             known = None if before is None else before.parameters
             warnings = warning_parameters(wish.warnings, edge, known)
@@ -128,6 +132,7 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
             page = _web_page(wish, edge, known)
             parameters |= page
             parameters["reserved_ports"] = [edge["edge_port"], page["ui_port"]] if edge["edge"] else []
+            check_ports(where, parameters, known)
             source = Source(edge.get("edge_source", Source.AUTHORITY))
             parts = {"warnings": warnings["warnings"], "providers": providers["providers"]}
             local.push(meta_bundle(edge=edge["edge"], source=source, **parts))
@@ -138,6 +143,7 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
             info = _hand_over(context, meta)
             issuers = _publish(context, wish.images, tell)
             context = context_by_edge(where, context, meta, wish.edge, tell)
+            context = context.model_copy(update={"page_port": page.get("ui_port")})
         # The context is written last and atomically: until then it names the previous service.
         write_context(where.state, context)
     return Deployed(context, meta, info, _edge_url(meta), None if before is None else _edge_url(before), issuers)
@@ -190,7 +196,7 @@ def _edge(wish: DeployRequest, before: EnvironmentView | None) -> dict[str, Any]
 def _web_page(wish: DeployRequest, edge: Mapping[str, Any], known: Mapping[str, Any] | None) -> dict[str, Any]:
     published = wish.images.get(UI)
     image = None if published is None else published.reference
-    return web_page_parameters(edge, image, wish.port, known, wish.ui_port)
+    return web_page_parameters(edge, image, wish.port, known, wish.ui_port, wish.page_port)
 
 
 def _edge_url(meta: EnvironmentView) -> str | None:

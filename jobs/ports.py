@@ -10,6 +10,25 @@ SIZE = 100
 SERVICE_PORT = 8400
 """The service's port where no block was chosen."""
 
+USUAL_DATABASE = 8432
+"""PostgreSQL's port there."""
+
+LOOPBACK = "127.0.0.1"
+
+USUAL: dict[str, int | str] = {
+    "consul_http": 8500,
+    "consul_dns": 53,
+    "consul_serf": 8301,
+    "consul_server": 8300,
+    "openbao_http": 8200,
+    "openbao_cluster": 8201,
+    "nomad_http": 4646,
+    "nomad_rpc": 4647,
+    "nomad_serf": 4648,
+    "dns_address": "127.0.0.10",
+}
+"""The agents' ports there: those of their makers."""
+
 _AGENTS = (
     "consul_http",
     "consul_dns",
@@ -43,7 +62,7 @@ def block(first: int) -> Block:
     agents: dict[str, int | str] = {name: first + number for number, name in enumerate(_AGENTS)}
     services = {"first_dynamic": first + SIZE - 80, "last_dynamic": first + SIZE - 1}
     own = first + len(_AGENTS)
-    return Block({**agents, **services, "dns_address": "127.0.0.1"}, own, own + 1, edge_port(own), ui_port(own))
+    return Block({**agents, **services, "dns_address": LOOPBACK}, own, own + 1, edge_port(own), ui_port(own))
 
 
 def edge_port(service: int) -> int:

@@ -21,6 +21,7 @@ from environments.domain.names import META
 from environments.kept_files import NotKept, NotThere, read_kept, read_token
 from images.machine import Listener
 from jobs.places import Places
+from jobs.web_page import NAME
 
 TIME_LIMIT = 3.0
 """Time limit in seconds for each part to answer."""
@@ -32,6 +33,7 @@ _PURPOSES = {
     "openbao": "OpenBao",
     "nomad": "Nomad",
     "edge": "the edge",
+    "web page": "the web page",
 }
 """Parts that listen on a port, with their names in `images.machine`."""
 
@@ -57,6 +59,7 @@ def status_lines(where: Places) -> list[Line]:
         lambda: [_part("nomad", known.get("nomad"), where.state, _nomad)],
         lambda: _service(where),
         lambda: _edge(where),
+        lambda: _web_page(where),
     ]
     with ThreadPoolExecutor(len(asks)) as pool:
         return [line for found in [pool.submit(ask) for ask in asks] for line in found.result()]
@@ -214,6 +217,33 @@ def _edge(where: Places) -> list[Line]:
         answered = "status" in error.details
         return [Line("edge", f"✗ {error.message}", "", context.address if answered else "")]
     return [Line("edge", "✓ healthy", "", context.address)]
+
+
+def _web_page(where: Places) -> list[Line]:
+    """The web page itself, without the edge; nothing where there is none."""
+    try:
+        context = stored_context(where.state)
+    except CalvinverseError:
+        return []
+    if context is None or context.page_port is None:
+        return []
+    address = f"https://127.0.0.1:{context.page_port}"
+    try:
+        with httpx2.Client(
+            base_url=address,
+            timeout=TIME_LIMIT,
+            trust_env=False,
+            verify=ssl.create_default_context(cafile=where.authority),
+            event_hooks={"request": [partial(_expect_name, NAME)]},
+        ) as client:
+            client.get("/ui/health").raise_for_status()
+    except httpx2.HTTPStatusError as error:
+        return [Line("web page", f"✗ answers with status {error.response.status_code}", "", address)]
+    except httpx2.HTTPError:
+        return [Line("web page", _NO_ANSWER[0], "", address)]
+    except OSError:
+        return [Line("web page", "✗ can't be asked: the authority of its certificate can't be read", "", address)]
+    return [Line("web page", "✓ healthy", "", address)]
 
 
 def _health(problems: Mapping[str, str], otherwise: str) -> str:

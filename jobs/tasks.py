@@ -29,6 +29,7 @@ def deploy(
     database: str = "",
     workers: int | None = None,
     first_port: int | None = None,
+    web_page_port: int | None = None,
     listen: str = "",
     address: str = "",
     no_edge: bool = False,
@@ -49,7 +50,8 @@ def deploy(
 
     The images are those of `channel`, by their content. `database` (`sqlite`, `postgresql`) and `workers`, how many
     additional to the one in the service, stay as they were when they are left out, and so do the ports. At first these
-    are the vendors' defaults, or those of a block that begins at `first_port`. `listen` and `address` are of the edge:
+    are the vendors' defaults, or those of a block that begins at `first_port`;
+    `web_page_port` moves the web page alone. `listen` and `address` are of the edge:
     where it listens, and the host name that it answers for. `no_edge` leaves it out. Its certificate comes from
     OpenBao (`local_authority`), from files (`edge_…`) or by ACME (`acme_…`); what is not given stays as it was.
     Environments have entry points below `entry_domain`; `none`: they have none. `warnings` is the file of channels that
@@ -79,6 +81,7 @@ def deploy(
         ports={} if ports is None else ports.agents,
         port=None if ports is None else ports.service,
         ui_port=None if ports is None else ports.ui,
+        page_port=web_page_port,
         database=Choice(
             kind=database or None,
             workers=workers,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from environments.domain.errors import PortTaken
+from environments.domain.errors import InvalidInput, PortTaken
 from images.errors import ImageNotBuilt
 from images.machine import taken
 from jobs.ports import SERVICE_PORT, ui_port
@@ -11,20 +11,36 @@ from jobs.ports import SERVICE_PORT, ui_port
 IMAGE = "ui"
 """The image of the web page."""
 
+NAME = "ui.calvinverse.internal"
+"""The name in its certificate."""
+
 PORT = 8401
 """Its port at first, on loopback, beside a service at 8400."""
 
 
 def web_page_parameters(
-    edge: Mapping[str, Any], image: str | None, service: int | None, before: Mapping[str, Any] | None, port: int | None
+    edge: Mapping[str, Any],
+    image: str | None,
+    service: int | None,
+    before: Mapping[str, Any] | None,
+    port: int | None,
+    chosen_port: int | None = None,
 ) -> dict[str, Any]:
     """The parameters of `meta` for the web page; none without an edge, whose parameters are `edge`.
 
     `image` is what it runs from, None if there is none; `service` is the service's port, None if it is the usual one;
-    `before` are the parameters so far. `port`: where it listens at first; None: beside the service. Raises
-    `ImageNotBuilt`, and `PortTaken` before anything changes.
+    `before` are the parameters so far. `port`: where it listens at first; None: beside the service.
+    `chosen_port`: where it listens from now on; None: as before. Raises `ImageNotBuilt`, `InvalidInput`, and
+    `PortTaken` before anything changes.
     """
+    if chosen_port is not None and not 0 < chosen_port < 65536:
+        raise InvalidInput(f"The web page can't have port {chosen_port}.", hint="Choose one from 1 to 65535.")
     if not edge["edge"]:
+        if chosen_port is not None:
+            raise InvalidInput(
+                "Without an edge there is no web page, and so no port for it.",
+                hint="Leave --web-page-port out, or set the edge up with --listen 127.0.0.1:8443.",
+            )
         return {}
     if image is None:
         raise ImageNotBuilt(
@@ -33,10 +49,11 @@ def web_page_parameters(
         )
     kept = (before or {}).get("ui_port")
     beside = service or (before or {}).get("port")
-    chosen = kept or port or (PORT if beside in (None, SERVICE_PORT) else ui_port(beside))
-    if kept is None and (reason := taken(chosen)) is not None:
+    chosen = chosen_port or kept or port or (PORT if beside in (None, SERVICE_PORT) else ui_port(beside))
+    if kept != chosen and (reason := taken(chosen)) is not None:
         raise PortTaken(
             f"The web page can't have port {chosen}: {reason}.",
-            hint=f"`ss -ltnp 'sport = {chosen}'` shows its program. Stop it, or leave the edge out with --no-edge.",
+            hint=f"`ss -ltnp 'sport = {chosen}'` shows its program. Stop it, or choose another port with "
+            "--web-page-port PORT.",
         )
     return {"ui_image": image, "ui_port": chosen}

@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from playwright.sync_api import expect
 
 from environments.client.bundles import read_bundle
 from environments.domain.access import EnvironmentRole
+from environments.domain.errors import PortTaken
 from environments.domain.lifecycle import State
 from environments.pages.requests import SESSION_COOKIE
 from environments.providers.local_cluster.trust.names import OPENBAO_UI, UI_JOB, UI_NAME
@@ -19,6 +21,7 @@ from environments.wire.access import ShareRequest
 from environments.wire.environments import CreateRequest
 from environments.wire.people_local import LocalPersonRequest
 from jobs.edge import ADDRESS, EdgeChoice
+from jobs.status import Line
 from tests.support.browser import Visitor, browser, driver
 from tests.support.deployment import Deployment, containers, until
 from tests.support.edge_harness import read_all, request
@@ -53,6 +56,19 @@ def container(deployment: Deployment) -> dict[str, Any]:
         (name, item) for name, item in containers(deployment.where.state).items() if name.startswith(f"{UI_JOB}-")
     ]
     return found
+
+
+def test_status_shows_it_and_a_second_deployment_at_a_taken_port_starts_nothing(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    assert deployment.line("web page") == Line("web page", "✓ healthy", "", f"https://127.0.0.1:{deployment.ui_port}")
+    port = int(deployment.context.without_edge().address.rpartition(":")[2])
+    second = Deployment(tmp_path / "second", images=("edge",), port=port)
+    with pytest.raises(PortTaken, match=f"Port {port} of 127.0.0.1, for the provisioning service, is taken by"):
+        second.deploy()
+    assert not second.where.connections.exists()
+    assert not (second.where.state / "agents").exists()
+    second.remove()
 
 
 def test_a_person_signs_in_and_sees_what_was_shared_with_them(

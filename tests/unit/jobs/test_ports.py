@@ -4,7 +4,8 @@ import pytest
 
 from environments.domain.errors import InvalidInput
 from environments.providers.local_cluster.agents.ports import Ports
-from jobs.ports import SIZE, block
+from jobs import edge, web_page
+from jobs.ports import SERVICE_PORT, SIZE, USUAL, USUAL_DATABASE, block
 
 
 def test_a_block_has_a_port_for_everything_and_none_twice() -> None:
@@ -17,6 +18,28 @@ def test_a_block_has_a_port_for_everything_and_none_twice() -> None:
     assert ports.last_dynamic == 12000 + SIZE - 1
     assert ports.last_dynamic - ports.first_dynamic == 79
     assert set(found.agents) == set(Ports.model_fields)
+
+
+def test_what_is_checked_before_a_deployment_is_what_agents_use() -> None:
+    assert Ports().model_dump(include=set(USUAL)) == USUAL
+    assert set(USUAL) | {"first_dynamic", "last_dynamic"} == set(Ports.model_fields)
+
+
+@pytest.mark.parametrize(("one", "other"), [(12000, None), (12000, 12100), (21000, 20900)])
+def test_two_deployments_share_no_port(one: int, other: int | None) -> None:
+    """Not with each other, and not with one at the usual ports."""
+
+    def of(first: int | None) -> set[object]:
+        agents = USUAL if first is None else block(first).agents
+        own = (
+            {SERVICE_PORT, USUAL_DATABASE, edge.PORT, web_page.PORT}
+            if first is None
+            else {block(first).service, block(first).database, block(first).edge, block(first).ui}
+        )
+        dynamic = set() if first is None else set(range(first + SIZE - 80, first + SIZE))
+        return own | dynamic | {port for port in agents.values() if isinstance(port, int)}
+
+    assert not of(one) & of(other)
 
 
 @pytest.mark.parametrize("first", [0, 80, 1023, 65500, 70000, -1])

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from environments.domain.errors import PortTaken
+from environments.domain.errors import InvalidInput, PortTaken
+from environments.providers.local_cluster.trust.names import UI_NAME
 from images.errors import ImageNotBuilt
 from jobs import web_page
 from jobs.web_page import web_page_parameters
@@ -50,3 +51,23 @@ def test_a_missing_image_and_a_port_of_somebody_else_are_named_before_anything_c
     assert "doit build:ui" in missing.value.hint
     with pytest.raises(PortTaken, match="9999: it is taken"):
         web_page_parameters(ON, IMAGE, None, {"port": 9996}, None)
+
+
+def test_its_port_can_be_chosen_at_any_time_and_stays() -> None:
+    moved = web_page_parameters(ON, IMAGE, None, {"port": 8400, "ui_port": 8401}, None, 8500)
+    assert moved["ui_port"] == 8500
+    assert web_page_parameters(ON, IMAGE, None, {"port": 8400, **moved}, None)["ui_port"] == 8500
+    # Its own present port is none of somebody else.
+    assert web_page_parameters(ON, IMAGE, None, {"ui_port": 9999}, None, 9999)["ui_port"] == 9999
+    with pytest.raises(PortTaken, match="9999: it is taken"):
+        web_page_parameters(ON, IMAGE, None, {"ui_port": 8401}, None, 9999)
+
+
+@pytest.mark.parametrize(("edge", "port"), [(OFF, 8500), (ON, 0), (ON, 70000)])
+def test_a_port_that_it_can_not_have_is_refused(edge: dict[str, Any], port: int) -> None:
+    with pytest.raises(InvalidInput):
+        web_page_parameters(edge, IMAGE, None, None, None, port)
+
+
+def test_its_name_is_that_of_its_certificate() -> None:
+    assert web_page.NAME == UI_NAME

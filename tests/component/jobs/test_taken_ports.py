@@ -1,0 +1,110 @@
+"""A port that somebody else has is told before a deployment starts anything, with what to do about it."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environments.domain.errors import NotAllowedNow, PortTaken
+from jobs.places import Places
+from jobs.ports import USUAL
+from jobs.taken_ports import check_ports, refuse_other_ports
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that this process has."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def free() -> dict[str, Any]:
+    """Ports for everything, of which none is taken: the kernel just gave them."""
+    probes = [socket.socket() for _ in range(14)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        numbers = [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+    names = [name for name in USUAL if name != "dns_address"]
+    agents: dict[str, Any] = dict(zip(names, numbers, strict=False))
+    return {
+        "ports": {**agents, "dns_address": "127.0.0.1"},
+        "port": numbers[10],
+        "database_port": numbers[11],
+        "edge_port": numbers[12],
+        "ui_port": numbers[13],
+        "edge": True,
+        "database": "postgresql",
+    }
+
+
+def test_free_ports_are_fine(tmp_path: Path, free: dict[str, Any]) -> None:
+    check_ports(Places(tmp_path), free, None)
+    check_ports(Places(tmp_path), free, free)
+
+
+@pytest.mark.parametrize(
+    ("name", "purpose", "remedy"),
+    [
+        ("port", "the provisioning service", "--first-port PORT"),
+        ("database_port", "PostgreSQL", "--first-port PORT"),
+        ("edge_port", "the edge", "--listen 127.0.0.1:PORT"),
+        ("ui_port", "the web page", "--web-page-port PORT"),
+        ("consul_http", "Consul", "--first-port PORT"),
+        ("nomad_serf", "Nomad", "--first-port PORT"),
+        ("openbao_cluster", "OpenBao", "--first-port PORT"),
+    ],
+)
+def test_a_taken_port_is_told_at_first_with_its_program(
+    name: str, purpose: str, remedy: str, taken: int, free: dict[str, Any], tmp_path: Path
+) -> None:
+    wish = {**free, name: taken} if name in free else {**free, "ports": {**free["ports"], name: taken}}
+    with pytest.raises(PortTaken) as caught:
+        check_ports(Places(tmp_path), wish, None)
+    message = caught.value.message
+    assert message.startswith(f"Port {taken} of 127.0.0.1, for {purpose}, is taken by ")
+    assert message.endswith(f" ({os.getpid()}).")
+    assert remedy in caught.value.hint
+
+
+def test_the_usual_ports_are_checked_where_none_are_given(
+    taken: int, tmp_path: Path, free: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del free["ports"]["consul_http"]
+    monkeypatch.setitem(USUAL, "consul_http", taken)
+    with pytest.raises(PortTaken, match="for Consul"):
+        check_ports(Places(tmp_path), free, None)
+    check_ports(Places(tmp_path), {**free, "consul_address": "https://consul.example:8501"}, None)
+
+
+def test_later_a_port_that_our_own_part_has_is_fine(taken: int, free: dict[str, Any], tmp_path: Path) -> None:
+    """The program is known by its mounts of an allocation's folder; this one has none of ours."""
+    before = {**free, "port": taken}
+    with pytest.raises(PortTaken) as caught:
+        check_ports(Places(tmp_path), {}, before)
+    assert "`doit undeploy`, then `doit deploy --first-port PORT`" in caught.value.hint
+    (tmp_path / "agents" / "nomad" / "data" / "alloc" / "0aa1b2c3").mkdir(parents=True)
+    with pytest.raises(PortTaken):
+        check_ports(Places(tmp_path), {}, before)
+    # A Nomad that runs already may place the service on another machine; agents look after their own ports.
+    check_ports(Places(tmp_path), {}, {**before, "nomad_address": "https://nomad.example:4646"})
+    check_ports(Places(tmp_path), {}, {**free, "ports": {**free["ports"], "consul_http": taken}})
+
+
+def test_ports_are_chosen_once() -> None:
+    refuse_other_ports(21009, None)
+    refuse_other_ports(21009, {"port": 21009})
+    refuse_other_ports(None, {"port": 21009})
+    for before in ({"port": 22009}, {}):
+        with pytest.raises(NotAllowedNow, match="has its ports already") as caught:
+            refuse_other_ports(21009, before)
+        assert "--first-port" in caught.value.hint
