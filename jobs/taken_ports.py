@@ -48,14 +48,14 @@ def check_ports(where: Places, parameters: Mapping[str, Any], before: Mapping[st
     wanted = {**(before or {}), **parameters}
     # What is placed by a Nomad that runs already may be on another machine.
     needed = [] if wanted.get("nomad_address") else list(_of_parts(wanted))
-    if before is None:
+    if not (runs := before is not None or where.agents.exists()):
         needed += _of_agents(wanted)
     allocations = _allocations(where.state)
     for each in needed:
         if not _is_taken(each):
             continue
         holder = _holder(each.port)
-        if before is not None and (holder is None or _is_of(holder, allocations)):
+        if runs and (holder is None or _is_of(holder, allocations)):
             continue  # ours, or nobody can say whose
         whose = f" by {_name(holder)} ({holder})" if holder is not None else ""
         raise PortTaken(

@@ -108,3 +108,11 @@ def test_ports_are_chosen_once() -> None:
         with pytest.raises(NotAllowedNow, match="has its ports already") as caught:
             refuse_other_ports(21009, before)
         assert "--first-port" in caught.value.hint
+
+
+def test_agents_that_are_left_of_an_earlier_deployment_are_not_somebody_else(
+    taken: int, free: dict[str, Any], tmp_path: Path
+) -> None:
+    """Without a record of it, the agents' own steps say what to do."""
+    (tmp_path / "agents").mkdir()
+    check_ports(Places(tmp_path), {**free, "ports": {**free["ports"], "consul_http": taken}}, None)
