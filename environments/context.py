@@ -82,7 +82,7 @@ class Context(BaseModel):
         try:
             return read_token(self.token_file)
         except NotKept as error:
-            raise Unauthenticated(f"The token file {self.token_file} can't be used: {error}.") from error
+            raise Unauthenticated(f"The token file {self.token_file} can't be read: {error}.") from error
 
 
 def state_folder(environ: Mapping[str, str] = os.environ) -> Path:

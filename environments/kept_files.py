@@ -4,7 +4,6 @@ A full disk, a crash or a hand may have left an empty file, half of one, other c
 """
 
 import re
-import stat
 from pathlib import Path
 
 from environments.domain.errors import MachineError
@@ -27,8 +26,8 @@ class NotThere(NotKept):
 def read_kept(path: Path) -> str:
     """The text in a file. Raises `NotKept`; `NotThere` if there is none."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise NotKept("it is a folder" if path.is_dir() else "it is no file")
+        if path.is_dir():
+            raise NotKept("it is a folder")
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except FileNotFoundError as error:
