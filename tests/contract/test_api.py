@@ -76,6 +76,8 @@ ROUTES = {
     ("POST", "/v1/environments/{name}/observe"),
     ("GET", "/v1/environments/{name}/drift"),
     ("GET", "/v1/environments/{name}/explain"),
+    ("GET", "/v1/environments/{name}/containers"),
+    ("GET", "/v1/environments/{name}/containers/log"),
     ("GET", "/v1/environments/{name}/rules"),
     ("POST", "/v1/environments/{name}/rules"),
     ("DELETE", "/v1/environments/{name}/rules"),
