@@ -23,7 +23,12 @@ class _Group(_Text):
     regex = "(?:(?!/members/).)+"
 
 
+class _Owner(_Text):
+    regex = ".+"
+
+
 def register() -> None:
-    """Lets routes have `{person:person}` and `{group:group}`."""
+    """Lets routes have `{person:person}`, `{group:group}` and, at their ends, `{name:owner}`."""
+    register_url_convertor("owner", _Owner())
     register_url_convertor("person", _Person())
     register_url_convertor("group", _Group())

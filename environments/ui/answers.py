@@ -12,6 +12,7 @@ from environments import moments, words
 from environments.domain.lifecycle import State
 from environments.pages.answers import page_headers
 from environments.pages.requests import own_path
+from environments.ui.paths import part
 from environments.ui.visit import Visit
 
 POLICY = (
@@ -85,4 +86,4 @@ _templates = Environment(
 _templates.filters.update(
     moment=_moment, age=_age, left=_left, sign=_sign, clean=words.clean, one_line=words.one_line, shown=words.shown
 )
-_templates.globals.update(words=words, flags=words.flags, address_of=words.address_of)
+_templates.globals.update(part=part, words=words, flags=words.flags, address_of=words.address_of)

@@ -13,7 +13,6 @@ import anyio.to_thread
 from pydantic import ValidationError
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from environments.domain.errors import (
@@ -53,6 +52,7 @@ from environments.ui.files import Files
 from environments.ui.open_streams import Streams
 from environments.ui.packing import packed
 from environments.ui.passing import passed_on
+from environments.ui.paths import encoded, matched, parts_of
 from environments.ui.persons import Persons
 from environments.ui.settings import UiSettings
 from environments.ui.streams import refused
@@ -129,7 +129,7 @@ class WebPage:
         self._threads: anyio.CapacityLimiter | None = None
         self._turns = Turns()
         self._persons = Persons()
-        self._routes = [(Route(path, _unused, methods=[method]), make) for method, path, make in PAGES]
+        self._routes = [(method, path.split("/"), make) for method, path, make in PAGES]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -184,6 +184,7 @@ class WebPage:
         return Visit(
             method=method,
             path=scope["path"],
+            sent_path=encoded(parts_of(_raw(scope))),
             params={},
             query={},
             form={},
@@ -201,11 +202,12 @@ class WebPage:
     def _find(self, scope: Scope, method: str) -> _Found:
         """Raises `NotFound`, `MethodNotAllowed`."""
         here = False
-        for route, make in self._routes:
-            match, child = route.matches({**scope, "method": method})
-            if match is Match.FULL:
-                return _Found(make, {name: str(value) for name, value in child["path_params"].items()})
-            here = here or match is Match.PARTIAL
+        parts = parts_of(_raw(scope))
+        for wanted, pattern, make in self._routes:
+            params = matched(pattern, parts)
+            if params is not None and wanted == method:
+                return _Found(make, params)
+            here = here or params is not None
         if here:
             raise MethodNotAllowed(f"{method} is not possible here.")
         raise NotFound("There is no such page.", hint="Go to the list of environments.")
@@ -287,5 +289,7 @@ def _usable(value: str) -> str:
     return value if value.isascii() and value.isprintable() and " " not in value and len(value) <= 500 else ""
 
 
-async def _unused(*_: object) -> Response:
-    raise NotImplementedError  # routes only tell which page a path is of
+def _raw(scope: Scope) -> bytes:
+    """The path as it was sent."""
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    return raw.partition(b"?")[0]

@@ -23,6 +23,7 @@ from environments.ui.listing import (
     Text,
     admins_only,
     table,
+    to_environment,
     told,
 )
 from environments.ui.making_basics import lifetimes
@@ -211,8 +212,7 @@ def _versions(visit: Visit, one: TemplateView, made: list[EnvironmentView]) -> I
 
 def _made(made: list[EnvironmentView]) -> Table:
     rows: list[list[Cell]] = [
-        [Link(view.name, f"/environments/{view.name}"), STATES[view.state], view.owner, view.template_version]
-        for view in made
+        [to_environment(view.name), STATES[view.state], view.owner, view.template_version] for view in made
     ]
     return Table(["Name", "State", "Owner", "Version"], rows, "None that you may see.", "Environments made from it")
 

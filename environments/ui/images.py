@@ -4,12 +4,25 @@ from starlette.responses import Response
 
 from environments.ui import rooms
 from environments.ui.asking import Ask, Field, pages_of
-from environments.ui.listing import Button, Cell, Code, Column, Facts, Link, Section, Table, admins_only, table, told
+from environments.ui.listing import (
+    Button,
+    Cell,
+    Code,
+    Column,
+    Facts,
+    Link,
+    Section,
+    Table,
+    admins_only,
+    place,
+    table,
+    told,
+)
 from environments.ui.visit import Visit
 from environments.wire.images import ImageView, PublishImageRequest
 
 _IMAGES: tuple[Column[ImageView], ...] = (
-    Column("Name", lambda one: Link(one.name, f"/images/{one.name}")),
+    Column("Name", lambda one: Link(one.name, place("images", one.name))),
     Column("Reference", lambda one: Code(one.reference)),
     Column("Channel", lambda one: one.channel),
     Column("Build", lambda one: one.build),
@@ -106,7 +119,7 @@ def _do_publish(visit: Visit) -> str:
         key=visit.typed("key").strip(),
         build=visit.typed("build").strip(),
     )
-    return f"/images/{visit.client.publish_image(name, request).name}"
+    return place("images", visit.client.publish_image(name, request).name)
 
 
 PAGES = (

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from environments.actions.registry import action
 from environments.ui.answers import page
+from environments.ui.paths import part
 from environments.ui.visit import Visit
 from environments.words import Mood, Sign
 
@@ -108,14 +109,15 @@ Section = Table | Facts | Text | Document
 
 
 def place(*parts: str, **query: str) -> str:
-    """The address of a page of ours: names of people, groups and owners may hold anything."""
-    path = "".join(f"/{quote(part, safe='')}" for part in parts)
+    """The address of a page of ours: names of people, groups and owners may hold anything. The first is the room's."""
+    room, *names = parts
+    path = f"/{room}" + "".join(f"/{quote(part(one), safe=':')}" for one in names)
     return f"{path}?{urlencode(query)}" if query else path
 
 
 def to_environment(name: str) -> Link | None:
     """Leads to an environment; nothing for no name."""
-    return Link(name, f"/environments/{name}") if name else None
+    return Link(name, f"/environments/{part(name)}") if name else None
 
 
 def sign(word: str, mood: Mood = "plain", glyph: str = "·") -> Sign:

@@ -21,6 +21,7 @@ from environments.domain.lifecycle import DeploymentKind
 from environments.domain.names import check_environment_name
 from environments.ui.answers import fragment, go, page
 from environments.ui.faults import status_of
+from environments.ui.listing import place
 from environments.ui.making_basics import (
     RULE_FIELDS,
     deadline_of,
@@ -209,7 +210,7 @@ def _typed(visit: Visit) -> Making:
 def _create(visit: Visit, making: Making, given: dict[str, Any]) -> Response:
     request = _request(visit, making, given, making.name)
     made = visit.client.create(request, idempotency_key=making.key)
-    return go(f"/environments/{made.environment.name}?done=environment.create")
+    return go(place("environments", made.environment.name, done="environment.create"))
 
 
 def _request(visit: Visit, making: Making, given: dict[str, Any], name: str) -> CreateRequest:

@@ -12,6 +12,7 @@ from environments.ui.answers import go, page
 from environments.ui.asking import Ask, Field, pages_of
 from environments.ui.environment.common import found, path_of
 from environments.ui.faults import status_of
+from environments.ui.listing import place
 from environments.ui.visit import Visit
 from environments.wire.plans import PlanRequest, PlanView
 
@@ -39,7 +40,7 @@ def apply(visit: Visit) -> Response:
         raise
     except CalvinverseError as error:
         return _draw(visit, plan, status_of(error), error)
-    return go(f"/environments/{made.environment.name}?done=plan.apply")
+    return go(place("environments", made.environment.name, done="plan.apply"))
 
 
 def again_path(visit: Visit, plan: PlanView) -> str:

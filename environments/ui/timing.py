@@ -30,7 +30,7 @@ _POLICIES: tuple[Column[PolicyView], ...] = (
     Column("Set", lambda one: one.set_at),
 )
 _CALENDARS: tuple[Column[CalendarView], ...] = (
-    Column("Name", lambda one: Link(one.name, f"/calendars/{one.name}")),
+    Column("Name", lambda one: Link(one.name, place("calendars", one.name))),
     Column("Days", lambda one: len(one.days)),
     Column("Set by", lambda one: one.set_by),
     Column("Set", lambda one: one.set_at),
@@ -69,7 +69,7 @@ def policy(visit: Visit) -> Response:
         ],
         up=Link("Policies", "/policies"),
         buttons=[
-            Button("Change", place("policies", "set", scope=one.scope.value, name=one.name)),
+            Button("Change", visit.link("/policies/set", scope=one.scope.value, name=one.name)),
             Button("Remove", f"{path}/remove", danger=True),
         ],
     )
@@ -181,8 +181,8 @@ def calendar(visit: Visit) -> Response:
         [Table(["Day", "Holiday"], [[day.day.isoformat(), day.title] for day in one.days], "It has no days.")],
         up=Link("Calendars of holidays", "/calendars"),
         buttons=[
-            Button("Change", place("calendars", "set", name=one.name)),
-            Button("Remove", f"/calendars/{one.name}/remove", danger=True),
+            Button("Change", visit.link("/calendars/set", name=one.name)),
+            Button("Remove", place("calendars", one.name, "remove"), danger=True),
         ],
     )
 

@@ -62,6 +62,8 @@ class Visit:
     streams: Streams
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     """What the time is, for answers that go on."""
+    sent_path: str = ""
+    """The path of the address as it is encoded; a name in it may hold an encoded slash."""
     bearer: str = ""
     """A token from the header `Authorization`, for the few pages that machines read; it goes before the session's."""
     whose: str = ""
@@ -116,7 +118,7 @@ class Visit:
         for name, value in changed.items():
             query[name] = [] if value in (None, "") else [str(value)]
         text = urlencode([(name, value) for name, values in query.items() for value in values])
-        return (path or quote(self.path, safe=_SAFE)) + (f"?{text}" if text else "")
+        return (path or self.sent_path or quote(self.path, safe=_SAFE)) + (f"?{text}" if text else "")
 
     # --- what the person has chosen for this browser -----------------------------------------------------------------
 

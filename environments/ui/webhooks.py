@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from environments.ui import rooms
 from environments.ui.asking import Ask, Field, pages_of, shown_once
-from environments.ui.listing import Button, Code, Column, Facts, Link, sign, table, told
+from environments.ui.listing import Button, Code, Column, Facts, Link, place, sign, table, told
 from environments.ui.visit import Visit
 from environments.wire.webhooks import (
     KINDS,
@@ -17,7 +17,7 @@ from environments.wire.webhooks import (
 from environments.wire.webhooks import WebhookRequest as Asked
 
 _COLUMNS: tuple[Column[WebhookView], ...] = (
-    Column("Name", lambda one: Link(one.name, f"/webhooks/{one.name}")),
+    Column("Name", lambda one: Link(one.name, place("webhooks", one.name))),
     Column("Kind", lambda one: one.kind),
     Column("Forge", lambda one: one.address),
     Column("Last delivery", lambda one: one.last_at),
@@ -46,7 +46,7 @@ def show(visit: Visit) -> Response:
 def show_one(visit: Visit) -> Response:
     """One, and what was refused of its deliveries."""
     one = visit.client.webhook(visit.params["name"])
-    path = f"/webhooks/{one.name}"
+    path = place("webhooks", one.name)
     asks_forge = "" if one.kind != "generic" else "it has no forge"
     return told(
         visit,
@@ -114,7 +114,7 @@ def _once(visit: Visit, made: NewWebhookSecret) -> Response:
     if made.previous_until is not None:
         says.append(f"The one before is valid until {made.previous_until:%Y-%m-%d %H:%M} UTC.")
     name = made.webhook.name
-    return shown_once(visit, f"The secret of {name}", says, made.secret, f"/webhooks/{name}")
+    return shown_once(visit, f"The secret of {name}", says, made.secret, place("webhooks", name))
 
 
 def _rotating(visit: Visit) -> Ask:
@@ -123,7 +123,7 @@ def _rotating(visit: Visit) -> Ask:
         "webhook.rotate",
         f"A new secret for {name}",
         ["The one before stays valid for a while, so that the forge can be told in time."],
-        f"/webhooks/{name}",
+        place("webhooks", name),
         [Field("overlap", "For how long", value="1d", help="A duration such as 2h or 1d; 0s: not at all.")],
         "Make it",
     )
@@ -136,21 +136,21 @@ def _rotate(visit: Visit) -> Response:
 
 def _checking(visit: Visit) -> Ask:
     name = visit.params["name"]
-    return Ask("webhook.check", f"Ask the forge of {name}", ["Whether its token is good."], f"/webhooks/{name}")
+    return Ask("webhook.check", f"Ask the forge of {name}", ["Whether its token is good."], place("webhooks", name))
 
 
 def _check(visit: Visit) -> Response:
     name = visit.params["name"]
     found = visit.client.check_webhook(name)
     facts = Facts([("The token is of", found.account or "an account that the forge doesn't tell")])
-    return told(visit, "The forge answers", [facts], up=Link(name, f"/webhooks/{name}"))
+    return told(visit, "The forge answers", [facts], up=Link(name, place("webhooks", name)))
 
 
 def _setting(visit: Visit) -> Ask:
     name = visit.params["name"]
     fields = [Field("secret.token", "Token of the forge", "secret", help="Empty: none.")]
     says = ["It replaces the one before."]
-    return Ask("webhook.token", f"The forge's token of {name}", says, f"/webhooks/{name}", fields)
+    return Ask("webhook.token", f"The forge's token of {name}", says, place("webhooks", name), fields)
 
 
 def _set(visit: Visit) -> None:
@@ -161,7 +161,7 @@ def _deleting(visit: Visit) -> Ask:
     name = visit.params["name"]
     says = ["Deliveries to it are refused from now on, and triggers that wait for them hear nothing more."]
     fields = [Field("name", "The name of the webhook", typed=name)]
-    return Ask("webhook.delete", f"Delete {name}", says, f"/webhooks/{name}", fields, danger=True)
+    return Ask("webhook.delete", f"Delete {name}", says, place("webhooks", name), fields, danger=True)
 
 
 def _delete(visit: Visit) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from environments.api import presenting_timing
+from environments.api import name_paths, presenting_timing
 from environments.api.guard import Caller
 from environments.api.paging import PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
@@ -43,6 +43,7 @@ _EDITED = problems(UnknownEnvironment, NotAllowedNow, ManagedOutside, InvalidLif
 
 def timing_routes(service: Service) -> APIRouter:
     """Everything below /v1/policies, /v1/calendars and /v1/rules, and the rules and the pin of an environment."""
+    name_paths.register()
     router = APIRouter(prefix="/v1", tags=["timing"])
     edits, policies, calendars = service.time_edits, service.policies, service.calendars
 
@@ -106,7 +107,7 @@ def timing_routes(service: Service) -> APIRouter:
         link_next(request, response, found, limit, skip=skip + len(found))
         return [presenting_timing.policy(one) for one in found]
 
-    @router.put("/policies/{scope}/{name}", responses=problems(Forbidden, InvalidLifetime, InvalidInput))
+    @router.put("/policies/{scope}/{name:owner}", responses=problems(Forbidden, InvalidLifetime, InvalidInput))
     def set_policy(
         caller: Caller, scope: Scope, name: str, request: PolicyRequest, dry_run: _DryRun = False
     ) -> PolicyEffectView:
@@ -120,7 +121,7 @@ def timing_routes(service: Service) -> APIRouter:
             policies.set(caller, scope, name, rules, request.maximum, dry_run=dry_run)
         )
 
-    @router.delete("/policies/{scope}/{name}", responses=problems(Forbidden, NotFound))
+    @router.delete("/policies/{scope}/{name:owner}", responses=problems(Forbidden, NotFound))
     def remove_policy(caller: Caller, scope: Scope, name: str, dry_run: _DryRun = False) -> PolicyEffectView:
         """Removes the policy for an owner or a template. Admins only."""
         return presenting_timing.policy_effect(policies.remove(caller, scope, name, dry_run=dry_run))

@@ -13,7 +13,7 @@ from environments.domain.errors import NotFound
 from environments.domain.lifecycle import State
 from environments.ui.answers import page
 from environments.ui.asking import Ask, Field
-from environments.ui.listing import Button, Section
+from environments.ui.listing import Button, Section, place
 from environments.ui.visit import Visit
 from environments.wire.environments import EnvironmentView
 
@@ -96,7 +96,7 @@ def found(visit: Visit) -> EnvironmentView:
 def path_of(visit: Visit, view: EnvironmentView, part: str = "") -> str:
     """The address of a page of this environment; by its id where the page was found by its id."""
     named = view.name if visit.params["name"] == view.name else view.id
-    return f"/environments/{named}" + (f"/{part}" if part else "")
+    return place("environments", named, *part.split("/")) if part else place("environments", named)
 
 
 def why_not(act: Action, view: EnvironmentView) -> str:
