@@ -83,6 +83,5 @@ def test_a_name_in_a_path_never_begins_a_query(reader: Reader, client: InProcess
 
 def test_names_in_addresses_stand_for_themselves() -> None:
     assert place("groups", "a/b?c#d", "delete") == "/groups/a%2Fb%3Fc%23d/delete"
-    assert place("policies", "set", scope="owner", name="ada+ops & co") == (
-        "/policies/set?scope=owner&name=ada%2Bops+%26+co"
-    )
+    assert place("roles", "revoke", subject="ada+ops & co") == "/roles/revoke?subject=ada%2Bops+%26+co"
+    assert place("calendars", "set", "remove") == "/calendars/name:set/remove"  # not the form that sets one
