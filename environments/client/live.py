@@ -1,4 +1,4 @@
-"""What an event loop asks the service: streams of events, many of them side by side, none with a thread of its own."""
+"""The stream of events for an event loop: many of them side by side, none with a thread of its own."""
 
 import asyncio
 import contextlib
@@ -22,10 +22,8 @@ from environments.client.stream import (
 )
 from environments.domain.environment import Event
 from environments.domain.errors import CalvinverseError, ServiceUnavailable
-from environments.wire.sign_in import WhoView
 
 _SECONDS = httpx2.Timeout(3 * HEARTBEAT_SECONDS, connect=CONNECT_SECONDS)
-_WHO_SECONDS = httpx2.Timeout(10.0, connect=CONNECT_SECONDS)
 
 
 class Place:
@@ -90,16 +88,6 @@ class LiveEvents:
             yield Disconnected(error, wait)
             await asyncio.sleep(wait)
             pause = min(pause * 2, LONGEST_PAUSE)
-
-    async def who_am_i(self, token: str, headers: Mapping[str, str] | None = None) -> WhoView:
-        """Whose a token is. Raises `Unauthenticated`, `ServiceUnavailable` and what else the service refuses."""
-        sent = {**(headers or {}), "Authorization": f"Bearer {token}", "Accept": "application/json"}
-        try:
-            response = await self._http.get("/v1/auth/whoami", headers=sent, timeout=_WHO_SECONDS)
-            await self._check(response)
-            return WhoView.model_validate_json(response.content)
-        except (httpx2.HTTPError, httpx2.StreamError, OSError, ValidationError) as failure:
-            raise ServiceUnavailable(f"The service doesn't say who asks: {type(failure).__name__}.") from None
 
     async def _check(self, response: httpx2.Response) -> None:
         if not response.is_success:

@@ -51,7 +51,6 @@ from environments.ui.faults import fault_page, status_of, surely_undone
 from environments.ui.files import Files
 from environments.ui.open_streams import Streams
 from environments.ui.packing import packed
-from environments.ui.passing import passed_on
 from environments.ui.paths import encoded, matched, parts_of
 from environments.ui.persons import Persons
 from environments.ui.settings import UiSettings
@@ -95,6 +94,9 @@ LARGEST_FORM = 256 * 1024
 
 MOST_FIELDS = 2_000
 
+_ASKING = 16
+"""Sessions that weren't seen before whose person is asked for side by side, in threads of their own."""
+
 _AT_ONCE = 24
 """Pages that are made side by side, each in a thread."""
 
@@ -129,6 +131,7 @@ class WebPage:
         self._threads: anyio.CapacityLimiter | None = None
         self._turns = Turns()
         self._persons = Persons()
+        self._asking: anyio.CapacityLimiter | None = None
         self._routes = [(method, path.split("/"), make) for method, path, make in PAGES]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -173,7 +176,10 @@ class WebPage:
         token = visit.bearer or visit.session
         if not token:
             return ""
-        return await self._persons.whose(token, lambda: self._upstream.live().who_am_i(token, passed_on(visit.headers)))
+        if self._asking is None:
+            self._asking = anyio.CapacityLimiter(_ASKING)
+        asking = self._asking
+        return await self._persons.whose(token, lambda: anyio.to_thread.run_sync(visit.client.who_am_i, limiter=asking))
 
     def _visit(self, scope: Scope, method: str) -> Visit:
         headers = Headers(scope=scope)
