@@ -144,10 +144,10 @@ class LoopbackTransport(httpx2.BaseTransport):
 
 
 class AsyncLoopbackTransport(httpx2.AsyncBaseTransport):
-    """The same for an event loop, with as many connections as are asked for."""
+    """The same for an event loop, with as many connections as are asked for; none outlives its answer."""
 
     def __init__(self, trust: ssl.SSLContext) -> None:
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=10)
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
         self._transport = httpx2.AsyncHTTPTransport(verify=trust, trust_env=False, limits=limits)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
