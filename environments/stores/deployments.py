@@ -20,7 +20,7 @@ from environments.stores.clock import NOW
 from environments.stores.environment_rows import plain
 from environments.stores.locks import POSTGRESQL, Locks
 from environments.stores.paging import older_than, read_page
-from environments.stores.queue import SqlQueue
+from environments.stores.queue import ORPHANS, SqlQueue
 from environments.stores.schema import deployments as table
 from environments.stores.schema import environments
 
@@ -155,7 +155,8 @@ class SqlDeployments:
 
     def waiting(self, kinds: Iterable[DeploymentKind], now: datetime) -> bool:
         return any(
-            self._queue.overdue(lane) is not None
+            (lane is Lane.DESTROY and self._queue.orphaned())
+            or self._queue.overdue(lane) is not None
             or (self._queue.anything(lane) and next(starts(self._queue.heads(lane, now), now), None) is not None)
             for lane in _lanes(kinds)
         )
@@ -170,12 +171,9 @@ class SqlDeployments:
 
     def end_superseded(self, now: datetime) -> list[DeploymentRef]:
         self._locks.claims()
-        orphaned = select(table.c.id).where(
-            table.c.state == _RUNNING, table.c.superseded, table.c.lease_until < self._now
-        )
         ended = self._connection.execute(
             table.update()
-            .where(table.c.id.in_(self._locks.rows(orphaned, skip=True)))
+            .where(table.c.id.in_(self._locks.rows(ORPHANS[self._dialect], skip=True)))
             .values(state=DeploymentState.SUPERSEDED.value, ended_at=now)
             .returning(*_REF)
         )

@@ -83,6 +83,11 @@ def _overdue(lane: Lane, now: ColumnElement[float]) -> Select[Any]:
     )
 
 
+def _orphans(now: ColumnElement[float]) -> Select[Any]:
+    """Superseded deployments of workers that are gone: while they count as running, no destroy starts."""
+    return select(table.c.id).where(table.c.state == _RUNNING, table.c.superseded, table.c.lease_until < now)
+
+
 def _running(now: ColumnElement[float]) -> Select[Any]:
     return (
         select(
@@ -105,6 +110,8 @@ _ALL = {lane: _all(lane) for lane in Lane}
 _HEADS = {lane: _heads(lane) for lane in Lane}
 _SOME_QUEUED = {lane: select(table.c.id).where(table.c.state == _QUEUED, _of_lane(lane)).limit(1) for lane in Lane}
 _OVERDUE = {dialect: {lane: _overdue(lane, now) for lane in Lane} for dialect, now in NOW.items()}
+ORPHANS = {dialect: _orphans(now) for dialect, now in NOW.items()}
+_AN_ORPHAN = {dialect: orphans.limit(1) for dialect, orphans in ORPHANS.items()}
 _ALL_RUNNING = {dialect: _running(now) for dialect, now in NOW.items()}
 _NEWEST_TURN = {
     lane: select(func.coalesce(func.max(turns.c.turn), 0)).where(turns.c.lane == lane.value) for lane in Lane
@@ -128,6 +135,10 @@ class SqlQueue:
         query = self._locks.rows(_OVERDUE[self._dialect][lane], skip=True)
         found: str | None = self._connection.execute(query).scalar_one_or_none()
         return found
+
+    def orphaned(self) -> bool:
+        """Whether a destroy waits for a superseded deployment that nobody runs any more."""
+        return self._connection.execute(_AN_ORPHAN[self._dialect]).one_or_none() is not None
 
     def take(self, deployment_id: str) -> bool:
         """Locks a waiting deployment; False if another transaction is ending it."""

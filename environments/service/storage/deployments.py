@@ -95,7 +95,9 @@ class Deployments(Protocol):
         ...
 
     def waiting(self, kinds: Iterable[DeploymentKind], now: datetime) -> bool:
-        """Whether a claim would find a deployment: a lease has expired, or one may start. Cheap."""
+        """Whether a claim would find a deployment: a lease has expired, or one may start, if need be after
+        `end_superseded`. Cheap.
+        """
         ...
 
     def end_superseded(self, now: datetime) -> list[DeploymentRef]:

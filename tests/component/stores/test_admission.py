@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from environments.domain.admission import KINDS, Lane, starts
 from environments.domain.environment import Deployment, Environment
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, State
+from environments.service import transitions
 from environments.stores.database import Database, open_database
 from environments.stores.schema import deployments, environments, owner_turns
 from tests.support.admission_model import NOW, STEPS, Model, Request, request_of
@@ -155,6 +156,27 @@ def test_what_was_admitted_goes_on_first_and_still_counts(database: Database) ->
     last = claim(database)
     assert last is not None
     assert last.id == "dep-2"
+
+
+def test_a_destroy_starts_that_waits_for_what_a_dead_worker_left(database: Database) -> None:
+    write_down(database, Request("dep-1", "env-1", "ada", "web", None, False, NOW))
+    assert claim(database)
+    with database.write() as tx:
+        tx.deployments.supersede("env-1", NOW)
+    write_down(database, Request("dep-2", "env-1", "ada", "web", None, False, NOW), DeploymentKind.DESTROY)
+    destroys = KINDS[Lane.DESTROY]
+    with database.read() as tx:
+        assert not tx.deployments.waiting(destroys, NOW)  # its worker may still be at it
+    with database.write() as tx:
+        tx.deployments.release_all()  # as a service does that starts after a crash
+    with database.read() as tx:
+        assert tx.deployments.waiting(destroys, NOW)
+    with database.write() as tx:
+        found = transitions.claim(tx, "w", LEASE, destroys, NOW)
+    assert found is not None
+    assert found.deployment.id == "dep-2"
+    with database.read() as tx:
+        assert not tx.deployments.waiting(destroys, NOW)
 
 
 def test_a_deployment_without_a_template_of_its_own_counts_for_its_environments(database: Database) -> None:
