@@ -19,7 +19,8 @@ THRESHOLD = 500
 """Bytes a minute. Of the requests of a minute, those that come together with a check aren't seen."""
 
 MORE = 4
-"""Minutes that are measured until one is idle: on a busy machine checks come late, and some then count as traffic."""
+"""Minutes that are measured until one is as it should be: on a busy machine checks come late, so that some of them
+count as traffic, or hide requests."""
 
 INSIDE = """    service {
       name         = "${var.environment}--inside"
@@ -60,6 +61,10 @@ def test_health_checks_alone_are_idle_and_a_request_each_ten_seconds_is_not(clus
     environment = made(cluster, changes={INSIDE: ""})
     usage = NomadUsage(lambda: cluster.connections, BridgeCounters())
     name = environment.owner.name
+
+    def ask() -> None:
+        httpx2.get(f"http://{at}/names/localhost", trust_env=False, timeout=20)
+
     try:
         environment.apply()
         at = address(environment.owner, cluster)
@@ -69,9 +74,11 @@ def test_health_checks_alone_are_idle_and_a_request_each_ten_seconds_is_not(clus
             if idle.bytes is not None and idle.bytes < THRESHOLD:
                 break
             idle = _measured(usage, name, lambda: None, 60)
-        busy = _measured(
-            usage, name, lambda: httpx2.get(f"http://{at}/names/localhost", trust_env=False, timeout=20), 10
-        )
+        busy = _measured(usage, name, ask, 10)
+        for _ in range(MORE):
+            if busy.bytes is not None and busy.bytes > THRESHOLD:
+                break
+            busy = _measured(usage, name, ask, 10)
         assert idle.bytes is not None
         assert idle.bytes < THRESHOLD
         assert idle.cpu is not None
