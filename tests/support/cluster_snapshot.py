@@ -14,7 +14,7 @@ from environments.providers.backend.calls import TITLES
 from environments.providers.backend.connections import Connections
 from tests.support.part_client import part_client
 
-UNMOUNTED_WITHIN = 60.0
+UNMOUNTED_WITHIN = 240.0
 """Seconds in which Nomad unmounts the folders of allocations whose job is gone, on a busy machine."""
 
 
@@ -55,7 +55,7 @@ class Taker:
         return Census({kind: frozenset(names) for kind, names in things.items()})
 
     def left_since(self, before: Census) -> dict[str, list[str]]:
-        """What is there and was not before. Mounts of ended allocations are given a minute; Nomad unmounts later."""
+        """What is there and was not before. Mounts of ended allocations are given some minutes; Nomad unmounts later."""
         end = time.monotonic() + UNMOUNTED_WITHIN
         while True:
             left = self.take().since(before)
