@@ -55,7 +55,7 @@ class Taker:
         return Census({kind: frozenset(names) for kind, names in things.items()})
 
     def left_since(self, before: Census) -> dict[str, list[str]]:
-        """What is there and was not before. Mounts of ended allocations are given some minutes; Nomad unmounts later."""
+        """What is there and was not before. Mounts of ended allocations get some minutes; Nomad unmounts later."""
         end = time.monotonic() + UNMOUNTED_WITHIN
         while True:
             left = self.take().since(before)
