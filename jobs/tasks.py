@@ -8,6 +8,7 @@ from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.job_networks import NOT_ISOLATED, WITHOUT_CNI
 from images.neighbours import ADVICE, neighbours
+from images.pipeline.builder import Builder
 from images.report import console
 from images.toolchain import require
 from jobs import deploy as deployment
@@ -154,12 +155,13 @@ def status() -> None:
 
 
 def undeploy(destroy_environments: bool = False, force: bool = False) -> None:
-    """Remove everything that deploy made."""
+    """Remove everything that deploy made, and what a killed build left."""
     report = console()
     if remove(places(), report, destroy_environments=destroy_environments, force=force):
         report("Everything that deploy made is removed. Built images and tools are kept.")
     else:
         report("Nothing is deployed from here.")
+    Builder().clean_up_killed(report)
 
 
 def _command() -> str:

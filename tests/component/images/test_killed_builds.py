@@ -13,6 +13,7 @@ from images.docker import Docker
 from images.errors import DockerUnavailable
 from images.pipeline.builder import Builder
 from images.pipeline.orphans import end_orphans
+from jobs import tasks
 
 WAITS = "import time; time.sleep(600)"
 
@@ -50,6 +51,16 @@ def test_the_next_build_of_anything_cleans_up(tmp_path: Path, records: Records) 
     assert (engine.cleaned, said) == (["1"], ["gone: removing what the interrupted build 1 left"])
     assert not (tmp_path / "elsewhere" / "calvinverse-1").exists()
     assert records.unfinished() is None
+
+
+def test_undeploy_cleans_up(tmp_path: Path, records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    removed: list[str] = []
+    monkeypatch.setattr(Docker, "remove_containers", lambda docker, build: removed.append(build))
+    monkeypatch.setattr(Docker, "remove_untagged_of", lambda docker, build: None)
+    monkeypatch.setenv("CALVINVERSE_STATE", str(tmp_path / "state"))
+    tasks.undeploy(force=True)
+    assert (removed, records.unfinished()) == (["1"], None)
+    assert not (tmp_path / "elsewhere" / "calvinverse-1").exists()
 
 
 def test_a_build_that_still_runs_is_left_alone(tmp_path: Path, records: Records) -> None:
