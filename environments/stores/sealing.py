@@ -51,7 +51,12 @@ class KeyFileSealer:
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:
-            raise StorageError(f"The key {self._path} can't be used: {error}.") from error
+            why = error.strerror if isinstance(error, OSError) else "it holds no key"
+            raise StorageError(
+                f"The key {self._path} can't be used: {why}.",
+                hint="Restore it from a copy. Without one, remove it: what it sealed is lost, and environments with "
+                "secret parameters have to be created again.",
+            ) from error
         try:
             # Several processes may make it at once: the file appears complete, and one of them wins.
             file, part = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)

@@ -2,125 +2,39 @@
 
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from environments.client import connect
-from environments.context import Context, find_context, write_context
+from environments.context import find_context
 from environments.domain.errors import CalvinverseError
-from environments.named_contexts import NamedContext, names, store
-from environments.private_files import write_private
-from environments.providers.backend.connections import Connections, Endpoint, TokenFile
+from environments.named_contexts import names
+from environments.private_files import private_folder
+from environments.providers.local_cluster.agents import certificate_keeper, networks
 from environments.providers.local_cluster.agents.host import LocalCluster
 from environments.providers.local_cluster.agents.local import LocalAgents
 from environments.providers.local_cluster.authority import keep_authority
-from environments.stored_sessions import StoredSession
-from environments.stored_sessions import store as store_session
+from environments.providers.local_cluster.isolation import records
+from environments.stores.sealing import KeyFileSealer
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.catalogue.records import Records
 from images.catalogue.transit import find_signer
 from images.toolchain.clean import removable
 from images.toolchain.find import VersionMemory
-from jobs import deploy, dispatched, doctor, status
+from jobs import deploy, dispatched, doctor
 from jobs.places import Places
 from jobs.status import listeners, status_lines
-
-NOW = datetime(2026, 11, 28, tzinfo=UTC)
-GONE = "https://127.0.0.1:9"
-
-Place = Callable[[Path], None]
-
-
-def _bytes(content: bytes) -> Place:
-    def put(path: Path) -> None:
-        path.write_bytes(content)
-
-    return put
-
-
-def _folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-    (path / "x").touch()
-
-
-def _loop(path: Path) -> None:
-    """It can't be read, not by root either."""
-    path.unlink()
-    path.symlink_to(path)
-
-
-GARBAGE: dict[str, Place] = {
-    "empty": _bytes(b""),
-    "list": _bytes(b"[]"),
-    "null": _bytes(b"null"),
-    "half": _bytes(b"{"),
-    "number": _bytes(b'{"consul": 5, "vault": 5, "nomad": 5}'),
-    "binary": _bytes(b"\xff\xfe\x00\x80" * 10),
-    "nested": _bytes(b"[" * 100_000),
-    "folder": _folder,
-    "unreadable": _loop,
-}
-
-FILES = (
-    "context.json",
-    "connections.json",
-    "token",
-    "service-ca.pem",
-    "contexts/current",
-    "contexts/far.json",
-    "contexts/far.token",
-    "sessions/far.json",
-    "sessions/far.token",
-    "credentials/cluster.json",
-    "credentials/consul-admin.token",
-    "credentials/nomad-admin.token",
-    "credentials/openbao-admin.token",
-    "credentials/parts-ca.pem",
-    "credentials/parts-ca.key",
-    "agents/consul/owner",
-    "agents/nomad/subnet",
-    "agents/nomad/config.json",
-    "images/web/journal.jsonl",
-    "images/web/current",
-    "images/web/builds/1/record.json",
-    "versions.json",
-    "tools/go/1/build.json",
-)
+from tests.support.state_garbage import FILES, GARBAGE, NOW, make_state
 
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state folder and a cache as a deployment and people leave them; nothing runs."""
-    state = tmp_path / "state"
-    state.mkdir(mode=0o700)
-    for name in ("CALVINVERSE_STATE", "CALVINVERSE_CACHE"):
-        monkeypatch.setenv(name, str(state))
-    monkeypatch.setattr(status, "_docker", lambda: status.Line("docker", "✗ doesn't answer"))
-    LocalAgents(state, {})
-    keep_authority(state / "credentials", NOW)
-    parts = {}
-    for part, agent in (("consul", "consul"), ("vault", "openbao"), ("nomad", "nomad")):
-        token = state / "credentials" / f"{agent}-admin.token"
-        write_private(token, "secret\n")
-        ca = state / "credentials" / "parts-ca.pem"
-        parts[part] = Endpoint(address=GONE, authentication=TokenFile(token_file=token), ca_file=ca)
-    Connections(**parts).save(state / "connections.json")
-    write_private(state / "service-ca.pem", (state / "credentials" / "parts-ca.pem").read_text())
-    write_private(state / "token", f"cv_{'x' * 43}\n")
-    write_context(state, Context(address=GONE, token_file=state / "token", ca_file=state / "service-ca.pem"))
-    store(state, "far", NamedContext(address=GONE), "cv_far")
-    store_session(state, "far", StoredSession(address=GONE, user_name="ada"), "cv_session")
-    write_private(state / "contexts" / "current", "far\n")
-    write_private(state / "tools" / "go" / "1" / "build.json", "{}")
-    for name in FILES:
-        if not (state / name).exists():
-            write_private(state / name, "1")
-    return state
+    make_state(tmp_path / "state", monkeypatch)
+    return tmp_path / "state"
 
 
 def _contexts(state: Path) -> None:
@@ -150,9 +64,9 @@ def _signer(state: Path) -> None:
 def _images(state: Path) -> None:
     catalogue = Catalogue(state, docker=SimpleNamespace(image_ids=lambda ids: []))  # type: ignore[arg-type]
     catalogue.at("web", Channel.QA)
-    records = Records(state, "web")
-    records.all()
-    records.unfinished()
+    built = Records(state, "web")
+    built.all()
+    built.unfinished()
 
 
 def _tools(state: Path) -> None:
@@ -173,6 +87,37 @@ def _token(state: Path) -> None:
     deploy._own_token(Places(state), lambda line: None)
 
 
+def _openbao(state: Path) -> None:
+    agents = LocalAgents(state, {})
+    private_folder(agents.openbao.data)
+    agents.openbao.configure()
+    agents.openbao._recovery()
+    agents.openbao._audit_trail.settle()
+
+
+def _isolation(state: Path) -> None:
+    records.Records(state / "agents" / "nomad" / "isolation").settings()
+
+
+def _consul(state: Path) -> None:
+    LocalAgents(state, {}).consul._write_trusted()
+
+
+def _keeper(state: Path) -> None:
+    certificate_keeper.told(state / "agents" / "certificates" / "config.json")
+
+
+def _claims(state: Path) -> None:
+    data = state / "agents" / "nomad" / "data"
+    networks.subnets_of(data)
+    assert networks.claim(data, networks.kept_subnet(state / "agents" / "nomad" / "subnet"))
+    networks.release(data)
+
+
+def _sealer(state: Path) -> None:
+    KeyFileSealer(state / "local" / "parameters.key").seal({})
+
+
 READERS: dict[Callable[[Path], None], tuple[str, ...]] = {
     _contexts: ("context.json", "token", "service-ca.pem", "contexts/", "sessions/"),
     _status: ("context.json", "token", "service-ca.pem", "connections.json", "credentials/"),
@@ -183,6 +128,12 @@ READERS: dict[Callable[[Path], None], tuple[str, ...]] = {
     _tools: ("versions.json", "tools/"),
     _cluster: ("connections.json", "credentials/", "agents/"),
     _token: ("token",),
+    _openbao: ("credentials/openbao-", "credentials/cluster.json", "agents/openbao/"),
+    _isolation: ("agents/nomad/isolation/",),
+    _consul: ("credentials/ca.pem",),
+    _keeper: ("agents/certificates/",),
+    _claims: ("claims/", "agents/nomad/subnet"),
+    _sealer: ("local/",),
 }
 """What reads files of the state, and which: names, or how they begin."""
 

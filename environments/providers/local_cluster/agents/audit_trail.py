@@ -11,9 +11,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from environments.private_files import write_private
+from environments.private_files import discard, write_private
 
 _NAME = "file/"
+
+_DAMAGED = (OSError, ValueError, LookupError, TypeError, RecursionError)
+"""What reading a file raises that holds something else."""
 
 
 class AuditTrail:
@@ -60,15 +63,15 @@ class AuditTrail:
                 former.unlink()
             for folder in made:
                 folder.rmdir()
-        self._moved.unlink(missing_ok=True)
+        discard(self._moved)
 
     def _former(self) -> tuple[Path | None, list[Path]]:
         """The folder of the former path, and those above it that weren't there, the deepest first."""
         try:
             found = json.loads(self._moved.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return Path(found["folder"]), [Path(folder) for folder in found["made"]]
+        except _DAMAGED:
             return None, []
-        return Path(found["folder"]), [Path(folder) for folder in found["made"]]
 
 
 def _declared(config: Path) -> tuple[str, str | None]:
@@ -76,5 +79,5 @@ def _declared(config: Path) -> tuple[str, str | None]:
     try:
         (device,) = json.loads(config.read_text(encoding="utf-8"))["audit"]
         return str(device["path"]), str(device["options"]["file_path"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except _DAMAGED:
         return _NAME, None

@@ -16,7 +16,8 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from environments.domain.errors import CalvinverseError
+from environments.domain.errors import CalvinverseError, MachineError
+from environments.kept_files import NotKept, read_kept
 from environments.providers.local_cluster.agents.agent import Agent
 from environments.providers.local_cluster.agents.certificates import read_certificate, served_certificate
 from environments.providers.local_cluster.agents.local import LocalAgents
@@ -64,12 +65,23 @@ class CertificateKeeper:
 
 
 def main(config: Path) -> None:
-    """Keeps them until it is told to end."""
-    told = json.loads(config.read_text())
-    life = timedelta(seconds=told["life"])
-    keeper = CertificateKeeper(LocalAgents(Path(told["state"]), {}, certificate_life=life))
+    """Keeps them until it is told to end. Raises `MachineError`."""
+    state, life = told(config)
+    keeper = CertificateKeeper(LocalAgents(state, {}, certificate_life=life))
     while True:
         time.sleep(keeper.look())
+
+
+def told(config: Path) -> tuple[Path, timedelta]:
+    """The state folder and the life of certificates in the configuration. Raises `MachineError`."""
+    try:
+        found = json.loads(read_kept(config))
+        return Path(found["state"]), timedelta(seconds=found["life"])
+    except (NotKept, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
+        why = str(error) if isinstance(error, NotKept) else "it is damaged"
+        raise MachineError(
+            f"The configuration {config} can't be read: {why}.", hint="Run `doit deploy`, which writes it again."
+        ) from error
 
 
 def _say(text: str) -> None:
@@ -77,4 +89,7 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    try:
+        main(Path(sys.argv[1]))
+    except CalvinverseError as error:
+        sys.exit(f"{error.message} {error.hint}")

@@ -8,6 +8,7 @@ from environments.domain.errors import BackendDenied, BackendError, BackendUnava
 from environments.private_files import write_if_changed
 from environments.providers.backend.calls import Caller, Part
 from environments.providers.local_cluster.agents.agent import Agent
+from environments.providers.local_cluster.agents.certificates import read_certificate
 from environments.providers.local_cluster.agents.patience import wait_for
 from environments.providers.local_cluster.agents.ports import LOOPBACK
 from environments.providers.local_cluster.agents.resolvers import resolvers
@@ -62,7 +63,7 @@ class ConsulAgent(Agent):
         """The configuration of the last start; empty if there is none."""
         try:
             found = json.loads(self.config.read_text())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -72,7 +73,9 @@ class ConsulAgent(Agent):
         return self.folder / "trusted.pem"
 
     def _write_trusted(self) -> bool:
-        found = [path.read_text() for path in (self.site.authority_file, self.site.ca_file) if path.exists()]
+        files = (self.site.authority_file, self.site.ca_file)
+        # OpenBao's start puts a damaged one right.
+        found = [path.read_text() for path in files if read_certificate(path) is not None]
         return write_if_changed(self._trusted_file, "".join(found))
 
     def _configuration(self) -> dict[str, Any]:

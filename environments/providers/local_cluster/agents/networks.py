@@ -17,8 +17,9 @@ from pathlib import Path
 
 from environments import cni
 from environments.domain.errors import MachineError
+from environments.kept_files import NotKept, read_kept
 from environments.node_firewall import find, run_program
-from environments.private_files import locked
+from environments.private_files import discard, locked
 from environments.providers.local_cluster.agents.patience import wait_for
 
 _BLOCKS = (ipaddress.IPv4Network("172.28.0.0/15"), ipaddress.IPv4Network("172.30.0.0/16"))
@@ -29,7 +30,9 @@ _CLAIMS = Path("/run/calvinverse/subnets")
 """A file for each subnet in use, which holds the folder of its agent. It is empty after a start of the machine."""
 _LEASES, _RESULTS = cni.LEASES, cni.RESULTS
 _ROUTES = Path("/proc/net/route")
+_INTERFACES = Path("/sys/class/net")
 
+_BRIDGE = re.compile(r"cv([0-9a-f]{8})")
 _ID = re.compile(r'id: "([^"]+)"')
 _SECONDS = 30.0
 _SIOCSIFFLAGS, _SIOCBRDELBR = 0x8914, 0x89A1  # linux/sockios.h
@@ -69,7 +72,37 @@ def release(folder: Path, claims: Path = _CLAIMS) -> None:
     with _held(claims):
         for subnet, owner in list(_claimed(claims)):
             if owner == folder:
-                _place(claims, subnet).unlink(missing_ok=True)
+                discard(_place(claims, subnet))
+
+
+def subnets_of(folder: Path, claims: Path = _CLAIMS) -> frozenset[str]:
+    """The subnets that the agent with this data folder has claimed; none where this user can't see claims."""
+    with contextlib.suppress(OSError, MachineError):
+        if claims.is_dir():
+            with _held(claims):
+                return frozenset(subnet for subnet, owner in _claimed(claims) if owner == folder)
+    return frozenset()
+
+
+def clusters_in(subnets: Collection[str], routes: Path = _ROUTES) -> frozenset[str]:
+    """The clusters whose bridges have one of these subnets on this machine now."""
+    if not subnets:
+        return frozenset()
+    bridges = {name for name, network in _routed_by(routes) if str(network) in subnets}
+    return frozenset(found[1] for name in bridges if (found := _BRIDGE.fullmatch(name)))
+
+
+def kept_subnet(path: Path) -> str:
+    """The subnet in a file; empty if there is none that an agent can have."""
+    with contextlib.suppress(NotKept):
+        text = read_kept(path).strip()
+        return text if is_subnet(text) else ""
+    return ""
+
+
+def is_subnet(text: str) -> bool:
+    """Whether it is a subnet that agents choose."""
+    return text in map(str, SUBNETS)
 
 
 def clear(bridge: str, subnet: str, allocations: Collection[str]) -> None:
@@ -96,7 +129,7 @@ def clear(bridge: str, subnet: str, allocations: Collection[str]) -> None:
     for allocation in ids:
         for path in _RESULTS.glob(f"nomad-{allocation}-*"):
             path.unlink(missing_ok=True)
-    if Path("/sys/class/net", bridge, "bridge").is_dir():
+    if (_INTERFACES / bridge / "bridge").is_dir():
         _remove_bridge(bridge)
 
 
@@ -119,11 +152,19 @@ def _held(claims: Path) -> Iterator[None]:
 def _claimed(claims: Path) -> Iterator[tuple[str, Path]]:
     """Subnets in use with the folders of their agents; a claim without a folder that exists counts no more."""
     for path in claims.glob("*_*"):
-        owner = Path(path.read_text())
-        if owner.is_absolute() and owner.is_dir():
-            yield path.name.replace("_", "/"), owner
+        owner = _owner(path)
+        if owner is not None and _is_network(subnet := path.name.replace("_", "/")):
+            yield subnet, owner
         else:
-            path.unlink(missing_ok=True)
+            discard(path)
+
+
+def _owner(claim: Path) -> Path | None:
+    """The folder that a claim names; None if there is no such folder, or the claim can't be read."""
+    with contextlib.suppress(NotKept, OSError, ValueError):
+        owner = Path(read_kept(claim))
+        return owner if owner.is_absolute() and owner.is_dir() else None
+    return None
 
 
 def _place(claims: Path, subnet: str) -> Path:
@@ -135,12 +176,23 @@ def _write(claims: Path, subnet: str, folder: Path) -> None:
 
 
 def _routed(routes: Path) -> Iterator[ipaddress.IPv4Network]:
-    """Networks with a route (proc_net(5): address and mask in hexadecimal, the lowest byte first)."""
+    """Networks with a route."""
+    return (network for _, network in _routed_by(routes))
+
+
+def _routed_by(routes: Path) -> Iterator[tuple[str, ipaddress.IPv4Network]]:
+    """Interfaces with networks (proc_net(5): address and mask in hexadecimal, the lowest byte first)."""
     for line in routes.read_text().splitlines()[1:]:
         fields = line.split()
         address, mask = (int.from_bytes(bytes.fromhex(fields[index]), "little") for index in (1, 7))
         if mask:
-            yield ipaddress.IPv4Network((address, mask.bit_count()), strict=False)
+            yield fields[0], ipaddress.IPv4Network((address, mask.bit_count()), strict=False)
+
+
+def _is_network(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.IPv4Network(text))
+    return False
 
 
 def _is_in(text: str, network: ipaddress.IPv4Network) -> bool:

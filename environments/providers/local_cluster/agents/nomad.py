@@ -83,7 +83,7 @@ class NomadAgent(Agent):
         # Users of a build, such as apt's, need access to it.
         self.builds.chmod(0o711)
         if (plugins := self._plugins()) is not None:
-            before = self._subnet_file.read_text().strip() if self._subnet_file.exists() else ""
+            before = networks.kept_subnet(self._subnet_file)
             write_if_changed(self._subnet_file, networks.claim(self.data, before) + "\n")
             network = Network(self.bridge, dns=self._dns_server(), limited_port=self.site.limited_port)
             self.isolation.switch_on(network, plugins)

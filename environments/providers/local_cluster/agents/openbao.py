@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, MachineError
-from environments.private_files import private_folder, remove_folder, write_if_changed, write_private
+from environments.kept_files import NotKept, read_kept
+from environments.private_files import discard, private_folder, remove_folder, write_if_changed, write_private
 from environments.providers.backend.calls import Caller, Part
 from environments.providers.local_cluster.agents.agent import Agent
 from environments.providers.local_cluster.agents.audit_trail import AuditTrail
@@ -23,6 +24,8 @@ path "*" {
 _ADMIN_PERIOD = "87600h"
 _CA_LIFE = "87600h"
 _CA_NAME = "Calvinverse CA"
+KEY_BYTES = 32
+"""Of the key that unseals it."""
 
 
 class OpenBaoAgent(Agent):
@@ -48,13 +51,14 @@ class OpenBaoAgent(Agent):
         ]
 
     def configure(self) -> bool:
-        if not self._seal_key.exists():
+        if not os.path.lexists(self._seal_key):
             if any(self.data.iterdir()):
                 raise MachineError(
                     f"The key {self._seal_key} that unseals OpenBao is missing.",
                     hint="Restore it from a copy, or run `doit undeploy --force` and deploy again.",
                 )
             _write_key(self)
+        _check_key(self._seal_key)
         self._audit_trail.prepare(self.config)
         return write_if_changed(self.config, json.dumps(self._configuration(), indent=2) + "\n")
 
@@ -125,7 +129,7 @@ class OpenBaoAgent(Agent):
         elif not self.recovery_file.exists():
             self._begin_again()
             nobody = self.caller()
-        self.unfinished_mark.unlink(missing_ok=True)
+        discard(self.unfinished_mark)
         self.wait_until(lambda: nobody.status("/v1/sys/health") == 200, "unsealing")
         write_if_changed(self.token_file, self.site.chosen.openbao_admin + "\n")
         admin = self.admin()
@@ -158,8 +162,19 @@ class OpenBaoAgent(Agent):
         self.wait_until(lambda: nobody.status("/v1/sys/health") is not None, "answering")
         self._initialise(nobody)
 
+    def _recovery(self) -> dict[str, Any]:
+        """What is kept of the answer to initialising. Raises `MachineError`."""
+        try:
+            kept = json.loads(read_kept(self.recovery_file))
+        except (NotKept, ValueError, RecursionError) as error:
+            why = str(error) if isinstance(error, NotKept) else "it is damaged"
+            raise _lost(f"OpenBao's recovery key can't be read from {self.recovery_file}: {why}.") from error
+        if not isinstance(kept, dict) or "recovery_keys" not in kept:
+            raise _lost(f"The file {self.recovery_file} doesn't hold OpenBao's recovery key.")
+        return kept
+
     def _make_admin(self) -> None:
-        root_token = json.loads(self.recovery_file.read_text()).get("root_token")
+        root_token = self._recovery().get("root_token")
         root = self.caller(root_token)
         try:
             if not root_token:
@@ -183,7 +198,7 @@ class OpenBaoAgent(Agent):
         root.call("POST", "/v1/auth/token/create", body)
 
     def _revoke_root(self, admin: Caller) -> None:
-        kept = json.loads(self.recovery_file.read_text())
+        kept = self._recovery()
         if "root_token" not in kept:
             return
         root = self.caller(kept.pop("root_token"))
@@ -229,17 +244,31 @@ class OpenBaoAgent(Agent):
         self._audit_trail.settle()
         super().remove()
         for path in (self._seal_key, self.recovery_file, self.site.ca_file):
-            path.unlink(missing_ok=True)
+            discard(path)
+
+
+def _lost(sentence: str) -> MachineError:
+    return MachineError(sentence, hint="Restore it from a copy, or run `doit undeploy --force` and deploy again.")
+
+
+def _check_key(path: Path) -> None:
+    """Raises `MachineError` for a file that doesn't hold such a key: OpenBao would start again and again."""
+    try:
+        size = len(path.read_bytes())
+    except OSError as error:
+        raise _lost(f"The key {path} that unseals OpenBao can't be read: {error.strerror}.") from error
+    if size != KEY_BYTES:
+        raise _lost(f"The file {path} doesn't hold the key that unseals OpenBao: that has {KEY_BYTES} bytes.")
 
 
 def _write_key(agent: OpenBaoAgent) -> None:
-    """32 random bytes, written atomically (0600)."""
+    """Random bytes, written atomically (0600)."""
     path = agent._seal_key
     private_folder(path.parent)
     draft = path.with_suffix(".draft")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(32))
+        file.write(secrets.token_bytes(KEY_BYTES))
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)

@@ -89,6 +89,6 @@ def _is_same(one: Path, other: Path) -> bool:
 def _cluster(chosen: Path) -> str | None:
     try:
         found = json.loads(chosen.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return str(found.get("cluster")) if isinstance(found, dict) else None

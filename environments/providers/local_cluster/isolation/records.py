@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from environments.domain.errors import InvalidInput, MachineError
+from environments.kept_files import NotKept, read_kept
 from environments.private_files import private_folder, write_if_changed
 from environments.providers.local_cluster.isolation.model import (
     Allocation,
@@ -28,6 +29,8 @@ from environments.providers.local_cluster.isolation.model import (
     to_json,
     with_allocation,
 )
+
+_WRITTEN_AGAIN = "Run `doit deploy`, which writes it again."
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -66,24 +69,24 @@ class Records:
     def settings(self) -> Settings:
         """What `write_settings` kept. Raises `MachineError`."""
         try:
-            data = json.loads(self.settings_file.read_text())
+            data = json.loads(read_kept(self.settings_file))
             ports = tuple(parse_destination(port) for port in data["host_ports"])
             dns = dns_from_json(found) if (found := data.get("dns")) else None
             limited = int(data.get("limited_port", 0))
             network = Network(data["bridge"], ports, bool(data["published"]), dns, limited)
             return Settings(network, Path(data["firewall"]))
-        except (OSError, ValueError, KeyError, TypeError, InvalidInput) as error:
-            raise MachineError(
-                f"{self.settings_file} can't be read: {error}.", hint="Run `doit deploy` again."
-            ) from error
+        except NotKept as error:
+            raise MachineError(f"{self.settings_file} can't be read: {error}.", hint=_WRITTEN_AGAIN) from error
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, InvalidInput) as error:
+            raise MachineError(f"{self.settings_file} is damaged.", hint=_WRITTEN_AGAIN) from error
 
     def allocations(self) -> Sequence[Allocation]:
         """All that are known; a record that can't be read counts for nothing, so its allocation reaches nothing."""
         found: list[Allocation] = []
         for path in sorted(self._allocations.glob("*")) if self._allocations.is_dir() else []:
-            with contextlib.suppress(OSError, ValueError, InvalidInput):
+            with contextlib.suppress(NotKept, ValueError, LookupError, TypeError, RecursionError, InvalidInput):
                 if _ID.fullmatch(path.name):
-                    found.append(from_json(json.loads(path.read_text())))
+                    found.append(from_json(json.loads(read_kept(path))))
         return found
 
     def add(self, new: Allocation) -> None:

@@ -7,7 +7,14 @@ import pytest
 
 from environments.domain.errors import MachineError
 from environments.providers.local_cluster.agents import networks
-from environments.providers.local_cluster.agents.networks import SUBNETS, bridge_name, claim, release
+from environments.providers.local_cluster.agents.networks import (
+    SUBNETS,
+    bridge_name,
+    claim,
+    clusters_in,
+    release,
+    subnets_of,
+)
 
 HEADER = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT"
 OURS, THEIRS = "0aa1b2c3-0000-4000-8000-000000000001", "0aa1b2c3-0000-4000-8000-000000000002"
@@ -77,9 +84,33 @@ def test_a_claim_that_a_crash_has_cut_off_counts_for_nothing(tmp_path: Path, rou
     assert claim(folder(tmp_path, "agent"), str(SUBNETS[0]), claims, routes) == str(SUBNETS[0])
 
 
-def _route(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
+def test_what_an_agent_has_claimed_is_found_and_damaged_claims_count_for_nothing(tmp_path: Path, routes: Path) -> None:
+    claims, agent = tmp_path / "claims", folder(tmp_path, "agent")
+    assert subnets_of(agent, claims) == frozenset()
+    own = claim(agent, "", claims, routes)
+    for number, content in enumerate((b"", b"\xff\x00", b"/a\0b", str(agent).encode())):
+        (claims / f"odd_{number}").write_bytes(content)
+    (claims / "172.31.0.0_21" / "x").mkdir(parents=True)
+    assert subnets_of(agent, claims) == {own}
+    assert {path.name for path in claims.iterdir()} == {"lock", own.replace("/", "_")}
+
+
+def test_claims_that_this_user_can_not_see_are_none(tmp_path: Path) -> None:
+    (tmp_path / "claims" / "lock" / "x").mkdir(parents=True)
+    assert subnets_of(tmp_path, tmp_path / "claims") == frozenset()
+
+
+def test_the_cluster_of_a_subnet_is_in_the_name_of_its_bridge(routes: Path) -> None:
+    ours, other = SUBNETS[0], SUBNETS[1]
+    lines = [_route(ours, "cv0123abcd"), _route(ours, "docker0"), _route(other, "cv4567abcd")]
+    routes.write_text("\n".join([HEADER, *lines]))
+    assert clusters_in({str(ours)}, routes) == {"0123abcd"}
+    assert clusters_in(set(), routes) == frozenset()
+
+
+def _route(network: ipaddress.IPv4Network | ipaddress.IPv6Network, interface: str = "some0") -> str:
     address, mask = (value.packed[::-1].hex().upper() for value in (network.network_address, network.netmask))
-    return f"some0\t{address}\t00000000\t0001\t0\t0\t0\t{mask}\t0\t0\t0"
+    return f"{interface}\t{address}\t00000000\t0001\t0\t0\t0\t{mask}\t0\t0\t0"
 
 
 NAT = f"""\
