@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from environments.private_files import write_private
+from environments.private_files import discard, write_private
 
 FOLDER = "sessions"
 
@@ -52,7 +52,7 @@ def forget(state: Path, context: str) -> None:
     """Removes what is stored of a session; the session itself goes on."""
     for path in (_file(state, context), token_file(state, context)):
         with suppress(OSError):
-            path.unlink()
+            discard(path)
 
 
 def _file(state: Path, context: str) -> Path:

@@ -8,7 +8,7 @@ from environments.authorities import read_authority_file
 from environments.client import Client, connect
 from environments.context import Context, ServiceAddress
 from environments.domain.errors import CalvinverseError, CertificateRefused
-from environments.private_files import write_private
+from environments.private_files import discard, write_private
 from environments.wire.environments import EnvironmentView
 from jobs.edge import AcmeChoice, CertificateFiles, EdgeChoice, Source
 from jobs.places import Places
@@ -30,7 +30,7 @@ def context_by_edge(
     """
     external = meta.outputs.get(EXTERNAL)
     if external is None:
-        where.edge_authority.unlink(missing_ok=True)
+        discard(where.edge_authority)
         return service
     with connect(service) as client:
         _keep_authority(where, client, meta, choice)
@@ -56,7 +56,7 @@ def _keep_authority(where: Places, client: Client, meta: EnvironmentView, choice
         authority = read_authority_file(choice.certificate.authority, datetime.now(UTC))
         write_private(where.edge_authority, authority)
     elif isinstance(choice.certificate, CertificateFiles | AcmeChoice):
-        where.edge_authority.unlink(missing_ok=True)
+        discard(where.edge_authority)
 
 
 def _failure(context: Context) -> CalvinverseError | None:

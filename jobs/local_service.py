@@ -17,7 +17,7 @@ from environments.client import Client, connect
 from environments.context import Context
 from environments.domain.errors import CalvinverseError, Conflict, DatabaseInUse, ServiceUnavailable
 from environments.domain.tokens import RANDOM_BYTES, known_token, token_secret
-from environments.private_files import cant_write, write_private
+from environments.private_files import cant_write, discard, write_private
 from images.process_records import end_recorded
 from jobs.local_certificate import local_certificate
 from jobs.local_server import STOP_SECONDS
@@ -93,7 +93,7 @@ def local_service(where: Places) -> Iterator[Client]:
             yield client
     finally:
         _stop(process)
-        where.local_process.unlink(missing_ok=True)
+        discard(where.local_process)
 
 
 def _free_port() -> int:

@@ -1,7 +1,7 @@
 """Removes everything that deploy made: other environments if requested, the meta environment, then the files."""
 
 import json
-import shutil
+import os
 import sys
 from collections.abc import Callable
 
@@ -15,6 +15,7 @@ from environments.domain.errors import (
     UnknownEnvironment,
 )
 from environments.domain.lifecycle import State
+from environments.private_files import discard
 from environments.wire.environments import EnvironmentView
 from images.commands import run
 from jobs.deploy import META
@@ -41,7 +42,7 @@ def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, f
     when it is unknown whether any exist (unless `force`: they are removed with their cluster). With `force`, what runs
     on this machine is also removed when the local service can't do it.
     """
-    if not where.local.exists() and not where.agents.exists():
+    if not os.path.lexists(where.local) and not os.path.lexists(where.agents):
         return False
     with exclusive(where):
         try:
@@ -93,7 +94,7 @@ def _existing(where: Places) -> list[str]:
     """The parts of the cluster that deploy didn't start."""
     try:
         known = json.loads(where.connections.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return []
     used = known if isinstance(known, dict) else {}
     return [name for part, name in AGENTS.items() if used.get(part) and not (where.agents / name).exists()]
@@ -144,11 +145,10 @@ def _remove_files(where: Places) -> None:
     except CalvinverseError:
         ours = True  # damaged, so nobody can use it
     if ours:
-        (where.state / CONTEXT_FILE).unlink(missing_ok=True)
+        discard(where.state / CONTEXT_FILE)
     files = (
         *(where.token, where.local_token, where.local_log, where.local_certificate, where.local_process),
         where.connections,
     )
-    for file in (*files, where.authority, where.edge_authority):
-        file.unlink(missing_ok=True)
-    shutil.rmtree(where.local, ignore_errors=True)
+    for file in (*files, where.authority, where.edge_authority, where.local):
+        discard(file)

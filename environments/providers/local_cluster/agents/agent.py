@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from environments.domain.errors import BackendUnavailable, CalvinverseError, MachineError
 from environments.kept_files import NotKept, read_kept, read_token
-from environments.private_files import locked, private_folder, remove_folder, write_if_changed
+from environments.private_files import discard, locked, private_folder, write_if_changed
 from environments.providers.backend.calls import TITLES, Caller, FixedToken, Part
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections, Endpoint, TokenFile
 from environments.providers.local_cluster.agents import place
@@ -232,8 +232,8 @@ class Agent(ABC):
         with self.locked():
             self.stop()
             self._disconnect()
-            remove_folder(self.folder)
-            self.token_file.unlink(missing_ok=True)
+            discard(self.folder)
+            discard(self.token_file)
 
     def admin(self) -> Caller:
         """A client with the admin's credential."""
@@ -325,7 +325,7 @@ class Agent(ABC):
             if after.consul or after.vault or after.nomad:
                 after.save(path)
             else:
-                path.unlink(missing_ok=True)
+                discard(path)
 
     def _connections(self) -> Connections:
         return Connections.kept(self.site.state / CONNECTIONS_FILE)

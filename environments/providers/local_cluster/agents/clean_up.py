@@ -4,31 +4,36 @@ It is a program: `python -m environments.providers.local_cluster.agents.clean_up
 agent. When something is left it prints why, and ends with status 1.
 """
 
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from environments.domain.errors import CalvinverseError, InvalidInput, MachineError
+from environments.private_files import discard
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections
 from environments.providers.local_cluster.agents.local import LocalAgents
-from environments.providers.local_cluster.agents.site import chosen_file
+from environments.providers.local_cluster.agents.site import choose_again, chosen_file
 
 
 def clean_up(state: Path) -> None:
     """Removes them; does nothing where there are none. Raises `CalvinverseError`."""
-    if not chosen_file(state).exists() and not (state / "agents").exists():
+    if not os.path.lexists(chosen_file(state)) and not os.path.lexists(state / "agents"):
         return
+    for folder in (state / "agents", chosen_file(state).parent):
+        if not folder.is_dir():
+            discard(folder)
     # Without what is damaged, processes and files are found by the folder.
     connections = state / CONNECTIONS_FILE
     with suppress(FileNotFoundError):
         try:
             Connections.load(connections)
         except CalvinverseError:
-            connections.unlink()
+            discard(connections)
     try:
         agents = LocalAgents(state, {})
     except (InvalidInput, MachineError):
-        chosen_file(state).unlink(missing_ok=True)
+        choose_again(state)
         agents = LocalAgents(state, {})
     agents.remove(progress=lambda line: print(line, flush=True))
 

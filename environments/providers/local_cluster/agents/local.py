@@ -1,5 +1,6 @@
 """Consul, OpenBao and Nomad of one state folder, together."""
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from environments.domain.errors import InvalidInput
-from environments.private_files import locked, private_folder, remove_folder
+from environments.private_files import discard, locked, private_folder
 from environments.providers.backend.connections import Connections
 from environments.providers.local_cluster.agents import leftovers, place
 from environments.providers.local_cluster.agents.agent import Agent, AgentStatus, agents_environment
@@ -78,8 +79,8 @@ class LocalAgents:
 
     @staticmethod
     def exist(state: Path) -> bool:
-        """Whether this state folder has a local cluster, perhaps an incomplete one."""
-        return chosen_file(state).exists()
+        """Whether this state folder has a local cluster, perhaps an incomplete or damaged one."""
+        return os.path.lexists(chosen_file(state)) or any((state / "agents" / name).is_dir() for name in NAMES)
 
     def all(self) -> Sequence[Agent]:
         """In the order of starting."""
@@ -158,5 +159,5 @@ class LocalAgents:
     def _remove_shared(self) -> None:
         self.supervisor.shut_down()
         for folder in (self.site.volumes, self.site.folder, self.site.credentials):
-            remove_folder(folder)
-        self.site.state.joinpath(".connections.lock").unlink(missing_ok=True)
+            discard(folder)
+        discard(self.site.state / ".connections.lock")

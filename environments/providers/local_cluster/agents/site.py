@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from environments.domain.errors import InvalidInput, MachineError
 from environments.kept_files import NotKept, read_kept
-from environments.private_files import locked, write_private
+from environments.private_files import discard, locked, write_private
 from environments.providers.backend.connections import CONNECTIONS_FILE
 from environments.providers.local_cluster.agents.ports import Ports
 from environments.providers.local_cluster.authority import CERTIFICATE_LIFE, authority_file
@@ -134,19 +134,38 @@ def choose(state: Path, ports: Ports | None) -> Chosen:
     path = chosen_file(state)
     with locked(state / "credentials" / "lock"):
         if not os.path.lexists(path):
+            if _has_data(state):
+                raise _unusable(path, "missing")
             chosen = Chosen(ports=ports or Ports())
             write_private(path, chosen.model_dump_json(indent=2) + "\n")
             return chosen
         try:
             chosen = Chosen.model_validate_json(read_kept(path))
         except (ValidationError, NotKept) as error:
-            raise MachineError(
-                f"The file {path} is damaged; without it the cluster's data can't be used.",
-                hint="Restore it from a copy, or run `doit undeploy --force` and deploy again.",
-            ) from error
+            raise _unusable(path, "damaged") from error
     if ports is not None and ports != chosen.ports:
         raise InvalidInput(
             f"The cluster in {state} was made with other ports.",
             hint="Leave the ports as they are, or undeploy first.",
         )
     return chosen
+
+
+def choose_again(state: Path) -> None:
+    """Puts new values in the place of lost or damaged ones: what remains of the cluster can only be removed."""
+    path = chosen_file(state)
+    with locked(state / "credentials" / "lock"):
+        discard(path)
+        write_private(path, Chosen(ports=Ports()).model_dump_json(indent=2) + "\n")
+
+
+def _has_data(state: Path) -> bool:
+    """Whether an agent of this state folder was started before."""
+    return any(any(folder.iterdir()) for folder in state.glob("agents/*/data") if folder.is_dir())
+
+
+def _unusable(path: Path, fault: str) -> MachineError:
+    return MachineError(
+        f"The file {path} is {fault}; without it the cluster's data can't be used.",
+        hint="Restore it from a copy, or run `doit undeploy --force` and deploy again.",
+    )

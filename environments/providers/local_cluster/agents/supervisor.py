@@ -17,7 +17,7 @@ from typing import Any
 
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import MachineError
-from environments.private_files import locked, private_folder, write_if_changed
+from environments.private_files import discard, locked, private_folder, write_if_changed
 from environments.providers.local_cluster.agents import place, processes
 from environments.providers.local_cluster.agents.patience import wait_for
 
@@ -294,7 +294,7 @@ def _socket_path(folder: Path) -> Path:
 
 def _remove_socket(path: Path, folder: Path) -> None:
     """Removes the socket of a supervisord that has ended, with the folder that was made for it elsewhere."""
-    path.unlink(missing_ok=True)
+    discard(path)
     if path.parent != folder and path.parent.name.startswith("calvinverse-"):
         with contextlib.suppress(OSError):
             path.parent.rmdir()
