@@ -1,5 +1,6 @@
 """`doit undeploy --force` gets through whatever is in the files of the state or in their place, and without them."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from environments.domain.errors import CalvinverseError, MachineError, ServiceUnavailable
-from environments.private_files import discard
-from environments.providers.local_cluster.agents import leftovers
+from environments.private_files import discard, write_private
+from environments.providers.local_cluster.agents import leftovers, networks
 from environments.providers.local_cluster.agents.clean_up import clean_up
 from environments.providers.local_cluster.agents.local import LocalAgents
 from environments.providers.local_cluster.agents.site import chosen_file
+from environments.providers.local_cluster.isolation.firewall import Firewall
 from jobs import undeploy as removal
 from jobs.places import Places
 from jobs.undeploy import undeploy
-from tests.support.state_garbage import FILES, GARBAGE, full_folder, make_state
+from tests.support.state_garbage import CLAIM, FILES, GARBAGE, SUBNET, full_folder, make_state
 
 KEPT = ("contexts/", "sessions/", "images/", "versions.json", "tools/")
 """What undeploy leaves: it is of people, and of builds."""
@@ -63,6 +65,77 @@ def test_a_file_in_the_place_of_a_folder(agents: LocalAgents, folder: str) -> No
     place.touch()
     _remove(agents)
     assert not place.exists()
+
+
+@pytest.fixture
+def machine(agents: LocalAgents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """A bridge, rules and a cgroup of the cluster, and those of another one; gives what is removed."""
+    removed: dict[str, list[str]] = {"bridges": [], "subnets": []}
+    for cluster in (agents.site.chosen.cluster, "0123abcd"):
+        (tmp_path / "interfaces" / f"cv{cluster}" / "bridge").mkdir(parents=True)
+        (tmp_path / "cgroups" / f"calvinverse{cluster}.slice" / "task.scope").mkdir(parents=True)
+
+    def clear_table(table: str, bridge: str, network: object, ids: object) -> int:
+        removed["subnets"].append(str(network))
+        return 0
+
+    monkeypatch.setattr(networks, "_clear_table", clear_table)
+    monkeypatch.setattr(networks, "_remove_bridge", removed["bridges"].append)
+    return removed
+
+
+def _route(agents: LocalAgents) -> None:
+    """The kernel's route to the bridge: 172.28.0.0/21."""
+    line = f"{agents.nomad.bridge}\t00001CAC\t00000000\t0001\t0\t0\t0\t00F8FFFF\t0\t0\t0\n"
+    write_private(agents.site.state / "routes", f"Iface\n{line}")
+
+
+@pytest.mark.parametrize("lost", ["cluster", "configuration too", "subnet's file and claim", "configuration and files"])
+def test_what_is_named_after_a_lost_cluster_is_found_and_removed(
+    agents: LocalAgents, machine: dict[str, list[str]], tmp_path: Path, lost: str
+) -> None:
+    state = agents.site.state
+    chosen_file(state).unlink()
+    _route(agents)
+    if "configuration" in lost:
+        agents.nomad.config.write_bytes(b"{")
+    if "file" in lost:
+        (agents.nomad.folder / "subnet").unlink()
+    if lost == "subnet's file and claim":
+        (state / CLAIM).unlink()
+    own = agents.site.chosen.cluster
+    _remove(agents)
+    assert f"cv{own}" in machine["bridges"]
+    assert "cv0123abcd" not in machine["bridges"]
+    assert set(machine["subnets"]) == {SUBNET}
+    assert sorted(path.name for path in (tmp_path / "cgroups").iterdir()) == ["calvinverse0123abcd.slice"]
+    assert not (state / CLAIM).exists()
+
+
+def test_rules_are_removed_where_their_record_is_damaged(
+    agents: LocalAgents, machine: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[str] = []
+    monkeypatch.setattr(Firewall, "remove", lambda firewall, network: removed.append(network.bridge))
+    folder = agents.nomad.isolation.folder
+    write_private(folder / "cni" / "firewall", "#!/bin/sh\n")
+    (folder / "network.json").write_bytes(b"{")
+    _remove(agents)
+    assert removed == [agents.nomad.bridge]
+
+
+def test_a_copied_configuration_names_nothing_of_its_own(
+    agents: LocalAgents, machine: dict[str, list[str]], tmp_path: Path
+) -> None:
+    """The one that it was copied from still has its bridge."""
+    config = json.loads(agents.nomad.config.read_text())
+    (tmp_path / "original").mkdir()
+    config["data_dir"] = str(tmp_path / "original")
+    config["client"]["cgroup_parent"] = "calvinverse0123abcd.slice"
+    agents.nomad.config.write_text(json.dumps(config))
+    _remove(agents)
+    assert machine["bridges"] == [agents.nomad.bridge]
+    assert (tmp_path / "cgroups" / "calvinverse0123abcd.slice").exists()
 
 
 def test_without_force_a_lost_cluster_is_told_with_what_helps(agents: LocalAgents) -> None:

@@ -69,15 +69,18 @@ class JobIsolation:
         settings = keeping.settings_file(self.folder)
         return Program(command=(sys.executable, "-I", "-m", keeping.__name__, str(settings)), log=self._log)
 
-    def switch_off(self) -> None:
-        """Ends the program and removes the rules. Raises `MachineError`."""
+    def switch_off(self, bridges: Sequence[str] = ()) -> None:
+        """Ends the program and removes the rules. Raises `MachineError`.
+
+        `bridges`: whose rules are removed where the record of them can't be read.
+        """
         if not self.folder.is_dir():
             return
         if self._supervisor.answers():
             self._supervisor.stop(KEEPER)
         else:
             processes.stop(self._supervisor.strays(KEEPER), patience=20)
-        keeping.switch_off(self.folder)
+        keeping.switch_off(self.folder, bridges)
 
 
 def dns_server(subnet: str, ports: Ports, resolvers: Sequence[str]) -> DnsServer:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from environments.kept_files import NotKept, read_token
 from environments.private_files import private_folder, write_if_changed, write_private
 from environments.providers.backend.calls import Caller, Part
 from environments.providers.local_cluster import port_guard
-from environments.providers.local_cluster.agents import engine, isolating, leftovers, networks, nomad_start
+from environments.providers.local_cluster.agents import engine, isolating, leftovers, networks, nomad_start, traces
 from environments.providers.local_cluster.agents.agent import Agent
 from environments.providers.local_cluster.agents.consul import ConsulAgent
 from environments.providers.local_cluster.agents.isolating import ISOLATED_META, KEEPER, JobIsolation
@@ -254,8 +255,8 @@ class NomadAgent(Agent):
 
     @property
     def cgroup(self) -> str:
-        """The cgroup of all our tasks; systemd wants `.slice`, and no hyphen unless it is nested."""
-        return f"calvinverse{self.site.chosen.cluster}.slice"
+        """The cgroup of all our tasks."""
+        return traces.cgroup_name(self.site.chosen.cluster)
 
     def set_up(self) -> None:
         nobody = self.caller()
@@ -355,11 +356,14 @@ class NomadAgent(Agent):
                 self.empty(self.admin())
         self.stop()
         allocations = leftovers.allocations_of(self.data)
-        leftovers.clear(self.data, [self.cgroup])
+        found = traces.find(self.site.chosen.cluster, self.config, self.data, self._subnet_file)
+        bridges = [networks.bridge_name(cluster) for cluster in sorted(found.clusters)]
+        leftovers.clear(self.data, [traces.cgroup_name(cluster) for cluster in sorted(found.clusters)])
         leftovers.clear_volumes(self.site.volumes)
-        self.isolation.switch_off()
-        if self._subnet_file.exists():
-            networks.clear(self.bridge, self._subnet_file.read_text().strip(), allocations)
+        self.isolation.switch_off(bridges)
+        for bridge, subnet in product(bridges, sorted(found.subnets)):
+            networks.clear(bridge, subnet, allocations)
+        if found.subnets:
             networks.release(self.data)
         super().remove()
 

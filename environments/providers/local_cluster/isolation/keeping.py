@@ -3,7 +3,7 @@
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from environments import cni, node_firewall
@@ -83,18 +83,23 @@ def limit(folder: Path) -> bool:
         return Firewall().limit(records.settings().network)
 
 
-def switch_off(folder: Path) -> None:
-    """Removes the rules and the folder, if there are any. Nomad's client must have ended. Raises `MachineError`."""
+def switch_off(folder: Path, bridges: Sequence[str] = ()) -> None:
+    """Removes the rules and the folder, if there are any. Nomad's client must have ended. Raises `MachineError`.
+
+    `bridges`: whose rules are removed where the settings can't be read.
+    """
     records = Records(folder)
     if not folder.is_dir():
         return
     with locked(records.lock):
         try:
-            network = records.settings().network
+            networks = [records.settings().network]
         except MachineError:
-            if any(records.plugins.glob("*")):
+            written = any(records.plugins.glob("*"))
+            if written and not bridges:
                 raise
-        else:
+            networks = [Network(bridge) for bridge in bridges] if written else []
+        for network in networks:
             Firewall().remove(network)
         remove_folder(folder)
 
