@@ -53,6 +53,9 @@ def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, f
             tell(f"The local service can't remove the deployment: {getattr(error, 'message', str(error))}")
             tell("What runs on this machine is removed without it.")
             _remove_agents(where, tell)
+        else:
+            if force and where.agents.exists():  # the database knows nothing of them
+                _remove_agents(where, tell)
         _remove_files(where)
     return True
 

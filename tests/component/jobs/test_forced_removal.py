@@ -67,6 +67,11 @@ def test_a_file_in_the_place_of_a_folder(agents: LocalAgents, folder: str) -> No
     assert not place.exists()
 
 
+def test_agents_of_which_the_database_knows_nothing(agents: LocalAgents, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removal, "_undeploy", lambda *_: None)
+    _remove(agents)
+
+
 @pytest.fixture
 def machine(agents: LocalAgents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """A bridge, rules and a cgroup of the cluster, and those of another one; gives what is removed."""
