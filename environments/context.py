@@ -101,6 +101,7 @@ def state_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 def stored_context(state: Path) -> Context | None:
     """The stored context; None if there is none. Raises `InvalidInput` if it can't be read."""
+    named_contexts.require_folders(state)
     path = state / CONTEXT_FILE
     try:
         return _with_files(Context.model_validate_json(path.read_bytes()), lambda file: _found(state, file))

@@ -5,6 +5,7 @@ folder.
 context file of this machine, which deploy and `calvinverse serve` write.
 """
 
+import os
 import re
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -33,6 +34,14 @@ class NamedContext(BaseModel):
     authority: str = ""
 
 
+def require_folders(state: Path) -> None:
+    """Raises `InvalidInput` where something else is in the place of the state folder, or of that of contexts."""
+    for folder in (state, state / FOLDER):
+        if os.path.lexists(folder) and not folder.is_dir():
+            helps = "Remove it, or name a folder in CALVINVERSE_STATE" if folder == state else "Remove it"
+            raise InvalidInput(f"{folder} has to be a folder, and is something else.", hint=f"{helps}.")
+
+
 def check_name(name: str) -> str:
     """The name of a context that is to be stored, checked. Raises `InvalidInput`."""
     if name == DEFAULT:
@@ -57,7 +66,8 @@ def check_free(state: Path, name: str, *, replace: bool = False) -> None:
 
 
 def names(state: Path) -> list[str]:
-    """The names of all stored contexts, sorted."""
+    """The names of all stored contexts, sorted. Raises `InvalidInput` where there can be none."""
+    require_folders(state)
     found = (path.name.removesuffix(_SUFFIX) for path in (state / FOLDER).glob(f"*{_SUFFIX}"))
     return sorted(name for name in found if _NAME.fullmatch(name))
 
@@ -69,6 +79,7 @@ def token_file(state: Path, name: str) -> Path:
 
 def read(state: Path, name: str) -> NamedContext:
     """A stored context. Raises `NotFound` with near names, and `InvalidInput` if it can't be read."""
+    require_folders(state)
     path = _file(state, name)
     try:
         if not _NAME.fullmatch(name):
@@ -132,6 +143,7 @@ def current(state: Path) -> str:
 
     Raises `InvalidInput` if it can't be told which was chosen: another service must not take its place unnoticed.
     """
+    require_folders(state)
     path = state / FOLDER / _CURRENT
     try:
         name = path.read_text(encoding="utf-8").strip()

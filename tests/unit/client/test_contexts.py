@@ -221,6 +221,22 @@ def test_a_current_context_that_cannot_be_read_leads_to_no_other_service(
     assert find_context(environ=environ).name == "prod"
 
 
+@pytest.mark.parametrize("folder", ["state", "state/contexts"])
+def test_a_file_in_place_of_a_folder_is_told_with_what_helps(tmp_path: Path, folder: str) -> None:
+    """Choosing a context can't help there."""
+    file, state = tmp_path / folder, tmp_path / "state"
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    for what in (named_contexts.names, named_contexts.current, stored_context):
+        with pytest.raises(InvalidInput, match=f"^{file} has to be a folder") as told:
+            what(state)
+        assert told.value.hint.startswith("Remove it")
+        assert ("CALVINVERSE_STATE" in told.value.hint) == (folder == "state")
+    for name in (None, "far", "default"):
+        with pytest.raises(InvalidInput, match=f"^{file} has to be a folder"):
+            find_context(name=name, environ={"CALVINVERSE_STATE": str(state)})
+
+
 def test_a_folder_in_place_of_a_context_can_be_replaced_and_removed(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / "contexts" / f"{name}.json" / "inside").mkdir(parents=True)
