@@ -98,6 +98,12 @@ class Tool:
         found = re.search(r"^go (\S+)$", (self.folder / "go.mod").read_text(), re.MULTILINE)
         return Version.parse(found.group(1)) if found else None
 
+    def modules(self) -> int:
+        """How many lines of go.sum pin its modules; 0 for a tool that needs no Go."""
+        if not isinstance(self.source, GoModule) or not self.buildable:
+            return 0
+        return len((self.folder / "go.sum").read_text().splitlines())
+
     def key(self) -> str:
         """The key of a build: version, and a digest of the pinned sources, the flags and the platform."""
         digest = hashlib.sha256()

@@ -1,4 +1,7 @@
-"""What the build of each tool takes of the processors, as measured, and how long builds still take by that."""
+"""What the build of each tool takes of the processors, as measured, and how long builds still take by that.
+
+`shares.json` has what `doit test:fresh --shares` measured, and nothing else: what is missing there wasn't measured.
+"""
 
 import json
 import os
@@ -26,10 +29,6 @@ class Share:
 
     processor_seconds: float
     packages: int = 0
-
-
-UNKNOWN = Share(60.0)
-"""The share of a tool that nobody has measured."""
 
 
 class Progress(Protocol):
@@ -75,22 +74,28 @@ def write_shares(file: Path = FILE, cache: Path | None = None) -> dict[str, Shar
     return found
 
 
-def share_of(tool: Tool, known: Mapping[str, Share] | None = None) -> Share:
-    """The share of a tool."""
-    return (shares() if known is None else known).get(tool.name, UNKNOWN)
+def share_of(tool: Tool, known: Mapping[str, Share] | None = None) -> Share | None:
+    """The share of a tool; None if it wasn't measured."""
+    return (shares() if known is None else known).get(tool.name)
 
 
 def longest_first(missing: Iterable[Tool], known: Mapping[str, Share] | None = None) -> list[Tool]:
-    """Tools in the order in which they are built: one that takes long and starts late would run alone at the end."""
-    return sorted(missing, key=lambda tool: share_of(tool, known).processor_seconds, reverse=True)
+    """Tools in the order in which they are built: one that takes long and starts late would run alone at the end.
+
+    Where one of them wasn't measured, those with the most modules come first.
+    """
+    found = list(missing)
+    measured = {tool.name: share.processor_seconds for tool in found if (share := share_of(tool, known)) is not None}
+    weights = measured if len(measured) == len(found) else {tool.name: float(tool.modules()) for tool in found}
+    return sorted(found, key=lambda tool: weights[tool.name], reverse=True)
 
 
 def done(job: Progress, known: Mapping[str, Share] | None = None) -> float:
     """How much of its share a build has done, 0 to 1."""
     if job.seconds is not None:
         return 1.0
-    packages = share_of(job.tool, known).packages
-    return min(NEARLY, job.packages / packages) if packages else 0.0
+    share = share_of(job.tool, known)
+    return min(NEARLY, job.packages / share.packages) if share is not None and share.packages else 0.0
 
 
 def seconds_left(
@@ -99,21 +104,29 @@ def seconds_left(
     *,
     processors: int | None = None,
     known: Mapping[str, Share] | None = None,
-) -> float:
+) -> float | None:
     """How many seconds the builds still take that began `elapsed` seconds ago and share the processors.
 
     At first it is the work that is left, spread over the processors; the more is done, the more the pace counts at
-    which that was done.
+    which that was done. None: one that hasn't ended wasn't measured.
     """
-    work = [(share_of(job.tool, known).processor_seconds, done(job, known)) for job in jobs]
+    if any(job.seconds is None and share_of(job.tool, known) is None for job in jobs):
+        return None
+    found = [(share_of(job.tool, known), job) for job in jobs]
+    work = [(share.processor_seconds, done(job, known)) for share, job in found if share is not None]
     finished = sum(seconds * part for seconds, part in work)
     left = sum(seconds * (1 - part) for seconds, part in work)
     expected = WEIGHT / (processors or os.cpu_count() or 1)
     return left * (expected + elapsed) / (WEIGHT + finished)
 
 
-def about(seconds: float) -> str:
-    """A time for people, which is an estimate: `about 9 min`, `about 40 s`."""
+def about(seconds: float | None) -> str:
+    """A time for people, which is an estimate, after what it belongs to: `, about 9 min`, `, about 40 s`.
+
+    Empty for None: nothing was measured.
+    """
+    if seconds is None:
+        return ""
     if seconds >= 90:
-        return f"about {round(seconds / 60)} min"
-    return f"about {max(10, round(seconds, -1)):.0f} s"
+        return f", about {round(seconds / 60)} min"
+    return f", about {max(10, round(seconds, -1)):.0f} s"

@@ -66,7 +66,7 @@ def build_all(missing: Sequence[Tool], report: Report, go: Go) -> None:
     jobs = [Job(tool, cache, stop, go) for tool in longest_first(missing)]
     names = ", ".join(f"{job.tool.name} {job.tool.pinned}" for job in jobs)
     count = f"{len(jobs)} tools" if len(jobs) > 1 else "one tool"
-    report(f"Building {count} into {cache}, {about(seconds_left(jobs, 0))}, once for this machine: {names}.")
+    report(f"Building {count} into {cache}{about(seconds_left(jobs, 0))}, once for this machine: {names}.")
     try:
         run_all(jobs, report)
     finally:
@@ -114,13 +114,13 @@ def _watch(running: dict[Future[Path], Job], report: Report, failed: list[Machin
             report(f"  {line}")
 
 
-def progress_line(left: Sequence[Job], seconds: float) -> str:
-    """What is being built, how many are left and how long that takes; empty when nothing has begun."""
+def progress_line(left: Sequence[Job], seconds: float | None) -> str:
+    """What is being built, how many are left and how long that takes if it is known; empty when nothing has begun."""
     begun = [job for job in left if job.began is not None]
     if not begun:
         return ""
     line = "; ".join(f"{job.tool.name} {duration(job.elapsed())}: {job.phase}" for job in begun)
-    return f"{line}; {len(left)} left, {about(seconds)}"
+    return f"{line}; {len(left)} left{about(seconds)}"
 
 
 def _tell_done(job: Job, report: Report) -> None:
