@@ -15,6 +15,7 @@ from environments import named_contexts, stored_sessions
 from environments.addresses import DEFAULT_ADDRESS, check_safe_address
 from environments.authorities import PinnedAuthority
 from environments.domain.errors import InvalidInput, NotFound, Unauthenticated
+from environments.homes import expanded
 from environments.kept_files import NotKept, read_token
 from environments.named_contexts import DEFAULT
 from environments.private_files import write_private
@@ -88,15 +89,15 @@ class Context(BaseModel):
 def state_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """The state folder: CALVINVERSE_STATE, else `.calvinverse` of the checkout of this code, else that of the user.
 
-    It need not exist yet.
+    It need not exist yet. Raises `InvalidInput` where it would be below a home that doesn't exist.
     """
     if named := environ.get(STATE_VARIABLE):
-        return Path(named).expanduser().absolute()
+        return expanded(named, STATE_VARIABLE).absolute()
     checkout = Path(__file__).resolve().parent.parent
     if (checkout / "dodo.py").is_file() and (checkout / "pyproject.toml").is_file():
         return checkout / ".calvinverse"
     home = environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(home).expanduser() / "calvinverse"
+    return expanded(home, STATE_VARIABLE) / "calvinverse"
 
 
 def stored_context(state: Path) -> Context | None:
@@ -152,11 +153,11 @@ def find_context(
     else:
         chosen = _current(state, current or named_contexts.current(state))
     changes: dict[str, object] = {}
-    if (token := token_file or _path(variables.get(TOKEN_FILE_VARIABLE))) is not None:
+    if (token := token_file or _path(variables, TOKEN_FILE_VARIABLE)) is not None:
         changes |= {"token_file": token, "stored_for": ""}
     elif chosen.name and stored_sessions.find(state, chosen.name, chosen.address) is not None:
         changes |= {"token_file": stored_sessions.token_file(state, chosen.name), "signed_in": True}
-    if (ca := ca_file or _path(variables.get(CA_FILE_VARIABLE))) is not None:
+    if (ca := ca_file or _path(variables, CA_FILE_VARIABLE)) is not None:
         changes |= {"ca_file": ca, "pinned": None}
     return chosen.model_copy(update=changes)
 
@@ -236,5 +237,5 @@ def _found(state: Path, file: Path) -> Path:
     return here if not file.is_absolute() or (not file.exists() and here.exists()) else file
 
 
-def _path(text: str | None) -> Path | None:
-    return Path(text).expanduser().absolute() if text else None
+def _path(variables: Mapping[str, str], name: str) -> Path | None:
+    return expanded(text, name).absolute() if (text := variables.get(name)) else None

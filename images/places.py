@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 from environments.domain.errors import MachineError
+from environments.homes import expanded
 from environments.state_place import usable_state_folder
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -24,7 +25,7 @@ def cache_folder() -> Path:
     It isn't created here, so that the search for a tool changes nothing.
     """
     if given := os.environ.get(CACHE_VARIABLE):
-        return Path(given).expanduser().absolute()
+        return expanded(given, CACHE_VARIABLE).absolute()
     try:
         return Path.home() / ".cache" / "calvinverse"
     except RuntimeError as error:

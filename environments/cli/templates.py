@@ -156,6 +156,9 @@ def push(
 
     if (folder is None) == (git is None):
         raise InvalidInput("Give either a folder or --git URL.", hint="See `calvinverse template push --help`.")
+    for option, given in (("--git", git), ("--ref", ref)):
+        if given is not None and not given.strip():
+            raise InvalidInput(f"{option} is empty.", hint="Give it a value, or leave it out.")
     if git is None and (ref is not None or path is not None):
         raise InvalidInput("--ref and --path go with --git.", hint="See `calvinverse template push --help`.")
     try:

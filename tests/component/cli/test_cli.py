@@ -694,6 +694,10 @@ def test_a_template_is_pushed_from_a_git_repository(cli: CommandLine, tmp_path: 
     assert cli("template", "push", "--git", url, "--ref", "nope").status == 3
     for wrong in (["push"], ["push", str(folder), "--git", url], ["push", str(folder), "--ref", "main"]):
         assert cli("template", *wrong).status == 2
+    for option, more in (("--git", []), ("--ref", ["--git", url])):
+        for value in ("", " "):
+            refused = cli("template", "push", *more, option, value)
+            assert (refused.status, refused.err.splitlines()[0]) == (2, f"error: {option} is empty.  [invalid_input]")
 
 
 def test_tokens(cli: CommandLine, tmp_path: Path) -> None:

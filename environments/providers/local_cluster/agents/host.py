@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from environments.addresses import exposes_tokens
 from environments.context import AUTHORITY_FILE
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, InvalidInput, UnsafeAddress
+from environments.homes import expanded
 from environments.kept_files import NotKept, read_token
 from environments.private_files import locked, write_if_changed
 from environments.providers.backend.calls import TITLES, Caller, FixedToken, Part
@@ -77,8 +78,8 @@ class LocalCluster:
             )
         endpoint = Endpoint(
             address=address.rstrip("/"),
-            authentication=TokenFile(token_file=Path(token_file).expanduser().absolute()),
-            ca_file=Path(ca_file).expanduser().absolute() if ca_file else None,
+            authentication=TokenFile(token_file=expanded(token_file, f"--{agent}-token-file").absolute()),
+            ca_file=expanded(ca_file, f"--{agent}-ca-file").absolute() if ca_file else None,
         )
         version = _version(part, agent, endpoint)
         with locked(self._state / ".connections.lock"):
