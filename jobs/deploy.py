@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from environments.belongings import claim, is_marked, is_own_token
 from environments.client import Client, connect
 from environments.client.bundles import read_bundle
 from environments.context import Context, write_context
 from environments.domain.errors import (
     CalvinverseError,
+    MachineError,
     NotAllowedNow,
     ServiceUnavailable,
     StepFailed,
@@ -119,6 +121,7 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
     The deployed service shows `meta` read-only. After an interruption the next call continues. The kind of the
     service's database doesn't change. Raises `CalvinverseError`.
     """
+    claim(where.state)
     with exclusive(where):
         token = _own_token(where, tell)
         with local_service(where) as local:
@@ -150,7 +153,10 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
 
 
 def _own_token(where: Places, tell: Tell) -> str:
-    """The deployer's token for the deployed service; created once and stored, again if its file holds none any more."""
+    """The deployer's token for the deployed service; created once and stored, again if its file holds none any more.
+
+    Raises `MachineError` for what isn't ours in its place.
+    """
     try:
         kept = read_token(where.token)
         if is_token_secret(kept):
@@ -159,6 +165,11 @@ def _own_token(where: Places, tell: Tell) -> str:
     except NotThere:
         pass
     except NotKept as error:
+        if not is_marked(where.state) and not is_own_token(where.token):
+            raise MachineError(
+                f"{where.token} can't be written: something else is there, which deploy didn't make.",
+                hint="Move it away, and repeat `doit deploy`.",
+            ) from error
         tell(f"There is no token in {where.token} any more ({error}); a new one takes its place.")
     made = token_secret(secrets.token_urlsafe(RANDOM_BYTES))
     write_private(where.token, made + "\n")

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from environments.belongings import is_marked, is_own_token, refuse_others, remaining, remove_own
 from environments.client import Client, connect
 from environments.context import CONTEXT_FILE, Context, stored_context
 from environments.domain.errors import (
@@ -40,10 +41,12 @@ def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, f
 
     Raises `Conflict` while other environments exist (unless they are to be destroyed first), and `ServiceUnavailable`
     when it is unknown whether any exist (unless `force`: they are removed with their cluster). With `force`, what runs
-    on this machine is also removed when the local service can't do it.
+    on this machine is also removed when the local service can't do it. Raises `MachineError` in a folder that nothing
+    was deployed from.
     """
     if not os.path.lexists(where.local) and not os.path.lexists(where.agents):
         return False
+    refuse_others(where.state)
     with exclusive(where):
         try:
             _undeploy(where, tell, destroy_environments, force)
@@ -56,7 +59,7 @@ def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, f
         else:
             if force and where.agents.exists():  # the database knows nothing of them
                 _remove_agents(where, tell)
-        _remove_files(where)
+        _remove_files(where, tell)
     return True
 
 
@@ -140,8 +143,8 @@ def _destroy(local: Client, tell: Tell) -> None:
     follow(local, META, frozenset({State.DESTROYED}), tell)
 
 
-def _remove_files(where: Places) -> None:
-    """Removes the files of the deployment. What was built (records of images, tools) stays."""
+def _remove_files(where: Places, tell: Tell) -> None:
+    """Removes the files of the deployment. What was built (records of images, tools) stays, and what isn't ours."""
     try:
         context = stored_context(where.state)
         ours = context is not None and context.token_file == where.token
@@ -150,8 +153,15 @@ def _remove_files(where: Places) -> None:
     if ours:
         discard(where.state / CONTEXT_FILE)
     files = (
-        *(where.token, where.local_token, where.local_log, where.local_certificate, where.local_process),
-        where.connections,
+        *(where.local_token, where.local_log, where.local_certificate, where.local_process),
+        *(where.connections, where.authority, where.edge_authority),
     )
-    for file in (*files, where.authority, where.edge_authority, where.local):
+    for file in files:
         discard(file)
+    left = [*remove_own(where.state, where.local.name), *remaining(where.state)]
+    if is_marked(where.state) or is_own_token(where.token):
+        discard(where.token)
+    else:
+        left.append(where.token)
+    for path in dict.fromkeys(left):
+        tell(f"{path} stays: deploy didn't make it.")

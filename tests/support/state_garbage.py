@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from environments.belongings import claim
 from environments.context import Context, write_context
 from environments.named_contexts import NamedContext, store
 from environments.private_files import write_private
@@ -97,6 +98,7 @@ FILES = (
 def make_state(state: Path, monkeypatch: pytest.MonkeyPatch) -> LocalAgents:
     """The folder; nothing runs, and this machine has neither an engine nor networks of jobs. Gives its agents."""
     state.mkdir(mode=0o700)
+    claim(state)
     for name in ("CALVINVERSE_STATE", "CALVINVERSE_CACHE"):
         monkeypatch.setenv(name, str(state))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{state}/no.sock")

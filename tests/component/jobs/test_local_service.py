@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from environments.belongings import claim
 from environments.client import Client
 from environments.domain.errors import CalvinverseError, Conflict, DatabaseInUse, MachineError
 from jobs import undeploy
@@ -105,6 +106,7 @@ class TestUndeploy:
         self, where: Places, said: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(undeploy, "local_service", self.failing)
+        claim(where.state)
         where.local.mkdir()
         (where.agents / "nomad").mkdir(parents=True)
         where.connections.write_text(json.dumps({"nomad": {}, "consul": {"address": "https://consul"}, "vault": None}))

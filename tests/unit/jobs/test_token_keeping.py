@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from environments.belongings import claim
+from environments.domain.errors import MachineError
 from environments.domain.tokens import is_token_secret, known_token
 from jobs import deploy
 from jobs.places import Places
@@ -25,6 +27,7 @@ def test_deploy_tells_the_service_no_token(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\n", b"cv_", b"cv_" + b"x" * 20, b"\xff\xfe", b"{}", None])
 def test_a_token_that_was_lost_is_made_again(tmp_path: Path, content: bytes | None) -> None:
     where = Places(tmp_path)
+    claim(tmp_path)
     if content is None:
         where.token.mkdir()
     else:
@@ -35,3 +38,12 @@ def test_a_token_that_was_lost_is_made_again(tmp_path: Path, content: bytes | No
     assert str(where.token) in said[0]
     assert deploy._own_token(where, said.append) == token
     assert len(said) == 1
+
+
+def test_a_token_of_something_else_is_not_replaced_where_deploy_has_no_mark(tmp_path: Path) -> None:
+    where = Places(tmp_path)
+    where.token.write_text("ghp_of_another_service\n")
+    with pytest.raises(MachineError, match=str(where.token)) as refused:
+        deploy._own_token(where, lambda line: None)
+    assert "Move it away" in refused.value.hint
+    assert where.token.read_text() == "ghp_of_another_service\n"

@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from environments.belongings import refuse_others, remove_own
 from environments.domain.errors import CalvinverseError, InvalidInput, MachineError
 from environments.private_files import discard
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections
@@ -20,9 +21,10 @@ def clean_up(state: Path) -> None:
     """Removes them; does nothing where there are none. Raises `CalvinverseError`."""
     if not os.path.lexists(chosen_file(state)) and not os.path.lexists(state / "agents"):
         return
+    refuse_others(state)
     for folder in (state / "agents", chosen_file(state).parent):
-        if not folder.is_dir():
-            discard(folder)
+        if not folder.is_dir() and (left := remove_own(state, folder.name)):
+            raise MachineError(f"{left[0]} is in the place of a folder.", hint="Move it away, and repeat the command.")
     # Without what is damaged, processes and files are found by the folder.
     connections = state / CONNECTIONS_FILE
     with suppress(FileNotFoundError):

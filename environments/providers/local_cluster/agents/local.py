@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
+from environments.belongings import remove_own
 from environments.domain.errors import InvalidInput
 from environments.private_files import discard, locked, private_folder
 from environments.providers.backend.connections import Connections
@@ -140,13 +141,14 @@ class LocalAgents:
     def remove(self, *, progress: Callable[[str], None] = lambda line: None) -> None:
         """Stops all and removes everything of the cluster, including jobs, mounts and the service's data.
 
-        Everything else in the state folder stays.
+        Everything else in the state folder stays; what else is in our folders is told.
         """
         self.settle()
         for agent in reversed(self.all()):
             progress(f"removing {agent.title}")
             agent.remove()
-        self._remove_shared()
+        for path in self._remove_shared():
+            progress(f"{path} stays: deploy didn't make it")
 
     def remove_one(self, name: str) -> None:
         """Removes one agent, and with the last of them what they share. Nomad goes before the two that it needs."""
@@ -156,8 +158,10 @@ class LocalAgents:
             if self.site.folder.exists() and not any(agent.folder.exists() for agent in self.all()):
                 self._remove_shared()
 
-    def _remove_shared(self) -> None:
+    def _remove_shared(self) -> list[Path]:
+        """Removes it; returns what isn't ours and stays."""
         self.supervisor.shut_down()
-        for folder in (self.site.volumes, self.site.folder, self.site.credentials):
-            discard(folder)
+        folders = (self.site.volumes, self.site.folder, self.site.credentials)
+        left = [path for folder in folders for path in remove_own(self.site.state, folder.name)]
         discard(self.site.state / ".connections.lock")
+        return left

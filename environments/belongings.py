@@ -1,0 +1,179 @@
+"""What in a state folder is a deployment's: deploy marks the folder, and older ones are recognised by their content.
+
+Only in a folder that is marked our folders are ours as a whole, and so is whatever is in the place of our files.
+Elsewhere a thing is ours if its name is one that nobody else uses there. What is left stays, and is told.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from shlex import quote
+
+from environments.context import STATE_VARIABLE, state_folder
+from environments.domain.errors import MachineError
+from environments.private_files import cant_write, discard
+
+MARK_FILE = "deploy.lock"
+"""The lock of deploy and undeploy; its content is the mark."""
+
+_MARK = b"Calvinverse deploys from this folder. `doit undeploy` removes what deploy made in it.\n"
+
+_AGENTS = ("consul", "openbao", "nomad")
+
+_PROOFS = (
+    *("local/calvinverse.sqlite", "local/parameters.key", "credentials/cluster.json"),
+    *("agents/supervisor/supervisord.conf", "agents/certificates/config.json"),
+    *(f"agents/{agent}/{name}" for agent in _AGENTS for name in ("owner", "config.json", "data")),
+)
+"""Any of them is in every state folder that something was deployed from."""
+
+_CONTENT: Mapping[str, Sequence[str]] = {
+    "local": ("calvinverse.sqlite*", "lock", "parameters.key", ".parameters.key.*"),
+    "agents": (*_AGENTS, "supervisor", "logs", "certificates", "*.lock"),
+    "volumes": ("calvinverse-*", "builds"),
+    "credentials": (
+        *("cluster.json", ".cluster.json.*", "lock", "ca.pem", "parts-ca.*", "openbao-*", "*-admin.token"),
+        *(".*-admin.token.*", ".ca.pem.*", ".parts-ca.*", ".openbao-*"),
+    ),
+}
+"""Our folders, and the names of all that we put right into them."""
+
+_BESIDE = (
+    *("local.*", "local-*", "token", "*.pem", "connections.json", "context.json", "contexts", "sessions"),
+    *("images", "docker", "tools", "versions.json", "lock", "lock.log", "tests", "service", "release", "site"),
+    *("deploy.lock", "site.log", "traceback.txt", "doit.db*", "claims", ".*"),
+)
+"""The names of what else is in a state folder."""
+
+_TOKEN = b"cv_"
+
+
+def is_marked(state: Path) -> bool:
+    """Whether deploy has marked this state folder as its own."""
+    try:
+        with (state / MARK_FILE).open("rb") as file:
+            return file.read(len(_MARK)) == _MARK
+    except OSError:
+        return False
+
+
+def is_ours(state: Path) -> bool:
+    """Whether something was deployed from this state folder."""
+    return is_marked(state) or any(os.path.lexists(state / proof) for proof in _PROOFS)
+
+
+def claim(state: Path) -> None:
+    """Marks a state folder before something is deployed from it for the first time.
+
+    Raises `MachineError`, and changes nothing, for a folder in which other things are: undeploy could remove them.
+    """
+    if state.resolve() in (Path("/"), Path("~").expanduser().resolve()):
+        raise MachineError(
+            f"{state} can't be a state folder: it holds more than a deployment.",
+            hint=f"Name a folder that is empty, or missing, in {STATE_VARIABLE}. What was deployed from this one is "
+            "removed by `doit undeploy`.",
+        )
+    if is_marked(state):
+        return
+    others = [path for name in _CONTENT for path in _others(state / name)]
+    if not is_own_token(state / "token"):
+        others.append(state / "token")
+    if not is_ours(state):
+        beside = [] if state == state_folder({}) or not state.is_dir() else _unknown(state)
+        if found := [*others, *beside]:
+            raise MachineError(
+                f"{state} can't be a state folder: deploy didn't make {_named(found)}.",
+                hint=f"Name a folder that is empty, or missing, in {STATE_VARIABLE}, or move that away.",
+            )
+    if not others:
+        _mark(state / MARK_FILE)
+
+
+def refuse_others(state: Path) -> None:
+    """Raises `MachineError` for a folder that nothing was deployed from, if our folders in it hold something."""
+    if is_ours(state):
+        return
+    found = [path for name in _CONTENT if os.path.lexists(path := state / name) and not _is_empty(path)]
+    if found:
+        raise MachineError(
+            f"Nothing was deployed from {state}: {_named(found)} can't be removed as a deployment's.",
+            hint=f"Name the state folder of the deployment in {STATE_VARIABLE}.",
+        )
+
+
+def remove_own(state: Path, name: str) -> list[Path]:
+    """Removes what is ours in one of our folders, and the folder or the link to it; returns what stays there.
+
+    The folder that a link leads to stays, and so does what we don't know in it. Raises `OSError`.
+    """
+    path = state / name
+    if not path.is_dir() or (is_marked(state) and not path.is_symlink()):
+        if path.is_file() and not is_marked(state) and path.stat().st_size:
+            return [path]
+        discard(path)
+        return []
+    others = _others(path)
+    for entry in path.iterdir():
+        if entry not in others:
+            discard(entry)
+    left = sorted(path.resolve().iterdir())
+    if path.is_symlink():
+        path.unlink()
+    elif not left:
+        path.rmdir()
+    return left
+
+
+def remaining(state: Path) -> list[Path]:
+    """What is left in our folders after a removal."""
+    return [path for name in _CONTENT if (state / name).is_dir() for path in sorted((state / name).iterdir())]
+
+
+def is_own_token(path: Path) -> bool:
+    """Whether a token of ours is in this file, perhaps a damaged one, or nothing."""
+    try:
+        if path.is_dir():
+            return not any(path.iterdir())
+        with path.open("rb") as file:
+            start = file.read(1000).strip()
+    except FileNotFoundError:
+        return not path.is_symlink()
+    except OSError:
+        return False
+    return not start or start.startswith(_TOKEN)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
+
+
+def _others(folder: Path) -> list[Path]:
+    """What is in the place of one of our folders, or in it, and has no name that we give."""
+    if not folder.is_dir():
+        return [folder] if os.path.lexists(folder) else []
+    known = _CONTENT[folder.name]
+    return sorted(path for path in folder.iterdir() if not any(fnmatchcase(path.name, name) for name in known))
+
+
+def _unknown(state: Path) -> list[Path]:
+    """What else is in a folder and no state folder has."""
+    known = (*_CONTENT, *_BESIDE)
+    return sorted(path for path in state.iterdir() if not any(fnmatchcase(path.name, name) for name in known))
+
+
+def _mark(path: Path) -> None:
+    """In place: another process may hold the lock."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(descriptor, _MARK, 0)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise cant_write(path, error) from error
+
+
+def _named(paths: Sequence[Path]) -> str:
+    shown = ", ".join(quote(str(path)) for path in paths[:3])
+    return shown if len(paths) <= 3 else f"{shown} and {len(paths) - 3} more"

@@ -1,0 +1,130 @@
+"""Only what deploy made in a state folder is removed: a mark proves it, or names that nobody else gives."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from environments.belongings import claim, is_marked, is_ours, refuse_others, remove_own
+from environments.domain.errors import MachineError, UnknownEnvironment
+from environments.providers.local_cluster.agents.clean_up import clean_up
+from jobs import undeploy as removal
+from jobs.deploy import DeployRequest, deploy
+from jobs.places import Places
+from jobs.undeploy import undeploy
+
+FOREIGN = ("local/bin/tool", "agents/notes.md", "credentials/aws", "volumes/photos", "token")
+
+
+class _Nothing:
+    def environment(self, name: str) -> None:
+        raise UnknownEnvironment(name)
+
+
+@contextmanager
+def _without_environments(where: Places) -> Iterator[_Nothing]:
+    yield _Nothing()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of a person, with names that a deployment gives, too."""
+    monkeypatch.setattr(removal, "local_service", _without_environments)
+    for name in FOREIGN:
+        _put(tmp_path / name)
+    return tmp_path
+
+
+def _put(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("mine")
+    return path
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_nothing_is_removed_from_a_folder_that_nothing_was_deployed_from(home: Path, force: bool) -> None:
+    with pytest.raises(MachineError, match="Nothing was deployed from") as refused:
+        undeploy(Places(home), lambda line: None, force=force)
+    assert "CALVINVERSE_STATE" in refused.value.hint
+    with pytest.raises(MachineError, match="Nothing was deployed from"):
+        clean_up(home)
+    assert _files(home) == sorted(FOREIGN)
+
+
+def test_nothing_is_deployed_from_a_folder_of_other_things(home: Path) -> None:
+    with pytest.raises(MachineError, match="local/bin") as refused:
+        deploy(Places(home), DeployRequest(image="", binaries={}), lambda line: None)
+    assert "move that away" in refused.value.hint
+    assert _files(home) == sorted(FOREIGN)
+
+
+@pytest.mark.parametrize("other", ["thesis.tex", "photos/one", "agents/notes.md", "token"])
+def test_each_other_thing_is_named(tmp_path: Path, other: str) -> None:
+    _put(tmp_path / other)
+    with pytest.raises(MachineError, match=str(tmp_path / other.partition("/")[0])):
+        claim(tmp_path)
+    assert not is_marked(tmp_path)
+
+
+def test_a_home_is_no_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for folder in (tmp_path, Path("/")):
+        with pytest.raises(MachineError, match="can't be a state folder"):
+            claim(folder)
+
+
+def test_a_folder_of_builds_and_contexts_is_marked_once(tmp_path: Path) -> None:
+    for name in ("images/web/journal.jsonl", "contexts/far.json", "versions.json", "doit.db", "token"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    claim(tmp_path)
+    assert is_marked(tmp_path)
+    _put(tmp_path / "local" / "more")
+    claim(tmp_path)
+    assert remove_own(tmp_path, "local") == []
+
+
+def test_an_older_deployment_is_recognised_and_what_is_of_others_in_it_stays(home: Path) -> None:
+    (home / "local" / "calvinverse.sqlite").touch()
+    assert is_ours(home)
+    said: list[str] = []
+    assert undeploy(Places(home), said.append)
+    assert _files(home) == sorted([*FOREIGN, "deploy.lock"])
+    assert f"{home / 'local/bin'} stays: deploy didn't make it." in said
+    assert f"{home / 'agents/notes.md'} stays: deploy didn't make it." in said
+    assert f"{home / 'token'} stays: deploy didn't make it." in said
+
+
+def test_an_older_deployment_without_other_things_is_marked(tmp_path: Path) -> None:
+    _put(tmp_path / "credentials" / "cluster.json")
+    _put(tmp_path / "notes-of-somebody")
+    claim(tmp_path)
+    assert is_marked(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["local", "agents", "volumes", "credentials"])
+def test_what_a_link_leads_to_is_emptied_of_ours_and_the_link_removed(tmp_path: Path, name: str) -> None:
+    state, disk = tmp_path / "state", tmp_path / "disk"
+    state.mkdir()
+    claim(state)
+    (state / name).symlink_to(disk)
+    theirs = _put(disk / "x")
+    for ours in ("lock", "consul", "calvinverse-data"):
+        _put(disk / ours)
+    assert theirs in remove_own(state, name)
+    assert not (state / name).is_symlink()
+    assert len(_files(disk)) == 3
+
+
+def test_an_empty_folder_is_nobodys(tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    refuse_others(tmp_path)
+    (tmp_path / "agents").rmdir()
+    (tmp_path / "agents").symlink_to(tmp_path)
+    with pytest.raises(MachineError):
+        refuse_others(tmp_path)
