@@ -29,11 +29,20 @@ _PROOFS = (
 """Any of them is in every state folder that something was deployed from."""
 
 _CONTENT: Mapping[str, Sequence[str]] = {
-    "local": ("calvinverse.sqlite*", "lock", "parameters.key", ".parameters.key.*"),
+    "local": ("calvinverse.sqlite*", "lock", "parameters.key", ".parameters.key.*", "*place.json*"),
     "agents": (*_AGENTS, "supervisor", "logs", "certificates", "*.lock"),
     "volumes": ("calvinverse-*", "builds"),
     "credentials": (
-        *("cluster.json", ".cluster.json.*", "lock", "ca.pem", "parts-ca.*", "openbao-*", "*-admin.token"),
+        *(
+            "*place.json*",
+            "cluster.json",
+            ".cluster.json.*",
+            "lock",
+            "ca.pem",
+            "parts-ca.*",
+            "openbao-*",
+            "*-admin.token",
+        ),
         *(".*-admin.token.*", ".ca.pem.*", ".parts-ca.*", ".openbao-*"),
     ),
 }

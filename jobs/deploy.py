@@ -26,6 +26,7 @@ from environments.domain.lifecycle import BUSY, State
 from environments.domain.tokens import RANDOM_BYTES, is_token_secret, known_token, token_secret
 from environments.kept_files import NotKept, NotThere, read_token
 from environments.private_files import write_private
+from environments.state_origin import refuse_copy, remember
 from environments.wire.deployments import CancelRequest
 from environments.wire.environments import CreateRequest, EnvironmentView, UpdateRequest
 from environments.wire.images import PublishImageRequest
@@ -121,10 +122,12 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
     The deployed service shows `meta` read-only. After an interruption the next call continues. The kind of the
     service's database doesn't change. Raises `CalvinverseError`.
     """
+    refuse_copy(where.state, forced=False)
     claim(where.state)
     with exclusive(where):
         token = _own_token(where, tell)
         with local_service(where) as local:
+            remember(where.state, where.local.name)
             before = _find_meta(local)
             refuse_other_ports(wish.port, None if before is None else before.parameters)
             edge = _edge(wish, before)

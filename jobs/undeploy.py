@@ -17,6 +17,7 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import State
 from environments.private_files import discard
+from environments.state_origin import refuse_copy
 from environments.wire.environments import EnvironmentView
 from images.commands import run
 from jobs.deploy import META
@@ -42,11 +43,12 @@ def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, f
     Raises `Conflict` while other environments exist (unless they are to be destroyed first), and `ServiceUnavailable`
     when it is unknown whether any exist (unless `force`: they are removed with their cluster). With `force`, what runs
     on this machine is also removed when the local service can't do it. Raises `MachineError` in a folder that nothing
-    was deployed from.
+    was deployed from, and in a copy of a deployment's: it leads to the original's services.
     """
     if not os.path.lexists(where.local) and not os.path.lexists(where.agents):
         return False
     refuse_others(where.state)
+    refuse_copy(where.state, forced=force)
     with exclusive(where):
         try:
             _undeploy(where, tell, destroy_environments, force)

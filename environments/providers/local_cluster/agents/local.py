@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
+from environments import state_origin
 from environments.belongings import remove_own
 from environments.domain.errors import InvalidInput
 from environments.private_files import discard, locked, private_folder
 from environments.providers.backend.connections import Connections
-from environments.providers.local_cluster.agents import leftovers, place
+from environments.providers.local_cluster.agents import leftovers
 from environments.providers.local_cluster.agents.agent import Agent, AgentStatus, agents_environment
 from environments.providers.local_cluster.agents.consul import ConsulAgent
 from environments.providers.local_cluster.agents.isolating import KEEPER
@@ -54,7 +55,7 @@ class LocalAgents:
         reserved_ports: Iterable[int] = (),
         limited_port: int = 0,
     ) -> None:
-        state = place.known_by(state.absolute())
+        state = state_origin.known_by(state.absolute())
         private_folder(state)
         self.site = Site(
             state,
@@ -115,12 +116,12 @@ class LocalAgents:
 
         The next start begins all of it again. Raises `MachineError`, also for a copy of a folder that is still there.
         """
-        if place.former(self.site.state) is None:
+        if state_origin.former(self.site.state) is None:
             return
         with locked(self.site.folder / "place.lock"):
-            if (former := place.former(self.site.state)) is None:
+            if (former := state_origin.former(self.site.state)) is None:
                 return
-            place.refuse_copy(former, self.site.state, chosen_file(self.site.state))
+            state_origin.refuse_copy(self.site.state)
             moved, alone = former / self.site.folder.name, not chosen_file(former).exists()
             folders = moved / "nomad" / "data", former / self.site.volumes.name
             self.supervisor.leave(moved / "supervisor", alone)

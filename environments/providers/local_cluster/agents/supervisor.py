@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from environments import state_origin
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import MachineError
 from environments.private_files import discard, locked, private_folder, write_if_changed
@@ -149,7 +150,11 @@ class Supervisor:
     def settle(self) -> None:
         """Has the configuration name the present path of this folder, before supervisord is started here."""
         with locked(self._folder / "lock"):
-            write_if_changed(self.config, self._configuration(_socket_path(self._folder)))
+            self._configure(_socket_path(self._folder))
+
+    def _configure(self, listening: Path) -> None:
+        write_if_changed(self.config, self._configuration(listening))
+        state_origin.remember(self._folder.parent.parent, "credentials")
 
     def _end(self) -> None:
         """Stops supervisord, whether it answers or not; with it end the programs that it has started."""
@@ -165,11 +170,11 @@ class Supervisor:
 
     def _ensure(self) -> None:
         if self.answers():
-            write_if_changed(self.config, self._configuration(self.socket))
+            self._configure(self.socket)
             self._reload()
             return
         self._end()
-        write_if_changed(self.config, self._configuration(_socket_path(self._folder)))
+        self._configure(_socket_path(self._folder))
         _private_socket_folder(self.socket.parent)
         for program in self._programs.values():
             private_folder(program.log.parent)

@@ -1,13 +1,17 @@
 """By which path a state folder is known: other ways to it are one, and one that was moved or copied is told apart."""
 
+import contextlib
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from environments import state_origin
 from environments.domain.errors import InvalidInput, MachineError
 from environments.providers.local_cluster.agents import place
+from environments.providers.local_cluster.agents.clean_up import clean_up
 from environments.providers.local_cluster.agents.local import LocalAgents
 from environments.providers.local_cluster.agents.site import chosen_file
 from environments.providers.local_cluster.agents.supervisor import Supervisor
@@ -30,14 +34,14 @@ def state(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 def test_a_folder_in_which_nothing_was_started_is_known_by_its_own_path(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
-    assert place.known_by(tmp_path / "link") == tmp_path
-    assert place.former(tmp_path) is None
+    assert state_origin.known_by(tmp_path / "link") == tmp_path
+    assert state_origin.former(tmp_path) is None
 
 
 def test_a_link_to_the_folder_changes_nothing(state: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(state)
     assert LocalAgents(tmp_path / "link", {}).site.state == state
-    assert place.former(state) is None
+    assert state_origin.former(state) is None
 
 
 def test_a_link_by_which_an_older_version_started_the_agents_is_kept(tmp_path: Path) -> None:
@@ -46,16 +50,16 @@ def test_a_link_by_which_an_older_version_started_the_agents_is_kept(tmp_path: P
     link.symlink_to(state)
     Supervisor(link / "agents" / "supervisor", {}, {}).settle()
     assert LocalAgents(state, {}).site.state == link
-    assert place.former(link) is None
+    assert state_origin.former(link) is None
 
 
 def test_a_moved_folder_knows_where_it_was(state: Path, tmp_path: Path) -> None:
     moved = state.rename(tmp_path / "moved")
-    assert place.known_by(moved) == moved
-    assert place.former(moved) == state
+    assert state_origin.known_by(moved) == moved
+    assert state_origin.former(moved) == state
     agents = LocalAgents(moved, {})
     agents.settle()
-    assert place.former(moved) is None
+    assert state_origin.former(moved) is None
     agents.settle()
 
 
@@ -71,13 +75,48 @@ def test_a_copy_is_refused_and_names_the_original(state: Path, tmp_path: Path) -
         assert str(state) in caught.value.message
 
 
+@pytest.mark.parametrize("damaged", ["agents/supervisor/supervisord.conf", "credentials/cluster.json"])
+def test_one_damaged_file_hides_no_copy(state: Path, tmp_path: Path, damaged: str) -> None:
+    copy = Path(shutil.copytree(state, tmp_path / "copy"))
+    (copy / damaged).write_text("")
+    for attempt in (state_origin.refuse_copy, clean_up):
+        with pytest.raises(MachineError, match="is a copy of"):
+            attempt(copy)
+    moved = state.rename(tmp_path / "moved")
+    (moved / damaged).write_text("")
+    state_origin.refuse_copy(moved, forced=False)
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_copy_of_which_nothing_says_which_cluster_it_has_can_be_removed_by_force_alone(
+    state: Path, tmp_path: Path, forced: bool
+) -> None:
+    copy = Path(shutil.copytree(state, tmp_path / "copy"))
+    for name in ("cluster.json", "place.json"):
+        (copy / "credentials" / name).unlink()
+    with contextlib.nullcontext() if forced else pytest.raises(MachineError, match="is a copy of"):
+        state_origin.refuse_copy(copy, forced=forced)
+
+
+def test_a_copy_without_agents_is_known_by_the_number_of_the_original(tmp_path: Path) -> None:
+    """All parts of its cluster are those of others."""
+    original = tmp_path / "original"
+    (original / "local").mkdir(parents=True)
+    state_origin.remember(original, "local")
+    copy = Path(shutil.copytree(original, tmp_path / "copy"))
+    with pytest.raises(MachineError, match="is a copy of"):
+        state_origin.refuse_copy(copy)
+    shutil.rmtree(original)
+    state_origin.refuse_copy(copy)
+
+
 def test_what_another_cluster_runs_at_the_former_path_is_let_be(state: Path, tmp_path: Path) -> None:
     moved = state.rename(tmp_path / "moved")
     LocalAgents(state, {}).supervisor.settle()
     assert chosen_file(state).exists()
     LocalAgents(moved, {}).settle()
-    assert place.former(moved) is None
-    assert place.former(state) is None
+    assert state_origin.former(moved) is None
+    assert state_origin.former(state) is None
 
 
 @pytest.mark.parametrize("name", ["a:b", "a\nb", "a #b", "a ;b", "a\\b"])
@@ -120,5 +159,5 @@ def test_a_supervisord_that_an_older_version_started_is_found_at_its_socket(tmp_
 @pytest.mark.parametrize("damage", [lambda path: path.write_text("x"), lambda path: path.write_bytes(b"\xff\n[")])
 def test_a_damaged_configuration_counts_for_nothing(state: Path, damage: Callable[[Path], object]) -> None:
     damage(state / "agents" / "supervisor" / "supervisord.conf")
-    assert place.known_by(state) == state
-    assert place.former(state) is None
+    assert state_origin.known_by(state) == state
+    assert state_origin.former(state) is None

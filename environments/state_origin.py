@@ -1,0 +1,114 @@
+"""Where a state folder was when something was deployed from it: whether it was moved since, or is a copy.
+
+The configuration of supervisord says by which path the agents were started. The same is kept beside the credentials
+and beside the local service's database, with the number of the folder, so that one damaged file hides no copy. Another
+path that leads to the same folder, such as a link or a bind mount, changes nothing.
+"""
+
+import configparser
+import json
+from pathlib import Path
+from typing import Any
+
+from environments.domain.errors import MachineError
+from environments.private_files import write_if_changed
+
+_CONFIG = Path("agents", "supervisor", "supervisord.conf")
+_CLUSTER = Path("credentials", "cluster.json")
+_FOLDERS = ("credentials", "local")
+RECORD_FILE = "place.json"
+"""The record, in each of these folders."""
+
+_DAMAGED = (OSError, ValueError, RecursionError)
+"""What reading a file raises that holds something else."""
+
+
+def remember(state: Path, folder: str) -> None:
+    """Keeps the path of the state folder in that one of its folders, if it has that. Raises `MachineError`."""
+    if (state / folder).is_dir():
+        told = {"path": str(state), "inode": state.stat().st_ino, "cluster": _cluster(state)}
+        write_if_changed(state / folder / RECORD_FILE, json.dumps(told, indent=2) + "\n")
+
+
+def recorded(state: Path) -> Path | None:
+    """The path by which the agents were started, or something was deployed; None if nothing says it."""
+    log = read_configuration(state / _CONFIG).get("supervisord", "logfile", fallback="")
+    if log.startswith("/"):
+        return Path(log.replace("%%", "%")).parents[len(_CONFIG.parts) - 1]
+    paths = [found["path"] for found in _records(state) if str(found.get("path")).startswith("/")]
+    return Path(paths[0]) if paths else None
+
+
+def known_by(state: Path) -> Path:
+    """The path by which the agents of this state folder were started, as long as it leads there; else its own one."""
+    found = recorded(state)
+    return found if found is not None and _is_same(found, state) else state.resolve()
+
+
+def former(state: Path) -> Path | None:
+    """The path that the folder had when its agents were started, if it was moved since; `state`: from `known_by`."""
+    found = recorded(state)
+    return None if found is None or found == state or _is_same(found, state) else found
+
+
+def refuse_copy(state: Path, *, forced: bool = True) -> None:
+    """Raises `MachineError` if the folder at its former path is still there, so that this one is a copy of it.
+
+    Not `forced`: also where there is a cluster and nothing says which one this folder is of.
+    """
+    state = known_by(state.absolute())
+    if (found := former(state)) is not None and _is_copy(found, state, forced):
+        raise MachineError(
+            f"The state folder {state} is a copy of {found}, and both have the same cluster.",
+            hint=f"Work where {found} is, and remove the copy; a checkout can be moved, and not doubled.",
+        )
+
+
+def read_configuration(path: Path) -> configparser.RawConfigParser:
+    """A configuration of supervisord; empty if it is missing or damaged."""
+    found = configparser.RawConfigParser()
+    try:
+        found.read(path, encoding="utf-8")
+    except (configparser.Error, OSError, UnicodeDecodeError):
+        return configparser.RawConfigParser()
+    return found
+
+
+def _is_copy(former: Path, state: Path, forced: bool) -> bool:
+    records = _records(state)
+    ours = {_cluster(state), *(record.get("cluster") for record in records)} - {None}
+    theirs = _cluster(former)
+    if theirs is not None and ours:
+        return theirs in ours
+    try:
+        number = former.stat().st_ino
+    except OSError:
+        return False
+    return number in [record.get("inode") for record in records] or (theirs is not None and not forced)
+
+
+def _records(state: Path) -> list[dict[str, Any]]:
+    found = []
+    for folder in _FOLDERS:
+        try:
+            record = json.loads((state / folder / RECORD_FILE).read_text(encoding="utf-8"))
+        except _DAMAGED:
+            continue
+        if isinstance(record, dict):
+            found.append(record)
+    return found
+
+
+def _cluster(state: Path) -> str | None:
+    try:
+        found = json.loads((state / _CLUSTER).read_text(encoding="utf-8"))
+    except _DAMAGED:
+        return None
+    return str(found["cluster"]) if isinstance(found, dict) and "cluster" in found else None
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
