@@ -1,6 +1,7 @@
 """`doit undeploy --force` gets through whatever is in the files of the state or in their place, and without them."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,3 +154,19 @@ def test_without_force_a_lost_cluster_is_told_with_what_helps(agents: LocalAgent
         undeploy(Places(agents.site.state), lambda line: None)
     assert not path.exists()
     assert leftovers.allocations_of(agents.nomad.data) == frozenset()
+
+
+def test_a_copy_that_nothing_proves_to_be_one_removes_nothing_of_the_original(
+    agents: LocalAgents, machine: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What says so was lost with a full disk; the cluster's file and the allocations are those of the original."""
+    original = agents.site.state
+    copy = Path(shutil.copytree(original, tmp_path / "copy"))
+    for lost in ("agents/nomad/config.json", CLAIM, "credentials/place.json", "local/place.json"):
+        (copy / lost).write_text("")
+    removed: list[str] = []
+    monkeypatch.setattr(Firewall, "remove", lambda firewall, network: removed.append(network.bridge))
+    assert undeploy(Places(copy), lambda line: None, force=True)
+    assert machine["bridges"] == machine["subnets"] == removed == []
+    assert (tmp_path / "cgroups" / agents.nomad.cgroup).exists()
+    assert (original / CLAIM).exists()

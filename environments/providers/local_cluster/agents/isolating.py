@@ -69,10 +69,10 @@ class JobIsolation:
         settings = keeping.settings_file(self.folder)
         return Program(command=(sys.executable, "-I", "-m", keeping.__name__, str(settings)), log=self._log)
 
-    def switch_off(self, bridges: Sequence[str] = ()) -> None:
+    def switch_off(self, bridges: Sequence[str] = (), *, certain: bool = True) -> None:
         """Ends the program and removes the rules. Raises `MachineError`.
 
-        `bridges`: whose rules are removed where the record of them can't be read.
+        `bridges`: whose rules are removed where the record of them can't be read, or isn't `certain` to be our own.
         """
         if not self.folder.is_dir():
             return
@@ -80,7 +80,7 @@ class JobIsolation:
             self._supervisor.stop(KEEPER)
         else:
             processes.stop(self._supervisor.strays(KEEPER), patience=20)
-        keeping.switch_off(self.folder, bridges)
+        keeping.switch_off(self.folder, bridges, certain=certain)
 
 
 def dns_server(subnet: str, ports: Ports, resolvers: Sequence[str]) -> DnsServer:

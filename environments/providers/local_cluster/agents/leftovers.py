@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from environments.domain.cleaning import Cleaner
 from environments.domain.errors import MachineError
 from environments.providers.local_cluster.agents import engine, processes
 from environments.providers.local_cluster.agents.patience import wait_for
@@ -24,17 +25,24 @@ _HELPERS = frozenset({b"logmon", b"docker_logger", b"executor"})
 """First arguments of the processes that a Nomad agent starts beside containers, and that outlive it."""
 
 
-def clear(data: Path, cgroups: Sequence[str]) -> None:
+def clear(data: Path, cgroups: Sequence[str], *, certain: bool = True) -> bool:
     """Removes everything that the agent with this data folder and these cgroups left. It must have ended itself.
 
     Other agents may use the same Docker engine and the same machine, whether they run or not. So a thing is removed
-    only if this data folder proves that it is ours: a container with a mount below it, a helper with an open file below
-    it, a mount point below it, a cgroup that is named after an allocation in it. Nothing else uses the names `cgroups`.
+    only if this data folder proves that it is ours: a container with a mount below it, the container whose network
+    such a one uses, a helper with an open file below it, a mount point below it. Nothing else uses the names `cgroups`.
+    `certain`: this folder is no copy of another agent's; then the ids of allocations in it count, too: for cgroups that
+    are named after them, and for containers that hold a network which nobody uses.
 
-    Raises `MachineError` naming what can't be removed.
+    Returns whether the engine answered. Raises `MachineError` naming what can't be removed.
     """
-    allocations = allocations_of(data)
-    _remove_containers(lambda: [*containers_of(data), *_holders_of(allocations)])
+    allocations = allocations_of(data) if certain else frozenset()
+    refused: MachineError | None = None
+    answered = True
+    try:
+        answered = remove_containers_below((data,), allocations)
+    except MachineError as error:  # the rest can be removed
+        refused = error
     processes.stop(helpers_of(data), patience=5)
     for mount in mounts_below(data):
         _unmount(mount)
@@ -44,33 +52,59 @@ def clear(data: Path, cgroups: Sequence[str]) -> None:
 
     # A process in a cgroup may need a moment to end.
     wait_for(lambda: all(_remove_cgroup(folder) for folder in folders()), 5)
+    if refused is not None:
+        raise refused
     remaining = [*mounts_below(data), *folders()]
     if remaining:
         raise MachineError(
             f"Nomad left behind what can't be removed: {', '.join(map(str, remaining))}.",
             hint="End what still uses it, then run `doit undeploy` again.",
         )
+    return answered
 
 
-def leave(data: Path, former: Collection[Path]) -> None:
-    """Ends the tasks of an agent whose data folder was moved, and what else uses one of its `former` folders.
+def remove_containers_below(folders: Collection[Path], allocations: Collection[str]) -> bool:
+    """Removes the containers of Nomad with a mount below these folders, and what holds their networks.
 
-    Its allocations stay, and the next start of the agent begins their tasks again.
+    Also what holds the network of one of the `allocations` that nobody uses. Returns whether the engine answered.
+    Raises `MachineError` naming those that it doesn't remove.
     """
-    allocations = allocations_of(data)
 
-    def tasks() -> list[str]:
-        return [
-            container["Id"]
-            for container in _containers({})
-            if (labels := container["Labels"] or {}).get(_ALLOCATION_LABEL) in allocations
-            or (_ALLOCATION_LABEL not in labels and any(_mounts_below(folder, container) for folder in former))
-        ]
+    def find() -> list[str]:
+        containers = _containers({"label": [_ALLOCATION_LABEL]})
+        tasks = [found["Id"] for found in containers if any(_mounts_below(folder, found) for folder in folders)]
+        return [*tasks, *_holders_for(tasks, containers, allocations)]
 
-    _remove_containers(tasks)
-    for folder in (data, *former):
+    return _remove_containers(find)
+
+
+def leave(data: Path, former: Path, volumes: Path, alone: bool) -> None:
+    """Ends the tasks of an agent whose data folder was moved, and what else uses its `former` folder and `volumes`.
+
+    Not `alone`: another agent has those now. Then what is below them is ours only if it is of an allocation whose
+    folder is here, and not there. The allocations stay, and the next start of the agent begins their tasks again.
+    Raises `MachineError` naming what the engine doesn't remove.
+    """
+    allocations = {name for name in allocations_of(data) if not (former / "alloc" / name).exists()}
+
+    def is_ours(container: Mapping[str, Any]) -> bool:
+        if _mounts_below(data, container):
+            return True
+        label = (container["Labels"] or {}).get(_ALLOCATION_LABEL)
+        if not alone:
+            return label in allocations and _mounts_below(former, container)
+        return any(_mounts_below(folder, container) for folder in (former, volumes))
+
+    def find() -> list[str]:
+        containers = _containers({})
+        tasks = [container["Id"] for container in containers if is_ours(container)]
+        return [*tasks, *_holders_for(tasks, containers, allocations)]
+
+    _remove_containers(find)
+    folders = (former, volumes) if alone else ()
+    for folder in (data, *folders):
         processes.stop(helpers_of(folder), patience=5)
-    for folder in former:
+    for folder in folders:
         for mount in mounts_below(folder):
             _unmount(mount)
 
@@ -87,10 +121,22 @@ def containers_of(data: Path) -> list[str]:
     return _containers_with_mounts_below(data, {"label": [_ALLOCATION_LABEL]})
 
 
-def _holders_of(allocations: Collection[str]) -> list[str]:
-    """Ids of the containers that hold the networks of allocations: they mount nothing."""
-    found = _holders(_containers({"label": [_ALLOCATION_LABEL], "name": [HOLDER]}))
-    return [id_ for allocation, id_ in found.items() if allocation in allocations]
+def _holders_for(
+    tasks: Collection[str], containers: Sequence[Mapping[str, Any]], allocations: Collection[str]
+) -> list[str]:
+    """Ids of the containers whose network one of the `tasks` uses, or nobody if it is that of an allocation."""
+    found = []
+    for allocation, holder in _holders(containers).items():
+        users = {container["Id"] for container in containers if _network_of(container) == holder}
+        if users & set(tasks) or (not users and allocation in allocations):
+            found.append(holder)
+    return found
+
+
+def _network_of(container: Mapping[str, Any]) -> str:
+    """The id of the container whose network it uses; empty if it has another one."""
+    mode = str((container.get("HostConfig") or {}).get("NetworkMode", ""))
+    return mode.removeprefix("container:") if mode.startswith("container:") else ""
 
 
 def _holders(containers: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -161,7 +207,8 @@ def _containers_with_mounts_below(folder: Path, filters: Mapping[str, Sequence[s
 
 
 def _mounts_below(folder: Path, container: Mapping[str, Any]) -> bool:
-    return any(mount.get("Source", "").startswith(f"{folder}/") for mount in container.get("Mounts", []))
+    beginnings = tuple({f"{folder}/", f"{folder.resolve()}/"})
+    return any(mount.get("Source", "").startswith(beginnings) for mount in container.get("Mounts") or ())
 
 
 def mounts_below(folder: Path) -> list[Path]:
@@ -181,15 +228,39 @@ def cgroup_folders(*names: str) -> list[Path]:
     return sorted(folders, key=lambda path: len(path.parts), reverse=True)
 
 
-def _remove_containers(find: Callable[[], list[str]]) -> None:
+def _remove_containers(find: Callable[[], list[str]]) -> bool:
+    """Removes containers, each whatever became of the others; returns whether the engine answered.
+
+    Raises `MachineError` naming those that it doesn't remove, and why.
+    """
     if engine.socket() is None:
-        return  # no Docker, no containers
+        return False
+    refused = []
     try:
         for container in find():
-            with _docker() as client:
-                _answer(client, "DELETE", f"/containers/{container}?force=true&v=true")
-    except httpx2.HTTPError:
-        return  # nor if it doesn't answer
+            try:
+                with _docker() as client:
+                    _answer(client, "DELETE", f"/containers/{container}?force=true&v=true")
+            except httpx2.HTTPStatusError as error:
+                refused.append(f"{container[:12]} ({_reason(error)})")
+    except httpx2.HTTPStatusError as error:
+        refused.append(f"any ({_reason(error)})")
+    except (httpx2.HTTPError, ValueError):
+        return False  # or something else listens there
+    if refused:
+        raise MachineError(
+            f"The container engine doesn't remove containers: {', '.join(refused)}.",
+            hint="Remove them with `docker rm --force`, or restart the engine, then repeat the command.",
+        )
+    return True
+
+
+def _reason(error: httpx2.HTTPStatusError) -> str:
+    try:
+        said = str(error.response.json()["message"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        said = f"status {error.response.status_code}"
+    return Cleaner().clean(said, 300).strip()
 
 
 def _containers(filters: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:

@@ -123,9 +123,8 @@ class LocalAgents:
                 return
             state_origin.refuse_copy(self.site.state)
             moved, alone = former / self.site.folder.name, not chosen_file(former).exists()
-            folders = moved / "nomad" / "data", former / self.site.volumes.name
             self.supervisor.leave(moved / "supervisor", alone)
-            leftovers.leave(self.nomad.data, folders if alone else ())
+            leftovers.leave(self.nomad.data, moved / "nomad" / "data", former / self.site.volumes.name, alone)
             self.supervisor.settle()
 
     def observe(self) -> list[AgentStatus]:

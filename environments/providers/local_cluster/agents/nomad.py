@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
+from environments import state_origin
 from environments.cni import plugin_folder
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, CalvinverseError
 from environments.domain.names import EDGE_VOLUME, SERVICE_VOLUMES
@@ -356,16 +357,28 @@ class NomadAgent(Agent):
                 self.empty(self.admin())
         self.stop()
         allocations = leftovers.allocations_of(self.data)
-        found = traces.find(self.site.chosen.cluster, self.config, self.data, self._subnet_file)
+        certain = self._is_no_copy()
+        if certain:
+            found = traces.find(self.site.chosen.cluster, self.config, self.data, self._subnet_file)
+        else:
+            found = traces.claimed(self.data)
         bridges = [networks.bridge_name(cluster) for cluster in sorted(found.clusters)]
-        leftovers.clear(self.data, [traces.cgroup_name(cluster) for cluster in sorted(found.clusters)])
+        cgroups = [traces.cgroup_name(cluster) for cluster in sorted(found.clusters)]
+        leftovers.clear(self.data, cgroups, certain=certain)
         leftovers.clear_volumes(self.site.volumes)
-        self.isolation.switch_off(bridges)
+        self.isolation.switch_off(bridges, certain=certain)
         for bridge, subnet in product(bridges, sorted(found.subnets)):
-            networks.clear(bridge, subnet, allocations)
+            networks.clear(bridge, subnet, allocations if certain else ())
         if found.subnets:
             networks.release(self.data)
         super().remove()
+
+    def _is_no_copy(self) -> bool:
+        """Whether something here says that the agent was started in this folder, and not in one it was copied from."""
+        recorded = state_origin.recorded(self.site.state)
+        if recorded is not None:
+            return state_origin.former(self.site.state) is None
+        return traces.names_its_place(self.config, self.data) or bool(networks.subnets_of(self.data))
 
     def empty(self, admin: Caller) -> None:
         """Stops and purges every job of every namespace and waits until their allocations are gone."""

@@ -43,6 +43,20 @@ def find(cluster: str, config: Path, data: Path, subnet_file: Path) -> Traces:
     return Traces(frozenset(clusters | networks.clusters_in(subnets)), frozenset(subnets))
 
 
+def claimed(data: Path) -> Traces:
+    """What the machine's claims and routes alone say to be of the agent with this data folder."""
+    subnets = networks.subnets_of(data)
+    return Traces(networks.clusters_in(subnets), subnets)
+
+
+def names_its_place(config: Path, data: Path) -> bool:
+    """Whether a configuration is that of the agent with this data folder, and not one that was copied here."""
+    try:
+        return Path(json.loads(read_kept(config))["data_dir"]) == data
+    except (NotKept, ValueError, LookupError, TypeError, RecursionError):
+        return False
+
+
 def _client(config: Path, data: Path) -> dict[str, object]:
     """The client's part of a configuration; empty if it is damaged, or that of another agent, copied here."""
     try:

@@ -83,17 +83,17 @@ def limit(folder: Path) -> bool:
         return Firewall().limit(records.settings().network)
 
 
-def switch_off(folder: Path, bridges: Sequence[str] = ()) -> None:
+def switch_off(folder: Path, bridges: Sequence[str] = (), *, certain: bool = True) -> None:
     """Removes the rules and the folder, if there are any. Nomad's client must have ended. Raises `MachineError`.
 
-    `bridges`: whose rules are removed where the settings can't be read.
+    `bridges`: whose rules are removed where the settings can't be read, or aren't `certain` to be of this folder.
     """
     records = Records(folder)
     if not folder.is_dir():
         return
     with locked(records.lock):
         try:
-            networks = [records.settings().network]
+            networks = [records.settings().network] if certain else [Network(bridge) for bridge in bridges]
         except MachineError:
             written = any(records.plugins.glob("*"))
             if written and not bridges:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from environments.domain.errors import MachineError
 from environments.providers.local_cluster.agents import leftovers, processes
 from environments.providers.local_cluster.agents.local import LocalAgents
 from environments.providers.local_cluster.agents.patience import wait_for
@@ -26,6 +27,12 @@ class Engine(socketserver.ThreadingUnixStreamServer):
 
     def __init__(self, path: Path, containers: dict[str, list[str]]) -> None:
         self.containers = containers
+        self.labels: dict[str, str] = {}
+        """Container → the allocation that its label says."""
+        self.networks: dict[str, str] = {}
+        """Container → the one whose network it uses."""
+        self.refused: dict[str, str] = {}
+        """Container → why it isn't removed."""
         super().__init__(str(path), _Answers)
 
 
@@ -37,16 +44,23 @@ class _Answers(BaseHTTPRequestHandler):
             {
                 "Id": name,
                 "Names": [f"/{name}"],
-                "Labels": {LABEL: "any"},
+                "Labels": {LABEL: self.server.labels.get(name, "any")},
                 "Mounts": [{"Source": source} for source in sources],
+                "HostConfig": {"NetworkMode": f"container:{self.server.networks[name]}"}
+                if name in self.server.networks
+                else {},
             }
             for name, sources in self.server.containers.items()
         ]
         self._say(json.dumps(found).encode())
 
     def do_DELETE(self) -> None:
-        gone = self.server.containers.pop(self.path.split("/")[2].partition("?")[0], None)
-        self._say(b"", 404 if gone is None else 204)
+        name = self.path.split("/")[2].partition("?")[0]
+        if name in self.server.refused:
+            self._say(json.dumps({"message": self.server.refused[name]}).encode(), 500)
+        else:
+            gone = self.server.containers.pop(name, None)
+            self._say(b"", 404 if gone is None else 204)
 
     def _say(self, body: bytes, status: int = 200) -> None:
         self.send_response(status)
@@ -116,6 +130,62 @@ def test_containers_and_groups_of_others_stay(engine: Engine, cgroups: Path, dat
     # The parents too: an agent that is stopped, has another name or is in a container may need them.
     parents = {"freezer/nomad", "memory/nomad", "cpuset/nomad/reserve", "cpuset/nomad/share", "nomad.slice/share.slice"}
     assert parents <= left
+
+
+def test_without_certainty_an_allocations_id_proves_nothing(engine: Engine, cgroups: Path, data: Path) -> None:
+    """The folder may be a copy, and the allocation one of the original's that runs."""
+    before = {path for path in cgroups.rglob("*") if OURS in path.name}
+    leftovers.clear(data, [], certain=False)
+    assert "ours" not in engine.containers
+    assert f"nomad_init_{OURS}" in engine.containers
+    assert {path for path in cgroups.rglob("*") if OURS in path.name} == before
+
+
+@pytest.mark.parametrize("certain", [True, False])
+@pytest.mark.parametrize(("user", "goes"), [("ours", True), ("another-checkout", False)])
+def test_what_holds_a_network_is_of_those_who_use_it(
+    engine: Engine, cgroups: Path, data: Path, user: str, goes: bool, certain: bool
+) -> None:
+    engine.networks[user] = f"nomad_init_{OURS}"
+    leftovers.clear(data, [], certain=certain)
+    assert (f"nomad_init_{OURS}" not in engine.containers) is goes
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_of_a_folder_that_was_moved_the_tasks_end_by_their_former_mounts(
+    engine: Engine, data: Path, tmp_path: Path, alone: bool
+) -> None:
+    former = tmp_path / "former"
+    engine.containers |= {
+        "moved": [f"{former}/alloc/{OURS}/alloc"],
+        "somebody-elses": ["/elsewhere/alloc"],
+        "of-a-job": [f"{tmp_path}/volumes/builds"],
+    }
+    leftovers.leave(data, former, tmp_path / "volumes", alone)
+    assert ("moved" in engine.containers) is not alone  # its label is of no allocation here
+    assert ("of-a-job" in engine.containers) is not alone
+    assert "somebody-elses" in engine.containers
+
+
+def test_what_another_agent_runs_in_the_former_folder_stays(engine: Engine, data: Path, tmp_path: Path) -> None:
+    former = tmp_path / "former"
+    (former / "alloc" / OURS).mkdir(parents=True)
+    engine.labels = {"theirs": OURS, "moved": THEIRS}
+    (data / "alloc" / THEIRS).mkdir()
+    engine.containers |= {name: [f"{former}/alloc/{id_}/alloc"] for name, id_ in engine.labels.items()}
+    leftovers.leave(data, former, tmp_path / "volumes", alone=False)
+    assert "theirs" in engine.containers
+    assert "moved" not in engine.containers
+    assert f"nomad_init_{OURS}" in engine.containers
+
+
+def test_one_container_that_stays_keeps_no_other_one(engine: Engine, cgroups: Path, data: Path) -> None:
+    engine.containers["last"] = [f"{data}/alloc/{OURS}/alloc"]
+    engine.refused["ours"] = "device or resource busy"
+    with pytest.raises(MachineError, match=r"doesn't remove containers: ours \(device or resource busy\)"):
+        leftovers.clear(data, ["mine.slice"])
+    assert "last" not in engine.containers
+    assert not [path for path in cgroups.rglob("*") if OURS in path.name or path.name == "mine.slice"]
 
 
 @pytest.mark.parametrize(("helper", "ends"), [("logmon", True), ("somebody-who-reads", False)])

@@ -55,7 +55,7 @@ def test_a_machine_that_cannot_do_it_is_told_why_and_keeps_nothing(
         raise NotIsolated(Lack(Reason.NO_IPTABLES, "There is no iptables.", "Install it."))
 
     monkeypatch.setattr(keeping, "switch_on", fail)
-    monkeypatch.setattr(keeping, "switch_off", lambda folder, bridges: folder.rmdir())
+    monkeypatch.setattr(keeping, "switch_off", lambda folder, bridges, certain: folder.rmdir())
     isolation.switch_on(Network("cv01234567"), plugins)
     assert isolation.warning == f"{REACHED} There is no iptables. Install it."
     assert isolation.plugin_path(plugins) == "/usr/lib/cni"
