@@ -17,6 +17,9 @@ from environments.private_files import cant_write, discard
 MARK_FILE = "deploy.lock"
 """The lock of deploy and undeploy; its content is the mark."""
 
+LEFT_CONTAINERS = "left-containers.json"
+"""Where it is kept which containers stay, because the engine doesn't answer."""
+
 _MARK = b"Calvinverse deploys from this folder. `doit undeploy` removes what deploy made in it.\n"
 
 _AGENTS = ("consul", "openbao", "nomad")
@@ -51,7 +54,7 @@ _CONTENT: Mapping[str, Sequence[str]] = {
 _BESIDE = (
     *("local.*", "local-*", "token", "*.pem", "connections.json", "context.json", "contexts", "sessions"),
     *("images", "docker", "tools", "versions.json", "lock", "lock.log", "tests", "service", "release", "site"),
-    *("deploy.lock", "site.log", "traceback.txt", "doit.db*", "claims", ".*"),
+    *(LEFT_CONTAINERS, "deploy.lock", "site.log", "traceback.txt", "doit.db*", "claims", ".*"),
 )
 """The names of what else is in a state folder."""
 

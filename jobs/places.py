@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from environments.belongings import LEFT_CONTAINERS
 from environments.context import AUTHORITY_FILE
 from environments.state_place import usable_state_folder
 
@@ -65,6 +66,11 @@ class Places:
     def agents(self) -> Path:
         """The folder of Consul, OpenBao and Nomad, as far as deploy has started them."""
         return self.state / "agents"
+
+    @property
+    def left_containers(self) -> Path:
+        """Exists while containers of a deployment that was removed may be there."""
+        return self.state / LEFT_CONTAINERS
 
     @property
     def connections(self) -> Path:

@@ -45,13 +45,15 @@ def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, f
     on this machine is also removed when the local service can't do it. Raises `MachineError` in a folder that nothing
     was deployed from, and in a copy of a deployment's: it leads to the original's services.
     """
-    if not os.path.lexists(where.local) and not os.path.lexists(where.agents):
+    exists = os.path.lexists(where.local) or os.path.lexists(where.agents)
+    if not exists and not where.left_containers.exists():
         return False
     refuse_others(where.state)
     refuse_copy(where.state, forced=force)
     with exclusive(where):
         try:
-            _undeploy(where, tell, destroy_environments, force)
+            if exists:
+                _undeploy(where, tell, destroy_environments, force)
         except (CalvinverseError, OSError) as error:
             if not force:
                 raise
@@ -62,6 +64,8 @@ def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, f
             if force and where.agents.exists():  # the database knows nothing of them
                 _remove_agents(where, tell)
         _remove_files(where, tell)
+        if where.left_containers.exists():
+            _remove_left_containers(where, tell)
     return True
 
 
@@ -96,6 +100,15 @@ def _remove_agents(where: Places, tell: Tell) -> None:
         )
     if others:
         tell(f"What was made in {', '.join(others)}, which deploy didn't start, stays there.")
+
+
+def _remove_left_containers(where: Places, tell: Tell) -> None:
+    """Tries once more, or for the first time after an undeploy while the engine was away."""
+    _remove_agents(where, tell)
+    if where.left_containers.exists():
+        tell(
+            "Containers of jobs may stay: the container engine doesn't answer. Run `doit undeploy` again when it does."
+        )
 
 
 def _existing(where: Places) -> list[str]:

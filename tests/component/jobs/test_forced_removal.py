@@ -11,7 +11,7 @@ import pytest
 from environments.domain.errors import CalvinverseError, MachineError, ServiceUnavailable
 from environments.private_files import discard, write_private
 from environments.providers.local_cluster.agents import leftovers, networks
-from environments.providers.local_cluster.agents.clean_up import clean_up
+from environments.providers.local_cluster.agents.clean_up import clean_up, main
 from environments.providers.local_cluster.agents.local import LocalAgents
 from environments.providers.local_cluster.agents.site import chosen_file
 from environments.providers.local_cluster.isolation.firewall import Firewall
@@ -170,3 +170,30 @@ def test_a_copy_that_nothing_proves_to_be_one_removes_nothing_of_the_original(
     assert machine["bridges"] == machine["subnets"] == removed == []
     assert (tmp_path / "cgroups" / agents.nomad.cgroup).exists()
     assert (original / CLAIM).exists()
+
+
+def test_containers_that_stay_while_the_engine_is_away_are_removed_by_the_next_run(
+    agents: LocalAgents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, said = Places(agents.site.state), list[str]()
+    (agents.nomad.data / "alloc" / "one").mkdir(parents=True)
+    assert undeploy(where, said.append, force=True)
+    assert "Containers of jobs may stay" in said[-1]
+    assert not where.agents.exists()
+    removed = []
+
+    def remove(folders: list[Path], allocations: list[str]) -> bool:
+        removed.append((folders, allocations))
+        return True
+
+    monkeypatch.setattr(leftovers, "remove_containers_below", remove)
+    assert undeploy(where, said.append)
+    assert removed == [([agents.nomad.data, agents.site.volumes], ["one"])]
+    assert not undeploy(where, said.append)
+
+
+def test_the_program_that_cleans_up_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "notes.md").touch()
+    assert main(tmp_path) == 1
+    assert "Name the state folder of the deployment in CALVINVERSE_STATE." in capsys.readouterr().out

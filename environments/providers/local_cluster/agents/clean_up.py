@@ -13,12 +13,14 @@ from environments.belongings import refuse_others, remove_own
 from environments.domain.errors import CalvinverseError, InvalidInput, MachineError
 from environments.private_files import discard
 from environments.providers.backend.connections import CONNECTIONS_FILE, Connections
+from environments.providers.local_cluster.agents import left_containers
 from environments.providers.local_cluster.agents.local import LocalAgents
 from environments.providers.local_cluster.agents.site import choose_again, chosen_file
 
 
 def clean_up(state: Path) -> None:
     """Removes them; does nothing where there are none. Raises `CalvinverseError`."""
+    left_containers.remove(state)
     if not os.path.lexists(chosen_file(state)) and not os.path.lexists(state / "agents"):
         return
     refuse_others(state)
@@ -45,7 +47,8 @@ def main(state: Path) -> int:
     try:
         clean_up(state)
     except (CalvinverseError, OSError) as error:
-        print(getattr(error, "message", str(error)), flush=True)
+        told = [error.message, error.hint] if isinstance(error, CalvinverseError) else [str(error)]
+        print(" ".join(filter(None, told)), flush=True)
         return 1
     return 0
 

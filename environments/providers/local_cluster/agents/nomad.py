@@ -17,7 +17,15 @@ from environments.kept_files import NotKept, read_token
 from environments.private_files import private_folder, write_if_changed, write_private
 from environments.providers.backend.calls import Caller, Part
 from environments.providers.local_cluster import port_guard
-from environments.providers.local_cluster.agents import engine, isolating, leftovers, networks, nomad_start, traces
+from environments.providers.local_cluster.agents import (
+    engine,
+    isolating,
+    left_containers,
+    leftovers,
+    networks,
+    nomad_start,
+    traces,
+)
 from environments.providers.local_cluster.agents.agent import Agent
 from environments.providers.local_cluster.agents.consul import ConsulAgent
 from environments.providers.local_cluster.agents.isolating import ISOLATED_META, KEEPER, JobIsolation
@@ -364,7 +372,9 @@ class NomadAgent(Agent):
             found = traces.claimed(self.data)
         bridges = [networks.bridge_name(cluster) for cluster in sorted(found.clusters)]
         cgroups = [traces.cgroup_name(cluster) for cluster in sorted(found.clusters)]
-        leftovers.clear(self.data, cgroups, certain=certain)
+        answered = leftovers.clear(self.data, cgroups, certain=certain)
+        if allocations and not answered:
+            left_containers.keep(self.site.state, [self.data, self.site.volumes], allocations if certain else ())
         leftovers.clear_volumes(self.site.volumes)
         self.isolation.switch_off(bridges, certain=certain)
         for bridge, subnet in product(bridges, sorted(found.subnets)):
