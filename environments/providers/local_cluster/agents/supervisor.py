@@ -7,6 +7,7 @@ import http.client
 import io
 import os
 import socket
+import stat
 import subprocess
 import sys
 import xmlrpc.client
@@ -162,7 +163,10 @@ class Supervisor:
         _remove_socket(self.socket, self._folder)
 
     def answers(self) -> bool:
-        """Whether our supervisord runs."""
+        """Whether our supervisord runs; a socket elsewhere, in a folder that others may change, isn't ours."""
+        folder = self.socket.parent
+        if folder != self._folder and not _is_private(folder):
+            return False
         try:
             return bool(self._call("supervisor.getState"))
         except MachineError:
@@ -307,11 +311,19 @@ def _remove_socket(path: Path, folder: Path) -> None:
 
 def _private_socket_folder(folder: Path) -> None:
     private_folder(folder)
-    status = folder.stat()
-    if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+    if not _is_private(folder):
         raise MachineError(
             f"The folder {folder} for the socket of supervisord may be entered by others.", hint="Remove it."
         )
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether nobody else could have put a socket there."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 def _literal(value: object) -> str:

@@ -156,6 +156,18 @@ def test_a_supervisord_that_an_older_version_started_is_found_at_its_socket(tmp_
     assert supervisor.socket == Path("/var/tmp/calvinverse-1/supervisor.sock")
 
 
+@pytest.mark.parametrize(("mode", "believed"), [(0o700, True), (0o755, False), (0o777, False)])
+def test_a_socket_elsewhere_is_believed_in_a_folder_of_our_own_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, believed: bool
+) -> None:
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others").chmod(mode)
+    socket = tmp_path / "others" / "supervisor.sock"
+    monkeypatch.setattr("environments.providers.local_cluster.agents.supervisor._socket_path", lambda folder: socket)
+    monkeypatch.setattr(Supervisor, "_call", lambda *_: {"statecode": 1})
+    assert Supervisor(tmp_path / "agents" / "supervisor", {}, {}).answers() is believed
+
+
 @pytest.mark.parametrize("damage", [lambda path: path.write_text("x"), lambda path: path.write_bytes(b"\xff\n[")])
 def test_a_damaged_configuration_counts_for_nothing(state: Path, damage: Callable[[Path], object]) -> None:
     damage(state / "agents" / "supervisor" / "supervisord.conf")
