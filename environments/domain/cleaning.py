@@ -53,6 +53,9 @@ class Cleaner:
         # The longest first: where one holds another, all of it goes.
         ordered = sorted(filter(None, forms), key=lambda form: (-len(form), form))
         self._secret = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        self._of_lines = [form for form in ordered if "\n" in form.strip("\n")]
+        self.longest = len(ordered[0]) if ordered else 0
+        """Characters of the longest form of a secret."""
 
     def clean(self, text: str, longest: int | None = None) -> str:
         """The text with neither secrets nor control characters, cut off visibly after `longest` characters."""
@@ -61,6 +64,34 @@ class Cleaner:
             plain = self._secret.sub(HIDDEN, plain)
         plain = _KNOWN_SHAPES.sub(_hide, plain)
         return plain if longest is None or len(plain) <= longest else f"{plain[:longest]} …"
+
+    def hide_lines(self, text: str) -> str:
+        """A printable text without secrets of several lines; it has as many lines as before."""
+        for form in self._of_lines:
+            text = text.replace(form, _hidden_lines(form))
+        return text
+
+    def hide_rest(self, text: str) -> str:
+        """A printable text that begins with a whole line, without lines at its beginning that may end a secret."""
+        first = text[: text.find("\n") + 1]
+        found = 0
+        for form in self._of_lines:
+            *earlier, latest = _line_begins(form)
+            for begin in (*(at for at in earlier if form.startswith(first, at)), latest):
+                if text.startswith(form[begin:]) and form[begin:].strip():
+                    found = max(found, len(form) - begin)
+        return _hidden_lines(text[:found]) + text[found:]
+
+    def unfinished(self, text: str) -> int:
+        """How many characters at the end of a printable text, of whole lines, may begin a secret of several lines."""
+        last = text[text.rfind("\n", 0, -1) + 1 :]
+        found = 0
+        for form in self._of_lines:
+            first, *later = _line_begins(form)
+            for end in (first, *(at for at in later if form.endswith(last, 0, at))):
+                if text.endswith(form[:end]) and form[:end].strip():
+                    found = max(found, end)
+        return found
 
     def holds_secret(self, value: Any) -> bool:
         """Whether a JSON value has one of the given secrets in it."""
@@ -108,6 +139,15 @@ def _is_shown(character: str) -> bool:
     return character == "\n" or character in _JOINERS or unicodedata.category(character) == "Zs"
 
 
+def _hidden_lines(text: str) -> str:
+    return "\n".join(HIDDEN if line else "" for line in text.split("\n"))
+
+
+def _line_begins(text: str) -> list[int]:
+    """Where the second and further lines of a text of several lines begin."""
+    return [at.end() for at in re.finditer("\n", text[:-1])]
+
+
 def _hide(found: re.Match[str]) -> str:
     kept = found["url"] or found["header"] or found["token"] or ""
     return f"{kept}{HIDDEN}@" if found["url"] else f"{kept}{HIDDEN}"
@@ -116,7 +156,8 @@ def _hide(found: re.Match[str]) -> str:
 def _forms(secret: str) -> Iterator[str]:
     """All forms that a secret may have in a text that was made printable."""
     lines = [line.strip() for line in secret.splitlines()]
-    pieces = [secret, secret.strip(), *(line for line in lines if len(line) >= _SHORTEST_PIECE), " ".join(lines)]
+    pieces = [secret, secret.strip(), *(line for line in lines if len(line) >= _SHORTEST_PIECE)]
+    pieces += [" ".join(lines), "\n".join(lines)]
     for piece in dict.fromkeys(piece for piece in pieces if len(piece) >= SHORTEST):
         yield printable(piece)
         yield from map(printable, _quoted(piece))

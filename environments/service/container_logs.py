@@ -6,9 +6,7 @@ Only tasks of jobs in the environment's own inventory, in the namespace that it 
 stranger's text: secrets of the environment and control characters are removed, and sizes are limited.
 """
 
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +15,12 @@ from typing import NamedTuple, Protocol
 from environments.domain.cleaning import Cleaner
 from environments.domain.containers import Container, LogFile, Stream
 from environments.domain.environment import Environment
-from environments.domain.errors import InvalidInput, ManagedOutside, NotAllowedNow, NotFound
+from environments.domain.errors import InvalidInput, ManagedOutside, NotFound
 from environments.domain.lifecycle import ENDED, ResourceStatus
 from environments.domain.suggesting import told
-from environments.service import log_places
+from environments.service import log_lines, log_places
 from environments.service.authorization import Action, Principal, environment_to_read, may
+from environments.service.environment_cleaners import EnvironmentCleaners, Words
 from environments.service.storage.transaction import Storage
 
 MOST_LINES = 1000
@@ -30,16 +29,9 @@ MOST_LINES = 1000
 MOST_BYTES = 20 * 1024 * 1024
 """How far before the end of a stream a reader may begin by a number of bytes."""
 
-WORDS_SECONDS = 30.0
-"""For how long the secrets of an environment are remembered: who follows asks each second."""
-
-_REMEMBERED = 200
 _NAMED = 20
 _CHILDREN = ("/periodic-", "/dispatch-")
 """What Nomad puts between the id of a job and what makes the id of a run of it."""
-
-Words = Callable[[Environment], Sequence[str] | None]
-"""The values of an environment's secrets; None if not all are known. Raises `BackendError`."""
 
 
 class ContainerSource(Protocol):
@@ -109,11 +101,8 @@ class ContainerLogs:
     ) -> None:
         self._storage = storage
         self._source = source
-        self._words = words
         self._kinds = kinds
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._cleaners: OrderedDict[str, tuple[float, Cleaner]] = OrderedDict()
+        self._cleaners = EnvironmentCleaners(storage, words, clock)
 
     def containers(self, principal: Principal, name: str) -> list[Container]:
         """What has logs: by job, group and task, the newest first of each.
@@ -141,25 +130,28 @@ class ContainerLogs:
         """
         environment, jobs = self._allowed(principal, name)
         container = self._one(environment, asked, self._of(environment, jobs))
-        cleaner = self._cleaner(environment)
         files = self._source.files(environment.name, container)
         read_bytes = partial(self._source.read, environment.name, container)
         places = None if after is None else log_places.read_places(after, streams)
-        lines: list[Line] = []
-        ends: dict[Stream, log_places.Place] = {}
-        more = missed = False
+        found: dict[Stream, log_places.Found] = {}
         for stream in streams:
             own = [file for file in files if file.stream is stream]
             if places is not None:
-                start, only = places[stream], None
+                start = places[stream]
             else:
                 start = log_places.before_end(own, log_places.BLOCK if last_bytes is None else last_bytes)
-                only = last if last_bytes is None else None
-            part = log_places.read(own, start, read_bytes, cleaner, ended=container.ended, last=only)
-            lines += [Line(stream, text) for text in part.lines]
-            ends[stream] = part.end
-            more |= part.more
-            missed |= part.missed and places is not None
+            found[stream] = log_places.look(own, start, read_bytes)
+        # Later than the bytes: what is in them may be newer than what was known before.
+        some = any(one.behind for one in found.values())
+        cleaner = self._cleaners.cleaner(environment, self._cleaners.clock()) if some else Cleaner()
+        only = last if places is None and last_bytes is None else None
+        parts = {
+            stream: log_lines.shown(one, cleaner, ended=container.ended, last=only) for stream, one in found.items()
+        }
+        lines = [Line(stream, text) for stream, part in parts.items() for text in part.lines]
+        ends = {stream: part.end for stream, part in parts.items()}
+        more = any(part.more for part in parts.values())
+        missed = places is not None and any(part.missed for part in parts.values())
         return LogPart(container, tuple(lines), log_places.written(ends), more, missed)
 
     def _allowed(self, principal: Principal, name: str) -> tuple[Environment, frozenset[str]]:
@@ -221,25 +213,6 @@ class ContainerLogs:
                 details={"found": shown},
             )
         return max(found, key=lambda one: (not one.ended, one.created_at))
-
-    def _cleaner(self, environment: Environment) -> Cleaner:
-        with self._lock:
-            known = self._cleaners.get(environment.id)
-            if known is not None and self._clock() < known[0]:
-                return known[1]
-        words = self._words(environment)
-        if words is None:
-            raise NotAllowedNow(
-                f"The output of {environment.name!r} can't be shown: it has more secrets than are removed from it.",
-                hint="`nomad alloc logs` shows it to whoever may use Nomad.",
-            )
-        cleaner = Cleaner(words)
-        with self._lock:
-            self._cleaners[environment.id] = (self._clock() + WORDS_SECONDS, cleaner)
-            self._cleaners.move_to_end(environment.id)
-            while len(self._cleaners) > _REMEMBERED:
-                self._cleaners.popitem(last=False)
-        return cleaner
 
 
 def _job_of(container: Container) -> str:

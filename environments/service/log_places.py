@@ -1,28 +1,22 @@
-"""Places in the output of a container, and what stands there: whole lines, cleaned, from files that rotate.
+"""Places in the output of a container, and the bytes that are there, from files that rotate.
 
 The files of a stream are one text, whose beginning is deleted while its end grows. A place names a file and a byte in
-it, so it stays true when older files are deleted. Sizes are limited everywhere: who writes is a stranger.
+it, so it stays true when older files are deleted. A caller may name any: whether a line begins there is read from the
+file. Sizes are limited everywhere: who writes is a stranger.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from environments.domain.cleaning import Cleaner
 from environments.domain.containers import LogFile, Stream
 from environments.domain.errors import InvalidInput
 
 BLOCK = 128 * 1024
 """Bytes of a stream that are read at once."""
 
-_CLEANED = 8 * 1024
-"""Characters that are cleaned at once: other threads wait meanwhile."""
-
-LONGEST_LINE = 4000
-"""Characters; the rest of a longer line is left out, visibly."""
-
-_GUARD = 4096
-"""Characters before a cut in the middle of a line that aren't shown: a secret that is cut in two isn't recognized."""
+BEFORE = 16 * 1024
+"""Bytes before a place that are read with what is behind it, since a secret that began there may go on behind it."""
 
 _PLACE = re.compile(r"(?:(o)|(e))([0-9]{1,9})\.([0-9]{1,15})(m?)")
 _LETTERS = {Stream.STDOUT: "o", Stream.STDERR: "e"}
@@ -44,13 +38,36 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Whole lines of one stream. `more`: there was more to read; `missed`: what followed the place is deleted."""
+class Found:
+    """The bytes of one stream around a place: `content`, of which the first `before` are before it.
 
-    lines: tuple[str, ...]
-    end: Place
+    `cut`: something was written before `content`. `full`: as much as was wanted is behind the place; `more`: there is
+    still more; `short`: less was read than is there; `missed`: what followed the place is deleted.
+    """
+
+    start: Place
+    content: bytes = b""
+    before: int = 0
+    cut: bool = False
+    full: bool = False
     more: bool = False
+    short: bool = False
     missed: bool = False
+    pieces: tuple[tuple[int, int, int], ...] = ()
+    """Of which files `content` is: number, offset, length."""
+
+    @property
+    def behind(self) -> int:
+        """How many bytes are behind the place."""
+        return len(self.content) - self.before
+
+    def place(self, count: int, *, midline: bool) -> Place:
+        """The place so many bytes behind the beginning of `content`."""
+        for number, offset, length in self.pieces:
+            if count <= length:
+                return Place(number, offset + count, midline)
+            count -= length
+        return self.start
 
 
 def written(places: Mapping[Stream, Place]) -> str:
@@ -93,37 +110,29 @@ def at_end(files: Sequence[LogFile]) -> Place:
     return Place() if newest is None else Place(newest.number, newest.size)
 
 
-def read(
-    files: Sequence[LogFile],
-    start: Place,
-    read_bytes: ReadBytes,
-    cleaner: Cleaner,
-    *,
-    ended: bool,
-    last: int | None = None,
-    size: int = BLOCK,
-) -> Part:
-    """The whole lines behind a place, of at most `size` bytes; with `last`, only so many at the end of these.
-
-    A line that isn't complete yet comes later, unless it is longer than `size`, or `ended`: nothing more will be
-    written.
-    """
+def look(files: Sequence[LogFile], start: Place, read_bytes: ReadBytes, size: int = BLOCK) -> Found:
+    """At most `size` bytes behind a place, and some before it. In `start`, `midline` says what the bytes say."""
     start, missed = _valid(files, start)
-    content, pieces, there = _gather(files, start, read_bytes, size)
-    full, more = len(content) >= size, there > len(content)
-    begins = 0
-    if start.midline:
-        begins = content.find(b"\n") + 1
-        if not begins:
-            return Part((), _moved(start, pieces, len(content) if full or ended else 0), more, missed)
-    ends = len(content) if ended and not more else content.rfind(b"\n") + 1
-    if ends <= begins and full:  # a line without an end
-        end = replace(_moved(start, pieces, len(content)), midline=True)
-        return Part((_beginning(content[begins:], cleaner),), end, more, missed)
-    ends = max(begins, ends)
-    lines = _lines(content[begins:ends])
-    shown = _cleaned(lines if last is None else lines[len(lines) - last :] if last < len(lines) else lines, cleaner)
-    return Part(shown, replace(_moved(start, pieces, ends), midline=False), more, missed)
+    there = sum(file.size for file in files if file.number > start.number)
+    there += sum(file.size - start.offset for file in files if file.number == start.number)
+    if there <= 0:
+        return Found(start, missed=missed)
+    begin, before = _before(files, start)
+    content, pieces, whole = _gather(files, begin, read_bytes, before + size)
+    if len(content) <= before:  # deleted or cut off meanwhile
+        return Found(start, missed=missed)
+    begins = content[before - 1 : before] == b"\n" if before else begin == Place()
+    return Found(
+        replace(start, midline=start.midline or not begins),
+        content,
+        before,
+        cut=begin != Place(),
+        full=len(content) - before >= size,
+        more=whole and there > len(content) - before,
+        short=not whole,
+        missed=missed,
+        pieces=pieces,
+    )
 
 
 def _valid(files: Sequence[LogFile], start: Place) -> tuple[Place, bool]:
@@ -143,72 +152,32 @@ def _valid(files: Sequence[LogFile], start: Place) -> tuple[Place, bool]:
     return Place(max(by_number), by_number[max(by_number)].size), True
 
 
-_Pieces = list[tuple[int, int, int]]
-"""Of which files some bytes are: number, offset, length."""
+def _before(files: Sequence[LogFile], start: Place) -> tuple[Place, int]:
+    """The place `BEFORE` bytes before another one, or the first one in files without a gap; and how many bytes."""
+    sizes = {file.number: file.size for file in files}
+    number, offset, count = start.number, start.offset, 0
+    while True:
+        step = min(offset, BEFORE - count)
+        offset, count = offset - step, count + step
+        if count == BEFORE or number - 1 not in sizes:
+            return Place(number, offset), count
+        number, offset = number - 1, sizes[number - 1]
 
 
-def _gather(files: Sequence[LogFile], start: Place, read_bytes: ReadBytes, size: int) -> tuple[bytes, _Pieces, int]:
-    """At most `size` bytes behind a place, of which files they are, and how many there are behind it."""
-    content, there = bytearray(), 0
-    pieces: _Pieces = []
-    whole = True
+def _gather(
+    files: Sequence[LogFile], begin: Place, read_bytes: ReadBytes, size: int
+) -> tuple[bytes, tuple[tuple[int, int, int], ...], bool]:
+    """At most `size` bytes behind a place, of which files they are, and whether all of these were there."""
+    content = bytearray()
+    pieces: list[tuple[int, int, int]] = []
     for file in sorted(files, key=lambda one: one.number):
-        if file.number < start.number:
-            continue
-        offset = start.offset if file.number == start.number else 0
-        there += file.size - offset
+        offset = begin.offset if file.number == begin.number else 0
         wanted = min(size - len(content), file.size - offset)
-        if not whole or (wanted <= 0 and pieces):
+        if file.number < begin.number or wanted <= 0:
             continue
-        found = read_bytes(file, offset, wanted)[:wanted] if wanted > 0 else b""
+        found = read_bytes(file, offset, wanted)[:wanted]
         pieces.append((file.number, offset, len(found)))
         content += found
-        whole = len(found) == wanted
-    return bytes(content), pieces, there if whole else len(content)
-
-
-def _moved(start: Place, pieces: _Pieces, count: int) -> Place:
-    """The place so many bytes behind the beginning of the pieces."""
-    for number, offset, length in pieces:
-        if count <= length:
-            return replace(start, number=number, offset=offset + count)
-        count -= length
-    if pieces:
-        number, offset, length = pieces[-1]
-        return replace(start, number=number, offset=offset + length)
-    return start
-
-
-def _lines(content: bytes) -> list[str]:
-    if not content:
-        return []
-    text = content.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    return text.removesuffix("\n").split("\n")
-
-
-def _cleaned(lines: Sequence[str], cleaner: Cleaner) -> tuple[str, ...]:
-    """Lines without secrets and control characters; together, since a secret may have several lines."""
-    done: list[str] = []
-    waiting: list[str] = []
-    size = 0
-    for line in lines:
-        waiting.append(line)
-        size += len(line)
-        if size >= _CLEANED:
-            done += cleaner.clean("\n".join(waiting)).split("\n")
-            waiting, size = [], 0
-    if waiting:
-        done += cleaner.clean("\n".join(waiting)).split("\n")
-    return tuple(map(_shortened, done))
-
-
-def _beginning(content: bytes, cleaner: Cleaner) -> str:
-    """Of a line that is longer than a block. It is cut where nobody knows whether a secret stands there."""
-    text = cleaner.clean(content[: LONGEST_LINE * 4 + _GUARD].decode("utf-8", "replace"))
-    return f"{text[: max(0, min(LONGEST_LINE, len(text) - _GUARD))]} … (the rest of this line isn't shown)"
-
-
-def _shortened(line: str) -> str:
-    return (
-        line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} … ({len(line) - LONGEST_LINE} more characters)"
-    )
+        if len(found) < wanted:
+            return bytes(content), tuple(pieces), False
+    return bytes(content), tuple(pieces), True

@@ -9,7 +9,7 @@ import pytest
 from environments.domain.access import EnvironmentRole, PersonKind
 from environments.domain.commands import CreateEnvironment
 from environments.domain.containers import Container, Stream
-from environments.domain.environment import Environment, Resource
+from environments.domain.environment import Resource
 from environments.domain.errors import (
     Forbidden,
     InvalidInput,
@@ -20,7 +20,7 @@ from environments.domain.errors import (
 )
 from environments.domain.lifecycle import ResourceStatus, State
 from environments.service.authorization import Principal
-from environments.service.container_logs import Asked, ContainerLogs, JobKinds
+from environments.service.container_logs import Asked
 from tests.fakes.service import FakeService, make_service
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -202,18 +202,11 @@ def test_a_place_is_no_path(service: FakeService, container: Container) -> None:
             service.container_logs.read(ADA, "demo", ANY, after=after)
 
 
-def test_secrets_are_read_once_in_a_while(service: FakeService, container: Container) -> None:
-    asked: list[str] = []
-
-    def words(environment: Environment) -> list[str]:
-        asked.append(environment.name)
-        return []
-
-    time = iter((0.0, 29.0, 31.0, 31.0))
-    kinds = JobKinds("nomad.job", "nomad.namespace")
-    logs = ContainerLogs(service.database, service.containers, words, kinds, lambda: next(time))
-    for _ in range(2):
-        logs.read(ADA, "demo", ANY)
-    assert asked == ["demo"]
-    logs.read(ADA, "demo", ANY)
-    assert asked == ["demo", "demo"]
+def test_a_place_that_nobody_was_given_shows_no_part_of_a_secret(service: FakeService, container: Container) -> None:
+    service.world.words["demo"] = ["generated-password-1"]
+    service.containers.write(container, "password=generated-")
+    outside = service.container_logs.read(ADA, "demo", ANY, after="o9.0").after
+    service.containers.write(container, "password-1\nnext\n")
+    for after in (*(f"o0.{offset}" for offset in range(7, 36)), outside, outside.replace("m", "")):
+        assert _texts(service, after=after) == ["next"], after
+    assert _texts(service, after="o0.6") == ["password=***", "next"]

@@ -9,16 +9,8 @@ from hypothesis import strategies as st
 from environments.domain.cleaning import Cleaner
 from environments.domain.containers import LogFile, Stream
 from environments.domain.errors import InvalidInput
-from environments.service.log_places import (
-    LONGEST_LINE,
-    Part,
-    Place,
-    at_end,
-    before_end,
-    read,
-    read_places,
-    written,
-)
+from environments.service.log_lines import LONGEST_LINE, Part, shown
+from environments.service.log_places import Place, at_end, before_end, look, read_places, written
 
 OUT = Stream.STDOUT
 PLAIN = Cleaner()
@@ -46,7 +38,7 @@ class Files:
         last: int | None = None,
         size: int = 1024,
     ) -> Part:
-        return read(self.files, start, self.bytes, cleaner, ended=ended, last=last, size=size)
+        return shown(look(self.files, start, self.bytes, size), cleaner, ended=ended, last=last)
 
     def all(self, *, size: int = 64, ended: bool = True) -> list[str]:
         """Everything, part by part."""

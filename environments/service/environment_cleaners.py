@@ -1,0 +1,89 @@
+"""Cleaners that know the secrets of an environment, for text that was read already: none is older than a secret in it.
+
+Secrets are kept by steps of deployments. So what is remembered is good until a deployment begins; while one runs, the
+secrets are read again for each text, by one caller at a time, and whoever waits takes what was read meanwhile.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from environments.domain.cleaning import Cleaner
+from environments.domain.environment import Environment
+from environments.domain.errors import NotAllowedNow
+from environments.domain.lifecycle import DeploymentState
+from environments.service.storage.deployments import Span
+from environments.service.storage.transaction import Storage
+
+WORDS_SECONDS = 30.0
+"""For how long the secrets of an environment are remembered: who follows asks each second."""
+
+_REMEMBERED = 200
+
+Words = Callable[[Environment], Sequence[str] | None]
+"""The values of an environment's secrets; None if not all are known. Raises `BackendError`."""
+
+
+@dataclass
+class _Known:
+    """Of one environment. `began`: when reading its secrets began; `spans`: the deployments that there were then."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    began: float = 0.0
+    spans: Sequence[Span] = ()
+    good: bool = False
+    words: Sequence[str] = ()
+    cleaner: Cleaner = field(default_factory=Cleaner)
+
+
+class EnvironmentCleaners:
+    """Reads secrets of environments, and remembers some for a while."""
+
+    def __init__(self, storage: Storage, words: Words, clock: Callable[[], float] = time.monotonic) -> None:
+        self._storage = storage
+        self._words = words
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    def cleaner(self, environment: Environment, read_at: float) -> Cleaner:
+        """One for text that had been read at `read_at`, by `clock`.
+
+        Raises `BackendError`, and `NotAllowedNow` if not all of the environment's secrets are known.
+        """
+        known = self._of(environment.id)
+        with known.lock:
+            with self._storage.read() as tx:
+                spans = tx.deployments.spans(environment.id)
+            if not self._is_good(known, spans, read_at):
+                known.good, known.began, known.spans = False, self.clock(), spans
+                words = self._read(environment)
+                if words != known.words:  # to make a cleaner takes longer than to read the words
+                    known.words, known.cleaner = words, Cleaner(words)
+                known.good = True
+            return known.cleaner
+
+    def _is_good(self, known: _Known, spans: Sequence[Span], read_at: float) -> bool:
+        if not known.good or known.began >= read_at:
+            return known.good
+        changes = any(span.state is DeploymentState.RUNNING for span in spans)
+        return not changes and known.spans == spans and self.clock() < known.began + WORDS_SECONDS
+
+    def _read(self, environment: Environment) -> list[str]:
+        words = self._words(environment)
+        if words is None:
+            raise NotAllowedNow(
+                f"The output of {environment.name!r} can't be shown: it has more secrets than are removed from it.",
+                hint="`nomad alloc logs` shows it to whoever may use Nomad.",
+            )
+        return list(words)
+
+    def _of(self, environment_id: str) -> _Known:
+        with self._lock:
+            known = self._known.setdefault(environment_id, _Known())
+            self._known.move_to_end(environment_id)
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+            return known
