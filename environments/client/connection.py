@@ -16,11 +16,11 @@ from pydantic_core import PydanticSerializationError
 from environments.addresses import is_loopback
 from environments.authorities import PinnedAuthority
 from environments.client.edge import answers, way_without_edge
-from environments.client.problems import ELSEWHERE, error_from, wrong_protocol
+from environments.client.problems import ELSEWHERE, error_from, says_nothing_of_earlier, unanswered, wrong_protocol
 from environments.client.stream import EventStream
 from environments.client.trust import refused_certificate, transport_to, trusted
 from environments.context import ServiceAddress
-from environments.domain.errors import CertificateRefused, InvalidInput, NoAnswer, ServiceUnavailable, Unauthenticated
+from environments.domain.errors import CertificateRefused, InvalidInput, ServiceUnavailable, Unauthenticated
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 30.0
@@ -32,6 +32,9 @@ HEARTBEAT_SECONDS = 10.0
 
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 """Failures before anything of a request was sent."""
+
+_READS = frozenset({"GET", "HEAD"})
+"""Methods of requests that change nothing."""
 
 Query = Mapping[str, str | int | bool | None]
 T = TypeVar("T")
@@ -167,6 +170,7 @@ class Connection:
         if content is not None:
             sent_headers["Content-Type"] = "application/json"
         limits = self._http.timeout if seconds is None else httpx2.Timeout(seconds, connect=CONNECT_SECONDS)
+        changes, lost = method not in _READS, False
         with self._open():
             for attempt in (1, 2):
                 try:
@@ -181,13 +185,16 @@ class Connection:
                     break
                 except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError) as error:
                     if attempt == 2 or not again:
-                        raise self._unreachable(error, changes=method != "GET") from error
+                        raise self._unreachable(error, sent=changes) from error
+                    lost = True
                 except httpx2.HTTPError as error:
-                    raise self._unreachable(error, changes=method != "GET") from error
+                    sent = changes and (lost or not isinstance(error, _UNSENT))
+                    raise self._unreachable(error, sent=sent) from error
                 except httpx2.InvalidURL:  # it is ours, but for what somebody has asked for
                     raise InvalidInput("What is asked for is too long for an address.") from None
         if not response.is_success and response.status_code not in expected:
-            raise error_from(self._address, response.status_code, _json_or_none(response))
+            refused = error_from(self._address, response.status_code, _json_or_none(response), changes=changes)
+            raise unanswered(refused) if changes and lost and says_nothing_of_earlier(refused) else refused
         return response
 
     @contextlib.contextmanager
@@ -235,8 +242,12 @@ class Connection:
         finally:
             opened.__exit__(None, None, None)
 
-    def _unreachable(self, error: Exception, *, changes: bool = False) -> ServiceUnavailable:
-        """What it means that there is no answer; `changes`: the request wanted to change something."""
+    def _unreachable(self, error: Exception, *, sent: bool = False) -> ServiceUnavailable:
+        """What it means that there is no answer; `sent`: something that changes was sent, now or an attempt ago."""
+        found = self._no_way(error)
+        return unanswered(found) if sent else found
+
+    def _no_way(self, error: Exception) -> ServiceUnavailable:
         details = {"address": self._address, "cause": str(error)}
         own = self._behind_edge
         if (refusal := refused_certificate(self._address, error, self._pinned, self._ca_file)) is not None:
@@ -255,19 +266,18 @@ class Connection:
             what = "dropped the connection"
         hint = "" if is_loopback(self._address) else ELSEWHERE
         said, hint = wrong_protocol(self._address, error) or (f"The service at {self._address} {what}.", hint)
-        if changes and not isinstance(error, _UNSENT):
-            return NoAnswer(f"{said} What was asked for may have been done.", details=details)
         return ServiceUnavailable(said, hint=hint, details=details)
 
     def _read(self, response: httpx2.Response, kind: type[T]) -> T:
         try:
             value: T = _adapter(kind).validate_json(response.content)
         except ValidationError as error:
-            raise ServiceUnavailable(
+            unread = ServiceUnavailable(
                 f"The answer of {self._address} can't be understood.",
                 hint="Client and service may be of different versions; see `calvinverse doctor`.",
                 details={"address": self._address, "path": response.request.url.path},
-            ) from error
+            )
+            raise (unread if response.request.method in _READS else unanswered(unread, unread.hint)) from error
         return value
 
 

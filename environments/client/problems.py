@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,6 +16,7 @@ from environments.domain.errors import (
     Forbidden,
     Interrupted,
     InvalidInput,
+    NoAnswer,
     NotFound,
     ServiceUnavailable,
     SignInRefused,
@@ -53,20 +55,22 @@ ELSEWHERE = "Check the address, which `calvinverse context show` shows, the netw
 """What to do when a service on another machine doesn't answer."""
 
 
-def error_from(address: str, status: int, document: Any) -> CalvinverseError:
+def error_from(address: str, status: int, document: Any, *, changes: bool = False) -> CalvinverseError:
     """The error of a response with `status`; `document` is its parsed body, None if it isn't JSON.
 
     An unknown code of a newer service becomes the class that fits its status and keeps message and hint. An answer
-    that isn't a problem document comes from something else, such as a proxy.
+    that isn't a problem document comes from something else, such as a proxy, which may have passed on what `changes`
+    something before it failed.
     """
     if not isinstance(document, dict) or not isinstance(document.get("code"), str):
         # Other servers that expect TLS answer plain HTTP with status 400, in many wordings.
         secured = f" If it speaks TLS there, give https://{address[7:]}." if address.startswith("http://") else ""
-        return ServiceUnavailable(
+        foreign = ServiceUnavailable(
             f"{address} answered with status {status}, and not as the provisioning service does.",
             hint=f"Check the address, and any proxy in between.{secured if status == 400 else ''}",
             details={"address": address, "status": status},
         )
+        return unanswered(foreign, foreign.hint) if changes and status >= HTTPStatus.INTERNAL_SERVER_ERROR else foreign
     code = document["code"]
     known = {cls.code: cls for cls in reversed(all_errors())}
     details = document.get("details")
@@ -77,6 +81,20 @@ def error_from(address: str, status: int, document: Any) -> CalvinverseError:
         details.setdefault("code", code)
     message = document.get("detail") or document.get("title") or f"The service answered with status {status}."
     return cls(str(message), hint=str(document.get("hint") or ""), details=details)
+
+
+def unanswered(error: CalvinverseError, hint: str = "") -> NoAnswer:
+    """What an error means for somebody whose request to change something was sent: it may have been carried out."""
+    return NoAnswer(
+        f"{error.message} What was asked for may have been done.",
+        hint=f"{NoAnswer.default_hint} {hint}" if hint else "",
+        details=error.details,
+    )
+
+
+def says_nothing_of_earlier(error: CalvinverseError) -> bool:
+    """Whether a refusal leaves open what became of the same request, sent before: nobody looked at what it asks for."""
+    return error.transient or isinstance(error, Unauthenticated | Forbidden)
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

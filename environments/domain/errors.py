@@ -461,7 +461,7 @@ class ServiceUnavailable(CalvinverseError):
 
 
 class NoAnswer(ServiceUnavailable):
-    """A request that changes something was sent, and no answer came: it may have been carried out."""
+    """A request that changes something was sent, and no answer came that can be read: it may have been carried out."""
 
     code = "no_answer"
     default_hint = "See whether it was done before you repeat it."

@@ -6,6 +6,7 @@ from environments.domain.errors import (
     BackendError,
     CalvinverseError,
     Conflict,
+    DatabaseUnavailable,
     Forbidden,
     ForgeRefused,
     ForgeUnavailable,
@@ -48,11 +49,15 @@ def status_of(error: CalvinverseError) -> int:
     return next((status for cls, status, _ in _STATUSES if isinstance(error, cls)), 500)
 
 
+UNCERTAIN = (NoAnswer, DatabaseUnavailable)
+"""What may come although all was done: no answer, or none of the database while it wrote."""
+
+
 def surely_undone(error: CalvinverseError) -> bool:
     """Whether nothing can have been done where this came of a form: it never arrived, or was refused as a whole."""
-    if isinstance(error, NoAnswer):
+    if isinstance(error, UNCERTAIN):
         return False
-    return isinstance(error, Unauthenticated | Forbidden | TooManyRequests | ServiceUnavailable | StorageError)
+    return isinstance(error, Unauthenticated | Forbidden | TooManyRequests | ServiceUnavailable)
 
 
 def fault_page(visit: Visit, error: CalvinverseError) -> Response:

@@ -13,14 +13,13 @@ from environments.domain.errors import (
     CalvinverseError,
     IdempotencyMismatch,
     InvalidLifetime,
-    NoAnswer,
     Unauthenticated,
     UnknownTemplate,
 )
 from environments.domain.lifecycle import DeploymentKind
 from environments.domain.names import check_environment_name
 from environments.ui.answers import fragment, go, page
-from environments.ui.faults import status_of
+from environments.ui.faults import UNCERTAIN, status_of
 from environments.ui.listing import place
 from environments.ui.making_basics import (
     RULE_FIELDS,
@@ -138,7 +137,7 @@ def send(visit: Visit) -> Response:
         return _draw(visit, making, 400)
     try:
         return _plan(visit, making, given) if wanted == "plan" else _create(visit, making, given)
-    except (NoAnswer, Unauthenticated):
+    except (*UNCERTAIN, Unauthenticated):
         raise
     except ValidationError as fault:
         making.refused(error := unfit(fault))

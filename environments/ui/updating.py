@@ -8,12 +8,12 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from environments.actions.registry import action
-from environments.domain.errors import CalvinverseError, NoAnswer, Unauthenticated, UnknownTemplate
+from environments.domain.errors import CalvinverseError, Unauthenticated, UnknownTemplate
 from environments.domain.json_values import parse_json, same
 from environments.domain.lifecycle import DeploymentKind
 from environments.ui.answers import fragment, go, page
 from environments.ui.environment.common import found, path_of, why_not
-from environments.ui.faults import status_of
+from environments.ui.faults import UNCERTAIN, status_of
 from environments.ui.making_basics import problems_in, unfit
 from environments.ui.parameter_form import ParameterForm
 from environments.ui.schema_fields import every_field
@@ -115,7 +115,7 @@ def send(visit: Visit) -> Response:
         return _draw(visit, updating, 400)
     try:
         return _update(visit, updating, changed) if wanted == "update" else _plan(visit, updating, changed)
-    except (NoAnswer, Unauthenticated):
+    except (*UNCERTAIN, Unauthenticated):
         raise
     except ValidationError as fault:
         updating.refused(error := unfit(fault))

@@ -116,10 +116,85 @@ def test_a_change_without_an_answer_may_have_been_made(failure: Exception, sent:
     assert not isinstance(reading.value, NoAnswer)
 
 
+def _first_lost(second: Exception | httpx2.Response) -> Handler:
+    """A service that drops the connection once a request was sent, and then fails as `second` says."""
+    sent: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        sent.append(request.method)
+        if len(sent) % 2:
+            raise httpx2.RemoteProtocolError("cut")
+        if isinstance(second, Exception):
+            raise second
+        return second
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        httpx2.ConnectError("refused"),
+        httpx2.PoolTimeout("all are busy"),
+        httpx2.Response(401, json={"code": "unauthenticated", "detail": "No."}),
+        httpx2.Response(403, json={"code": "forbidden", "detail": "No."}),
+        httpx2.Response(429, json={"code": "too_many_requests", "detail": "Wait."}),
+        httpx2.Response(503, json={"code": "database_unavailable", "detail": "Busy."}),
+        httpx2.Response(400, text="another server"),
+    ],
+    ids=str,
+)
+def test_a_change_whose_first_attempt_was_lost_may_have_been_made(second: Exception | httpx2.Response) -> None:
+    with client_of(_first_lost(second)) as client:
+        with pytest.raises(NoAnswer, match="may have been done"):
+            client.create(CreateRequest(name="demo", template="web"))
+        with pytest.raises(CalvinverseError) as reading:
+            client.environments()
+    assert not isinstance(reading.value, NoAnswer)
+
+
+def test_what_a_second_attempt_is_told_of_the_request_itself_counts() -> None:
+    taken = httpx2.Response(409, json={"code": "name_taken", "detail": "Taken."})
+    with client_of(_first_lost(taken)) as client, pytest.raises(NameTaken):
+        client.create(CreateRequest(name="demo", template="web"))
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_change_that_something_in_between_answers_may_have_been_made(status: int) -> None:
+    with (
+        client_of(lambda _: httpx2.Response(status, text="<h1>")) as client,
+        pytest.raises(NoAnswer, match=f"{status}, and not as .* may have been done") as told,
+    ):
+        client.stop("demo")
+    assert told.value.hint.startswith("See whether it was done")
+    assert "any proxy" in told.value.hint
+
+
+@pytest.mark.parametrize("status", [302, 400, 413])
+def test_a_change_that_something_in_between_refuses_was_not_made(status: int) -> None:
+    with (
+        client_of(lambda _: httpx2.Response(status, text="<h1>")) as client,
+        pytest.raises(ServiceUnavailable) as told,
+    ):
+        client.stop("demo")
+    assert not isinstance(told.value, NoAnswer)
+
+
+def test_a_change_whose_answer_cannot_be_read_may_have_been_made() -> None:
+    answer = httpx2.Response(202, json={"new": 1})
+    with (
+        client_of(lambda _: answer) as client,
+        pytest.raises(NoAnswer, match=r"can't be understood\. What was asked for may have been done\.") as told,
+    ):
+        client.destroy("demo")
+    assert "calvinverse doctor" in told.value.hint
+
+
 def test_an_answer_of_another_shape_is_told_as_such() -> None:
     answer = httpx2.Response(200, json=[{"x": 1}])
-    with client_of(lambda _: answer) as client, pytest.raises(ServiceUnavailable, match="can't be understood"):
+    with client_of(lambda _: answer) as client, pytest.raises(ServiceUnavailable, match="can't be understood") as told:
         client.environments()
+    assert not isinstance(told.value, NoAnswer)
 
 
 def test_each_create_has_a_key_of_its_own() -> None:
