@@ -17,13 +17,11 @@ def makes(view: "TemplateView") -> str:
 
 
 def takes(view: "TemplateView") -> str:
-    """How long a create takes: `1m05s; 9 of 10 within 2m00s (the newest 40)`. Empty: nobody knows yet."""
+    """How long a create takes: `1m05s; 9 of 10 within 2m00s (the newest 40)`."""
     times = view.creates
     if times is None:
-        return ""
+        return "not known yet"
     median, most = (taken(timedelta(seconds=seconds)) for seconds in (times.median, times.nine_tenths))
-    if times.made == 1:
-        return f"{median}, the only time"
     return f"{median}; 9 of 10 within {most} (the newest {times.made})"
 
 

@@ -275,8 +275,8 @@ def _about(template: TemplateView) -> Iterator[str]:
     if said := clean(template.description):
         yield said
     yield f"version {clean(template.version)}"
-    if took := takes(template):
-        yield f"takes {took}"
+    if template.creates is not None:
+        yield f"takes {takes(template)}"
     if price := costs(template):
         yield f"costs {price}"
 

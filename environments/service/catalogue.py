@@ -19,6 +19,9 @@ from environments.service.records import CataloguedTemplate, TemplateDeletion, T
 from environments.service.storage.templates import CreateTimes, PushedTemplate
 from environments.service.storage.transaction import Storage, Transaction
 
+FEWEST_TOLD = 5
+"""Creates of a template of which a time is told."""
+
 _MOST_NAMED = 10
 """Environments that a refusal names; the others are counted."""
 
@@ -126,12 +129,13 @@ class Catalogue:
         return _catalogued(push, bundle)
 
     def times(self, names: Iterable[str]) -> dict[str, CreateTimes]:
-        """How long making an environment of each template took lately; without those of which none was made.
+        """How long making an environment of each template took lately; without those of which few were made.
 
-        Of everybody's environments: it tells how many of the newest there are, and nothing of any one of them.
+        Of everybody's environments: few of them, or exact times, would tell of a single one of somebody else.
         """
         with self._storage.read() as tx:
-            return {name: found for name in names if (found := tx.templates.create_times(name)) is not None}
+            found = ((name, tx.templates.create_times(name)) for name in names)
+            return {name: _told(times) for name, times in found if times is not None and times.made >= FEWEST_TOLD}
 
     def bundle(self, name: str, digest: str | None = None) -> Bundle:
         """The content of a template. Raises `UnknownTemplate`."""
@@ -143,6 +147,11 @@ class Catalogue:
             if push is None:
                 raise unknown_template(tx, name, digest)
             return push, _content(tx.templates.bundle(push.digest), name)
+
+
+def _told(times: CreateTimes) -> CreateTimes:
+    """Rounded to two digits."""
+    return times._replace(median=float(f"{times.median:.2g}"), nine_tenths=float(f"{times.nine_tenths:.2g}"))
 
 
 def unknown_template(tx: Transaction, name: str, digest: str | None) -> UnknownTemplate:

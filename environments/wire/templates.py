@@ -55,6 +55,7 @@ class CreateTimesView(View):
     """How long it took to make environments of a template: seconds of the median, and in which nine tenths were done.
 
     Of everybody's newest finished creates (`made`), from the beginning of each: waiting in the queue isn't counted.
+    The seconds are rounded to two digits.
     """
 
     made: int
@@ -88,7 +89,7 @@ class TemplateView(View):
     price: float = 0.0
     """What an environment of it costs an hour, in whatever the people who read it count in; 0: nobody has said it."""
     creates: CreateTimesView | None = None
-    """How long it takes; only when templates are listed or shown. None: no create has finished yet."""
+    """How long it takes; only when templates are listed or shown. None: fewer than five creates have finished."""
 
 
 class TemplateDeletionView(View):

@@ -47,10 +47,10 @@ def test_templates_are_listed_and_told_as_text(reader: Reader) -> None:
         assert "<img" not in page.text
         assert 'href="javascript:' not in page.text
     said = text_of(reader.get("/environments/new"))
-    assert "Makes consul.kv Takes nobody has made one yet Costs 0.25 an hour" in said
+    assert "Makes consul.kv Takes not known yet Costs 0.25 an hour" in said
     said = text_of(reader.get("/templates/store"))
     for part in (
-        "Makes consul.kv Costs 0.25 an hour",
+        "Makes consul.kv Takes not known yet Costs 0.25 an hour",
         "settings consul.kv",
         "count integer",
         "token string, secret needed",
