@@ -49,6 +49,7 @@ from environments.ui import (
 from environments.ui.answers import go, page
 from environments.ui.faults import fault_page, status_of, surely_undone
 from environments.ui.files import Files
+from environments.ui.listing import place
 from environments.ui.open_streams import Streams
 from environments.ui.packing import packed
 from environments.ui.paths import encoded, matched, parts_of
@@ -278,7 +279,7 @@ def _again(visit: Visit, error: CalvinverseError, status: int) -> Response:
     """What was sent, to be sent again: nothing that somebody has typed is lost, but secrets, which no page repeats."""
     kept, secrets = visit.kept()
     name = visit.params.get("name", "") if visit.path.startswith("/environments/") else ""
-    look = visit.link(f"/environments/{quote(name, safe='')}") if name else "/"
+    look = visit.link(place("environments", name)) if name else "/"
     undone = surely_undone(error)
     return page(visit, "again.html", status, error=error, kept=kept, secrets=secrets, undone=undone, look=look)
 

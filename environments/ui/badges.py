@@ -6,6 +6,7 @@ from starlette.responses import JSONResponse, Response
 
 from environments.pages.answers import page_headers
 from environments.ui.answers import POLICY
+from environments.ui.listing import place
 from environments.ui.visit import Visit
 from environments.words import STATES, Mood, flags
 
@@ -57,7 +58,7 @@ def document(visit: Visit) -> Response:
             "template": view.template,
             "template_version": view.template_version,
             "deadline": None if view.deadline is None else view.deadline.isoformat(),
-            "address": f"{visit.origin}/environments/{view.name}",
+            "address": f"{visit.origin}{place('environments', view.name)}",
         },
         headers=page_headers(POLICY),
     )

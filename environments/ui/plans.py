@@ -46,7 +46,7 @@ def apply(visit: Visit) -> Response:
 def again_path(visit: Visit, plan: PlanView) -> str:
     """Where such a plan is made again: the form with the same parameters, as far as they aren't secret."""
     if plan.kind not in (DeploymentKind.CREATE, DeploymentKind.UPDATE):
-        return visit.link(f"/environments/{plan.environment}/plan", kind=plan.kind.value)
+        return visit.link(place("environments", plan.environment, "plan"), kind=plan.kind.value)
     try:
         schemas = visit.client.template(plan.template, plan.bundle).parameters_schema.get("properties", {})
     except UnknownTemplate:
@@ -58,7 +58,7 @@ def again_path(visit: Visit, plan: PlanView) -> str:
         asked = {}
     if plan.kind is DeploymentKind.CREATE:
         return visit.link("/environments/new", template=plan.template, name=plan.environment, **asked)
-    return visit.link(f"/environments/{plan.environment}/update", **asked)
+    return visit.link(place("environments", plan.environment, "update"), **asked)
 
 
 def _draw(visit: Visit, plan: PlanView, status: int = 200, error: CalvinverseError | None = None) -> Response:

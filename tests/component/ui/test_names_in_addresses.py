@@ -1,8 +1,13 @@
 """Names in addresses: each page is reached by any name, also one with a slash and one that a form beside it has."""
 
+import re
+from pathlib import Path
+
+import httpx2
 import pytest
 from starlette.routing import Route, compile_path
 
+import environments.ui
 from environments.api.app import create_app
 from environments.domain.timing import Scope
 from environments.ui.app import PAGES
@@ -15,6 +20,8 @@ from tests.support.in_process.client import InProcessClient
 from tests.support.ui_harness import Reader, text_of
 
 ODD = ("new", "name:new", "name:name:set", "a/b", "a/disable", "ä ö", "100%", "a?b#c", "%2F", "name:other")
+
+UI = Path(environments.ui.__file__).parent
 
 NAMES = ("{name}", "{person}", "{scope}")
 """Fields of addresses that people choose; ids are never words."""
@@ -60,6 +67,34 @@ def test_things_that_are_named_like_forms_have_pages(reader: Reader, client: InP
     assert gone.headers["Location"].startswith("/environments/name:new?")
     assert 'href="/groups/name:new"' in reader.get("/groups").text
     assert reader.get("/groups/name:new").status_code == 200
+    assert reader.get("/environments/new/badge.json").json()["address"].endswith("/environments/name:new")
+
+
+def test_no_address_of_an_environment_is_made_without_its_part() -> None:
+    """By `place`, `part` or `path_of`: without them a page of an environment called `new` is the form."""
+    bare = re.compile(r"/environments/\{++ *+(?!part\(|(name|id|part)\})[^'\"`]*")
+    sources = [file for kind in ("*.py", "*.html", "*.js") for file in UI.rglob(kind)]
+    found = {f"{file.name}: {hit.group()}" for file in sources for hit in bare.finditer(file.read_text())}
+    assert not found
+
+
+def test_the_way_to_look_before_one_sends_again_leads_to_the_environment(
+    reader: Reader, client: InProcessClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.create(CreateRequest(name="new", template="web", parameters={"branch": "main"}))
+
+    transport = client._http._transport
+    answer_of = transport.handle_request
+
+    def lost(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "GET":
+            return answer_of(request)
+        raise httpx2.ReadTimeout("too slow")
+
+    monkeypatch.setattr(transport, "handle_request", lost)
+    page = reader.post("/environments/name:new/update", {"do": "update", "p.branch": "next"})
+    assert "It may have been done" in text_of(page)
+    assert 'href="/environments/name:new" target="_blank"' in page.text
 
 
 def test_owners_with_a_slash_have_pages_and_forms(reader: Reader, client: InProcessClient) -> None:
