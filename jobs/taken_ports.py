@@ -1,8 +1,10 @@
 """The ports that a deployment needs on this machine: what another program has is told before anything starts."""
 
 import errno
+import ipaddress
 import socket
-from collections.abc import Collection, Iterator, Mapping
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +16,9 @@ from jobs.ports import LOOPBACK, SERVICE_PORT, USUAL, USUAL_DATABASE
 
 _UDP = ("consul_dns", "consul_serf", "nomad_serf")
 """What listens for datagrams too."""
+
+_LISTENS = "0A"
+"""The state of a socket that takes connections."""
 
 _TITLES = {"consul": "Consul", "openbao": "OpenBao", "nomad": "Nomad"}
 
@@ -54,10 +59,10 @@ def check_ports(where: Places, parameters: Mapping[str, Any], before: Mapping[st
     for each in needed:
         if not _is_taken(each):
             continue
-        holder = _holder(each.port)
-        if runs and (holder is None or _is_of(holder, allocations)):
+        holders = _holders(each)
+        if runs and (not holders or any(_is_of(holder, allocations) for holder in holders)):
             continue  # ours, or nobody can say whose
-        whose = f" by {_name(holder)} ({holder})" if holder is not None else ""
+        whose = f" by {_name(holders[0])} ({holders[0]})" if holders else ""
         raise PortTaken(
             f"Port {each.port} of {each.address}, for {each.purpose}, is taken{whose}.",
             hint=_remedy(each, parameters, before),
@@ -104,20 +109,39 @@ def _is_taken(needed: Needed) -> bool:
     return False
 
 
-def _holder(port: int) -> int | None:
-    """The id of a process that has a socket on this local port (proc_pid_net(5)); None if that can't be seen."""
+def _holders(needed: Needed) -> list[int]:
+    """Ids of the processes that listen there (proc_pid_net(5)); none if that can't be seen."""
     sockets = set()
-    for table in ("tcp", "tcp6", "udp", "udp6"):
+    for table in ("tcp", "tcp6", "udp", "udp6") if needed.udp else ("tcp", "tcp6"):
         with suppress(OSError):
-            for line in Path("/proc/net", table).read_text().splitlines()[1:]:
-                fields = line.split()
-                if int(fields[1].rpartition(":")[2], 16) == port:
-                    sockets.add(f"socket:[{fields[9]}]")
+            lines = Path("/proc/net", table).read_text().splitlines()[1:]
+            sockets |= {f"socket:[{inode}]" for inode in _inodes(lines, needed, listening=table.startswith("tcp"))}
+    found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if any(str(file.readlink()) in sockets for file in (process / "fd").iterdir()):
-                return int(process.name)
-    return None
+                found.append(int(process.name))
+    return sorted(found)
+
+
+def _inodes(lines: Iterable[str], needed: Needed, *, listening: bool) -> Iterator[str]:
+    """The sockets of a table that have the port, of this address or of every one; `listening`: those of connections
+    don't count, which are of a port's clients, too."""
+    for fields in map(str.split, lines):
+        address, _, port = fields[1].rpartition(":")
+        if int(port, 16) != needed.port or (listening and fields[3] != _LISTENS):
+            continue
+        own = ipaddress.ip_address(needed.address)
+        found = _address(address)
+        if found == own or found.is_unspecified or own.is_unspecified:
+            yield fields[9]
+
+
+def _address(words: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address as the kernel writes it, in words of 32 bits in the machine's order; v4-mapped ones are of IPv4."""
+    packed = b"".join(int(words[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(words), 8))
+    found = ipaddress.ip_address(packed)
+    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
 
 
 def _name(process: int) -> str:

@@ -2,13 +2,17 @@
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from environments.domain.errors import NotAllowedNow, PortTaken
+from jobs import taken_ports
 from jobs.places import Places
 from jobs.ports import USUAL
 from jobs.taken_ports import check_ports, refuse_other_ports
@@ -98,6 +102,54 @@ def test_later_a_port_that_our_own_part_has_is_fine(taken: int, free: dict[str, 
     # A Nomad that runs already may place the service on another machine; agents look after their own ports.
     check_ports(Places(tmp_path), {}, {**before, "nomad_address": "https://nomad.example:4646"})
     check_ports(Places(tmp_path), {}, {**free, "ports": {**free["ports"], "consul_http": taken}})
+
+
+def test_others_that_have_the_same_number_elsewhere_do_not_count(
+    free: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another address, for datagrams, or as a client's own end: this process has those, and began first."""
+    with ExitStack() as stack:
+        ours = stack.enter_context(socket.socket())
+        ours.bind(("127.0.0.1", 0))
+        ours.listen()
+        here = ours.getsockname()
+        part = stack.enter_context(subprocess.Popen(["sleep", "600"], pass_fds=[ours.fileno()]))
+        stack.callback(part.kill)
+        ours.close()
+        for kind, address in ((socket.SOCK_STREAM, "127.0.0.2"), (socket.SOCK_DGRAM, "127.0.0.1")):
+            other = stack.enter_context(socket.socket(type=kind))
+            other.bind((address, here[1]))
+            if kind is socket.SOCK_STREAM:
+                other.listen()
+        monkeypatch.setattr(taken_ports, "_is_of", lambda process, _: process == part.pid)
+        before = {**free, "port": here[1]}
+        check_ports(Places(tmp_path), {}, before)
+        with pytest.raises(PortTaken, match=rf"by sleep \({part.pid}\)"):
+            check_ports(Places(tmp_path), before, None)
+        monkeypatch.setattr(taken_ports, "_is_of", lambda process, _: process == os.getpid())
+        with pytest.raises(PortTaken):
+            check_ports(Places(tmp_path), {}, before)
+
+
+@pytest.mark.parametrize(
+    ("words", "state", "counts"),
+    [
+        ((127, 0, 0, 1), "0A", True),
+        ((0, 0, 0, 0), "0A", True),
+        ((127, 0, 0, 2), "0A", False),
+        ((127, 0, 0, 1), "01", False),
+        ((0,) * 16, "0A", True),
+        ((*(0,) * 10, 255, 255, 127, 0, 0, 1), "0A", True),
+        ((*(0,) * 10, 255, 255, 127, 0, 0, 2), "0A", False),
+        ((*(0,) * 15, 1), "0A", False),
+    ],
+)
+def test_a_listener_is_of_the_address_or_of_all(words: tuple[int, ...], state: str, counts: bool) -> None:
+    parts = (int.from_bytes(bytes(words[at : at + 4]), sys.byteorder) for at in range(0, len(words), 4))
+    address = "".join(f"{part:08X}" for part in parts)
+    line = f"   0: {address}:1F90 00000000:0000 {state} 00000000:00000000 00:00000000 00000000  1000  0 4711 1"
+    needed = taken_ports.Needed(8080, "tests")
+    assert list(taken_ports._inodes([line], needed, listening=True)) == ["4711"] * counts
 
 
 def test_ports_are_chosen_once() -> None:
