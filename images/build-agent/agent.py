@@ -41,6 +41,9 @@ PYTHON = "/opt/builder/bin/python"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 SOCKET = "/var/run/docker.sock"
 REPOSITORY = "calvinverse/source"
+BUILD = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{12}-[0-9a-f]{4}")
+"""As `images.catalogue.records` writes it; nothing of ours is imported here."""
+
 PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
 LARGEST = 512 * 1024**2
@@ -256,7 +259,9 @@ def engine(*arguments: str) -> str:
 def clear(folder: Path, ask: Callable[..., str] = engine) -> None:
     """Removes what a build left: containers, untagged images, tags for pushing, and its folder."""
     for current in folder.glob("state/images/*/current"):
-        build = current.read_text(encoding="utf-8").strip()
+        build = next(iter(current.read_text(encoding="utf-8", errors="replace").splitlines()), "")
+        if not BUILD.fullmatch(build):  # after a power loss; it names no container
+            continue
         ask("rm", "--force", "--volumes", f"calvinverse-build-{build}", f"calvinverse-validate-{build}")
         mine = ("--filter", "dangling=true", "--filter", f"label=calvinverse.build={build}")
         for image in ask("image", "ls", "--quiet", "--no-trunc", *mine).split():

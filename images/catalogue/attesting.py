@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
+from environments.private_files import write_private
 from images.catalogue.attestation import BuildFacts, VerifiedStatement, encode, envelope, statement, subjects, verify
 from images.catalogue.channels import Catalogue
-from images.catalogue.records import PROVENANCE, RECORD, BuildRecord, sha256, write_whole
+from images.catalogue.records import PROVENANCE, RECORD, BuildRecord, sha256
 from images.catalogue.transit import find_signer
 from images.errors import ImageMismatch, ImageNotBuilt, ImageRecordUnreadable, ImageUnsigned, SignerUnavailable
 
@@ -26,14 +27,14 @@ def attest(record: BuildRecord, state: Path) -> str:
             text = envelope(payload, found.signer)
         except SignerUnavailable as error:
             why = error.message
-    write_whole(record.folder / PROVENANCE, text or envelope(payload, None))
+    write_private(record.folder / PROVENANCE, text or envelope(payload, None))
     return f"the provenance isn't signed: {why}" if why else ""
 
 
 def sign(record: BuildRecord, state: Path) -> None:
     """Signs the provenance of a build that was recorded without a signer. Raises SignerUnavailable."""
     signer = find_signer(state).required()
-    write_whole(record.folder / PROVENANCE, envelope(encode(statement(_made(record))), signer))
+    write_private(record.folder / PROVENANCE, envelope(encode(statement(_made(record))), signer))
 
 
 def verify_build(catalogue: Catalogue, record: BuildRecord, keys: Mapping[str, str]) -> VerifiedStatement:

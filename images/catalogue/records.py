@@ -11,6 +11,7 @@ images/<name>/builds/<build>/record.json  with packer.log, validation.log, packa
 import fcntl
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from environments.kept_files import NotKept, read_kept
-from environments.private_files import discard
+from environments.private_files import discard, write_private
 from images.errors import ImageBuildFailed
 
 RECORD = "record.json"
@@ -31,6 +32,9 @@ SBOM = "sbom.cdx.json"
 PROVENANCE = "provenance.dsse.json"
 PACKER_LOG = "packer.log"
 VALIDATION_LOG = "validation.log"
+
+BUILD = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{12}-[0-9a-f]{4}")
+"""The id of a build: when it began, the beginning of its key, and what no other has."""
 
 WAIT = 1800.0
 """Seconds that a build waits for another build of the same image."""
@@ -128,7 +132,7 @@ class Records:
         """Creates the folder of a build, which is the current build until `end`; `work` is its temporary folder."""
         folder = self.folder / "builds" / build
         make_folder(folder)
-        write_whole(self.folder / "current", build if work is None else f"{build}\n{work}")
+        write_private(self.folder / "current", build if work is None else f"{build}\n{work}")
         return folder
 
     def unfinished(self) -> str | None:
@@ -138,15 +142,19 @@ class Records:
     def unfinished_work(self) -> Path | None:
         """The temporary folder of that build, if it is known."""
         match self._current():
-            case [build, work] if Path(work).is_absolute() and Path(work).name.endswith(build):
+            case [build, work] if (
+                work.isprintable() and Path(work).is_absolute() and Path(work).name == work_name(build)
+            ):
                 return Path(work)
         return None
 
     def _current(self) -> list[str]:
+        """Its lines; none if the first isn't the id of a build, as after a power loss."""
         try:
-            return read_kept(self.folder / "current").splitlines()
+            lines = read_kept(self.folder / "current").splitlines()
         except NotKept:
             return []
+        return lines if lines and BUILD.fullmatch(lines[0]) else []
 
     def end(self) -> None:
         """Records that no build is running."""
@@ -157,9 +165,9 @@ class Records:
         folder = self.folder / "builds" / record.build
         names = sorted(path.name for path in folder.iterdir() if path.name not in (RECORD, SUMS, PROVENANCE))
         record = record.model_copy(update={"files": {name: sha256(folder / name) for name in names}})
-        write_whole(folder / RECORD, record.model_dump_json(indent=2))
+        write_private(folder / RECORD, record.model_dump_json(indent=2))
         sums = {RECORD: sha256(folder / RECORD), **record.files}
-        write_whole(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
+        write_private(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
         for file in folder.iterdir():
             file.chmod(0o600)
         return record
@@ -215,6 +223,11 @@ class Records:
             os.close(descriptor)
 
 
+def work_name(build: str) -> str:
+    """The name of the temporary folder of a build."""
+    return f"calvinverse-{build}"
+
+
 def tools_of(inputs: Mapping[str, str]) -> dict[str, str]:
     """Versions of the tools among the inputs of an image, by name."""
     return {name.removeprefix("tool:"): said for name, said in inputs.items() if name.startswith("tool:")}
@@ -236,13 +249,3 @@ def make_folder(folder: Path) -> None:
     """Creates a folder for its owner only, with missing parents."""
     for missing in (*reversed([above for above in folder.parents if not above.exists()]), folder):
         missing.mkdir(mode=0o700, exist_ok=True)
-
-
-def write_whole(file: Path, content: str) -> None:
-    """Writes a file for its owner only, atomically."""
-    make_folder(file.parent)
-    new = file.with_name(f".{file.name}-{os.getpid()}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(content)
-    new.replace(file)

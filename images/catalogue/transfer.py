@@ -20,11 +20,10 @@ from pydantic import ValidationError
 from images.catalogue.attesting import attest
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import JOURNAL, Channel, Entry, JournalEvent
-from images.catalogue.records import PROVENANCE, RECORD, SUMS, BuildRecord, make_folder, sha256
+from images.catalogue.records import BUILD, PROVENANCE, RECORD, SUMS, BuildRecord, make_folder, sha256
 from images.errors import RecordsRefused
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-BUILD = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{12}-[0-9a-f]{4}")
 FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from environments.domain.errors import CalvinverseError
 from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
-from images.catalogue.records import BuildRecord, Records, recorded_images
+from images.catalogue.records import BuildRecord, Records, recorded_images, work_name
 from images.docker import Docker
 from images.errors import CommandFailed, ImageBuildFailed, InvalidRecipe
 from images.names import FILE
@@ -244,4 +244,4 @@ class Builder:
 
 def work_folder(build: str) -> Path:
     """The temporary folder of a build. It isn't in the state folder, which other users in a chroot can't enter."""
-    return Path(tempfile.gettempdir()) / f"calvinverse-{build}"
+    return Path(tempfile.gettempdir()) / work_name(build)

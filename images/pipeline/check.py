@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from environments.private_files import write_private
 from images import toolchain
-from images.catalogue.records import write_whole
 from images.commands import run
 from images.errors import InvalidRecipe
 from images.names import FILE
@@ -69,7 +69,7 @@ def check_recipes(checkout: Path = CHECKOUT, state: Path | None = None) -> tuple
         wrong = [problem for problem in said if problem]
     if wrong:
         raise InvalidRecipe("\n".join(wrong), hint="Fix the recipe that is named.")
-    write_whole(memory, json.dumps({"good": mark}))
+    write_private(memory, json.dumps({"good": mark}))
     return len(recipes), True
 
 

@@ -15,6 +15,7 @@ from images.pipeline.builder import Builder
 from images.pipeline.orphans import end_orphans
 from jobs import tasks
 
+BUILD = "20270301T120000-0123456789ab-c0de"
 WAITS = "import time; time.sleep(600)"
 
 
@@ -35,9 +36,9 @@ class Engine(Docker):
 def records(tmp_path: Path) -> Records:
     """Records of an image whose recipe is gone, and whose builder was killed."""
     records = Records(tmp_path / "state", "gone")
-    work = tmp_path / "elsewhere" / "calvinverse-1"
+    work = tmp_path / "elsewhere" / f"calvinverse-{BUILD}"
     work.mkdir(parents=True)
-    records.start("1", work)
+    records.start(BUILD, work)
     return records
 
 
@@ -48,8 +49,8 @@ def builder(tmp_path: Path, engine: Docker) -> Builder:
 def test_the_next_build_of_anything_cleans_up(tmp_path: Path, records: Records) -> None:
     engine, said = Engine(), list[str]()
     assert builder(tmp_path, engine).build(None, said.append) == []
-    assert (engine.cleaned, said) == (["1"], ["gone: removing what the interrupted build 1 left"])
-    assert not (tmp_path / "elsewhere" / "calvinverse-1").exists()
+    assert (engine.cleaned, said) == ([BUILD], [f"gone: removing what the interrupted build {BUILD} left"])
+    assert not (tmp_path / "elsewhere" / f"calvinverse-{BUILD}").exists()
     assert records.unfinished() is None
 
 
@@ -67,7 +68,7 @@ def test_a_build_that_still_runs_is_left_alone(tmp_path: Path, records: Records)
     engine = Engine()
     with records.lock():
         builder(tmp_path, engine).clean_up_killed(print)
-    assert (engine.cleaned, records.unfinished()) == ([], "1")
+    assert (engine.cleaned, records.unfinished()) == ([], BUILD)
 
 
 def test_what_can_not_be_removed_now_stops_no_other_build(tmp_path: Path, records: Records) -> None:
@@ -78,7 +79,7 @@ def test_what_can_not_be_removed_now_stops_no_other_build(tmp_path: Path, record
     said: list[str] = []
     builder(tmp_path, Away()).clean_up_killed(said.append)
     assert said[-1] == "gone: can't clean up now, a later build will: No Docker engine answers."
-    assert records.unfinished() == "1"
+    assert records.unfinished() == BUILD
 
 
 @pytest.fixture

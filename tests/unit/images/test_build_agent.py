@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.build_agent_harness import archive, order, program
 
+BUILD = "20270301T120000-0123456789ab-c0de"
+
 
 def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
@@ -143,7 +145,10 @@ class TestClearing:
         folder = tmp_path / "agent-1"
         current = folder / "state" / "images" / "base" / "current"
         current.parent.mkdir(parents=True)
-        current.write_text("b1\n")
+        current.write_text(f"{BUILD}\n/tmp/calvinverse-{BUILD}")
+        lost = folder / "state" / "images" / "web" / "current"
+        lost.parent.mkdir()
+        lost.write_bytes(b"\0" * 40)
         (folder / "pushing").write_text("127.0.0.1:5000")
         asked: list[tuple[str, ...]] = []
 
@@ -155,9 +160,10 @@ class TestClearing:
             return ""
 
         agent.clear(folder, engine)
-        assert asked[0] == ("rm", "--force", "--volumes", "calvinverse-build-b1", "calvinverse-validate-b1")
+        assert asked[0] == ("rm", "--force", "--volumes", f"calvinverse-build-{BUILD}", f"calvinverse-validate-{BUILD}")
         assert ("image", "rm", "sha256:1") in asked
         assert asked[-1] == ("image", "rm", "127.0.0.1:5000/calvinverse/base:abc")
+        assert sum(arguments[0] == "rm" for arguments in asked) == 1
         assert not folder.exists()
 
     def test_takes_only_what_no_agent_holds(self, agent: ModuleType, tmp_path: Path) -> None:

@@ -9,15 +9,18 @@ from typing import Any
 import pytest
 
 from images.catalogue.journal import Channel, Entry, Journal
-from images.catalogue.records import BuildRecord, Records, sha256
+from images.catalogue.records import BuildRecord, Records, make_folder, sha256
 from images.errors import ImageBuildFailed, InvalidRecipe, UnknownImage
 from images.pipeline.archive import Configuration, write_archive
+from images.pipeline.builder import Builder
 from images.pipeline.check import check_recipes
 from images.pipeline.history import source_address
 from images.pipeline.prepare import STEPS, mirrors, mounts_below
 from images.pipeline.recipe import load_recipes, with_parents
 from images.places import CHECKOUT
 from tests.support.image_recipes import ABOUT, keys, recipe
+
+FIRST, SECOND = "20270301T120000-0123456789ab-c0de", "20270301T130000-0123456789ab-c0de"
 
 
 class TestRecipes:
@@ -163,21 +166,40 @@ class TestRecords:
     def test_a_build_that_never_ended_is_known(self, tmp_path: Path) -> None:
         records = Records(tmp_path, "web")
         assert records.unfinished() is None
-        records.start("1")
-        assert (records.unfinished(), records.unfinished_work()) == ("1", None)
-        records.start("2", tmp_path / "calvinverse-2")
-        assert (records.unfinished(), records.unfinished_work()) == ("2", tmp_path / "calvinverse-2")
+        records.start(FIRST)
+        assert (records.unfinished(), records.unfinished_work()) == (FIRST, None)
+        records.start(SECOND, tmp_path / f"calvinverse-{SECOND}")
+        assert (records.unfinished(), records.unfinished_work()) == (SECOND, tmp_path / f"calvinverse-{SECOND}")
         records.end()
         assert records.unfinished() is None
 
-    @pytest.mark.parametrize("work", ["relative-1", "/", "/home", ""])
+    @pytest.mark.parametrize(
+        "work",
+        [
+            f"calvinverse-{FIRST}",
+            f"/home/{FIRST}",
+            f"/home/my-calvinverse-{FIRST}",
+            f"/\0/calvinverse-{FIRST}",
+            "/",
+            "",
+        ],
+    )
     def test_nothing_but_a_work_folder_is_taken_for_one(self, tmp_path: Path, work: str) -> None:
         records = Records(tmp_path, "web")
-        records.start("1")
-        (records.folder / "current").write_text(f"1\n{work}")
-        assert (records.unfinished(), records.unfinished_work()) == ("1", None)
-        (records.folder / "current").write_bytes(b"\xff")
-        assert records.unfinished() is None
+        records.start(FIRST)
+        (records.folder / "current").write_text(f"{FIRST}\n{work}")
+        assert (records.unfinished(), records.unfinished_work()) == (FIRST, None)
+
+    @pytest.mark.parametrize("left", [b"\xff", b"\0" * 40, b"", b"\n/home", b"1\n/home/calvinverse-1", b"../..\n/home"])
+    def test_what_names_no_build_is_none_and_the_next_one_goes_on(self, tmp_path: Path, left: bytes) -> None:
+        """A power loss leaves NULs, or nothing."""
+        records = Records(tmp_path, "web")
+        make_folder(records.folder)
+        (records.folder / "current").write_bytes(left)
+        assert (records.unfinished(), records.unfinished_work()) == (None, None)
+        Builder(state=tmp_path).clean_up_killed(lambda _: None)
+        records.start(FIRST)
+        assert records.unfinished() == FIRST
 
     def test_a_lock_that_another_process_has_is_not_waited_for_longer_than_asked(self, tmp_path: Path) -> None:
         records = Records(tmp_path, "web")
