@@ -91,6 +91,15 @@ CATALOGUE_ACTIONS: tuple[Action, ...] = (
         command=("image", "publish"),
     ),
     Action(
+        id="image.withdraw",
+        title="Withdraw image",
+        help="Withdraw the image that is published under a name; new deployments can't use it.",
+        detail="Asks for the image's name, unless --yes is given. What runs with it already keeps it, and publishing "
+        "an image under that name again ends this. Admins only.",
+        risk=Risk.DESTRUCTIVE,
+        command=("image", "withdraw"),
+    ),
+    Action(
         id="image.published",
         title="Published images",
         help="List the images that the service deploys.",

@@ -1,8 +1,12 @@
 """`calvinverse image`: the images that the service deploys. The commands for builds come from `images.cli`."""
 
+from typing import Annotated
+
 import typer
 
+from environments.actions.registry import for_command
 from environments.cli.extensions import IMAGES, extend, sort_by_registry
+from environments.cli.options import Yes
 from environments.cli.session import Session, command
 
 
@@ -25,6 +29,27 @@ def image_commands() -> typer.Typer:
         session.show(found, lambda: table(("NAME", "CHANNEL", "REFERENCE", "PUBLISHED", "BY"), rows))
         if not found and not session.json:
             session.say("No image is published. Next: `calvinverse image publish NAME`, or `doit deploy` for all.")
+
+    @command(
+        app,
+        "image",
+        "withdraw",
+        examples="""
+            calvinverse image withdraw web
+            calvinverse image withdraw web --yes
+        """,
+    )
+    def withdraw(
+        session: Session,
+        name: Annotated[str, typer.Argument(metavar="NAME", help="As `calvinverse image published` shows it.")],
+        yes: Yes = False,
+    ) -> None:
+        if not yes:
+            session.client.image(name)  # report an unknown name before somebody has to type it
+        session.confirm(for_command("image", "withdraw"), name, yes)
+        gone = session.client.withdraw_image(name)
+        session.show(gone, lambda: [f"{gone.name}  {gone.reference}"])
+        session.say(f"Withdrawn: the image {name!r}. Next: `calvinverse image publish {name}` publishes another one.")
 
     extend(app, IMAGES)
     sort_by_registry(app, "image")

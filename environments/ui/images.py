@@ -1,4 +1,4 @@
-"""Published images: what deployments use, what was published before, and what differs; publishing, for admins."""
+"""Published images: what deployments use, what was published before, and what differs; admins publish and withdraw."""
 
 from starlette.responses import Response
 
@@ -76,8 +76,15 @@ def image(visit: Visit) -> Response:
         name,
         sections,
         up=Link("Images", "/images"),
-        buttons=[Button("Publish another, or promote this one", path, admins_only(visit))],
+        buttons=[
+            Button("Publish another, or promote this one", path, admins_only(visit)),
+            *([] if now.withdrawn_at else [_withdrawing(visit, name)]),
+        ],
     )
+
+
+def _withdrawing(visit: Visit, name: str) -> Button:
+    return Button("Withdraw", f"{place('images', name)}/withdraw", admins_only(visit), danger=True)
 
 
 def _difference(visit: Visit, history: list[ImageView]) -> list[Table]:
@@ -122,8 +129,29 @@ def _do_publish(visit: Visit) -> str:
     return place("images", visit.client.publish_image(name, request).name)
 
 
+def _withdraw(visit: Visit) -> Ask:
+    one = visit.client.image(visit.params["name"])
+    return Ask(
+        "image.withdraw",
+        f"Withdraw {one.name}",
+        [
+            "New deployments of templates that use it are refused until an image is published under that name again.",
+            "What runs with it already keeps it.",
+        ],
+        place("images", one.name),
+        [Field("name", "The image's name", typed=one.name)],
+        sections=[Facts([("Reference", Code(one.reference)), ("Channel", one.channel)])],
+        danger=True,
+    )
+
+
+def _do_withdraw(visit: Visit) -> None:
+    visit.client.withdraw_image(visit.params["name"])
+
+
 PAGES = (
     ("GET", "/images", images),
     *pages_of("/images/publish", _publish, _do_publish),
     ("GET", "/images/{name}", image),
+    *pages_of("/images/{name}/withdraw", _withdraw, _do_withdraw),
 )

@@ -27,6 +27,7 @@ OFFERED: Mapping[str, str] = {
     "template.remove_creator": "/templates/{name}/creators/remove",
     "image.published": "/images",
     "image.publish": "/images/publish",
+    "image.withdraw": "/images/{name}/withdraw",
     "hold.list": "/holds",
     "hold.release": "/holds/{id}/release",
     "hold.cancel": "/holds/{id}/cancel",

@@ -145,6 +145,7 @@ _ON_THE_REST = (
     Row("template.remove_creator", "admin", "DELETE /v1/templates/{name}/creators?subject={other}", "{name} {other}"),
     *(Row(f"image.{name}", NOTHING) for name in ("list", "show", "diff", "promote", "push", "verify", "sign", "prune")),
     Row("image.publish", "admin", "PUT /v1/images/{name}"),
+    Row("image.withdraw", "admin", "DELETE /v1/images/{name}", "{name} --yes"),
     Row("image.published", "known", "GET /v1/images", ""),
     Row("token.create", "unlimited", "POST /v1/tokens", "--owner {caller}"),
     Row("token.list", "known", "GET /v1/tokens", ""),

@@ -899,3 +899,16 @@ def deploy_update(service: FakeService, environment_id: str) -> None:
 
     until(asked)
     service.finish("shadowed", State.READY)
+
+
+def test_an_image_is_withdrawn_by_its_name(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = "sha256:" + "a" * 64
+    cli.service.images.publish(cli.service.admin, "till", reference, "production")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("till\n"))
+    unasked = cli("image", "withdraw", "till")
+    assert unasked.status == 2
+    assert "`calvinverse image withdraw till --yes`" in unasked.err
+    gone = cli("image", "withdraw", "till", "-y")
+    assert gone.out == f"till  {reference}\n"
+    assert "Withdrawn: the image 'till'." in gone.err
+    assert cli("image", "withdraw", "till", "-y").status == 3

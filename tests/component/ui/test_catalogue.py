@@ -133,3 +133,23 @@ def test_images_have_a_history_and_a_difference(reader: Reader, client: InProces
         sent = linus.post("/images/publish", {"name": "shop", "reference": one, "channel": "qa"})
         assert sent.status_code == 403
     assert reader.get("/images/nothing").status_code == 404
+
+
+def test_withdrawing_an_image_asks_for_its_name(reader: Reader, client: InProcessClient, tmp_path: Path) -> None:
+    reference = f"sha256:{'a' * 64}"
+    client.publish_image("shop", PublishImageRequest(reference=reference, channel="qa"))
+    assert 'href="/images/shop/withdraw"' in reader.get("/images/shop").text
+    assert reference in text_of(reader.get("/images/shop/withdraw"))
+    with reader_as(client, "linus", tmp_path) as linus:
+        assert "Withdraw: only admins may" in text_of(linus.get("/images/shop"))
+        assert linus.post("/images/shop/withdraw", {"name": "shop"}).status_code == 403
+    assert reader.post("/images/shop/withdraw", {"name": "shpo"}).status_code == 400
+    assert client.image("shop").reference == reference
+    answer = reader.post("/images/shop/withdraw", {"name": "shop"})
+    assert answer.headers["Location"] == "/images/shop?done=image.withdraw"
+    page = reader.get("/images/shop?done=image.withdraw")
+    assert "Done: Withdraw image." in text_of(page)
+    assert "Withdrawn by" in text_of(page)
+    assert 'href="/images/shop/withdraw"' not in page.text
+    assert reader.get("/images/shop/withdraw").status_code == 404
+    assert reader.get("/images").text.count("/images/shop") == 0
