@@ -28,7 +28,7 @@ MOST_PAGES = 20
 """Requests for the lines of one step at the end of the log."""
 
 MOST = 500_000
-"""Events that are read for a file."""
+"""Events that are read for a file, about."""
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,18 @@ def download(visit: Visit) -> Response:
 
 
 def _file(visit: Visit, view: EnvironmentView) -> Iterator[bytes]:
+    last = 0
     try:
         for page in _pages(visit, view):
+            last = page[-1].id
             lines = [
                 f"{moment(line.at, visit.zone)} {line.tag or '--'} {line.text}\n"
                 for event in page
                 if (line := line_of(visit, event)) is not None
             ]
             yield "".join(lines).encode("utf-8", "replace")
+        if visit.client.history(view.id, after=last, limit=1):
+            yield f"The rest is left out; all of it: calvinverse env logs {view.name}\n".encode()
     except CalvinverseError as error:  # its status has been sent
         yield f"The rest can't be read: {error.message}\n".encode()
 

@@ -9,6 +9,7 @@ from environments.client import Client
 from environments.domain.environment import Drift, Event, EventType, Incident, Unexpected
 from environments.domain.errors import ServiceUnavailable
 from environments.domain.lifecycle import State
+from environments.ui.environment import logs
 from environments.wire.access import ShareRequest
 from tests.fakes.plans import NOW
 from tests.support.hostile_texts import HOSTILE
@@ -202,3 +203,16 @@ def test_a_log_is_sent_while_it_is_read(
     lines = reader.get(f"{HERE}/logs.txt").text.splitlines()
     assert asked == [0, client.stored[0].id]
     assert lines[-1] == "The rest can't be read: The service is away."
+
+
+def test_a_file_says_when_it_is_not_all_of_a_log(
+    client: InProcessClient, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.tell_all((NOW, EventType.LOG, NAME, f"line {n}.", {"step": "app"}) for n in range(20))
+    whole = reader.get(f"{HERE}/logs.txt").text
+    assert "line 19." in whole.splitlines()[-1]
+    monkeypatch.setattr(logs, "PAGE", 10)
+    monkeypatch.setattr(logs, "MOST", 10)
+    part = reader.get(f"{HERE}/logs.txt").text.splitlines()
+    assert part[-1] == f"The rest is left out; all of it: calvinverse env logs {NAME}"
+    assert "\n".join(part[:-1]) in whole
