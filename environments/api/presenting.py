@@ -23,6 +23,7 @@ from environments.service.records import (
     Pending,
     ServiceInfo,
     TemplateDeletion,
+    TemplateVersion,
     Worker,
 )
 from environments.service.service_accounts import ServiceAccount
@@ -229,6 +230,12 @@ def template(
         price=content.price,
         creates=None if times is None else templates.CreateTimesView(**times._asdict()),
     )
+
+
+def template_version(found: TemplateVersion) -> templates.TemplateVersionView:
+    """A version of a template in a list."""
+    source = None if found.source is None else templates.TemplateSource.model_validate(found.source)
+    return templates.TemplateVersionView(**{**found._asdict(), "source": source})
 
 
 def template_deletion(found: TemplateDeletion) -> templates.TemplateDeletionView:

@@ -16,6 +16,7 @@ from environments.client.previews import PreviewCalls
 from environments.client.received_events import ReceivedEventCalls
 from environments.client.sign_in import SignInCalls
 from environments.client.stream import EventStream
+from environments.client.template_versions import TemplateVersionCalls
 from environments.client.timing import TimingCalls
 from environments.client.triggers import TriggerCalls
 from environments.client.webhooks import WebhookCalls
@@ -72,6 +73,7 @@ class Client(
     PreviewCalls,
     WebhookCalls,
     OverviewCalls,
+    TemplateVersionCalls,
     ContainerCalls,
 ):
     """Every method may be called from any thread.

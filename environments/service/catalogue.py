@@ -15,12 +15,15 @@ from environments.service.checking import Checks, Judge, unjudged
 from environments.service.images import references
 from environments.service.inspecting import in_order
 from environments.service.pages import Page, ended_in_time
-from environments.service.records import CataloguedTemplate, TemplateDeletion, TemplateSource
-from environments.service.storage.templates import CreateTimes, PushedTemplate
+from environments.service.records import CataloguedTemplate, TemplateDeletion, TemplateSource, TemplateVersion
+from environments.service.storage.templates import CreateTimes, DeletedTemplate, PushedTemplate
 from environments.service.storage.transaction import Storage, Transaction
 
 FEWEST_TOLD = 5
 """Creates of a template of which a time is told."""
+
+_LINE = 500
+"""Bytes of a version in a list, about."""
 
 _MOST_NAMED = 10
 """Environments that a refusal names; the others are counted."""
@@ -128,6 +131,25 @@ class Catalogue:
         push, bundle = self._find(name, digest)
         return _catalogued(push, bundle)
 
+    def versions(
+        self, principal: Principal, name: str, *, deleted: bool = False, limit: int | None = None, skip: int = 0
+    ) -> Page[TemplateVersion]:
+        """Every push of that name, newest first; at most `limit`, without the first `skip`. Raises `UnknownTemplate`.
+
+        `deleted`: the versions that were deleted and not pushed again, last deleted first, in place of those.
+        """
+        with self._storage.read() as tx:
+            if tx.templates.find(name, None) is None:
+                raise unknown_template(tx, name, None)
+            read = _Versions(tx)
+            if deleted:
+                gone = [one for one in tx.templates.deleted(name, None) if tx.templates.find(name, one.digest) is None]
+                found = (read.deleted(one) for one in gone[skip : None if limit is None else skip + limit])
+                return read.page(found)
+            pushes = tx.templates.pushes(name, limit=limit, skip=skip)
+            made = tx.environments.at_versions(name, sight=principal.sight)
+            return read.page((read.pushed(one, made.get(one.digest, 0)) for one in pushes), more=pushes.more)
+
     def times(self, names: Iterable[str]) -> dict[str, CreateTimes]:
         """How long making an environment of each template took lately; without those of which few were made.
 
@@ -152,6 +174,38 @@ class Catalogue:
 def _told(times: CreateTimes) -> CreateTimes:
     """Rounded to two digits."""
     return times._replace(median=float(f"{times.median:.2g}"), nine_tenths=float(f"{times.nine_tenths:.2g}"))
+
+
+class _Versions:
+    """Reads what each version calls itself, out of its content, each content once; a page ends when that is much."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self._known: dict[str, str] = {}
+        self._read = 0
+
+    def page(self, found: Iterable[TemplateVersion], *, more: bool = False) -> Page[TemplateVersion]:
+        return ended_in_time(found, self._size, more=more)
+
+    def pushed(self, push: PushedTemplate, environments: int) -> TemplateVersion:
+        version = self._version(push.digest)
+        return TemplateVersion(push.digest, version, environments, push.pushed_at, push.pushed_by, push.source)
+
+    def deleted(self, gone: DeletedTemplate) -> TemplateVersion:
+        version = self._version(gone.digest)
+        return TemplateVersion(gone.digest, version, deleted_at=gone.deleted_at, deleted_by=gone.deleted_by)
+
+    def _version(self, digest: str) -> str:
+        if digest not in self._known:
+            bundle = self._tx.templates.bundle(digest)
+            self._known[digest] = "" if bundle is None else bundle.template().version
+            self._read += 0 if bundle is None else sum(map(len, bundle.files.values()))
+        return self._known[digest]
+
+    def _size(self, _: TemplateVersion) -> int:
+        """Bytes that were read for it, and about as many as its line has."""
+        size, self._read = self._read + _LINE, 0
+        return size
 
 
 def unknown_template(tx: Transaction, name: str, digest: str | None) -> UnknownTemplate:

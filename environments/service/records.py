@@ -94,6 +94,22 @@ class CataloguedTemplate(NamedTuple):
         return self.push.digest
 
 
+class TemplateVersion(NamedTuple):
+    """A version of a template: a push of it, or that it was deleted, after which nobody knows the push any more.
+
+    `version` is empty when the content isn't stored any more. `environments`: how many that the reader sees are at it.
+    """
+
+    digest: str
+    version: str
+    environments: int = 0
+    pushed_at: datetime | None = None
+    pushed_by: str | None = None
+    source: dict[str, str] | None = None
+    deleted_at: datetime | None = None
+    deleted_by: str | None = None
+
+
 class TemplateSource(NamedTuple):
     """The git repository of a template: `ref` is the requested revision, `commit` the commit that it named then.
 

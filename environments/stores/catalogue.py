@@ -48,6 +48,10 @@ class SqlTemplates:
         row = self._connection.execute(query).one_or_none()
         return None if row is None else _pushed(row)
 
+    def pushes(self, name: str, *, limit: int | None = None, skip: int = 0) -> Page[PushedTemplate]:
+        query = select(templates).where(templates.c.name == name).order_by(templates.c.id.desc())
+        return read_page(self._connection, query.offset(skip or None), limit).each(_pushed)
+
     def hold(self, name: str) -> None:
         self._locks.text(f"template {name}")
 

@@ -198,6 +198,11 @@ class SqlEnvironments:
         count = select(func.count()).select_from(table).where(*users)
         return list(self._connection.execute(seen).scalars()), int(self._connection.execute(count).scalar_one())
 
+    def at_versions(self, template: str, *, sight: Sight) -> dict[str, int]:
+        made = (table.c.destroyed_at.is_(None), table.c.template == template, *visible(sight))
+        query = select(table.c.bundle, func.count()).where(*made).group_by(table.c.bundle)
+        return {row[0]: row[1] for row in self._connection.execute(query)}
+
     def visible(self, sight: Sight, environment_ids: Collection[str]) -> frozenset[str]:
         found: set[str] = set()
         ids = sorted(environment_ids)

@@ -92,6 +92,23 @@ class TemplateView(View):
     """How long it takes; only when templates are listed or shown. None: fewer than five creates have finished."""
 
 
+class TemplateVersionView(View):
+    """A version of a template: a push of it, or that it was deleted, after which nobody knows the push any more.
+
+    `version` is empty when the content isn't stored any more.
+    """
+
+    digest: ShownDigest
+    version: str
+    environments: int = 0
+    """How many that the caller sees are at it."""
+    pushed_at: datetime | None = None
+    pushed_by: str | None = None
+    source: TemplateSource | None = None
+    deleted_at: datetime | None = None
+    deleted_by: str | None = None
+
+
 class TemplateDeletionView(View):
     """What was taken out of the catalogue; `digests` are the versions, newest first."""
 

@@ -165,6 +165,7 @@ ROWS = (
     _reads("/v1/templates/{name}", "known", given="template"),
     _does("DELETE /v1/templates/{name}", "admin", "template:delete", given="template"),
     _reads("/v1/templates/{name}/bundle", "known", given="template"),
+    _reads("/v1/templates/{name}/versions", "known", given="template"),
     _reads("/v1/images", "known"),
     _reads("/v1/images/{name}", "known", given="image"),
     _reads("/v1/images/{name}/history", "known", given="image"),

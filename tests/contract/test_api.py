@@ -109,6 +109,7 @@ ROUTES = {
     ("GET", "/v1/templates/{name}"),
     ("DELETE", "/v1/templates/{name}"),
     ("GET", "/v1/templates/{name}/bundle"),
+    ("GET", "/v1/templates/{name}/versions"),
     ("GET", "/v1/images"),
     ("GET", "/v1/images/{name}"),
     ("GET", "/v1/images/{name}/history"),
@@ -578,6 +579,38 @@ def test_templates(http: httpx2.Client) -> None:
     for files in ({"template.toml": "%%%"}, {"../x": ""}, {}):
         assert problem_of(http.post("/v1/templates", json={"files": files})).code == "invalid_template"
         assert http.post("/v1/templates/validate", json={"files": files}).json()["problems"]
+
+
+def test_versions_of_a_template_are_listed_newest_first_and_deleted_ones_apart(http: httpx2.Client) -> None:
+    import base64
+
+    def push(version: str) -> str:
+        text = WEB.replace('version = "3"', f'version = "{version}"')
+        files = {"template.toml": base64.b64encode(text.encode()).decode()}
+        return str(http.post("/v1/templates", json={"files": files}).json()["digest"])
+
+    first = http.get("/v1/templates/web").json()["digest"]
+    assert http.post("/v1/environments", json={"name": "demo", "template": "web"}).status_code == 202
+    fourth, fifth = push("4"), push("5")
+    path = "/v1/templates/web/versions"
+    found = http.get(path).json()
+    assert [(one["version"], one["digest"]) for one in found] == [("5", fifth), ("4", fourth), ("3", first)]
+    assert [one["environments"] for one in found] == [0, 0, 1]
+    assert {(one["pushed_by"], one["deleted_at"]) for one in found[:2]} == {("root", None)}
+    page = http.get(path, params={"limit": 2})
+    assert page.json() == found[:2]
+    assert page.links["next"]["url"] == f"{path}?limit=2&skip=2"
+    assert http.get(path, params={"limit": 2, "skip": 2}).json() == found[2:]
+    assert http.get(path, params={"deleted": True}).json() == []
+    assert http.delete("/v1/templates/web", params={"digest": fourth}).status_code == 200
+    assert [one["version"] for one in http.get(path).json()] == ["5", "3"]
+    (gone,) = http.get(path, params={"deleted": True}).json()
+    assert (gone["digest"], gone["deleted_by"], gone["pushed_at"], gone["environments"]) == (fourth, "root", None, 0)
+    assert http.get(path, params={"deleted": True, "skip": 1}).json() == []
+    push("4")
+    assert [one["version"] for one in http.get(path).json()] == ["4", "5", "3"]
+    assert http.get(path, params={"deleted": True}).json() == []
+    assert problem_of(http.get("/v1/templates/nope/versions")).code == "unknown_template"
 
 
 def test_a_bundle_as_large_as_allowed_arrives(http: httpx2.Client) -> None:

@@ -62,6 +62,8 @@ def fill(api: Served) -> None:
             service.finish("demo", State.READY)
             text = WEB.replace('name = "web"', f'name = "web-{number}"', 1)
             client.push(make_bundle({"template.toml": text.encode()}))
+            text = WEB.replace('name = "web"', 'name = "demo"', 1).replace('version = "3"', f'version = "{number}"', 1)
+            client.push(make_bundle({"template.toml": text.encode()}))
             client.create_token(TokenRequest(owner="ada"))
             reference = f"sha256:{number:064x}"
             client.publish_image(f"image-{number}", PublishImageRequest(reference=reference, channel="qa"))
@@ -136,6 +138,7 @@ LISTS: dict[str, Callable[[Client], list[Any]]] = {
     "/v1/policies": lambda client: client.policies(),
     "/v1/calendars": lambda client: client.calendars(),
     "/v1/templates": lambda client: client.templates(),
+    "/v1/templates/demo/versions": lambda client: client.template_versions("demo", limit=1000)[0],
     "/v1/images": lambda client: client.images(),
     "/v1/images/image/history": lambda client: client.image_history("image"),
     "/v1/tokens": lambda client: client.tokens(),

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from environments.api import presenting, presenting_access
 from environments.api.concurrency import BackendCalls
 from environments.api.guard import Caller
-from environments.api.paging import PAGE, Limit, link_next
+from environments.api.paging import PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
 from environments.api.problems import problems
 from environments.domain.errors import (
@@ -33,7 +33,14 @@ from environments.domain.faults import Fault
 from environments.domain.template import Bundle, make_bundle
 from environments.service.authorization import Action, Principal, check_service
 from environments.service.records import CataloguedTemplate
-from environments.wire.templates import GitPushRequest, PushRequest, TemplateDeletionView, TemplateView, Validation
+from environments.wire.templates import (
+    GitPushRequest,
+    PushRequest,
+    TemplateDeletionView,
+    TemplateVersionView,
+    TemplateView,
+    Validation,
+)
 
 _Digest = Annotated[str | None, Query(description="This version and not the newest.")]
 
@@ -132,6 +139,21 @@ def template_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
         """Gives the files of a template."""
         bundle = catalogue.bundle(name, digest)
         return PushRequest(files={path: base64.b64encode(content).decode() for path, content in bundle.files.items()})
+
+    @router.get("/templates/{name}/versions", responses=problems(UnknownTemplate))
+    def list_template_versions(
+        caller: Caller,
+        request: Request,
+        response: Response,
+        name: str,
+        deleted: Annotated[bool, Query(description="Versions that were deleted, in place of those there are.")] = False,
+        limit: Limit = PAGE,
+        skip: Skip = 0,
+    ) -> list[TemplateVersionView]:
+        """Lists every push of a template, newest first, with the number of environments at it that the caller sees."""
+        found = catalogue.versions(caller, name, deleted=deleted, limit=limit, skip=skip)
+        link_next(request, response, found, limit, skip=skip + len(found))
+        return [presenting.template_version(one) for one in found]
 
     return router
 

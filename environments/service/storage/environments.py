@@ -96,6 +96,10 @@ class Environments(Protocol):
         """
         ...
 
+    def at_versions(self, template: str, *, sight: Sight) -> dict[str, int]:
+        """Digest of a version of the template → how many environments in sight are at it and haven't ended."""
+        ...
+
     def visible(self, sight: Sight, environment_ids: Collection[str]) -> frozenset[str]:
         """Which of these environments are in sight."""
         ...

@@ -56,6 +56,10 @@ class Templates(Protocol):
         """The newest entry of the name, or the newest with that digest."""
         ...
 
+    def pushes(self, name: str, *, limit: int | None = None, skip: int = 0) -> Page[PushedTemplate]:
+        """All entries of the name, newest first: at most `limit`, without the first `skip`."""
+        ...
+
     def hold(self, name: str) -> None:
         """Locks the name until the transaction ends: no other transaction that locks it deletes or uses it meanwhile.
 

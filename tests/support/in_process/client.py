@@ -41,6 +41,7 @@ _READS = frozenset(
             "events",
         ),
         *("saved_plan", "drift", "why", "workers", "warning_channels", "templates", "template", "bundle", "validate"),
+        *("template_versions",),
         *("images", "image", "image_history", "tokens", "ca", "info", "readiness"),
         *("providers", "try_claims", "who_am_i", "sessions"),
         *("rules", "check_rules", "policies", "calendars", "calendar", "holds"),
