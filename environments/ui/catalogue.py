@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from starlette.responses import Response
 
+from environments.client import Filters
 from environments.domain.errors import InvalidInput, NotFound, UnknownTemplate
 from environments.schemas.typed import types_of
 from environments.template_words import costs, makes, takes
@@ -27,14 +28,15 @@ from environments.ui.listing import (
     told,
 )
 from environments.ui.making_basics import lifetimes
-from environments.ui.version_differences import differences
+from environments.ui.template_versions import difference_table, version_columns, versions_path
 from environments.ui.visit import Visit
 from environments.wire.access import CreatorRequest
-from environments.wire.environments import EnvironmentView
 from environments.wire.templates import TemplateView
 from environments.words import STATES, one_line, shown
 
-_MOST_ENVIRONMENTS = 1000
+_FEW = 10
+"""Versions, and environments, that the page of a template lists."""
+
 _LARGEST_FILE = 200_000
 """Characters of a file that are shown."""
 
@@ -66,12 +68,11 @@ def template(visit: Visit) -> Response:
     """One version; the newest unless the address names another one."""
     one = _template(visit)
     path = f"/templates/{one.name}"
-    made = [view for view in visit.client.environments(limit=_MOST_ENVIRONMENTS) if view.template == one.name]
     sections: list[Section] = [_facts(one), _steps(one), _parameters(one)]
     if one.outputs:
         outputs: list[list[Cell]] = [[name, said] for name, said in one.outputs.items()]
         sections.append(Table(["Output", "What it is"], outputs, "", "Outputs"))
-    sections += [_files(visit, one), *_creators(one), *_versions(visit, one, made), _made(made)]
+    sections += [_files(visit, one), *_creators(one), *_versions(visit, one), _made(visit, one.name)]
     return told(
         visit,
         f"{one.name} {one_line(one.version)}",
@@ -193,28 +194,28 @@ def _creators(one: TemplateView) -> Iterator[Table]:
         yield Table(["Who", "How many each", "By", "Since"], rows, "Everybody may create from it.", "Who may create")
 
 
-def _versions(visit: Visit, one: TemplateView, made: list[EnvironmentView]) -> Iterator[Table]:
-    """Versions that are in use, and what another version than the newest lacks."""
-    known = {view.bundle: view.template_version for view in made}
-    rows: list[list[Cell]] = []
-    for digest, version in known.items():
-        count = sum(view.bundle == digest for view in made)
-        path = visit.link(f"/templates/{one.name}", digest=digest)
-        rows.append([Link(version or digest[:19], path), Code(digest), count])
-    if rows:
-        yield Table(["Version", "Content", "Environments"], rows, "", "Versions in use")
-    newest = visit.client.template(one.name)
-    if newest.digest != one.digest:
-        lines: list[list[Cell]] = [[found.sign, found.what, found.how] for found in differences(one, newest)]
+def _versions(visit: Visit, one: TemplateView) -> Iterator[Table]:
+    """The newest versions, and what another version than the newest lacks."""
+    found, _ = visit.client.template_versions(one.name, limit=_FEW)
+    more = Link("All versions, and what each changed", versions_path(visit, one.name))
+    yield table(version_columns(visit, one.name), found, "", "Newest versions", more)
+    if found[0].digest != one.digest:
+        newest = visit.client.template(one.name)
         nothing = "Parameters, steps and lifetimes are the same."
-        yield Table(["Change", "Of", "How"], lines, nothing, f"What the newest version, {newest.version}, changes")
+        yield difference_table(one, newest, nothing, f"What the newest version, {newest.version}, changes")
 
 
-def _made(made: list[EnvironmentView]) -> Table:
+def _made(visit: Visit, name: str) -> Table:
+    """The newest ones; the overview has them all."""
+    which = Filters(template=name)
+    count = sum(visit.client.overview(which).states.values())
+    made, _ = visit.client.environments_page(which, limit=_FEW)
     rows: list[list[Cell]] = [
         [to_environment(view.name), STATES[view.state], view.owner, view.template_version] for view in made
     ]
-    return Table(["Name", "State", "Owner", "Version"], rows, "None that you may see.", "Environments made from it")
+    more = Link(f"All {count} in the overview", visit.link("/", template=name)) if count else None
+    titles = ["Name", "State", "Owner", "Version"]
+    return Table(titles, rows, "None that you may see.", "Environments made from it", more)
 
 
 def _buttons(visit: Visit, one: TemplateView, path: str) -> list[Button]:

@@ -64,12 +64,13 @@ class Button:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells below titles; `none`: what is said where there are no rows."""
+    """Rows of cells below titles; `none`: what is said where there are no rows; `more`: leads to what isn't shown."""
 
     titles: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     none: str
     caption: str = ""
+    more: Link | None = None
 
 
 @dataclass(frozen=True)
@@ -135,10 +136,12 @@ def admins_only(visit: Visit) -> str:
     return "" if visit.me.role == "admin" else "only admins may."
 
 
-def table(columns: Sequence[Column[T]], things: Iterable[T], none: str, caption: str = "") -> Table:
+def table(
+    columns: Sequence[Column[T]], things: Iterable[T], none: str, caption: str = "", more: Link | None = None
+) -> Table:
     """A table of things."""
     rows = [[column.cell(thing) for column in columns] for thing in things]
-    return Table([column.title for column in columns], rows, none, caption)
+    return Table([column.title for column in columns], rows, none, caption, more)
 
 
 def given(visit: Visit, filters: Sequence[Choice]) -> dict[str, str | None]:

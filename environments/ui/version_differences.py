@@ -10,7 +10,8 @@ from environments.words import Sign, shown
 
 _LONGEST = 120
 
-_NEW, _CHANGED, _GONE = Sign("+", "new", "good"), Sign("~", "changed", "warn"), Sign("-", "gone", "bad")
+NEW, CHANGED, GONE = Sign("+", "new", "good"), Sign("~", "changed", "warn"), Sign("-", "gone", "bad")
+"""What became of a parameter, a step or a file."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,11 @@ def _parameters(before: TemplateView, after: TemplateView) -> Iterator[Differenc
     for name in sorted(old.keys() | new.keys()):
         what = f"parameter {name}"
         if name not in old:
-            yield Difference(_NEW, what, _default_of(new[name]))
+            yield Difference(NEW, what, _default_of(new[name]))
         elif name not in new:
-            yield Difference(_GONE, what)
+            yield Difference(GONE, what)
         elif not same(old[name], new[name]):
-            yield Difference(_CHANGED, what, "; ".join(_keywords(old[name], new[name])))
+            yield Difference(CHANGED, what, "; ".join(_keywords(old[name], new[name])))
 
 
 def _keywords(old: Any, new: Any) -> Iterator[str]:
@@ -56,21 +57,21 @@ def _steps(before: TemplateView, after: TemplateView) -> Iterator[Difference]:
     old, new = ({step.name: step for step in one.steps} for one in (before, after))
     for name, step in new.items():
         if name not in old:
-            yield Difference(_NEW, f"step {name}", step.uses)
+            yield Difference(NEW, f"step {name}", step.uses)
         elif old[name].uses != step.uses:
-            yield Difference(_CHANGED, f"step {name}", f"{old[name].uses} → {step.uses}")
+            yield Difference(CHANGED, f"step {name}", f"{old[name].uses} → {step.uses}")
         elif tuple(old[name].needs) != tuple(step.needs):
             needs = f"needs {_list(old[name].needs)} → {_list(step.needs)}"
-            yield Difference(_CHANGED, f"step {name}", needs)
+            yield Difference(CHANGED, f"step {name}", needs)
     for name in old.keys() - new.keys():
-        yield Difference(_GONE, f"step {name}", "what it made will be destroyed")
+        yield Difference(GONE, f"step {name}", "what it made will be destroyed")
 
 
 def _lifetimes(before: TemplateView, after: TemplateView) -> Iterator[Difference]:
     for field, what in {"default_lifetime": "default lifetime", "maximum_lifetime": "maximum lifetime"}.items():
         old, new = getattr(before, field), getattr(after, field)
         if old != new:
-            yield Difference(_CHANGED, what, f"{_hours(old)} → {_hours(new)}")
+            yield Difference(CHANGED, what, f"{_hours(old)} → {_hours(new)}")
 
 
 def _properties(template: TemplateView) -> Mapping[str, Any]:

@@ -1,15 +1,19 @@
 """Templates and images on the web page: what they are as text, whatever is written in them; admins change them."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from environments.domain.lifecycle import State
 from environments.domain.template import make_bundle
+from environments.ui import catalogue, template_versions
 from environments.wire.environments import CreateRequest
 from environments.wire.images import PublishImageRequest
 from tests.support.in_process.client import InProcessClient
 from tests.support.ui_harness import Reader, text_of
 from tests.support.ui_people import keep_people, reader_as
+from tests.support.views import environment_view
 
 TEMPLATE = """
 [template]
@@ -90,10 +94,70 @@ def test_versions_in_use_and_what_was_made(reader: Reader, client: InProcessClie
     client.push_template(TEMPLATE.replace("1 <b>", "2").replace("default = 3", "default = 4"))
     said = text_of(reader.get("/templates/store"))
     assert "shop-1" in said
-    assert "Versions in use" in said
+    assert "Newest versions" in said
     said = text_of(reader.get(f"/templates/store?digest={old}"))
     assert "What the newest version, 2, changes" in said
     assert "default: 3 → 4" in said
+
+
+def test_the_page_of_a_template_lists_a_few_of_what_was_made_and_leads_to_all(
+    reader: Reader, client: InProcessClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "in the overview" not in text_of(reader.get("/templates/store"))
+    monkeypatch.setattr(catalogue, "_FEW", 2)
+    for number in range(3):
+        client.put(environment_view(f"shop-{number}", State.READY, template="store"))
+    page = reader.get("/templates/store")
+    assert page.text.count('href="/environments/shop-') == 2
+    assert '<a href="/?template=store">All 3 in the overview</a>' in page.text
+
+
+def test_versions_are_listed_with_who_pushed_them_and_what_each_changed(
+    reader: Reader, client: InProcessClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"template.toml": TEMPLATE.encode(), "README.md": README, "logo.bin": b"\xff\xfe\x00"}
+    first = client.template("store").digest
+    text = TEMPLATE.replace("1 <b>", "2").replace("default = 3", "default = 4")
+    changed = {"template.toml": text.encode(), "README.md": README.replace(b"# Store", b"# <b>Shop"), "new.txt": b"new"}
+    second = client.push(make_bundle(changed)).digest
+    client.push(make_bundle({**files, "logo.bin": b"\xff\x00"}))
+    client.delete_template("store", client.template("store").digest)
+    client.create(CreateRequest(name="shop-1", template="store", parameters={"token": "hunter22"}))
+    page = reader.get("/templates/store/versions")
+    said = text_of(page)
+    assert f"2 {second}" in said
+    assert "ada" in said
+    assert said.index(second) < said.index(first) < said.index("Deleted versions")
+    assert "✗ deleted" in said
+    assert "1 &lt;b&gt;" in page.text
+    changes = f"/templates/store/changes?digest={second}&from={first}".replace(":", "%3A")
+    assert f'href="{changes}"'.replace("&", "&amp;") in page.text
+    for path in (changes, f"/templates/store/changes?digest={second}"):
+        page = reader.get(path)
+        said = text_of(page)
+        for part in ("default: 3 → 4", "README.md ~ changed", "new.txt + new", "logo.bin - gone 3 bytes", "-# Store"):
+            assert part in said
+        assert "+# &lt;b&gt;Shop" in page.text
+        assert "<script>alert" not in page.text
+    assert "first version" in text_of(reader.get(f"/templates/store/changes?digest={first}"))
+    for path in ("nothing/versions", "nothing/changes", "store/changes?from=x", f"store/changes?digest={'0' * 9}"):
+        assert reader.get(f"/templates/{path}").status_code == 404
+
+
+def test_many_versions_come_in_pages(reader: Reader, client: InProcessClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template_versions, "_PAGE", 2)
+    for number in range(2, 6):
+        client.push_template(TEMPLATE.replace("1 <b>", f"v{number}"))
+    found: list[str] = []
+    path: str | None = "/templates/store/versions"
+    while path is not None:
+        page = reader.get(path)
+        assert page.status_code == 200
+        found += re.findall(r">(v\d|1 &lt;b&gt;)</a>", page.text)
+        assert page.text.count(">show</a>") + page.text.count("nothing is known before it") == page.text.count("<code>")
+        more = re.search(r'<a href="([^"]*)" rel="next">', page.text)
+        path = more[1].replace("&amp;", "&") if more else None
+    assert found == ["v5", "v4", "v3", "v2", "1 &lt;b&gt;"]
 
 
 def test_admins_say_who_may_create(reader: Reader, client: InProcessClient, tmp_path: Path) -> None:
