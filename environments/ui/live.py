@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from environments.domain.environment import EventType
 from environments.pages.requests import whole_number
-from environments.ui.streams import LiveAnswer, Render, Wanted
+from environments.ui.streams import LiveAnswer, Render, Settle, Wanted
 from environments.ui.swaps import part, told
 from environments.ui.visit import Visit
 
@@ -17,7 +17,13 @@ _LOGS = (EventType.LOG.value,)
 
 
 def follow(
-    visit: Visit, render: Render, *, environment: str | None = None, wanted: Wanted | None = None, logs: bool = False
+    visit: Visit,
+    render: Render,
+    *,
+    environment: str | None = None,
+    wanted: Wanted | None = None,
+    logs: bool = False,
+    settle: Settle | None = None,
 ) -> Response:
     """The answer of a page that streams changes; it has no end of its own.
 
@@ -31,10 +37,15 @@ def follow(
     - `render` gets one or more events, in order, and returns HTML: parts made with `part` and `told`, or an empty text
       if nothing changes. It is called in a thread, at most five times in a second for a stream, and may ask the
       service with `visit.client`. When that raises a transient error, it is called again with the same events.
+    - `settle` returns HTML, too, for what follows many events, such as counts. It is called a second after `render`, at
+      most once in five seconds.
 
     After a lost connection the browser tells the last event that it has heard of, and nothing is missed. Streams end
     after an hour (the browser connects again), and with the session: the page then stays as it is, with all that was
     typed, and offers to sign in.
     """
     after = whole_number(visit.headers.get("last-event-id", "") or visit.asked("after"))
-    return LiveAnswer(visit, render, after=after, environment=environment, wanted=wanted, without=() if logs else _LOGS)
+    without = () if logs else _LOGS
+    return LiveAnswer(
+        visit, render, after=after, environment=environment, wanted=wanted, without=without, settle=settle
+    )

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from environments.client import Filters
 from environments.domain.environment import Event, EventType
-from environments.ui.answers import fragment, html, page
+from environments.ui.answers import fragment, go, html, page
 from environments.ui.live import follow, part, told
 from environments.ui.overview_filters import ENDS, WHOSE, Asked, asked
 from environments.ui.visit import Visit
@@ -24,12 +24,15 @@ MOST_NEW = 20
 
 _COMING = {EventType.ENVIRONMENT_REQUESTED, EventType.ENVIRONMENT_SHARED, EventType.ENVIRONMENT_TRANSFERRED}
 _CHANGING = {EventType.ENVIRONMENT_STATE, EventType.ENVIRONMENT_DEGRADED, EventType.ENVIRONMENT_DRIFT}
+_COUNTED = _COMING | _CHANGING
 _NO_ROW = {EventType.STEP_STATE, EventType.RESOURCE_STATUS, EventType.LOG}
 
 
 def show(visit: Visit) -> Response:
     """A page of the list; for a script that has changed a filter, the list without what is around it."""
     wanted = asked(visit)
+    if visit.asked("before"):
+        return _previous(visit, wanted, visit.asked("before"))
     filters = wanted.filters(visit.now)
     counts = visit.client.overview(replace(filters, states=""))  # first: the stream begins behind it
     found, more = visit.client.environments_page(
@@ -41,7 +44,7 @@ def show(visit: Visit) -> Response:
         "environments": found,
         "newest": counts.newest,
         "more": wanted.link(after=more) if more else "",
-        "later": bool(visit.asked("after")),
+        "previous": wanted.link(before=visit.asked("after")) if visit.asked("after") else "",
         "live": _stream(visit, wanted, found, counts.events_after),
         "states": STATES,
         "ends": ENDS,
@@ -54,6 +57,13 @@ def show(visit: Visit) -> Response:
     return answer
 
 
+def _previous(visit: Visit, wanted: Asked, end: str) -> Response:
+    """To the page that ends where the next one begins; to the first one, if not more come before."""
+    filters = wanted.filters(visit.now)
+    _, after = visit.client.environments_page(filters, sort=wanted.reversed(), after=end, limit=PAGE_SIZE)
+    return go(wanted.link(after=after or ""))
+
+
 def _stream(visit: Visit, wanted: Asked, found: Sequence[EnvironmentView], after: int) -> str:
     """The address of the page's stream."""
     since = visit.now.isoformat()
@@ -61,22 +71,26 @@ def _stream(visit: Visit, wanted: Asked, found: Sequence[EnvironmentView], after
 
 
 def live(visit: Visit) -> Response:
-    """Changes of the environments on a page, whose ids are given, and how many others have come since."""
+    """Changes of the environments on a page, whose ids are given, how many others have come since, and the counts."""
     wanted = asked(visit)
     shown = frozenset(filter(None, visit.asked("ids").split(",")[:PAGE_SIZE]))
     others = _Others(visit, wanted)
     coming = _COMING | _CHANGING if wanted.comes_and_goes else _COMING
 
     def matters(event: Event) -> bool:
-        return event.type not in _NO_ROW if event.environment_id in shown else event.type in coming
+        return event.type not in _NO_ROW if event.environment_id in shown else event.type in _COUNTED
 
     def render(events: Sequence[Event]) -> str:
         visit.now = visit.clock()
         changed = {event.environment_id for event in events if event.environment_id in shown}
-        new = {event.environment_id for event in events} - shown
+        new = {event.environment_id for event in events if event.type in coming} - shown
         return _rows(visit, changed if events else shown) + _said(events, shown) + others.told(new)
 
-    return follow(visit, render, wanted=matters)
+    def settle() -> str:
+        counts = visit.client.overview(replace(wanted.filters(visit.clock()), states=""))
+        return part("counts", html(visit, "overview_counts.html", asked=wanted, counts=counts))
+
+    return follow(visit, render, wanted=matters, settle=settle)
 
 
 def _rows(visit: Visit, ids: frozenset[str] | set[str]) -> str:

@@ -50,9 +50,11 @@ class Asked:
     def order(self) -> str:
         """As the service takes it."""
         order = SORTS[self.sort.removeprefix("-") or "age"]
-        if not self.sort.startswith("-"):
-            return order
-        return order.removeprefix("-") if order.startswith("-") else f"-{order}"
+        return _other_way(order) if self.sort.startswith("-") else order
+
+    def reversed(self) -> str:
+        """The same order, the other way round."""
+        return _other_way(self.order())
 
     def link(self, path: str = "/", **changed: str) -> str:
         """The address of the overview with these filters, some of them changed."""
@@ -78,6 +80,10 @@ class Asked:
     def comes_and_goes(self) -> bool:
         """Whether a change of its state can bring an environment into the list."""
         return bool(self.needs or self.state)
+
+
+def _other_way(order: str) -> str:
+    return order.removeprefix("-") if order.startswith("-") else f"-{order}"
 
 
 def asked(visit: Visit) -> Asked:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import anyio
@@ -23,6 +24,10 @@ from environments.ui.visit import Visit
 QUIET = 5.0
 """Seconds after which a stream says that it is still there, when it hears of something that it doesn't show."""
 
+BEHIND, APART = 1.0, 5.0
+"""Seconds from a change until what follows many changes is shown, and between two times: what changed itself is first.
+"""
+
 MOST_WAITING = 500
 """Events that wait to be shown; beyond that no more are read until they are."""
 
@@ -34,6 +39,9 @@ _log = logging.getLogger(__name__)
 Wanted = Callable[[Event], bool]
 Render = Callable[[Sequence[Event]], str]
 """Makes the parts of a page that events have changed; runs in a thread."""
+
+Settle = Callable[[], str]
+"""Makes the parts of a page that follow many events, such as counts; runs in a thread."""
 
 
 class LiveAnswer(Response):
@@ -48,12 +56,14 @@ class LiveAnswer(Response):
         environment: str | None,
         wanted: Wanted | None,
         without: Collection[str],
+        settle: Settle | None = None,
     ) -> None:
         super().__init__(headers=stream_headers(), media_type="text/event-stream")
         del self.headers["content-length"]
         self._visit = visit
         self._streams = visit.streams
         self._render = render
+        self._settle = settle
         self._after = after
         self._environment = environment
         self._wanted = wanted
@@ -108,10 +118,11 @@ class LiveAnswer(Response):
     async def _tell(self, send: Send) -> None:
         """Tells the browser, until the stream can't go on."""
         first = self._after is None
+        clock = asyncio.get_running_loop().time
+        settled = -APART
+        due: float | None = None
         while True:
-            items = [await self._heard.get()]
-            while not self._heard.empty():
-                items.append(self._heard.get_nowait())
+            items = await self._take(due)
             events = [item for item in items if isinstance(item, Event)]
             for item in items:
                 if isinstance(item, Event | Place):
@@ -124,21 +135,36 @@ class LiveAnswer(Response):
             failed = next((item for item in items if isinstance(item, CalvinverseError)), None)
             if events or (first and self._place is not None):
                 first = False
-                failed = failed or await self._show(send, events)
-            elif asyncio.get_running_loop().time() - self._said >= QUIET:
+                failed = failed or await self._show(send, partial(self._render, events))
+                if self._settle is not None and due is None:
+                    due = max(clock() + BEHIND, settled + APART)
+            elif due is None and clock() - self._said >= QUIET:
                 await self._say(send, "")
+            if self._settle is not None and due is not None and failed is None and clock() >= due:
+                settled, due = clock(), None
+                failed = await self._show(send, self._settle)
             if failed is not None:
                 await self._say(send, stopped(self._visit, failed))
                 return
             if events:
                 await asyncio.sleep(self._streams.pause)
 
-    async def _show(self, send: Send, events: Sequence[Event]) -> CalvinverseError | None:
-        """Shows events; what can't be mended by trying again."""
+    async def _take(self, until: float | None) -> list[LiveItem | CalvinverseError]:
+        """All that was heard, once there is something; nothing at that moment of the loop's clock."""
+        items: list[LiveItem | CalvinverseError] = []
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                items.append(await self._heard.get())
+        while not self._heard.empty():
+            items.append(self._heard.get_nowait())
+        return items
+
+    async def _show(self, send: Send, make: Callable[[], str]) -> CalvinverseError | None:
+        """Shows what `make` makes; what can't be mended by trying again."""
         tried = False
         while True:
             try:
-                html = await anyio.to_thread.run_sync(self._render, events, limiter=self._streams.threads)
+                html = await anyio.to_thread.run_sync(make, limiter=self._streams.threads)
             except CalvinverseError as error:
                 if not error.transient:
                     return error

@@ -45,3 +45,28 @@
   }, 1000);
   document.addEventListener("visibilitychange", tick);
 })();
+
+// All environments of a page are chosen at once; without scripts each is chosen by its box.
+(() => {
+  document.documentElement.classList.add("scripted");
+
+  const show = (form) => {
+    const all = form.querySelector("#choose-all");
+    const boxes = [...form.querySelectorAll('tbody input[name="id"]')];
+    const chosen = boxes.filter((box) => box.checked).length;
+    if (!all) return;
+    all.checked = chosen > 0 && chosen === boxes.length;
+    all.indeterminate = chosen > 0 && chosen < boxes.length;
+  };
+
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("form.chosen");
+    if (!form) return;
+    if (event.target.id === "choose-all") {
+      for (const box of form.querySelectorAll('tbody input[name="id"]')) box.checked = event.target.checked;
+    }
+    show(form);
+  });
+  // A browser that goes back to a page may keep what was chosen on it.
+  window.addEventListener("pageshow", () => document.querySelectorAll("form.chosen").forEach(show));
+})();

@@ -9,7 +9,7 @@ import pytest
 
 from environments.domain.environment import Drift, EventType, Unexpected
 from environments.domain.lifecycle import State
-from environments.ui import overview
+from environments.ui import overview, streams
 from environments.wire.environments import OutputView
 from environments.words import STATES
 from tests.fakes.plans import NOW
@@ -18,13 +18,19 @@ from tests.support.in_process.client import InProcessClient
 from tests.support.ui_harness import Reader, text_of
 from tests.support.views import environment_id, environment_view
 
-FILTERS = ("whose", "needs", "ends", "state", "owner", "template", "q", "ended", "sort", "after")
+FILTERS = ("whose", "needs", "ends", "state", "owner", "template", "q", "ended", "sort", "after", "before")
 
 
 def names(answer: httpx2.Response) -> list[str]:
     """The environments on a page, in their order."""
     assert answer.status_code == 200, answer.text
     return re.findall(r'<th scope="row"[^>]*><a href="[^"]*">([^<]*)</a>', answer.text)
+
+
+def link_to(answer: httpx2.Response, rel: str) -> str | None:
+    """The address of another page of the list."""
+    found = re.search(rf'<a href="([^"]*)" rel="{rel}">', answer.text)
+    return found[1].replace("&amp;", "&") if found else None
 
 
 @pytest.mark.parametrize(
@@ -72,14 +78,30 @@ def test_pages_hold_each_environment_once(
     reader: Reader, client: InProcessClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overview, "PAGE_SIZE", 3)
-    found: list[str] = []
+    pages: list[list[str]] = []
     path: str | None = "/?sort=left"
     while path is not None:
         answer = reader.get(path)
-        found += names(answer)
-        more = re.search(r'<a href="([^"]*)" rel="next">', answer.text)
-        path = more[1].replace("&amp;", "&") if more else None
-    assert sorted(found) == sorted(one.name for one in client.environments())
+        pages.append(names(answer))
+        path = link_to(answer, "next")
+    assert sorted(name for one in pages for name in one) == sorted(one.name for one in client.environments())
+    back = [pages[-1]]
+    while (path := link_to(answer, "prev")) is not None:
+        moved = reader.get(path)
+        assert moved.status_code == 303
+        answer = reader.get(moved.headers["Location"])
+        back.append(names(answer))
+    assert back == pages[::-1]
+    assert moved.headers["Location"] == "/?sort=left"
+    assert reader.get("/?before=nowhere").status_code == 400
+
+
+def test_all_of_a_page_can_be_chosen_at_once_with_scripts_alone(reader: Reader) -> None:
+    """Without them the box isn't there; it is never sent."""
+    page = reader.get("/").text
+    assert re.search(r'<p class="choose-all"><label><input type="checkbox" id="choose-all"[^>]*> Choose all', page)
+    assert 'name="choose-all"' not in page
+    assert "choose-all" not in reader.get("/?q=nothing-of-this-name").text
 
 
 def test_what_is_not_there_is_told(reader: Reader) -> None:
@@ -151,3 +173,36 @@ def test_changes_of_state_are_said_to_who_listens(reader: Reader, client: InProc
     with reader.follow(path) as stream:
         client.tell(EventType.ENVIRONMENT_STATE, "checkout-fix", data={"state": "failed"})
         assert f"checkout-fix is now {STATES[State.FAILED].word}." in stream.until("#told")
+
+
+def test_counts_follow_what_changes_anywhere_in_the_list(
+    reader: Reader, client: InProcessClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "BEHIND", 0.0)
+    monkeypatch.setattr(streams, "APART", 0.0)
+    path = f"/live?ids={environment_id('checkout-fix')}&after={client.stored[-1].id}&owner=ada"
+    with reader.follow(path) as stream:
+        client.put(environment_view("elsewhere", State.READY, owner="ada"))
+        client.tell(EventType.ENVIRONMENT_STATE, "elsewhere", data={"state": "ready"})
+        found = stream.until('id="counts"')
+        assert 'hx-target="#counts" hx-swap="outerMorph"' in found
+        assert f"{len(client.environments(owner='ada'))} environments</span>" in found
+        assert '<a href="/?state=ready&amp;owner=ada"' in found
+        assert environment_id("checkout-fix") not in found
+        client.tell(EventType.ENVIRONMENT_STATE, "checkout-fix", data={"state": "ready"})
+        found = stream.until('id="counts"')
+        assert found.index(environment_id("checkout-fix")) < found.index('id="counts"')
+
+
+def test_counts_of_many_changes_wait_for_each_other(
+    reader: Reader, client: InProcessClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "BEHIND", 0.0)
+    monkeypatch.setattr(streams, "APART", 3600.0)
+    path = f"/live?ids={environment_id('checkout-fix')}&after={client.stored[-1].id}"
+    with reader.follow(path) as stream:
+        client.tell(EventType.ENVIRONMENT_STATE, "checkout-fix", data={"state": "ready"})
+        stream.until('id="counts"')
+        for _ in range(3):
+            client.tell(EventType.ENVIRONMENT_STATE, "checkout-fix", data={"state": "ready"})
+            assert 'id="counts"' not in stream.until("#env-")
