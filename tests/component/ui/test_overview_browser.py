@@ -90,3 +90,19 @@ def test_several_are_stopped_by_their_boxes(visitor: Visitor, client: InProcessC
     page.get_by_role("button", name="Stop 1").click()
     expect(page.get_by_role("main")).to_contain_text("Stop: accepted")
     assert not visitor.complaints
+
+
+def test_all_of_a_page_are_chosen_by_one_box_and_by_the_keyboard(visitor: Visitor) -> None:
+    page = visitor.page
+    everyone = page.get_by_label("Choose all on this page")
+    boxes = page.locator('#environments input[name="id"]')
+    everyone.focus()
+    page.keyboard.press("Space")
+    expect(page.locator('#environments input[name="id"]:checked')).to_have_count(boxes.count())
+    page.get_by_label("Choose checkout-fix").uncheck()
+    expect(everyone).not_to_be_checked()
+    assert everyone.evaluate("box => box.indeterminate")
+    everyone.check()
+    everyone.uncheck()
+    expect(page.locator('#environments input[name="id"]:checked')).to_have_count(0)
+    assert not visitor.complaints
