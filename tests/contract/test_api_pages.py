@@ -158,6 +158,7 @@ LISTS: dict[str, Callable[[Client], list[Any]]] = {
 }
 
 WHOLE = {
+    "/v1/environments/{name}/containers": "it has what Nomad still knows of one environment",
     "/v1/environments/{name}/triggers": "an environment has `triggers.MOST_ON_ENVIRONMENT` at most",
     "/v1/access/table": "one row for each action",
     "/v1/roles": "admins write each of them",
