@@ -200,7 +200,7 @@ def test_deploy_makes_environments_and_undeploy_leaves_nothing(machine: Machine)
     context = stored_context(machine.where.state)
     assert context is not None
     assert context.behind_edge is not None
-    assert [line.health[0] for line in status_lines(machine.where)] == ["✓"] * 8
+    assert [line.health[0] for line in status_lines(machine.where)] == ["✓"] * 9
     modes = {path.stat().st_mode & 0o077 for path in machine.where.state.iterdir() if path.suffix == ".json"}
     assert modes == {0}
     assert machine.where.state.stat().st_mode & 0o077 == 0
