@@ -37,7 +37,9 @@ sys.exit(0 if answer is True else 3)
 def test_a_signal_stops_the_work_in_an_orderly_way(tmp_path: Path, number: signal.Signals) -> None:
     done = tmp_path / "done"
     terminal, end = os.openpty()
+    before = signal.signal(number, signal.SIG_DFL)  # these tests may run under nohup, and programs inherit that
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(done)], stdin=end, stderr=end)
+    signal.signal(number, before)
     os.close(end)
     with os.fdopen(terminal, "rb") as said:
         child = int(said.readline())

@@ -60,8 +60,8 @@ def test_undeploy_cleans_up(tmp_path: Path, records: Records, monkeypatch: pytes
     monkeypatch.setattr(Docker, "remove_untagged_of", lambda docker, build: None)
     monkeypatch.setenv("CALVINVERSE_STATE", str(tmp_path / "state"))
     tasks.undeploy(force=True)
-    assert (removed, records.unfinished()) == (["1"], None)
-    assert not (tmp_path / "elsewhere" / "calvinverse-1").exists()
+    assert (removed, records.unfinished()) == ([BUILD], None)
+    assert not (tmp_path / "elsewhere" / f"calvinverse-{BUILD}").exists()
 
 
 def test_a_build_that_still_runs_is_left_alone(tmp_path: Path, records: Records) -> None:

@@ -42,7 +42,7 @@ def part_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     for module in (consul_module, nomad_module, nomad_connection, vault_module):
         monkeypatch.setattr(module, "CALL_LIMIT", LIMIT)
     token = tmp_path / "token"
-    token.write_text("a token")
+    token.write_text("a-token")
 
     def connections(address: str) -> Connections:
         endpoint = Endpoint(address=address, authentication=TokenFile(token_file=token))

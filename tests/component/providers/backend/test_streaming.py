@@ -32,7 +32,7 @@ def ends_soon() -> Iterator[None]:
 @pytest.fixture
 def endpoint(tmp_path: Path) -> Callable[[str], Endpoint]:
     token = tmp_path / "token"
-    token.write_text("a token")
+    token.write_text("a-token")
     return lambda address: Endpoint(address=address, authentication=TokenFile(token_file=token))
 
 

@@ -75,7 +75,7 @@ def openbao(
 
 def client(address: str, folder: Path) -> VaultClient:
     token = folder / "token"
-    token.write_text("a token")
+    token.write_text("a-token")
     endpoint = Endpoint(address=address, authentication=TokenFile(token_file=token))
     return VaultClient(lambda: Connections(vault=endpoint))
 
