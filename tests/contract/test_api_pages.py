@@ -129,6 +129,16 @@ def fill(api: Served) -> None:
     assert all(isinstance(image, PublishedImage) for image in images)
 
 
+def _versions(client: Client) -> list[Any]:
+    """All pages of them, which the client reads one by one."""
+    found: list[Any] = []
+    skip: int | None = 0
+    while skip is not None:
+        page, skip = client.template_versions("demo", skip=skip, limit=1000)
+        found += page
+    return found
+
+
 LISTS: dict[str, Callable[[Client], list[Any]]] = {
     "/v1/environments": lambda client: client.environments(),
     "/v1/environments/demo/deployments": lambda client: client.deployments("demo"),
@@ -138,7 +148,7 @@ LISTS: dict[str, Callable[[Client], list[Any]]] = {
     "/v1/policies": lambda client: client.policies(),
     "/v1/calendars": lambda client: client.calendars(),
     "/v1/templates": lambda client: client.templates(),
-    "/v1/templates/demo/versions": lambda client: client.template_versions("demo", limit=1000)[0],
+    "/v1/templates/demo/versions": _versions,
     "/v1/images": lambda client: client.images(),
     "/v1/images/image/history": lambda client: client.image_history("image"),
     "/v1/tokens": lambda client: client.tokens(),
