@@ -6,6 +6,7 @@ Elsewhere a thing is ours if its name is one that nobody else uses there. What i
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from shlex import quote
@@ -80,7 +81,7 @@ def claim(state: Path) -> None:
 
     Raises `MachineError`, and changes nothing, for a folder in which other things are: undeploy could remove them.
     """
-    if state.resolve() in (Path("/"), Path("~").expanduser().resolve()):
+    if state.resolve() in _crowded():
         raise MachineError(
             f"{state} can't be a state folder: it holds more than a deployment.",
             hint=f"Name a folder that is empty, or missing, in {STATE_VARIABLE}. What was deployed from this one is "
@@ -154,6 +155,14 @@ def is_own_token(path: Path) -> bool:
     except OSError:
         return False
     return not start or start.startswith(_TOKEN)
+
+
+def _crowded() -> list[Path]:
+    """The root folder, and the home of a user who has one."""
+    found = [Path("/")]
+    with suppress(RuntimeError):
+        found.append(Path.home().resolve())
+    return found
 
 
 def _is_empty(folder: Path) -> bool:

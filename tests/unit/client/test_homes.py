@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from environments import context
+from environments.belongings import claim, is_marked
 from environments.context import find_context, state_folder
 from environments.domain.errors import CalvinverseError, InvalidInput
 from images.places import cache_folder
@@ -53,3 +54,10 @@ def test_tools_need_a_home_or_a_folder_of_their_own(monkeypatch: pytest.MonkeyPa
         assert "CALVINVERSE_CACHE" in told.value.hint
     monkeypatch.setenv("CALVINVERSE_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path
+
+
+def test_a_state_folder_elsewhere_needs_no_home(tmp_path: Path) -> None:
+    claim(tmp_path)
+    assert is_marked(tmp_path)
+    with pytest.raises(CalvinverseError, match=r"^/ can't be a state folder"):
+        claim(Path("/"))
