@@ -319,13 +319,13 @@ class FakeService:
             now = datetime.now(UTC)
             tx.events.add_logs([(environment.id, deployment.id, step, now, line) for line in lines])
 
-    def run(self, name: str, job: str = "web", task: str = "app", **more: Any) -> Container:
-        """What a step does that registers a job: it is in the inventory, and its container runs."""
+    def register(self, name: str, job: str = "web", *, made: bool = True) -> None:
+        """What a step does that registers a job: it is in the inventory with its namespace; not `made`: only wanted."""
         now = datetime.now(UTC)
         with self.database.write() as tx:
             environment = tx.environments.named(name)
             assert environment is not None
-            made = [("nomad.namespace", name), ("nomad.job", f"{name}/{job}")]
+            both = [("nomad.namespace", name), ("nomad.job", f"{name}/{job}")]
             wanted = [
                 Resource(
                     environment_id=environment.id,
@@ -335,10 +335,15 @@ class FakeService:
                     created_at=now,
                     updated_at=now,
                 )
-                for kind, address in made
+                for kind, address in both
             ]
             tx.inventory.intend(wanted, {})
-            tx.inventory.settle(environment.id, made, now)
+            if made:
+                tx.inventory.settle(environment.id, both, now)
+
+    def run(self, name: str, job: str = "web", task: str = "app", **more: Any) -> Container:
+        """Registers a job, whose container runs."""
+        self.register(name, job)
         return self.containers.add(name, job, task, **more)
 
     def outputs(self, name: str, outputs: dict[str, Any]) -> None:

@@ -9,7 +9,6 @@ import pytest
 from environments.domain.access import EnvironmentRole, PersonKind
 from environments.domain.commands import CreateEnvironment
 from environments.domain.containers import Container, Stream
-from environments.domain.environment import Resource
 from environments.domain.errors import (
     Forbidden,
     InvalidInput,
@@ -18,7 +17,7 @@ from environments.domain.errors import (
     NotFound,
     UnknownEnvironment,
 )
-from environments.domain.lifecycle import ResourceStatus, State
+from environments.domain.lifecycle import State
 from environments.service.authorization import Principal
 from environments.service.container_logs import Asked
 from tests.fakes.service import FakeService, make_service
@@ -84,21 +83,7 @@ def test_only_jobs_of_the_inventory_in_a_namespace_that_it_holds_count(
 
 def test_a_namespace_that_is_somebody_else_s_shows_nothing(service: FakeService) -> None:
     """The name was taken at Nomad before the environment was made: what it wanted to make is in its inventory."""
-    with service.database.write() as tx:
-        environment = tx.environments.named("demo")
-        assert environment is not None
-        wanted = [
-            Resource(
-                environment_id=environment.id,
-                kind=kind,
-                address=address,
-                status=ResourceStatus.INTENDED,
-                created_at=NOW,
-                updated_at=NOW,
-            )
-            for kind, address in (("nomad.namespace", "demo"), ("nomad.job", "demo/web"))
-        ]
-        tx.inventory.intend(wanted, {})
+    service.register("demo", made=False)
     service.containers.add("demo", "web")
     assert service.container_logs.containers(ADA, "demo") == []
     with pytest.raises(NotFound, match="has no containers"):
