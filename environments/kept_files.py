@@ -6,8 +6,6 @@ A full disk, a crash or a hand may have left an empty file, half of one, other c
 import re
 from pathlib import Path
 
-from environments.domain.errors import MachineError
-
 LARGEST = 1024 * 1024
 """Bytes of a file that are read."""
 
@@ -40,14 +38,6 @@ def read_kept(path: Path) -> str:
         return content.decode()
     except UnicodeDecodeError:
         raise NotKept("it isn't UTF-8") from None
-
-
-def read_needed(path: Path, what: str, hint: str) -> str:
-    """The text in a file. Raises `MachineError`, with that hint. `what` names it at the beginning of a sentence."""
-    try:
-        return read_kept(path)
-    except NotKept as error:
-        raise MachineError(f"{what} {path} can't be read: {error}.", hint=hint) from error
 
 
 def read_token(path: Path) -> str:
