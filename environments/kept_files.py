@@ -3,8 +3,10 @@
 A full disk, a crash or a hand may have left an empty file, half of one, other content, or a folder.
 """
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 LARGEST = 1024 * 1024
 """Bytes of a file that are read."""
@@ -38,6 +40,18 @@ def read_kept(path: Path) -> str:
         return content.decode()
     except UnicodeDecodeError:
         raise NotKept("it isn't UTF-8") from None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises `NotKept`; `NotThere` if there is no such file."""
+    text = read_kept(path)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise NotKept("it isn't JSON") from None
+    if not isinstance(found, dict):
+        raise NotKept("it isn't a JSON object")
+    return found
 
 
 def read_token(path: Path) -> str:

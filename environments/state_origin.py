@@ -7,10 +7,12 @@ path that leads to the same folder, such as a link or a bind mount, changes noth
 
 import configparser
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from environments.domain.errors import MachineError
+from environments.kept_files import NotKept, read_object
 from environments.private_files import write_if_changed
 
 _CONFIG = Path("agents", "supervisor", "supervisord.conf")
@@ -18,9 +20,6 @@ _CLUSTER = Path("credentials", "cluster.json")
 _FOLDERS = ("credentials", "local")
 RECORD_FILE = "place.json"
 """The record, in each of these folders."""
-
-_DAMAGED = (OSError, ValueError, RecursionError)
-"""What reading a file raises that holds something else."""
 
 
 def remember(state: Path, folder: str) -> None:
@@ -90,21 +89,15 @@ def _is_copy(former: Path, state: Path, forced: bool) -> bool:
 def _records(state: Path) -> list[dict[str, Any]]:
     found = []
     for folder in _FOLDERS:
-        try:
-            record = json.loads((state / folder / RECORD_FILE).read_text(encoding="utf-8"))
-        except _DAMAGED:
-            continue
-        if isinstance(record, dict):
-            found.append(record)
+        with suppress(NotKept):
+            found.append(read_object(state / folder / RECORD_FILE))
     return found
 
 
 def _cluster(state: Path) -> str | None:
-    try:
-        found = json.loads((state / _CLUSTER).read_text(encoding="utf-8"))
-    except _DAMAGED:
-        return None
-    return str(found["cluster"]) if isinstance(found, dict) and "cluster" in found else None
+    with suppress(NotKept, KeyError):
+        return str(read_object(state / _CLUSTER)["cluster"])
+    return None
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -1,6 +1,5 @@
 """Runs a build in a build environment with Nomad's API: starts it, follows its output, stops it, reads its results."""
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from urllib.parse import quote
 import nomad
 from nomad.api.exceptions import BaseNomadException
 
-from environments.kept_files import NotKept, read_kept, read_token
+from environments.kept_files import NotKept, read_object, read_token
 from images.interrupts import stopping
 from images.named_server import named_session
 from jobs.errors import DispatchFailed
@@ -46,7 +45,7 @@ def connect(where: Places, namespace: str) -> nomad.Nomad:
     """A client of Nomad with the admin's credential of the state folder. Raises DispatchFailed."""
     token_file: Path | None = None
     try:
-        endpoint = json.loads(read_kept(where.connections))["nomad"]
+        endpoint = read_object(where.connections)["nomad"]
         token_file = where.state / endpoint["authentication"]["token_file"]
         token = read_token(token_file)
         ca_file = endpoint.get("ca_file")
@@ -58,7 +57,7 @@ def connect(where: Places, namespace: str) -> nomad.Nomad:
             verify=str(where.state / ca_file) if ca_file else True,
             session=named_session(str(endpoint.get("server_name") or "")),
         )
-    except (NotKept, ValueError, LookupError, TypeError, RecursionError) as error:
+    except (NotKept, ValueError, LookupError, TypeError) as error:
         lacks = f"{where.connections} doesn't name" if token_file is None else f"{token_file} doesn't hold"
         raise DispatchFailed(
             f"Dispatching takes {_ADMINS}, and {lacks} one.",

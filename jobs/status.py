@@ -1,6 +1,5 @@
 """Asks each part for its address, version and health, without starting anything."""
 
-import json
 import ssl
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from environments.context import stored_context
 from environments.domain.counting import counted
 from environments.domain.errors import CalvinverseError, UnknownEnvironment
 from environments.domain.names import META
-from environments.kept_files import NotKept, NotThere, read_kept, read_token
+from environments.kept_files import NotKept, NotThere, read_object, read_token
 from images.machine import Listener
 from jobs.places import Places
 from jobs.web_page import NAME
@@ -94,16 +93,11 @@ def table(lines: Sequence[Line]) -> str:
 def _connections(path: Path) -> dict[str, Any]:
     """What is known of each part; why nothing is known, if the file can't be read."""
     try:
-        found = json.loads(read_kept(path))
-        wrong = "" if isinstance(found, dict) else "it isn't a JSON object"
+        found = read_object(path)
     except NotThere:
         return {}
     except NotKept as error:
-        wrong = str(error)
-    except (ValueError, RecursionError):
-        wrong = "it isn't JSON"
-    if wrong:
-        return dict.fromkeys(("consul", "vault", "nomad"), f"{path} can't be read: {wrong}.")
+        return dict.fromkeys(("consul", "vault", "nomad"), f"{path} can't be read: {error}.")
     return {
         part: told if told is None or isinstance(told, dict) else f"{path} doesn't say where it is."
         for part, told in found.items()

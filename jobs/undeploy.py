@@ -1,6 +1,5 @@
 """Removes everything that deploy made: other environments if requested, the meta environment, then the files."""
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from environments.domain.errors import (
     UnknownEnvironment,
 )
 from environments.domain.lifecycle import State
+from environments.kept_files import NotKept, read_object
 from environments.private_files import discard
 from environments.state_origin import refuse_copy
 from environments.wire.environments import EnvironmentView
@@ -114,10 +114,9 @@ def _remove_left_containers(where: Places, tell: Tell) -> None:
 def _existing(where: Places) -> list[str]:
     """The parts of the cluster that deploy didn't start."""
     try:
-        known = json.loads(where.connections.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        used = read_object(where.connections)
+    except NotKept:
         return []
-    used = known if isinstance(known, dict) else {}
     return [name for part, name in AGENTS.items() if used.get(part) and not (where.agents / name).exists()]
 
 

@@ -1,6 +1,5 @@
 """Finds and removes what builds of tools leave behind."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from environments.kept_files import NotKept, read_kept
+from environments.kept_files import NotKept, read_object
 from images.commands import run
 from images.places import cache_folder
 from images.toolchain.catalogue import tools
@@ -47,8 +46,8 @@ def removable() -> list[Cleaning]:
     cache = cache_folder()
     caches: dict[tuple[str, str], None] = {}
     for file in sorted((cache / "tools").glob("*/*/build.json")):
-        with suppress(NotKept, ValueError, LookupError, TypeError, RecursionError):  # then it isn't known, and stays
-            go = json.loads(read_kept(file))["go"]
+        with suppress(NotKept, LookupError, TypeError):  # then it isn't known, and stays
+            go = read_object(file)["go"]
             caches[str(go["GOCACHE"]), str(go["GOMODCACHE"])] = None
     return [*_go_caches(caches, cache), *_old_builds(cache), *_own_go(cache)]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from environments.kept_files import NotKept, read_kept
+from environments.kept_files import NotKept, read_object
 from images.commands import output
 from images.places import cache_folder
 from images.toolchain.catalogue import Tool
@@ -61,8 +61,8 @@ class VersionMemory:
         if not self._read:
             self._read = True
             try:
-                known = dict(json.loads(read_kept(self.file)))
-            except (NotKept, ValueError, TypeError, RecursionError):
+                known = read_object(self.file)
+            except NotKept:
                 # This is only an optimisation: without it, every program is run again.
                 known = {}
             self._known = {path: row for path, row in known.items() if isinstance(row, list) and len(row) == 5}

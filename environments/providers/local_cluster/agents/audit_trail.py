@@ -11,11 +11,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from environments.kept_files import NotKept, read_object
 from environments.private_files import discard, write_private
 
 _NAME = "file/"
 
-_DAMAGED = (OSError, ValueError, LookupError, TypeError, RecursionError)
+_DAMAGED = (NotKept, ValueError, LookupError, TypeError)
 """What reading a file raises that holds something else."""
 
 
@@ -68,7 +69,7 @@ class AuditTrail:
     def _former(self) -> tuple[Path | None, list[Path]]:
         """The folder of the former path, and those above it that weren't there, the deepest first."""
         try:
-            found = json.loads(self._moved.read_text(encoding="utf-8"))
+            found = read_object(self._moved)
             return Path(found["folder"]), [Path(folder) for folder in found["made"]]
         except _DAMAGED:
             return None, []
@@ -77,7 +78,7 @@ class AuditTrail:
 def _declared(config: Path) -> tuple[str, str | None]:
     """Name and path of the device in a configuration; no path if there is none."""
     try:
-        (device,) = json.loads(config.read_text(encoding="utf-8"))["audit"]
+        (device,) = read_object(config)["audit"]
         return str(device["path"]), str(device["options"]["file_path"])
     except _DAMAGED:
         return _NAME, None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable
+from environments.kept_files import NotKept, read_object
 from environments.private_files import write_if_changed
 from environments.providers.backend.calls import Caller, Part
 from environments.providers.local_cluster.agents.agent import Agent
@@ -62,10 +63,9 @@ class ConsulAgent(Agent):
     def _written(self) -> dict[str, Any]:
         """The configuration of the last start; empty if there is none."""
         try:
-            found = json.loads(self.config.read_text())
-        except (OSError, ValueError, RecursionError):
+            return read_object(self.config)
+        except NotKept:
             return {}
-        return found if isinstance(found, dict) else {}
 
     @property
     def _trusted_file(self) -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from environments.belongings import LEFT_CONTAINERS
+from environments.kept_files import NotKept, read_object
 from environments.private_files import discard, locked, write_private
 from environments.providers.local_cluster.agents import leftovers
 
@@ -36,10 +37,10 @@ def remove(state: Path) -> bool:
 def _kept(state: Path) -> tuple[list[Path], list[str]]:
     """Folders below this state folder alone, whatever is in the file."""
     try:
-        kept = json.loads((state / LEFT_CONTAINERS).read_text(encoding="utf-8"))
+        kept = read_object(state / LEFT_CONTAINERS)
         folders = [Path(str(folder)) for folder in kept["folders"]]
         allocations = [str(name) for name in kept["allocations"]]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (NotKept, LookupError, TypeError):
         return [], []
     own = state.resolve()
     return [folder for folder in folders if folder.resolve().is_relative_to(own) and folder != own], allocations

@@ -4,12 +4,11 @@ Bridge and cgroup are named after the id of the cluster. Where the file with tha
 configuration has both names, and the machine's claims of subnets name the agent's folder.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from environments.kept_files import NotKept, read_kept
+from environments.kept_files import NotKept, read_object
 from environments.providers.local_cluster.agents import networks
 
 _CGROUP = re.compile(r"calvinverse([0-9a-f]{8})\.slice")
@@ -52,18 +51,18 @@ def claimed(data: Path) -> Traces:
 def names_its_place(config: Path, data: Path) -> bool:
     """Whether a configuration is that of the agent with this data folder, and not one that was copied here."""
     try:
-        return Path(json.loads(read_kept(config))["data_dir"]) == data
-    except (NotKept, ValueError, LookupError, TypeError, RecursionError):
+        return Path(read_object(config)["data_dir"]) == data
+    except (NotKept, LookupError, TypeError):
         return False
 
 
 def _client(config: Path, data: Path) -> dict[str, object]:
     """The client's part of a configuration; empty if it is damaged, or that of another agent, copied here."""
     try:
-        told = json.loads(read_kept(config))
+        told = read_object(config)
         folder = Path(told["data_dir"])
         # That of a folder which was moved here names one that is gone.
         ours = folder == data or not folder.exists()
         return dict(told["client"]) if ours else {}
-    except (NotKept, OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (NotKept, OSError, ValueError, LookupError, TypeError):
         return {}
