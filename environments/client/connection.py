@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -124,9 +125,7 @@ class Connection:
         answer = self._get(path, query)
         found = self._read(answer, list[kind])  # type: ignore[valid-type]  # a class that is passed in
         # Only further pages of the same list: an address elsewhere would get the token.
-        while (most is None or len(found) < most) and (
-            further := answer.links.get("next", {}).get("url", "")
-        ).startswith(f"{path}?"):
+        while (most is None or len(found) < most) and (further := _next_address(answer)).startswith(f"{path}?"):
             answer = self._get(further)
             page = self._read(answer, list[kind])  # type: ignore[valid-type]
             if not page:
@@ -279,6 +278,15 @@ class Connection:
             )
             raise (unread if response.request.method in _READS else unanswered(unread, unread.hint)) from error
         return value
+
+
+def next_query(answer: httpx2.Response) -> dict[str, list[str]]:
+    """What the address of the next page of a list asks for; empty: there is none."""
+    return parse_qs(urlsplit(_next_address(answer)).query)
+
+
+def _next_address(answer: httpx2.Response) -> str:
+    return answer.links.get("next", {}).get("url", "")
 
 
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}

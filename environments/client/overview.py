@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
-from urllib.parse import parse_qs, urlsplit
 
-from environments.client.connection import Connection, Query
+from environments.client.connection import Connection, Query, next_query
 from environments.wire.environments import EnvironmentView, OverviewView
 
 
@@ -56,7 +55,7 @@ class OverviewCalls(Connection):
         """One page, and where the next one begins if there may be one."""
         query: Query = {**filters.query(), "sort": sort, "after": after, "limit": limit, "outputs": outputs or None}
         answer = self._get("/v1/environments", query)
-        behind = parse_qs(urlsplit(answer.links.get("next", {}).get("url", "")).query)
+        behind = next_query(answer)
         found = self._read(answer, list[EnvironmentView])
         return found, next(iter(behind.get("after", behind.get("before", ()))), None)
 

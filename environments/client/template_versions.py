@@ -1,8 +1,6 @@
 """Calls for the versions of templates."""
 
-from urllib.parse import parse_qs, urlsplit
-
-from environments.client.connection import Connection, Query
+from environments.client.connection import Connection, Query, next_query
 from environments.client.names import name_part
 from environments.wire.templates import TemplateVersionView
 
@@ -19,6 +17,6 @@ class TemplateVersionCalls(Connection):
         """
         query: Query = {"deleted": deleted or None, "skip": skip, "limit": limit}
         answer = self._get(f"/v1/templates/{name_part(name)}/versions", query)
-        behind = parse_qs(urlsplit(answer.links.get("next", {}).get("url", "")).query).get("skip")
+        behind = next_query(answer).get("skip")
         found = self._read(answer, list[TemplateVersionView])
         return found, int(behind[0]) if behind and behind[0].isascii() and behind[0].isdecimal() else None
