@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from environments import stored_sessions
 from environments.domain.errors import Conflict, InvalidInput, NotFound
 from environments.domain.suggesting import told
-from environments.private_files import locked, remove_folder, write_private
+from environments.private_files import discard, locked, remove_folder, write_private
 
 DEFAULT = "default"
 FOLDER = "contexts"
@@ -114,8 +114,8 @@ def store(state: Path, name: str, context: NamedContext, token: str | None, *, r
     with _locked(state):
         check_free(state, name, replace=replace)
         # In this order, so that no moment pairs the new token with the old address.
-        _discard(path)
-        _discard(token_file(state, name))
+        discard(path)
+        discard(token_file(state, name))
         stored_sessions.forget(state, name)
         if token is not None:
             write_private(token_file(state, name), f"{token}\n")
@@ -131,9 +131,9 @@ def remove(state: Path, name: str) -> bool:
         with suppress(InvalidInput):
             was_current = current(state) == name
         if was_current:
-            _discard(state / FOLDER / _CURRENT)
-        _discard(_file(state, name))
-        _discard(token_file(state, name))
+            discard(state / FOLDER / _CURRENT)
+        discard(_file(state, name))
+        discard(token_file(state, name))
         stored_sessions.forget(state, name)
     return was_current
 
@@ -165,7 +165,7 @@ def use(state: Path, name: str) -> None:
         if name != DEFAULT and name not in names(state):
             raise unknown(state, name)
         if name == DEFAULT:
-            _discard(state / FOLDER / _CURRENT)
+            discard(state / FOLDER / _CURRENT)
         else:
             _discard_folder(state / FOLDER / _CURRENT)
             write_private(state / FOLDER / _CURRENT, f"{name}\n")
@@ -173,12 +173,6 @@ def use(state: Path, name: str) -> None:
 
 def _file(state: Path, name: str) -> Path:
     return state / FOLDER / f"{name}{_SUFFIX}"
-
-
-def _discard(path: Path) -> None:
-    """Removes a file, or whatever else somebody has put in its place."""
-    _discard_folder(path)
-    path.unlink(missing_ok=True)
 
 
 def _discard_folder(path: Path) -> None:
