@@ -145,8 +145,7 @@ class _Repository:
                 raise UnknownRevision(f"The repository {self._url} has no default branch.", hint="Name one with --ref.")
             return found.branch or _DEFAULT, self._fetch(_DEFAULT)
         assert ref is not None
-        named = [name for name in (ref, f"refs/tags/{ref}", f"refs/heads/{ref}") if name in found.refs]
-        named = [name for name in named if name.startswith("refs/")]
+        named = [name for name in found.refs if name.startswith("refs/")]
         if len(named) > 1:
             raise InvalidSource(
                 f"{ref!r} is both a tag and a branch of {self._url}.",
