@@ -31,9 +31,9 @@ def remember(state: Path, folder: str) -> None:
 
 def recorded(state: Path) -> Path | None:
     """The path by which the agents were started, or something was deployed; None if nothing says it."""
-    log = read_configuration(state / _CONFIG).get("supervisord", "logfile", fallback="")
+    log = configured(read_configuration(state / _CONFIG), "supervisord", "logfile")
     if log.startswith("/"):
-        return Path(log.replace("%%", "%")).parents[len(_CONFIG.parts) - 1]
+        return Path(log).parents[len(_CONFIG.parts) - 1]
     paths = [found["path"] for found in _records(state) if str(found.get("path")).startswith("/")]
     return Path(paths[0]) if paths else None
 
@@ -71,6 +71,11 @@ def read_configuration(path: Path) -> configparser.RawConfigParser:
     except (configparser.Error, OSError, UnicodeDecodeError):
         return configparser.RawConfigParser()
     return found
+
+
+def configured(configuration: configparser.RawConfigParser, section: str, option: str) -> str:
+    """A value in a configuration of supervisord as supervisord expands it; empty if there is none."""
+    return configuration.get(section, option, fallback="").replace("%%", "%")
 
 
 def _is_copy(former: Path, state: Path, forced: bool) -> bool:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from environments.domain.errors import InvalidInput
-from environments.state_origin import read_configuration
+from environments.state_origin import configured, read_configuration
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f:\\]|\s[#;]")
 """What a path can't have in it: lists of paths have colons between them, and supervisord takes others for comments."""
@@ -22,11 +22,7 @@ def check_path(state: Path) -> None:
 def recorded_socket(supervisor: Path) -> Path | None:
     """Where the supervisord of this folder listens, by its configuration; None if that is of another folder."""
     found = read_configuration(supervisor / "supervisord.conf")
-    if found.get("supervisord", "logfile", fallback="") != _literal(supervisor / "supervisord.log"):
+    if configured(found, "supervisord", "logfile") != str(supervisor / "supervisord.log"):
         return None
-    socket = found.get("unix_http_server", "file", fallback="")
-    return Path(socket.replace("%%", "%")) if socket else None
-
-
-def _literal(path: Path) -> str:
-    return str(path).replace("%", "%%")
+    socket = configured(found, "unix_http_server", "file")
+    return Path(socket) if socket else None
