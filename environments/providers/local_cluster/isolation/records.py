@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from environments.domain.errors import InvalidInput, MachineError
-from environments.kept_files import NotKept, read_kept
+from environments.kept_files import NotKept, read_kept, read_object
 from environments.private_files import private_folder, write_if_changed
 from environments.providers.local_cluster.isolation.model import (
     Allocation,
@@ -84,9 +84,9 @@ class Records:
         """All that are known; a record that can't be read counts for nothing, so its allocation reaches nothing."""
         found: list[Allocation] = []
         for path in sorted(self._allocations.glob("*")) if self._allocations.is_dir() else []:
-            with contextlib.suppress(NotKept, ValueError, LookupError, TypeError, RecursionError, InvalidInput):
+            with contextlib.suppress(NotKept, ValueError, LookupError, TypeError, InvalidInput):
                 if _ID.fullmatch(path.name):
-                    found.append(from_json(json.loads(read_kept(path))))
+                    found.append(from_json(read_object(path)))
         return found
 
     def add(self, new: Allocation) -> None:
