@@ -55,7 +55,7 @@ _CONTENT: Mapping[str, Sequence[str]] = {
 _BESIDE = (
     *("local.*", "local-*", "token", "*.pem", "connections.json", "context.json", "contexts", "sessions"),
     *("images", "docker", "tools", "versions.json", "lock", "lock.log", "tests", "service", "release", "site"),
-    *(LEFT_CONTAINERS, "deploy.lock", "site.log", "traceback.txt", "doit.db*", "claims", ".*"),
+    *(LEFT_CONTAINERS, MARK_FILE, "site.log", "traceback.txt", "doit.db*", "claims", ".*"),
 )
 """The names of what else is in a state folder."""
 

@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from environments.belongings import LEFT_CONTAINERS
+from environments.belongings import LEFT_CONTAINERS, MARK_FILE
 from environments.context import AUTHORITY_FILE
 from environments.state_place import usable_state_folder
 
@@ -60,7 +60,7 @@ class Places:
     @property
     def lock(self) -> Path:
         """The lock of deploy and undeploy."""
-        return self.state / "deploy.lock"
+        return self.state / MARK_FILE
 
     @property
     def agents(self) -> Path:

@@ -12,7 +12,7 @@ from environments.providers.local_cluster.agents import leftovers
 
 def keep(state: Path, folders: Collection[Path], allocations: Collection[str]) -> None:
     """Keeps the folders that containers of a removed agent use, and its allocations. Raises `MachineError`."""
-    with locked(state / ".left-containers.lock"):
+    with locked(_lock(state)):
         kept_folders, kept_allocations = _kept(state)
         kept = {
             "folders": sorted({*map(str, kept_folders), *map(str, folders)}),
@@ -30,8 +30,12 @@ def remove(state: Path) -> bool:
     answered = not folders or leftovers.remove_containers_below(folders, allocations)
     if answered:
         discard(state / LEFT_CONTAINERS)
-        discard(state / ".left-containers.lock")
+        discard(_lock(state))
     return answered
+
+
+def _lock(state: Path) -> Path:
+    return state / ".left-containers.lock"
 
 
 def _kept(state: Path) -> tuple[list[Path], list[str]]:
