@@ -104,12 +104,6 @@ def before_end(files: Sequence[LogFile], size: int) -> Place:
     return Place()
 
 
-def at_end(files: Sequence[LogFile]) -> Place:
-    """The place behind everything."""
-    newest = max(files, key=lambda one: one.number, default=None)
-    return Place() if newest is None else Place(newest.number, newest.size)
-
-
 def look(files: Sequence[LogFile], start: Place, read_bytes: ReadBytes, size: int = BLOCK) -> Found:
     """At most `size` bytes behind a place, and some before it. In `start`, `midline` says what the bytes say."""
     start, missed = _valid(files, start)

@@ -10,7 +10,7 @@ from environments.domain.cleaning import Cleaner
 from environments.domain.containers import LogFile, Stream
 from environments.domain.errors import InvalidInput
 from environments.service.log_lines import LONGEST_LINE, Part, shown
-from environments.service.log_places import Place, at_end, before_end, look, read_places, written
+from environments.service.log_places import Place, before_end, look, read_places, written
 
 OUT = Stream.STDOUT
 PLAIN = Cleaner()
@@ -108,7 +108,7 @@ def test_so_many_bytes_before_the_end_begin_with_a_whole_line(size: int, lines: 
 def test_the_last_lines() -> None:
     files = Files(b"".join(b"%d\n" % number for number in range(100)))
     part = files.read(Place(), last=2)
-    assert (part.lines, part.end) == (("98", "99"), at_end(files.files))
+    assert (part.lines, part.end) == (("98", "99"), Place(0, len(files.kept[0])))
 
 
 def test_of_a_line_without_an_end_only_the_beginning_is_shown() -> None:
