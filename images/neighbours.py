@@ -1,11 +1,12 @@
 """Finds other Nomads on this machine's Docker engine, which may remove this deployment's containers."""
 
-import contextlib
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from images.open_files import open_files
 
 LABEL = "com.hashicorp.nomad.alloc_id"
 """The label of every container that Nomad starts."""
@@ -103,9 +104,7 @@ def _agents(state: Path, processes: Path) -> Iterator[str]:
 
 def _works_in(process: Path, state: Path) -> bool:
     """Whether a process has a file below this folder open, which it may know by another path."""
-    with contextlib.suppress(OSError):
-        return any(str(link.readlink()).startswith(f"{state.resolve()}/") for link in (process / "fd").iterdir())
-    return False
+    return any(file.startswith(f"{state.resolve()}/") for file in open_files(process))
 
 
 def _some(found: Sequence[str]) -> str:

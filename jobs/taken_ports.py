@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from environments.domain.errors import NotAllowedNow, PortTaken
+from images.open_files import processes_with
 from jobs.database import POSTGRESQL
 from jobs.places import Places
 from jobs.ports import LOOPBACK, SERVICE_PORT, USUAL, USUAL_DATABASE
@@ -111,17 +112,12 @@ def _is_taken(needed: Needed) -> bool:
 
 def _holders(needed: Needed) -> list[int]:
     """Ids of the processes that listen there (proc_pid_net(5)); none if that can't be seen."""
-    sockets = set()
+    sockets: set[str] = set()
     for table in ("tcp", "tcp6", "udp", "udp6") if needed.udp else ("tcp", "tcp6"):
         with suppress(OSError):
             lines = Path("/proc/net", table).read_text().splitlines()[1:]
             sockets |= {f"socket:[{inode}]" for inode in _inodes(lines, needed, listening=table.startswith("tcp"))}
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if any(str(file.readlink()) in sockets for file in (process / "fd").iterdir()):
-                found.append(int(process.name))
-    return sorted(found)
+    return processes_with(sockets)
 
 
 def _inodes(lines: Iterable[str], needed: Needed, *, listening: bool) -> Iterator[str]:

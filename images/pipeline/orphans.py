@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from images import process_groups
+from images.open_files import processes_with
 
 MARK = b"-machine-readable"
 """An argument with which builders start Packer, and nobody else does."""
@@ -16,22 +17,12 @@ MARK = b"-machine-readable"
 
 def end_orphans(lock: Path) -> bool:
     """Kills every Packer without a builder that holds this lock, and what it started; returns whether there was one."""
-    open_there = set(_processes_with(os.path.realpath(lock)))
+    open_there = processes_with({os.path.realpath(lock)})
     found = [pid for pid in open_there if _is_packer(pid) and _parent(pid) not in open_there]
     for pid in found:
         # Builders start it as the leader of a process group.
         process_groups.kill(pid)
     return bool(found)
-
-
-def _processes_with(file: str) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        # Processes end meanwhile, and others belong to other users.
-        with contextlib.suppress(OSError):
-            if entry.name.isdigit() and any(str(link.readlink()) == file for link in (entry / "fd").iterdir()):
-                found.append(int(entry.name))
-    return found
 
 
 def _is_packer(pid: int) -> bool:
