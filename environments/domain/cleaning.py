@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from environments.domain.literals import Literals
+
 HIDDEN = "***"
 """What stands in place of a secret."""
 
@@ -52,16 +54,14 @@ class Cleaner:
         forms = {form for text in texts for form in _forms(text)}
         # The longest first: where one holds another, all of it goes.
         ordered = sorted(filter(None, forms), key=lambda form: (-len(form), form))
-        self._secret = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        self._secrets = Literals(ordered)
         self._of_lines = [form for form in ordered if "\n" in form.strip("\n")]
         self.longest = len(ordered[0]) if ordered else 0
         """Characters of the longest form of a secret."""
 
     def clean(self, text: str, longest: int | None = None) -> str:
         """The text with neither secrets nor control characters, cut off visibly after `longest` characters."""
-        plain = printable(text)
-        if self._secret is not None:
-            plain = self._secret.sub(HIDDEN, plain)
+        plain = self._secrets.replace(printable(text), HIDDEN)
         plain = _KNOWN_SHAPES.sub(_hide, plain)
         return plain if longest is None or len(plain) <= longest else f"{plain[:longest]} …"
 
@@ -99,7 +99,7 @@ class Cleaner:
             return any(map(self.holds_secret, (*value, *value.values())))
         if isinstance(value, list | tuple):
             return any(map(self.holds_secret, value))
-        return self._secret is not None and self._secret.search(printable(str(value))) is not None
+        return self._secrets.any_in(printable(str(value)))
 
 
 def texts_of(value: Any) -> Iterator[str]:
