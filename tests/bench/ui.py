@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
+from playwright.sync_api import Page
 
 from environments.client import Filters
 from environments.pages.requests import SESSION_COOKIE
@@ -194,10 +195,18 @@ def _painted(port: int, token: str) -> Sample:
             visitor = Visitor(running)
             visitor.context.add_cookies([cookie])  # type: ignore[list-item]
             visitor.page.goto(f"{address}/")
-            visitor.page.wait_for_function(f"{_PAINT}.length > 0")
-            taken.append(visitor.page.evaluate(f"{_PAINT}[0].startTime") / 1000)
+            taken.append(_first_paint(visitor.page))
             visitor.close()
     return Sample("the overview: first content on the screen, without a cache", taken)
+
+
+def _first_paint(page: Page) -> float:
+    """Seconds. The page's policy forbids what waits for it inside of the page."""
+    end = time.monotonic() + 60
+    while not (entries := page.evaluate(f"{_PAINT}.map(entry => entry.startTime)")):
+        assert time.monotonic() < end, "nothing was painted"
+        page.wait_for_timeout(10)
+    return float(entries[0]) / 1000
 
 
 class _Stream:

@@ -26,6 +26,9 @@ class Driver:
         self.app = app
         self.client = client
         self.pilot = pilot
+        self._said: list[str] = []
+        self._notify = app.notify
+        app.notify = self._remember  # type: ignore[method-assign]
 
     @property
     def screen(self) -> Screen[Any]:
@@ -65,8 +68,12 @@ class Driver:
         return str(self.screen.query_one(selector, Static).content)
 
     def said(self) -> list[str]:
-        """The words that were shown in toasts so far."""
-        return [notification.message for notification in self.app._notifications]
+        """The words that were shown in toasts so far; those of toasts that are gone again, too."""
+        return list(self._said)
+
+    def _remember(self, message: str, **options: Any) -> None:
+        self._said.append(message)
+        self._notify(message, **options)
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], Any], what: str = "") -> None:
