@@ -8,18 +8,25 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from glob import glob
 from pathlib import Path
 from shlex import quote
 
 from environments.context import STATE_VARIABLE, state_folder
 from environments.domain.errors import MachineError
-from environments.private_files import cant_write, discard
+from environments.private_files import cant_write, discard, remove_folder
 
 MARK_FILE = "deploy.lock"
 """The lock of deploy and undeploy; its content is the mark."""
 
 LEFT_CONTAINERS = "left-containers.json"
 """Where it is kept which containers stay, because the engine doesn't answer."""
+
+_LOCKS = (
+    *(MARK_FILE, ".*.lock", "local/lock", "credentials/lock", "credentials/*.lock", "agents/*.lock"),
+    *("agents/supervisor/lock", "agents/nomad/isolation/lock", "images/*/lock"),
+)
+"""The locks in a state folder."""
 
 _MARK = b"Calvinverse deploys from this folder. `doit undeploy` removes what deploy made in it.\n"
 
@@ -113,6 +120,17 @@ def refuse_others(state: Path) -> None:
             f"Nothing was deployed from {state}: {_named(found)} can't be removed as a deployment's.",
             hint=f"Name the state folder of the deployment in {STATE_VARIABLE}.",
         )
+
+
+def free_locks(state: Path) -> None:
+    """Removes what is in the place of our locks and is no file: nobody holds a lock on it. Raises `OSError`."""
+    # A link that leads nowhere is found, too; with pathlib it is not.
+    names = [name for pattern in _LOCKS for name in glob(pattern, root_dir=state)]  # noqa: PTH207 - see above
+    for path in (state / name for name in names):
+        if path.is_dir() and not path.is_symlink():
+            remove_folder(path)
+        elif not path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def remove_own(state: Path, name: str) -> list[Path]:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from environments.belongings import is_marked, is_own_token, refuse_others, remaining, remove_own
+from environments.belongings import free_locks, is_marked, is_own_token, refuse_others, remaining, remove_own
 from environments.client import Client, connect
 from environments.context import CONTEXT_FILE, Context, stored_context
 from environments.domain.errors import (
@@ -42,14 +42,17 @@ def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, f
 
     Raises `Conflict` while other environments exist (unless they are to be destroyed first), and `ServiceUnavailable`
     when it is unknown whether any exist (unless `force`: they are removed with their cluster). With `force`, what runs
-    on this machine is also removed when the local service can't do it. Raises `MachineError` in a folder that nothing
-    was deployed from, and in a copy of a deployment's: it leads to the original's services.
+    on this machine is also removed when the local service can't do it, and so is what is in the place of a lock's
+    file. Raises `MachineError` in a folder that nothing was deployed from, and in a copy of a deployment's: it leads to
+    the original's services.
     """
     exists = os.path.lexists(where.local) or os.path.lexists(where.agents)
     if not exists and not where.left_containers.exists():
         return False
     refuse_others(where.state)
     refuse_copy(where.state, forced=force)
+    if force:
+        free_locks(where.state)
     with exclusive(where):
         try:
             if exists:

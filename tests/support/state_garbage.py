@@ -37,8 +37,8 @@ def as_bytes(content: bytes) -> Place:
 
 
 def full_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
+    path.unlink(missing_ok=True)
+    path.mkdir(parents=True)
     (path / "x").touch()
 
 
@@ -94,6 +94,25 @@ FILES = (
     "images/web/builds/1/record.json",
     "versions.json",
     "tools/go/1/build.json",
+)
+
+
+LOCKS = (
+    "deploy.lock",
+    ".connections.lock",
+    ".left-containers.lock",
+    "local/lock",
+    "credentials/lock",
+    "credentials/parts-ca.lock",
+    "agents/consul.lock",
+    "agents/openbao.lock",
+    "agents/nomad.lock",
+    "agents/certificates.lock",
+    "agents/place.lock",
+    "agents/supervisor/lock",
+    "agents/nomad/isolation/lock",
+    "images/web/lock",
+    "claims/lock",
 )
 
 

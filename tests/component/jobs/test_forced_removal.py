@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from environments.belongings import LEFT_CONTAINERS
 from environments.domain.errors import CalvinverseError, MachineError, ServiceUnavailable
 from environments.private_files import discard, write_private
 from environments.providers.local_cluster.agents import leftovers, networks
@@ -18,7 +19,7 @@ from environments.providers.local_cluster.isolation.firewall import Firewall
 from jobs import undeploy as removal
 from jobs.places import Places
 from jobs.undeploy import undeploy
-from tests.support.state_garbage import CLAIM, FILES, GARBAGE, SUBNET, full_folder, make_state
+from tests.support.state_garbage import CLAIM, FILES, GARBAGE, LOCKS, SUBNET, full_folder, make_state
 
 KEPT = ("contexts/", "sessions/", "images/", "versions.json", "tools/")
 """What undeploy leaves: it is of people, and of builds."""
@@ -48,6 +49,28 @@ def _remove(agents: LocalAgents, kept: tuple[str, ...] = KEPT) -> None:
 @pytest.mark.parametrize("file", [name for name in FILES if not name.startswith(KEPT)])
 def test_a_folder_in_the_place_of_a_file(agents: LocalAgents, file: str) -> None:
     full_folder(agents.site.state / file)
+    _remove(agents)
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_folder_in_the_place_of_a_lock(agents: LocalAgents, lock: str) -> None:
+    """Nobody holds a lock on a folder."""
+    state = agents.site.state
+    full_folder(state / lock)
+    (state / LEFT_CONTAINERS).write_text(json.dumps({"folders": [], "allocations": []}))
+    with pytest.raises(CalvinverseError):
+        undeploy(Places(state), lambda line: None)
+    _remove(agents)
+    assert [name for name in LOCKS if (state / name).is_dir()] == []
+
+
+def test_what_leads_nowhere_in_the_place_of_every_lock(agents: LocalAgents) -> None:
+    for lock in LOCKS:
+        if lock != "claims/lock":  # that one is of all deployments on the machine
+            place = agents.site.state / lock
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.unlink(missing_ok=True)
+            place.symlink_to(place)
     _remove(agents)
 
 

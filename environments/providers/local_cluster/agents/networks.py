@@ -19,7 +19,7 @@ from environments import cni
 from environments.domain.errors import MachineError
 from environments.kept_files import NotKept, read_kept
 from environments.node_firewall import find, run_program
-from environments.private_files import discard, locked
+from environments.private_files import discard, locked, remove_folder
 from environments.providers.local_cluster.agents.patience import wait_for
 
 _BLOCKS = (ipaddress.IPv4Network("172.28.0.0/15"), ipaddress.IPv4Network("172.30.0.0/16"))
@@ -145,7 +145,10 @@ def _held(claims: Path) -> Iterator[None]:
     """Holds the lock of the claims. Nobody else may enter the folder: whoever can read a file can lock it for ever."""
     with contextlib.suppress(FileNotFoundError):
         claims.chmod(0o700)
-    with locked(claims / "lock"):
+    lock = claims / "lock"
+    if lock.is_dir() and not lock.is_symlink():
+        remove_folder(lock)
+    with locked(lock):
         yield
 
 
