@@ -14,7 +14,7 @@ from shlex import quote
 
 from environments.context import STATE_VARIABLE, state_folder
 from environments.domain.errors import MachineError
-from environments.private_files import cant_write, discard, remove_folder
+from environments.private_files import cant_write, discard, open_private, remove_folder
 
 MARK_FILE = "deploy.lock"
 """The lock of deploy and undeploy; its content is the mark."""
@@ -203,14 +203,13 @@ def _unknown(state: Path) -> list[Path]:
 
 def _mark(path: Path) -> None:
     """In place: another process may hold the lock."""
+    descriptor = open_private(path)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-        try:
-            os.pwrite(descriptor, _MARK, 0)
-        finally:
-            os.close(descriptor)
+        os.pwrite(descriptor, _MARK, 0)
     except OSError as error:
         raise cant_write(path, error) from error
+    finally:
+        os.close(descriptor)
 
 
 def _named(paths: Sequence[Path]) -> str:

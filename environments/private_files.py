@@ -62,6 +62,8 @@ def cant_write(path: Path, error: OSError) -> MachineError:
     """The error for a file or a folder that can't be written."""
     if path.is_dir() and error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
         return MachineError(f"{path} can't be written: it is a folder.", hint=f"Remove it: `rm -r {quote(str(path))}`.")
+    if error.errno == errno.ELOOP and path.is_symlink():
+        return MachineError(f"{path} can't be written: it is a link.", hint=f"Remove it: `rm {quote(str(path))}`.")
     return MachineError(f"{path} can't be written: {error.strerror or error}.", hint=_HINT)
 
 
@@ -74,6 +76,17 @@ def write_if_changed(path: Path, text: str) -> bool:
     return True
 
 
+def open_private(path: Path, flags: int = 0) -> int:
+    """A descriptor to write to a file with, which is made (0600) if it is missing. Raises `MachineError`.
+
+    A link isn't followed: what it leads to is another's. `flags`: more of those of `os.open`.
+    """
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
+    except OSError as error:
+        raise cant_write(path, error) from error
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Holds an exclusive lock among threads and processes; the kernel releases it when its holder dies.
@@ -81,11 +94,7 @@ def locked(path: Path) -> Iterator[None]:
     Raises `MachineError` where its file can't be made.
     """
     private_folder(path.parent)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise cant_write(path, error) from error
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(open_private(path), "w") as file:
         flock(file, LOCK_EX)
         yield
 

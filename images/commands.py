@@ -31,11 +31,11 @@ class CommandResult:
     tail: tuple[str, ...]
     processor_seconds: float = 0.0
 
-    def check(self, what: str, *, log: Path | None = None, hint: str = "") -> None:
+    def check(self, what: str, *, log: Path | None = None) -> None:
         """Raise CommandFailed with a reason and the last lines, unless the command succeeded."""
         if self.status == 0 and not self.timed_out:
             return
-        raise CommandFailed(f"{what}: {self.reason()}", hint=hint or self.explain(log))
+        raise CommandFailed(f"{what}: {self.reason()}", hint=self.explain(log))
 
     def reason(self) -> str:
         """Why it failed, in a few words."""

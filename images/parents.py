@@ -18,9 +18,9 @@ def image_parents(checkout: Path = CHECKOUT) -> dict[str, str]:
     return {name: "" if _in_cycle(name, found) else parent for name, parent in found.items()}
 
 
-def images_on_request(checkout: Path = CHECKOUT) -> list[str]:
+def images_on_request() -> list[str]:
     """The images that no deployment needs: each is built when it is asked for by name."""
-    return [folder.name for folder in image_folders(checkout) if _about(folder / FILE).get("on_request") is True]
+    return [folder.name for folder in image_folders() if _about(folder / FILE).get("on_request") is True]
 
 
 def _about(file: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from environments.client import Client, connect
 from environments.context import Context
 from environments.domain.errors import CalvinverseError, Conflict, DatabaseInUse, ServiceUnavailable
 from environments.domain.tokens import RANDOM_BYTES, known_token, token_secret
-from environments.private_files import cant_write, discard, write_private
+from environments.private_files import discard, open_private, write_private
 from images.process_records import end_recorded
 from jobs.local_certificate import local_certificate
 from jobs.local_server import STOP_SECONDS
@@ -30,11 +30,7 @@ START_SECONDS = 120.0
 @contextmanager
 def exclusive(where: Places) -> Iterator[None]:
     """Locks the deployment for this process. Raises `Conflict` while another one runs, and `MachineError`."""
-    try:
-        descriptor = os.open(where.lock, os.O_WRONLY | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise cant_write(where.lock, error) from error
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(open_private(where.lock), "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -72,11 +68,7 @@ def local_service(where: Places) -> Iterator[Client]:
     }
     # Variables for other services of this user don't apply here.
     others = {name: value for name, value in os.environ.items() if not name.startswith("CALVINVERSE_")}
-    try:
-        descriptor = os.open(where.local_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    except OSError as error:
-        raise cant_write(where.local_log, error) from error
-    with os.fdopen(descriptor, "wb") as log:
+    with os.fdopen(open_private(where.local_log, os.O_TRUNC), "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "jobs.local_server", str(where.local_process)],
             env=others | settings,

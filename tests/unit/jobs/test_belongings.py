@@ -11,6 +11,7 @@ from environments.domain.errors import MachineError, UnknownEnvironment
 from environments.providers.local_cluster.agents.clean_up import clean_up
 from jobs import undeploy as removal
 from jobs.deploy import DeployRequest, deploy
+from jobs.local_service import exclusive
 from jobs.places import Places
 from jobs.undeploy import undeploy
 
@@ -128,3 +129,18 @@ def test_an_empty_folder_is_nobodys(tmp_path: Path) -> None:
     (tmp_path / "agents").symlink_to(tmp_path)
     with pytest.raises(MachineError):
         refuse_others(tmp_path)
+
+
+@pytest.mark.parametrize("leads_to", ["passwd", "missing", "deploy.lock"])
+def test_a_link_in_the_place_of_the_lock_is_not_written_through(tmp_path: Path, leads_to: str) -> None:
+    state, other = tmp_path / "state", _put(tmp_path / "passwd")
+    state.mkdir()
+    lock = state / "deploy.lock"
+    lock.symlink_to(lock if leads_to == lock.name else tmp_path / leads_to)
+    with pytest.raises(MachineError, match="it is a link") as refused:
+        claim(state)
+    assert refused.value.hint == f"Remove it: `rm {lock}`."
+    with pytest.raises(MachineError, match="it is a link"), exclusive(Places(state)):
+        pass
+    assert other.read_text() == "mine"
+    assert not (tmp_path / "missing").exists()

@@ -8,7 +8,14 @@ from typing import Any, ClassVar
 
 from environments.domain.errors import BackendDenied, BackendError, BackendUnavailable, MachineError
 from environments.kept_files import NotKept, read_kept
-from environments.private_files import discard, private_folder, remove_folder, write_if_changed, write_private
+from environments.private_files import (
+    discard,
+    open_private,
+    private_folder,
+    remove_folder,
+    write_if_changed,
+    write_private,
+)
 from environments.providers.backend.calls import Caller, Part
 from environments.providers.local_cluster.agents.agent import Agent
 from environments.providers.local_cluster.agents.audit_trail import AuditTrail
@@ -266,8 +273,7 @@ def _write_key(agent: OpenBaoAgent) -> None:
     path = agent._seal_key
     private_folder(path.parent)
     draft = path.with_suffix(".draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with os.fdopen(open_private(draft, os.O_TRUNC), "wb") as file:
         file.write(secrets.token_bytes(KEY_BYTES))
         file.flush()
         os.fsync(file.fileno())
