@@ -131,7 +131,8 @@ def make_state(state: Path, monkeypatch: pytest.MonkeyPatch) -> LocalAgents:
     monkeypatch.setattr(leftovers, "_CGROUPS", state.parent / "cgroups")
     monkeypatch.setattr(networks, "_INTERFACES", state.parent / "interfaces")
     monkeypatch.setattr(networks, "find", lambda program: None)
-    for function in (networks.claim, networks.release, networks.subnets_of, networks.clusters_in):
+    ours = (networks.claim, networks.release, networks.subnets_of, networks.subnets_of_others, networks.clusters_in)
+    for function in ours:
         monkeypatch.setattr(networks, function.__name__, _elsewhere(function, state))
     agents = LocalAgents(state, {})
     keep_authority(state / "credentials", NOW)

@@ -141,6 +141,20 @@ def test_what_is_named_after_a_lost_cluster_is_found_and_removed(
     assert not (state / CLAIM).exists()
 
 
+def test_a_subnet_that_another_agent_has_claimed_since_is_left_to_it(
+    agents: LocalAgents, machine: dict[str, list[str]], tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    _route(agents)
+    (agents.site.state / CLAIM).write_text(str(other))
+    chosen_file(agents.site.state).unlink()
+    agents.nomad.config.write_bytes(b"{")
+    _remove(agents, (*KEPT, CLAIM))
+    assert machine["subnets"] == []
+    assert (agents.site.state / CLAIM).read_text() == str(other)
+
+
 def test_rules_are_removed_where_their_record_is_damaged(
     agents: LocalAgents, machine: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,9 @@ def claim(folder: Path, before: str = "", claims: Path = _CLAIMS, routes: Path =
     """
     with _held(claims):
         taken = dict(_claimed(claims))
+        for subnet in [subnet for subnet, owner in taken.items() if not owner.is_dir()]:
+            discard(_place(claims, subnet))
+            del taken[subnet]
         if before and taken.get(before, folder) == folder:
             _write(claims, before, folder)
             return before
@@ -77,11 +80,21 @@ def release(folder: Path, claims: Path = _CLAIMS) -> None:
 
 def subnets_of(folder: Path, claims: Path = _CLAIMS) -> frozenset[str]:
     """The subnets that the agent with this data folder has claimed; none where this user can't see claims."""
+    return frozenset(subnet for subnet, owner in _seen(claims).items() if owner == folder)
+
+
+def subnets_of_others(folder: Path, claims: Path = _CLAIMS) -> frozenset[str]:
+    """The subnets that other agents have claimed, which are there; none where this user can't see claims."""
+    return frozenset(subnet for subnet, owner in _seen(claims).items() if owner != folder and owner.is_dir())
+
+
+def _seen(claims: Path) -> dict[str, Path]:
+    """Subnets with the folders of their agents, as far as this user can see claims."""
     with contextlib.suppress(OSError, MachineError):
         if claims.is_dir():
             with _held(claims):
-                return frozenset(subnet for subnet, owner in _claimed(claims) if owner == folder)
-    return frozenset()
+                return dict(_claimed(claims))
+    return {}
 
 
 def clusters_in(subnets: Collection[str], routes: Path = _ROUTES) -> frozenset[str]:
@@ -153,7 +166,7 @@ def _held(claims: Path) -> Iterator[None]:
 
 
 def _claimed(claims: Path) -> Iterator[tuple[str, Path]]:
-    """Subnets in use with the folders of their agents; a claim without a folder that exists counts no more."""
+    """Subnets with the folders of their agents, which may be gone, or on a disk that isn't mounted here."""
     for path in claims.glob("*_*"):
         owner = _owner(path)
         if owner is not None and _is_network(subnet := path.name.replace("_", "/")):
@@ -163,10 +176,10 @@ def _claimed(claims: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _owner(claim: Path) -> Path | None:
-    """The folder that a claim names; None if there is no such folder, or the claim can't be read."""
+    """The folder that a claim names; None if the claim can't be read."""
     with contextlib.suppress(NotKept, OSError, ValueError):
         owner = Path(read_kept(claim))
-        return owner if owner.is_absolute() and owner.is_dir() else None
+        return owner if owner.is_absolute() and "\0" not in str(owner) else None
     return None
 
 

@@ -29,6 +29,8 @@ _CALL_SECONDS = 60.0
 _START_SECONDS = 120.0
 """supervisord becomes a daemon within a second, or some seconds on a busy machine."""
 
+_SOCKET = "supervisor.sock"
+
 _LONGEST_SOCKET_PATH = 80
 """Bytes; a Unix socket's path holds 107, and supervisord binds a longer name before it renames it."""
 
@@ -294,16 +296,20 @@ class _SocketTransport(xmlrpc.client.Transport):
 
 def _socket_path(folder: Path) -> Path:
     """Beside the configuration, or in a folder that no variable moves if that path is too long for a socket."""
-    path = folder / "supervisor.sock"
+    path = folder / _SOCKET
     if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
         return path
     key = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-    return Path("/run" if os.geteuid() == 0 else "/tmp", f"calvinverse-{key}", "supervisor.sock")  # noqa: S108 - see _private_socket_folder
+    return Path("/run" if os.geteuid() == 0 else "/tmp", f"calvinverse-{key}", _SOCKET)  # noqa: S108 - see _private_socket_folder
 
 
 def _remove_socket(path: Path, folder: Path) -> None:
-    """Removes the socket of a supervisord that has ended, with the folder that was made for it elsewhere."""
-    discard(path)
+    """Removes the socket of a supervisord that has ended, with the folder that was made for it elsewhere.
+
+    What else is at a place that only the configuration names stays: whoever can change that can name anything.
+    """
+    if path == _socket_path(folder) or (path.name == _SOCKET and path.is_socket()):
+        discard(path)
     if path.parent != folder and path.parent.name.startswith("calvinverse-"):
         with contextlib.suppress(OSError):
             path.parent.rmdir()

@@ -30,7 +30,8 @@ def cgroup_name(cluster: str) -> str:
 def find(cluster: str, config: Path, data: Path, subnet_file: Path) -> Traces:
     """Those of the agent with this configuration, data folder and file of its subnet.
 
-    `cluster`: the id as it is now, perhaps a new one.
+    `cluster`: the id as it is now, perhaps a new one. After a start of the machine another agent may have claimed the
+    subnet that this one had, and then all in it is that one's.
     """
     clusters, subnets = {cluster}, {networks.kept_subnet(subnet_file), *networks.subnets_of(data)}
     client = _client(config, data)
@@ -38,7 +39,7 @@ def find(cluster: str, config: Path, data: Path, subnet_file: Path) -> Traces:
         clusters.add(found[1])
     if networks.is_subnet(told := str(client.get("bridge_network_subnet"))):
         subnets.add(told)
-    subnets.discard("")
+    subnets -= {"", *networks.subnets_of_others(data)}
     return Traces(frozenset(clusters | networks.clusters_in(subnets)), frozenset(subnets))
 
 

@@ -14,6 +14,7 @@ from environments.providers.local_cluster.agents.networks import (
     clusters_in,
     release,
     subnets_of,
+    subnets_of_others,
 )
 
 HEADER = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT"
@@ -92,7 +93,20 @@ def test_what_an_agent_has_claimed_is_found_and_damaged_claims_count_for_nothing
         (claims / f"odd_{number}").write_bytes(content)
     (claims / "172.31.0.0_21" / "x").mkdir(parents=True)
     assert subnets_of(agent, claims) == {own}
+    assert claim(agent, own, claims, routes) == own
     assert {path.name for path in claims.iterdir()} == {"lock", own.replace("/", "_")}
+
+
+def test_to_look_at_claims_takes_none_away(tmp_path: Path) -> None:
+    """The folder of another one may be on a disk that isn't mounted here."""
+    claims, agent, other = (folder(tmp_path, name) for name in ("claims", "agent", "other"))
+    away = claims / "172.30.0.0_21"
+    away.write_text(str(tmp_path / "not mounted"))
+    (claims / "172.30.8.0_21").write_text(str(other))
+    assert subnets_of(agent, claims) == frozenset()
+    assert subnets_of_others(agent, claims) == {"172.30.8.0/21"}
+    release(agent, claims)
+    assert away.exists()
 
 
 def test_claims_that_this_user_can_not_see_are_none(tmp_path: Path) -> None:

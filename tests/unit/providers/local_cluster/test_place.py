@@ -1,7 +1,9 @@
 """By which path a state folder is known: other ways to it are one, and one that was moved or copied is told apart."""
 
 import contextlib
+import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -154,6 +156,25 @@ def test_a_supervisord_that_an_older_version_started_is_found_at_its_socket(tmp_
     config = supervisor.config.read_text()
     supervisor.config.write_text(config.replace(str(supervisor.socket), "/var/tmp/calvinverse-1/supervisor.sock"))
     assert supervisor.socket == Path("/var/tmp/calvinverse-1/supervisor.sock")
+
+
+def test_of_what_the_configuration_names_elsewhere_only_a_socket_of_ours_is_removed(
+    state: Path, tmp_path: Path
+) -> None:
+    """Whoever can change the configuration can name anything in it."""
+    supervisor = Supervisor(state / "agents" / "supervisor", {}, {})
+    own, config = supervisor.socket, supervisor.config.read_text()
+    places = {
+        name: tmp_path / "calvinverse-1" / name for name in ("supervisor.sock", "docker.sock", "home/supervisor.sock")
+    }
+    places["home/supervisor.sock"].mkdir(parents=True)
+    for name in ("supervisor.sock", "docker.sock"):
+        os.mknod(places[name], stat.S_IFSOCK | 0o600)
+    for place_ in places.values():
+        supervisor.config.write_text(config.replace(str(own).replace("%", "%%"), str(place_)))
+        assert supervisor.socket == place_
+        supervisor.shut_down()
+    assert [name for name, place_ in places.items() if place_.exists()] == ["docker.sock", "home/supervisor.sock"]
 
 
 @pytest.mark.parametrize(("mode", "believed"), [(0o700, True), (0o755, False), (0o777, False)])
