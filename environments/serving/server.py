@@ -1,6 +1,9 @@
 """The web server; it stops without waiting for clients that read event streams."""
 
+import asyncio
+import contextlib
 import socket
+from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -12,16 +15,26 @@ from environments.serving.handshakes import CountedListener, Handshakes
 STOP_SECONDS = 5
 """How long running requests may take to end when the server stops."""
 
+_TICK = 1.0
+"""Seconds between two looks at the certificate, and two values of the header `Date`."""
+
+
+def _nobody() -> None:
+    """Nobody waits."""
+
 
 class Server(uvicorn.Server):
     """A server that closes event streams, and answers waiting edges, as soon as it starts to stop.
 
-    With TLS it shows the newest certificate in the files: it looks at them once a second.
+    With TLS it shows the newest certificate in the files: it looks at them once a second. Otherwise it sleeps until
+    there is a request, or `should_exit` is set, which any thread and any handler of signals may do.
     """
 
     def __init__(
         self, config: uvicorn.Config, handshakes: Handshakes, certificate: ServedCertificate | None = None
     ) -> None:
+        self._exits = False
+        self._wake: Callable[[], None] = _nobody
         super().__init__(config)
         self.certificate = certificate
         self._handshakes = handshakes
@@ -32,9 +45,35 @@ class Server(uvicorn.Server):
             sockets = [CountedListener(listener, self._handshakes) for listener in sockets]
         await super().startup(sockets)
 
+    @property
+    def should_exit(self) -> bool:
+        """Whether the server is to stop."""
+        return self._exits
+
+    @should_exit.setter
+    def should_exit(self, exits: bool) -> None:
+        self._exits = exits
+        self._wake()
+
+    async def main_loop(self) -> None:
+        """Runs until `should_exit`: uvicorn's own loop wakes ten times a second."""
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(woken.set)
+
+        self._wake = wake
+        try:
+            while not await self.on_tick(0):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), _TICK)
+        finally:
+            self._wake = _nobody
+
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second."""
-        if self.certificate is not None and counter % 10 == 0:
+        """Called once a second, and before the server stops."""
+        if self.certificate is not None:
             self.certificate.read_again()
         return await super().on_tick(counter)
 
