@@ -1,10 +1,6 @@
-"""`doit bench:clock`: what the scheduler costs with 100,000 environments, how late it destroys, and a storm of events.
-
-A missed bar is said clearly but is no failure: speed depends on what else the machine does.
-"""
+"""`doit bench:clock`: what the scheduler costs with 100,000 environments, how late it destroys; a storm of events."""
 
 import logging
-import os
 import random
 import tempfile
 import threading
@@ -34,11 +30,10 @@ from environments.service.zone_database import zone_database
 from environments.stores.database import Database, open_database
 from environments.stores.environment_rows import plain
 from environments.stores.schema import environments as table
-from images.places import CHECKOUT
 from images.report import console
 from tests.bench import events
-from tests.bench.figures import Figure, Sample, machine, write
-from tests.bench.figures import table as tables
+from tests.bench.figures import Figure, Sample
+from tests.bench.telling import Run
 from tests.support.decisions.parts import PLAIN
 from tests.support.postgres import Postgres
 
@@ -48,7 +43,6 @@ ROUNDS = 200
 OWNERS = 50
 EDITED = COUNT // OWNERS
 SECONDS = 30.0
-DOCUMENT = CHECKOUT / "docs" / "reference" / "performance.md"
 RULES = ("0 19 * * 1-5 Europe/Amsterdam", "30 6 1 * * America/New_York", "0 0 * * 0 UTC")
 
 
@@ -57,7 +51,7 @@ EVENTS = "events"
 
 
 def main(only: str = "") -> bool:
-    """Measures, prints the figures, and writes them into the docs. `only`: `events`, or all."""
+    """Measures, prints, compares and keeps the figures. `only`: `events`, or all."""
     assert only in ("", EVENTS), f"there is no part {only!r}: {EVENTS}"
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     if not only:
@@ -67,7 +61,8 @@ def main(only: str = "") -> bool:
 
 
 def _measure_events() -> None:
-    report, load = console(), os.getloadavg()[0]
+    report = console()
+    run = Run(f"bench:clock --only {EVENTS}", report)
     storms = []
     for workers, said in ((1, "to a service with a worker"), (0, "to one process")):
         report(f"{events.RATE:.0f} deliveries a second for {events.SECONDS:.0f} seconds {said}.")
@@ -85,19 +80,12 @@ def _measure_events() -> None:
         finally:
             postgres.stop()
         storms.append(storm)
-    _tell(*events.figures(*storms), load, f"bench:clock --only {EVENTS}")
-
-
-def _tell(figures: list[Figure], samples: list[Sample], load: float, task: str) -> None:
-    text_ = tables(figures, samples, machine(load, datetime.now(UTC)))
-    print(text_)
-    missed = [figure.name for figure in figures if not figure.met]
-    print(f"\nMissed: {'; '.join(missed)}." if missed else "\nEvery bar is met.")
-    write(DOCUMENT, text_, task)
+    run.tell(*events.figures(*storms))
 
 
 def _measure_scheduler() -> None:
-    report, load = console(), os.getloadavg()[0]
+    report = console()
+    run = Run("bench:clock", report)
     with tempfile.TemporaryDirectory(prefix="calvinverse-bench-") as name:
         folder = Path(name)
         report(f"{COUNT} environments are written.")
@@ -115,12 +103,12 @@ def _measure_scheduler() -> None:
     ]
     figures = [
         Figure(f"start with {COUNT} environments", start * 1000, 5000),
-        Figure("a round with nothing due, p95", samples[0].p95, 50),
-        Figure("how late a destroy is queued, p99", sorted(late)[int(len(late) * 0.99) - 1] * 1000, 1000),
+        Figure.of("a round with nothing due, p95", samples[0], bar=50),
+        Figure.of("how late a destroy is queued, p99", samples[1], 0.99, 1000),
         Figure(f"a policy for {EDITED} environments, until all deadlines are computed", edit * 1000),
         Figure("idle, in a second", idle * 1000),
     ]
-    _tell(figures, samples, load, "bench:clock")
+    run.tell(figures, samples)
 
 
 def _now() -> datetime:

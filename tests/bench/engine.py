@@ -1,20 +1,16 @@
-"""`doit bench:engine`: what the engine adds to plain tofu, how soon it picks up and takes over, and how it scales.
+"""`doit bench:engine`: what the engine adds to plain tofu, how soon it picks up and takes over, and how it scales."""
 
-A missed bar is said clearly but is no failure: speed depends on what else the machine does.
-"""
-
-import os
 import tempfile
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 import environments
-from images.places import CHECKOUT
 from images.report import Report, console
 from images.toolchain import provider_mirror, require
 from tests.bench import engine_module, engine_queue
 from tests.bench.engine_scale import PAGE, SIZES, Scale, scale
-from tests.bench.figures import Figure, Sample, machine, table, write
+from tests.bench.figures import Better, Figure, Sample
+from tests.bench.telling import Run
 from tests.support.cluster import start_cluster
 from tests.support.postgres import Postgres
 from tests.support.service_process import ServiceProcess
@@ -30,13 +26,13 @@ MANY = 40
 
 WORKERS = (1, 2, 4)
 
-DOCUMENT = CHECKOUT / "docs" / "reference" / "performance.md"
 WEB = Path(environments.__file__).parent / "templates" / "web"
 
 
 def main(pairs: int = ENOUGH) -> bool:
-    """Measures, prints the figures, and writes them into the docs if there were enough pairs."""
-    report, load = console(), os.getloadavg()[0]
+    """Measures, prints and compares the figures, and keeps them if there were enough pairs."""
+    report = console()
+    run = Run("bench:engine", report)
     with tempfile.TemporaryDirectory(prefix="calvinverse-bench-") as name:
         folder = Path(name)
         ours, plain = _modules(folder / "modules", pairs, report)
@@ -61,22 +57,16 @@ def main(pairs: int = ENOUGH) -> bool:
         *(Sample(f"sweep of {found.environments} environments, all due", [found.busy_sweep]) for found in scales),
     ]
     figures = [
-        Figure("a module: our median minus plain tofu's", samples[0].median - samples[1].median, 300),
-        Figure("pick-up on PostgreSQL, p95", samples[2].p95, 50),
-        Figure("pick-up on SQLite, p95", samples[3].p95, 150),
-        Figure("take-over of a dead worker's deployment, longest", max(taken) * 1000, 30_000),
-        Figure(f"sweep of {largest.environments} environments, p95", Sample("", largest.sweeps).p95, 1000),
-        Figure(f"a page of {PAGE} of {largest.environments} environments, p95", Sample("", largest.pages).p95, 50),
-        Figure(f"show one of {largest.environments} environments, p95", Sample("", largest.shows).p95, 50),
+        Figure.between("a module: our median minus plain tofu's", samples[0], samples[1], 300),
+        Figure.of("pick-up on PostgreSQL, p95", samples[2], bar=50),
+        Figure.of("pick-up on SQLite, p95", samples[3], bar=150),
+        Figure.of("take-over of a dead worker's deployment, longest", samples[4], 1.0, 30_000),
+        Figure.of(f"sweep of {largest.environments} environments, p95", Sample("", largest.sweeps), bar=1000),
+        Figure.of(f"a page of {PAGE} of {largest.environments} environments, p95", Sample("", largest.pages), bar=50),
+        Figure.of(f"show one of {largest.environments} environments, p95", Sample("", largest.shows), bar=50),
+        *queue.figures(),
     ]
-    text = "\n".join([table(figures, samples, machine(load, datetime.now(UTC))), "", queue.text()])
-    print(text)
-    missed = [figure.name for figure in figures if not figure.met]
-    print(f"\nMissed: {'; '.join(missed)}." if missed else "\nEvery bar is met.")
-    if pairs >= ENOUGH:
-        write(DOCUMENT, text, "bench:engine")
-    else:
-        report(f"{DOCUMENT.relative_to(CHECKOUT)} stays as it is: it takes {ENOUGH} pairs.")
+    run.tell(figures, samples, too_few="" if pairs >= ENOUGH else f"{ENOUGH} pairs")
     return True
 
 
@@ -89,17 +79,15 @@ class _Queue:
         self.idle: dict[str, float] = {}
         self.a_minute: dict[int, float] = {}
 
-    def text(self) -> str:
-        """A table of what has no percentiles."""
+    def figures(self) -> Iterator[Figure]:
+        """What has no percentiles."""
+        for name, share in self.idle.items():
+            yield Figure(f"idle {name}, of one core", share, unit="%")
         floor = 2 * engine_queue.LATENCY
-        lines = ["| what | |", "|---|--:|"]
-        lines += [f"| idle {name}, of one core | {share:.2f} % |" for name, share in self.idle.items()]
-        lines += [
-            f"| deployments a minute of two steps that take {floor:.0f} s, {workers} worker{'s' * (workers > 1)} "
-            f"| {rate:.0f} |"
-            for workers, rate in self.a_minute.items()
-        ]
-        return "\n".join(lines)
+        for workers, rate in self.a_minute.items():
+            done_by = f"{workers} worker{'s' * (workers > 1)}"
+            name = f"deployments a minute of two steps that take {floor:.0f} s, {done_by}"
+            yield Figure(name, rate, unit="", better=Better.MORE)
 
 
 def _queue(folder: Path, postgres: Postgres, report: Report) -> _Queue:

@@ -109,10 +109,12 @@ def _figures(storm: Storm, of: str, *, bars: bool) -> tuple[list[Figure], Sample
     longest, matching = (LONGEST_ANSWER, LONGEST_MATCHING) if bars else (None, None)
     used = " and ".join(f"{part / count * 1000:.1f}" for part in storm.processor)
     return [
-        Figure(f"{of}: a delivery's answer, p95", answers.p95, longest),
+        Figure.of(f"{of}: a delivery's answer, p95", answers, bar=longest),
         Figure(f"{of}: until all {count} are matched, after the last one", storm.matched * 1000, matching),
-        Figure(f"{of}: until all {storm.firings} firings are carried out, likewise", storm.carried_out * 1000),
-        Figure(f"{of}: processor time for a delivery ({used})", sum(storm.processor) / count * 1000),
+        Figure(
+            f"{of}: until all firings are carried out, likewise", storm.carried_out * 1000, detail=str(storm.firings)
+        ),
+        Figure(f"{of}: processor time for a delivery", sum(storm.processor) / count * 1000, detail=used),
     ], answers
 
 

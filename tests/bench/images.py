@@ -7,6 +7,7 @@ plain script has none: what is left is the keys, records, locks, labels and tags
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from images import toolchain
@@ -28,9 +28,8 @@ from images.pipeline.prepare import prepare, remove_work
 from images.pipeline.recipe import Recipe, load_recipes
 from images.places import CACHE_VARIABLE, CHECKOUT, cache_folder, state_folder
 from images.report import PlainReport, Report, console, size
-from tests.bench.figures import machine, write
-
-PAGE = CHECKOUT / "docs" / "reference" / "performance.md"
+from tests.bench.figures import Figure, Sample, Table
+from tests.bench.telling import Run
 
 ENOUGH = 3
 """Pairs that the page in the docs is made from; fewer show a tendency."""
@@ -58,8 +57,9 @@ class Round:
 
 
 def main(pairs: int = ENOUGH, parallel: int = 2) -> bool:
-    """Measures, prints the figures, and writes them into the docs if there were enough pairs."""
-    report, load = console(), os.getloadavg()[0]
+    """Measures, prints and compares the figures, and keeps them if there were enough pairs."""
+    report = console()
+    run = Run("bench:images", report)
     recipes = load_recipes()
     with _cold_cache():
         report(f"Cold: {len(recipes)} images, {parallel} at a time, no wheels and no images there.")
@@ -70,12 +70,12 @@ def main(pairs: int = ENOUGH, parallel: int = 2) -> bool:
             warm.append(_round(recipes, parallel, report, first_ours=number % 2 == 0))
     report("Nothing to do.")
     nothing = sorted(_no_op(parallel) for _ in range(NOTHING))
-    text = _text(cold, warm, nothing, parallel, machine(load, datetime.now(UTC)))
-    print(text)
-    if pairs >= ENOUGH:
-        write(PAGE, text, "bench:images")
-    else:
-        report(f"{PAGE.relative_to(CHECKOUT)} stays as it is: it takes {ENOUGH} pairs.")
+    run.tell(
+        _figures(warm, nothing),
+        tables=[_rounds(cold, warm), _sizes()],
+        note=f"{parallel} at a time.",
+        too_few="" if pairs >= ENOUGH else f"{ENOUGH} pairs",
+    )
     return True
 
 
@@ -198,41 +198,38 @@ def _forget_wheels() -> None:
         shutil.rmtree(cache_folder() / name, ignore_errors=True)
 
 
-def _text(cold: Round, warm: list[Round], nothing: list[float], parallel: int, note: str) -> str:
-    overheads = sorted(each.overhead for each in warm)
-    median = overheads[len(overheads) // 2]
-    idle = nothing[len(nothing) // 2]
-    lines = [
-        f"{note} {parallel} at a time.",
-        "",
-        "| figure | measured | bar | |",
-        "|---|--:|--:|---|",
-        f"| overhead, median of {len(warm)} warm pairs | {median:.1f} % | 10 % | {_verdict(median < 10)} |",
-        f"| `doit build` with nothing to do, median of {len(nothing)} | {idle:.2f} s | 2 s | {_verdict(idle < 2)} |",
-        "",
-        "| round | ours, without validation | plain Packer | overhead |",
-        "|---|--:|--:|--:|",
-        f"| cold | {cold.ours:.1f} s | {cold.plain:.1f} s | {cold.overhead:+.1f} % |",
-        *(f"| warm | {each.ours:.1f} s | {each.plain:.1f} s | {each.overhead:+.1f} % |" for each in warm),
-        "",
-        "| image | size | of that its own | packages | validation took |",
-        "|---|--:|--:|--:|--:|",
-        *_sizes(),
+def _figures(warm: list[Round], nothing: list[float]) -> list[Figure]:
+    overheads = [each.overhead for each in warm]
+    idle = Sample("", nothing)
+    return [
+        Figure(
+            f"overhead, median of {len(warm)} warm pairs",
+            statistics.median(overheads),
+            10,
+            "%",
+            noise=(max(overheads) - min(overheads)) / 2 if len(warm) > 1 else None,
+        ),
+        Figure.of(f"`doit build` with nothing to do, median of {len(nothing)}", idle, 0.5, 2000),
     ]
-    return "\n".join(lines)
 
 
-def _verdict(met: bool) -> str:
-    return "met" if met else "**missed**"
+def _rounds(cold: Round, warm: list[Round]) -> Table:
+    rounds = [("cold", cold), *(("warm", each) for each in warm)]
+    return Table(
+        ("round", "ours, without validation", "plain Packer", "overhead"),
+        tuple((name, f"{each.ours:.1f} s", f"{each.plain:.1f} s", f"{each.overhead:+.1f} %") for name, each in rounds),
+    )
 
 
-def _sizes() -> Iterator[str]:
+def _sizes() -> Table:
     catalogue = Catalogue(state_folder())
+    rows = []
     for name in load_recipes():
         record = catalogue.at(name, Channel.QA)
         if record is None:
             continue
         parent = (catalogue.docker.inspect(record.parent_id) or {}).get("Size", 0) if record.parent_id else 0
         taken = record.validation.seconds if record.validation else 0.0
-        packages = len(catalogue.packages(record))
-        yield f"| {name} | {size(record.size)} | {size(record.size - parent)} | {packages} | {taken:.1f} s |"
+        packages = str(len(catalogue.packages(record)))
+        rows.append((name, size(record.size), size(record.size - parent), packages, f"{taken:.1f} s"))
+    return Table(("image", "size", "of that its own", "packages", "validation took"), tuple(rows))

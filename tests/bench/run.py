@@ -1,21 +1,17 @@
 """`doit bench`: measures what we add to a plain script that makes the same calls, and the API with many environments.
 
 The service speaks TLS, as the deployed one does.
-
-A missed bar is said clearly but is no failure: speed depends on what else the machine does.
 """
 
-import os
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import environments
-from images.places import CHECKOUT
 from images.report import Report, console
-from tests.bench.figures import Figure, Sample, machine, table, write
+from tests.bench.figures import Figure, Sample
 from tests.bench.pairs import Pairs, Times
 from tests.bench.reading import fill, measure, measure_command
+from tests.bench.telling import Run
 from tests.support import images_here
 from tests.support.authorities import make_authority
 from tests.support.cluster import start_cluster
@@ -28,13 +24,13 @@ ENVIRONMENTS = 1000
 READS = 200
 COMMANDS = 10
 
-PAGE = CHECKOUT / "docs" / "reference" / "performance.md"
 WEB = Path(environments.__file__).parent / "templates" / "web"
 
 
 def main(pairs: int = PAIRS) -> bool:
-    """Measures, prints the figures on standard output, and writes them into the docs if there were enough pairs."""
-    report, load = console(), os.getloadavg()[0]
+    """Measures, prints and compares the figures, and keeps them if there were enough pairs."""
+    report = console()
+    run = Run("bench", report)
     with tempfile.TemporaryDirectory(prefix="calvinverse-bench-") as folder:
         reads = _reads(Path(folder) / "reading", report)
         ours, theirs = _pairs(Path(folder) / "pairs", pairs, report)
@@ -47,22 +43,14 @@ def main(pairs: int = PAIRS) -> bool:
         Sample("destroy, plain script", [times.destroyed for times in theirs]),
         *reads,
     ]
-    medians = [sample.median for sample in samples]
     figures = [
-        Figure("create to job registered: our median minus the script's", medians[0] - medians[1], 150),
-        Figure("create to ready: our median minus the script's", medians[2] - medians[3], 250),
-        Figure("destroy: our median minus the script's", medians[4] - medians[5]),
-        Figure(f"list {ENVIRONMENTS} environments, p95", reads[0].p95, 50),
-        Figure(f"show one of {ENVIRONMENTS} environments, p95", reads[1].p95, 50),
+        Figure.between("create to job registered: our median minus the script's", samples[0], samples[1], 150),
+        Figure.between("create to ready: our median minus the script's", samples[2], samples[3], 250),
+        Figure.between("destroy: our median minus the script's", samples[4], samples[5]),
+        Figure.of(f"list {ENVIRONMENTS} environments, p95", reads[0], bar=50),
+        Figure.of(f"show one of {ENVIRONMENTS} environments, p95", reads[1], bar=50),
     ]
-    text = table(figures, samples, machine(load, datetime.now(UTC)))
-    print(text)
-    missed = [figure.name for figure in figures if not figure.met]
-    print(f"\nMissed: {'; '.join(missed)}." if missed else "\nEvery bar is met.")
-    if pairs >= PAIRS:
-        write(PAGE, text, "bench")
-    else:
-        report(f"{PAGE.relative_to(CHECKOUT)} stays as it is: it takes {PAIRS} pairs.")
+    run.tell(figures, samples, too_few="" if pairs >= PAIRS else f"{PAIRS} pairs")
     return True
 
 

@@ -17,11 +17,10 @@ from images.catalogue.channels import Catalogue
 from images.catalogue.journal import Channel
 from images.pipeline.prepare import PACKAGES
 from images.pipeline.recipe import load_recipes
-from images.places import CHECKOUT, state_folder
+from images.places import state_folder
 from images.report import console, size
-from tests.bench.figures import write
-
-PAGE = CHECKOUT / "docs" / "reference" / "performance.md"
+from tests.bench.figures import Figure, Table
+from tests.bench.telling import Run
 
 LIMIT = 120.0
 """Seconds that listing the files of an image may take."""
@@ -70,25 +69,25 @@ class Content:
 
 
 def main() -> bool:
-    """Measures the good images, prints the tables, and writes them into the docs."""
+    """Measures the good images, prints and compares their sizes, and keeps them."""
     catalogue, report = Catalogue(state_folder()), console()
+    run = Run("bench:sizes", report)
     contents: dict[str, Content] = {}
-    lines = ["| image | component | size |", "|---|---|--:|"]
+    figures: list[Figure] = []
+    rows: list[tuple[str, ...]] = []
     for name, recipe in load_recipes().items():
         record = catalogue.at(name, Channel.QA)
         if record is None:
             report(f"There is no good image {name}; make it with `doit build:{name}`.")
             return False
         contents[name] = content = list_content(record.image_id)
-        lines.append(f"| **{name}** | | **{size(record.size)}** |")
+        figures.append(Figure(f"image {name}", record.size / 1024**2, unit="MiB", noise=0))
         parent = recipe.image.parent
         if parent is not None:
             before = catalogue.at(parent, Channel.QA)
-            lines.append(f"| | what it starts from: {parent} | {size(before.size if before else 0)} |")
-            lines += [f"| | {what} | {size(count)} |" for what, count in _shown(own(content, contents[parent]))]
-    text = "\n".join(lines)
-    print(text)
-    write(PAGE, text, "bench:sizes")
+            rows.append((name, f"what it starts from: {parent}", size(before.size if before else 0)))
+            rows += [(name, what, size(count)) for what, count in _shown(own(content, contents[parent]))]
+    run.tell(figures, tables=[Table(("image", "component", "size"), tuple(rows), words=2)])
     return True
 
 

@@ -1,7 +1,6 @@
 """`doit bench:ui`: what the web page costs: its overview with 10,000 environments, its streams, its bytes.
 
-A real service process on SQLite and a real process of the page, both with TLS, asked over loopback. A missed bar is
-said clearly but is no failure: speed depends on what else the machine does.
+A real service process on SQLite and a real process of the page, both with TLS, asked over loopback.
 """
 
 import asyncio
@@ -16,8 +15,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
@@ -28,12 +25,12 @@ from environments.pages.requests import SESSION_COOKIE
 from environments.wire.environments import ExtendRequest
 from environments.wire.tokens import TokenRequest
 from images.assets import ensure_assets
-from images.places import CHECKOUT
 from images.report import Report, console
 from tests.bench.engine_queue import used
-from tests.bench.figures import Sample, machine, write
+from tests.bench.figures import Figure, Sample
 from tests.bench.reading import fill
-from tests.bench.run import PAGE, WEB
+from tests.bench.run import WEB
+from tests.bench.telling import Run
 from tests.support.authorities import make_authority
 from tests.support.browser import Visitor, browser, driver
 from tests.support.service_process import ServiceProcess, free_port
@@ -58,41 +55,17 @@ PATHS = {
 }
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A figure; `bar` is the most that we allow ourselves, None where there is none."""
-
-    name: str
-    value: float
-    unit: str
-    bar: float | None = None
-
-    def line(self) -> str:
-        """A line of the table."""
-        bar = "" if self.bar is None else f"{self.bar:g} {self.unit}"
-        verdict = "no bar" if self.bar is None else "met" if self.value <= self.bar else "**missed**"
-        return f"| {self.name} | {self.value:.3g} {self.unit} | {bar} | {verdict} |"
-
-
 def main(environments: int = ENVIRONMENTS) -> bool:
-    """Measures, prints the figures, and writes them into the docs if there were enough environments."""
-    report, load = console(), os.getloadavg()[0]
+    """Measures, prints and compares the figures, and keeps them if there were enough environments."""
+    report = console()
+    run = Run("bench:ui", report)
     with tempfile.TemporaryDirectory(prefix="calvinverse-bench-") as folder:
         figures, samples = _measure(Path(folder), environments, report)
-    lines = [machine(load, datetime.now(UTC)), "", "| figure | measured | bar | |", "|---|--:|--:|---|"]
-    lines += [figure.line() for figure in figures]
-    lines += ["", "| what | count | p50 | p95 |", "|---|--:|--:|--:|"]
-    lines += [f"| {one.name} | {len(one.seconds)} | {one.median:.0f} ms | {one.p95:.0f} ms |" for one in samples]
-    text = "\n".join(lines)
-    print(text)
-    if environments >= ENVIRONMENTS:
-        write(PAGE, text, "bench:ui")
-    else:
-        report(f"{PAGE.relative_to(CHECKOUT)} stays as it is: it takes {ENVIRONMENTS} environments.")
+    run.tell(figures, samples, too_few="" if environments >= ENVIRONMENTS else f"{ENVIRONMENTS} environments")
     return True
 
 
-def _measure(folder: Path, environments: int, report: Report) -> tuple[list[Measured], list[Sample]]:
+def _measure(folder: Path, environments: int, report: Report) -> tuple[list[Figure], list[Sample]]:
     authority = make_authority()
     service = ServiceProcess(folder / "service").secured(authority)
     report(f"Write {environments} environments into a database.")
@@ -118,14 +91,14 @@ def _measure(folder: Path, environments: int, report: Report) -> tuple[list[Meas
         service.stop()
     first = samples[0]
     return [
-        Measured(f"page of 50 of {environments} environments, at the server, p95", first.p95, "ms", 60),
-        Measured("page of 50 with its files, compressed, all that is sent", size / 1024, "KB", 60),
-        Measured("first paint in a browser without a cache, median", painted.median / 1000, "s", 0.5),
-        Measured("from a change to the browser's connection, p95", changes.p95 / 1000, "s", 0.3),
-        Measured(f"{PEOPLE * STREAMS_EACH} idle streams: share of a core, the page", page_share * 100, "%", 5),
-        Measured(f"{PEOPLE * STREAMS_EACH} idle streams: share of a core, the service", service_share * 100, "%"),
+        Figure.of(f"page of 50 of {environments} environments, at the server, p95", first, bar=60),
+        Figure("page of 50 with its files, compressed, all that is sent", size / 1024, 60, "KB", noise=0),
+        Figure.of("first paint in a browser without a cache, median", painted, 0.5, bar=500),
+        Figure.of("from a change to the browser's connection, p95", changes, bar=300),
+        Figure(f"{PEOPLE * STREAMS_EACH} idle streams: share of a core, the page", page_share * 100, 5, "%"),
+        Figure(f"{PEOPLE * STREAMS_EACH} idle streams: share of a core, the service", service_share * 100, unit="%"),
         *(
-            Measured(f"memory of the page after {number} times all {25 * environments:,} events", megabytes, "MB")
+            Figure(f"memory of the page after {number} times all {25 * environments:,} events", megabytes, unit="MB")
             for number, megabytes in enumerate(grown, 1)
         ),
     ], [*samples, painted, changes]

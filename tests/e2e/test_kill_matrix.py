@@ -17,7 +17,8 @@ import pytest
 from environments.domain.lifecycle import DeploymentKind
 from images.places import CHECKOUT
 from images.toolchain import provider_mirror, require
-from tests.bench.figures import machine, write
+from tests.bench.figures import machine
+from tests.bench.kept import write
 from tests.fakes.counting_server import CountingServer
 from tests.kill.points import POSTGRESQL, matrix
 from tests.kill.running import Matrix, table
