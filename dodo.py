@@ -1,5 +1,7 @@
 """The task graph and nothing but: names, dependencies, one line of help each. The packages say what the tasks do."""
 
+from doit import task_params
+
 from images.doit_records import RECORDS_FILE, NoRecords
 from images.doit_reporter import SentenceReporter, lazy_action
 from images.interrupts import handle_signals
@@ -150,92 +152,99 @@ def task_promote():
         }
 
 
-def task_deploy():
+def _flag(name, doc):
+    return {"name": name, "long": name.replace("_", "-"), "type": bool, "default": False, "help": doc}
+
+
+_EXISTING = {"consul": "a Consul", "openbao": "an OpenBao or Vault", "nomad": "a Nomad"}
+
+DEPLOY_OPTIONS = [
+    *(
+        {"name": f"{name}{suffix}", "long": f"{name}{suffix}".replace("_", "-"), "default": "", "help": help}
+        for name, part in _EXISTING.items()
+        for suffix, help in {
+            "": f"address of {part} that runs already",
+            "_token_file": "file with a token for it",
+            "_ca_file": "CA of its certificate (PEM)",
+        }.items()
+    ),
+    {
+        "name": "channel",
+        "long": "channel",
+        "default": "qa",
+        "choices": [("qa", "what was proven last"), ("production", "what was promoted")],
+        "help": "which images are deployed and published",
+    },
+    {
+        "name": "database",
+        "long": "database",
+        "default": "",
+        "choices": [("sqlite", "a file"), ("postgresql", "a server that workers share")],
+        "help": "what the service keeps its data in; chosen once, at first sqlite",
+    },
+    {
+        "name": "workers",
+        "long": "workers",
+        "type": int,
+        "default": None,
+        "help": "how many workers beside the one in the service, up to 10, with PostgreSQL; default: as it was",
+    },
+    {
+        "name": "first_port",
+        "long": "first-port",
+        "type": int,
+        "default": None,
+        "help": "first of 100 ports for all that runs, beside another Calvinverse; chosen once, at first",
+    },
+    {
+        "name": "web_page_port",
+        "long": "web-page-port",
+        "type": int,
+        "default": None,
+        "help": "port of the web page on loopback; default: as it was, at first 8401 or in the block",
+    },
+    {
+        "name": "listen",
+        "long": "listen",
+        "default": "",
+        "help": "where the edge listens, such as 0.0.0.0:8443 for other machines; default: as it was, at first "
+        "127.0.0.1:8443",
+    },
+    {
+        "name": "address",
+        "long": "address",
+        "default": "",
+        "help": "host name that the edge answers for; default: as it was, at first calvinverse.localhost",
+    },
+    _flag("no_edge", "leave the edge out, or switch it off; it stays off"),
+    _flag("local_authority", "let OpenBao's authority sign the edge's certificate again, as at first"),
+    *(
+        {"name": name, "long": name.replace("_", "-"), "default": "", "help": help}
+        for name, help in {
+            "edge_certificate": "file with a certificate of your own for the edge, and its chain (PEM)",
+            "edge_key": "file with the key of that certificate (PEM)",
+            "edge_ca": "CA of that certificate (PEM), if this machine doesn't trust it",
+            "acme_directory": "URL of an ACME directory, from which the edge gets its certificates",
+            "acme_email": "e-mail address for that authority",
+            "acme_ca": "CA of the directory's own certificate (PEM)",
+            "acme_account": "file with the id and the key of an account that exists there (EAB)",
+            "entry_domain": "domain of environments' entry points at the edge, such as apps.example.org, or none; "
+            "default: as it was, at first apps.localhost beside a name below localhost",
+            "warnings": "file with the channels that deliver warnings (TOML), kept in OpenBao, or none; "
+            "default: as it was, at first none",
+            "identity_providers": "file with OpenID providers beside the built-in one (TOML), kept in OpenBao, or "
+            "none; default: as it was, at first none",
+        }.items()
+    ),
+]
+
+
+@task_params(DEPLOY_OPTIONS)
+def task_deploy(**options):
     """start or repair the cluster and the service that runs in it, and say how to open the TUI"""
-    parts = {"consul": "a Consul", "openbao": "an OpenBao or Vault", "nomad": "a Nomad"}
-    return {
-        "actions": [lazy_action("jobs.tasks:deploy")],
-        "task_dep": PARTS,
-        "params": [
-            {"name": f"{name}{suffix}", "long": f"{name}{suffix}".replace("_", "-"), "default": "", "help": help}
-            for name, part in parts.items()
-            for suffix, help in {
-                "": f"address of {part} that runs already",
-                "_token_file": "file with a token for it",
-                "_ca_file": "CA of its certificate (PEM)",
-            }.items()
-        ]
-        + [
-            {
-                "name": "channel",
-                "long": "channel",
-                "default": "qa",
-                "choices": [("qa", "what was proven last"), ("production", "what was promoted")],
-                "help": "which images are deployed and published",
-            },
-            {
-                "name": "database",
-                "long": "database",
-                "default": "",
-                "choices": [("sqlite", "a file"), ("postgresql", "a server that workers share")],
-                "help": "what the service keeps its data in; chosen once, at first sqlite",
-            },
-            {
-                "name": "workers",
-                "long": "workers",
-                "type": int,
-                "default": None,
-                "help": "how many workers beside the one in the service, up to 10, with PostgreSQL; default: as it was",
-            },
-            {
-                "name": "first_port",
-                "long": "first-port",
-                "type": int,
-                "default": None,
-                "help": "first of 100 ports for all that runs, beside another Calvinverse; chosen once, at first",
-            },
-            {
-                "name": "web_page_port",
-                "long": "web-page-port",
-                "type": int,
-                "default": None,
-                "help": "port of the web page on loopback; default: as it was, at first 8401 or in the block",
-            },
-            {
-                "name": "listen",
-                "long": "listen",
-                "default": "",
-                "help": "where the edge listens, such as 0.0.0.0:8443 for other machines; default: as it was, at first "
-                "127.0.0.1:8443",
-            },
-            {
-                "name": "address",
-                "long": "address",
-                "default": "",
-                "help": "host name that the edge answers for; default: as it was, at first calvinverse.localhost",
-            },
-            _flag("no_edge", "leave the edge out, or switch it off; it stays off"),
-            _flag("local_authority", "let OpenBao's authority sign the edge's certificate again, as at first"),
-        ]
-        + [
-            {"name": name, "long": name.replace("_", "-"), "default": "", "help": help}
-            for name, help in {
-                "edge_certificate": "file with a certificate of your own for the edge, and its chain (PEM)",
-                "edge_key": "file with the key of that certificate (PEM)",
-                "edge_ca": "CA of that certificate (PEM), if this machine doesn't trust it",
-                "acme_directory": "URL of an ACME directory, from which the edge gets its certificates",
-                "acme_email": "e-mail address for that authority",
-                "acme_ca": "CA of the directory's own certificate (PEM)",
-                "acme_account": "file with the id and the key of an account that exists there (EAB)",
-                "entry_domain": "domain of environments' entry points at the edge, such as apps.example.org, or none; "
-                "default: as it was, at first apps.localhost beside a name below localhost",
-                "warnings": "file with the channels that deliver warnings (TOML), kept in OpenBao, or none; "
-                "default: as it was, at first none",
-                "identity_providers": "file with OpenID providers beside the built-in one (TOML), kept in OpenBao, or "
-                "none; default: as it was, at first none",
-            }.items()
-        ],
-    }
+    # Tools and images take minutes to build, and a port that somebody has ends the first deployment.
+    yield {"basename": "_ports", "actions": [lazy_action("jobs.tasks:look_at_ports", options)]}
+    yield {"basename": "deploy", "actions": [lazy_action("jobs.tasks:deploy")], "task_dep": ["_ports", *PARTS]}
 
 
 def task_status():
@@ -431,7 +440,3 @@ def task_release():
 def task_tidy():
     """show how much Go's caches and old builds take, and remove them if you agree"""
     return {"actions": [lazy_action("images.tasks:tidy")]}
-
-
-def _flag(name, doc):
-    return {"name": name, "long": name.replace("_", "-"), "type": bool, "default": False, "help": doc}

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -48,18 +48,18 @@ class SentenceReporter(ConsoleReporter):  # type: ignore[misc] # doit ships no t
             self.write(f"{text}\n")
 
 
-def lazy_action(address: str) -> Callable[..., object]:
+def lazy_action(address: str, given: Mapping[str, object] | None = None) -> Callable[..., object]:
     """A task's action that imports and calls `module:function` when it runs, so that listing the tasks imports nothing.
 
-    The function's error becomes the task's failure: its sentence and hint. An unexpected one is written to a file that
-    the failure names.
+    `given`: options in place of those of the task itself. The function's error becomes the task's failure: its sentence
+    and hint. An unexpected one is written to a file that the failure names.
     """
     module, _, function = address.partition(":")
 
     def action(*arguments: object, **options: object) -> object:
         try:
             with delaying_exit():
-                answer = getattr(import_module(module), function)(*arguments, **options)
+                answer = getattr(import_module(module), function)(*arguments, **(options if given is None else given))
         except CalvinverseError as error:
             return TaskFailed("\n".join(filter(None, (error.message, error.hint))))
         except KeyboardInterrupt:

@@ -45,7 +45,7 @@ from jobs.places import Places, manager, person
 from jobs.taken_ports import check_ports, refuse_other_ports
 from jobs.warnings import warning_parameters
 from jobs.web_page import IMAGE as UI
-from jobs.web_page import web_page_parameters
+from jobs.web_page import check_web_page_port, web_page_parameters
 
 META = "meta"
 BUILD = Path(__file__).parent / "build"
@@ -139,6 +139,8 @@ def deploy(where: Places, wish: DeployRequest, tell: Tell) -> Deployed:
             parameters |= page
             parameters["reserved_ports"] = [edge["edge_port"], page["ui_port"]] if edge["edge"] else []
             check_ports(where, parameters, known)
+            check_edge_port(edge, known)
+            check_web_page_port(page, known)
             source = Source(edge.get("edge_source", Source.AUTHORITY))
             parts = {"warnings": warnings["warnings"], "providers": providers["providers"]}
             local.push(meta_bundle(edge=edge["edge"], source=source, **parts))
@@ -203,7 +205,6 @@ def _edge(wish: DeployRequest, before: EnvironmentView | None) -> dict[str, Any]
     image = None if published is None else published.reference
     parameters = None if before is None else before.parameters
     edge = edge_parameters(wish.edge, image, parameters, datetime.now(UTC), first_unprivileged_port())
-    check_edge_port(edge, parameters)
     return edge | entry_parameters(wish.entry_domain, edge, parameters)
 
 

@@ -1,6 +1,8 @@
 """The actions of the task graph for the meta environment."""
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 from environments.cni import plugin_folder
 from environments.wire.images import PublishImageRequest
@@ -15,6 +17,7 @@ from jobs import deploy as deployment
 from jobs.database import POSTGRESQL, Choice
 from jobs.edge_options import EdgeOptions, edge_choice, told_of
 from jobs.entry_domain import entry_warning
+from jobs.first_ports import check_first_ports
 from jobs.people import told_of_people
 from jobs.places import places
 from jobs.ports import block
@@ -23,6 +26,25 @@ from jobs.undeploy import undeploy as remove
 
 PAUSE = "pause"
 """The image that holds the networks of jobs."""
+
+
+_PARTS = ("consul", "openbao", "nomad")
+
+
+def look_at_ports(**options: Any) -> None:
+    """Check that no other program has a port of the first deployment from here; `options` are those of deploy."""
+    first_port = options["first_port"]
+    ports = None if first_port is None else block(first_port)
+    of_edge = cast(EdgeOptions, {name: options[name] for name in EdgeOptions.__annotations__})
+    check_first_ports(
+        places(),
+        ports,
+        edge_choice(None if ports is None else ports.edge, of_edge),
+        options["database"],
+        options["web_page_port"],
+        {part: options[part] for part in _PARTS},
+        datetime.now(UTC),
+    )
 
 
 def deploy(
@@ -76,7 +98,7 @@ def deploy(
         },
         existing=[
             deployment.Existing(part, existing[part], existing[f"{part}_token_file"], existing[f"{part}_ca_file"])
-            for part in ("consul", "openbao", "nomad")
+            for part in _PARTS
             if existing[part]
         ],
         ports={} if ports is None else ports.agents,

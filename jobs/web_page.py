@@ -30,8 +30,7 @@ def web_page_parameters(
 
     `image` is what it runs from, None if there is none; `service` is the service's port, None if it is the usual one;
     `before` are the parameters so far. `port`: where it listens at first; None: beside the service.
-    `chosen_port`: where it listens from now on; None: as before. Raises `ImageNotBuilt`, `InvalidInput`, and
-    `PortTaken` before anything changes.
+    `chosen_port`: where it listens from now on; None: as before. Raises `ImageNotBuilt`, `InvalidInput`.
     """
     if chosen_port is not None and not 0 < chosen_port < 65536:
         raise InvalidInput(f"The web page can't have port {chosen_port}.", hint="Choose one from 1 to 65535.")
@@ -50,10 +49,20 @@ def web_page_parameters(
     kept = (before or {}).get("ui_port")
     beside = service or (before or {}).get("port")
     chosen = chosen_port or kept or port or (PORT if beside in (None, SERVICE_PORT) else ui_port(beside))
-    if kept != chosen and (reason := taken(chosen)) is not None:
+    return {"ui_image": image, "ui_port": chosen}
+
+
+def check_web_page_port(page: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
+    """Raises `PortTaken` if somebody else listens at the port that the web page is to have, before anything changes.
+
+    `page` are its parameters, `before` those so far.
+    """
+    port = page.get("ui_port")
+    if port is None or (before or {}).get("ui_port") == port:
+        return
+    if (reason := taken(port)) is not None:
         raise PortTaken(
-            f"The web page can't have port {chosen}: {reason}.",
-            hint=f"`ss -ltnp 'sport = {chosen}'` shows its program. Stop it, or choose another port with "
+            f"The web page can't have port {port}: {reason}.",
+            hint=f"`ss -ltnp 'sport = {port}'` shows its program. Stop it, or choose another port with "
             "--web-page-port PORT.",
         )
-    return {"ui_image": image, "ui_port": chosen}

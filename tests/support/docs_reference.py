@@ -123,10 +123,14 @@ def tasks() -> str:
         (
             f"`doit {task.name}`",
             task.doc,
-            ", ".join(f"`{name}`" for name in task.task_dep),
-            "<br>".join(f"`--{option['long']}`: {option.get('help', '')}".rstrip(": ") for option in task.params or ()),
+            ", ".join(f"`{name}`" for name in task.task_dep if not name.startswith("_")),
+            "<br>".join(
+                f"`--{option['long']}`: {option.get('help', '')}".rstrip(": ")
+                for option in (*task.params, *task.creator_params)
+            ),
         )
         for task in found
+        if not task.name.startswith("_")
     ]
     return _page(
         "Tasks",

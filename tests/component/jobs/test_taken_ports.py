@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ import pytest
 
 from environments.domain.errors import NotAllowedNow, PortTaken
 from jobs import taken_ports
+from jobs.edge import EdgeChoice
+from jobs.first_ports import check_first_ports
 from jobs.places import Places
-from jobs.ports import USUAL
+from jobs.ports import USUAL, Block
 from jobs.taken_ports import check_ports, refuse_other_ports
 
 
@@ -168,3 +172,34 @@ def test_agents_that_are_left_of_an_earlier_deployment_are_not_somebody_else(
     """Without a record of it, the agents' own steps say what to do."""
     (tmp_path / "agents").mkdir()
     check_ports(Places(tmp_path), {**free, "ports": {**free["ports"], "consul_http": taken}}, None)
+
+
+MOMENT = datetime(2026, 11, 28, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("part", ["service", "database", "edge", "ui", "agents"])
+def test_the_ports_of_a_first_deployment_are_looked_at_before_there_are_images(
+    part: str, taken: int, free: dict[str, Any], tmp_path: Path
+) -> None:
+    """As they will be when it begins: what tells which ports those are is the same."""
+    ports = Block(free["ports"], free["port"], free["database_port"], free["edge_port"], free["ui_port"])
+    where = Places(tmp_path)
+    edge = EdgeChoice(port=ports.edge)
+    check_first_ports(where, ports, edge, "postgresql", None, {}, MOMENT)
+    found: Any = {**free["ports"], "nomad_http": taken} if part == "agents" else taken
+    other = replace(ports, **{part: found})
+    with pytest.raises(PortTaken, match=f"Port {taken} of ") as refused:
+        check_first_ports(where, other, replace(edge, port=other.edge), "postgresql", None, {}, MOMENT)
+    assert "choose another block with `doit deploy --first-port PORT`" in refused.value.hint
+    (tmp_path / "local").mkdir()  # deploy looks itself, for it knows what runs
+    check_first_ports(where, other, edge, "postgresql", None, {}, MOMENT)
+
+
+def test_what_the_first_deployment_does_not_start_needs_no_port(
+    taken: int, free: dict[str, Any], tmp_path: Path
+) -> None:
+    ports = Block({**free["ports"], "consul_http": taken}, free["port"], taken, taken, taken)
+    chosen = EdgeChoice(listen=f"127.0.0.1:{free['edge_port']}")
+    consul = {"consul": "https://consul.example:8501", "nomad": ""}
+    check_first_ports(Places(tmp_path), ports, chosen, "", free["ui_port"], consul, MOMENT)
+    check_first_ports(Places(tmp_path), ports, EdgeChoice(off=True), "sqlite", None, consul, MOMENT)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,21 @@ def test_a_task_runs_whatever_is_left_of_its_records_and_keeps_none(tmp_path: Pa
     assert (ended.returncode, ended.stderr) == (0, "Nothing is deployed from here.\n")
     assert list(tmp_path.iterdir()) == [records]
     assert records.is_dir() or records.read_text() == left
+
+
+def test_deploy_looks_at_the_ports_before_it_builds_anything(tmp_path: Path) -> None:
+    """Without a program on the PATH, the tools couldn't be built."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        command = [sys.executable, "-m", "doit", "deploy", "--first-port", str(port)]
+        places = {"CALVINVERSE_STATE": str(tmp_path / "state"), "CALVINVERSE_CACHE": str(tmp_path / "cache")}
+        env = {**os.environ, **places, "PATH": "/nonexistent"}
+        ended = subprocess.run(command, cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 1
+    assert re.match(r"Port \d+ of 127\.0\.0\.1, for .* is taken", ended.stdout)
+    assert "choose another block with `doit deploy --first-port PORT`" in ended.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+    assert list((tmp_path / "state").iterdir()) == []
 
 
 def test_arguments_for_pytest_may_follow(tmp_path: Path) -> None:

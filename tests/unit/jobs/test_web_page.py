@@ -8,7 +8,7 @@ from environments.domain.errors import InvalidInput, PortTaken
 from environments.providers.local_cluster.trust.names import UI_NAME
 from images.errors import ImageNotBuilt
 from jobs import web_page
-from jobs.web_page import web_page_parameters
+from jobs.web_page import check_web_page_port, web_page_parameters
 
 IMAGE = "sha256:" + "a" * 64
 ON, OFF = {"edge": True}, {"edge": False}
@@ -50,7 +50,8 @@ def test_a_missing_image_and_a_port_of_somebody_else_are_named_before_anything_c
         web_page_parameters(ON, None, None, None, None)
     assert "doit build:ui" in missing.value.hint
     with pytest.raises(PortTaken, match="9999: it is taken"):
-        web_page_parameters(ON, IMAGE, None, {"port": 9996}, None)
+        check_web_page_port(web_page_parameters(ON, IMAGE, None, {"port": 9996}, None), {"port": 9996})
+    check_web_page_port(web_page_parameters(OFF, None, None, None, None), None)
 
 
 def test_its_port_can_be_chosen_at_any_time_and_stays() -> None:
@@ -58,9 +59,10 @@ def test_its_port_can_be_chosen_at_any_time_and_stays() -> None:
     assert moved["ui_port"] == 8500
     assert web_page_parameters(ON, IMAGE, None, {"port": 8400, **moved}, None)["ui_port"] == 8500
     # Its own present port is none of somebody else.
-    assert web_page_parameters(ON, IMAGE, None, {"ui_port": 9999}, None, 9999)["ui_port"] == 9999
+    chosen = web_page_parameters(ON, IMAGE, None, {"ui_port": 8401}, None, 9999)
+    check_web_page_port(chosen, {"ui_port": 9999})
     with pytest.raises(PortTaken, match="9999: it is taken"):
-        web_page_parameters(ON, IMAGE, None, {"ui_port": 8401}, None, 9999)
+        check_web_page_port(chosen, {"ui_port": 8401})
 
 
 @pytest.mark.parametrize(("edge", "port"), [(OFF, 8500), (ON, 0), (ON, 70000)])
