@@ -2,7 +2,8 @@
 
 The configuration of supervisord says by which path the agents were started. The same is kept beside the credentials
 and beside the local service's database, with the number of the folder, so that one damaged file hides no copy. Another
-path that leads to the same folder, such as a link or a bind mount, changes nothing.
+path that leads to the same folder, such as a link or a bind mount, changes nothing. Where the original was moved, what
+runs in it tells.
 """
 
 import configparser
@@ -14,6 +15,7 @@ from typing import Any
 from environments.domain.errors import MachineError
 from environments.kept_files import NotKept, read_object
 from environments.private_files import write_if_changed
+from environments.running_elsewhere import running_elsewhere
 
 _CONFIG = Path("agents", "supervisor", "supervisord.conf")
 _CLUSTER = Path("credentials", "cluster.json")
@@ -53,14 +55,38 @@ def former(state: Path) -> Path | None:
 def refuse_copy(state: Path, *, forced: bool = True) -> None:
     """Raises `MachineError` if the folder at its former path is still there, so that this one is a copy of it.
 
-    Not `forced`: also where there is a cluster and nothing says which one this folder is of.
+    Likewise if its cluster runs in another folder. Not `forced`: also where there is a cluster and nothing says which
+    one this folder is of.
     """
     state = known_by(state.absolute())
-    if (found := former(state)) is not None and _is_copy(found, state, forced):
+    found = former(state)
+    if found is not None and _is_copy(found, state, forced):
         raise MachineError(
             f"The state folder {state} is a copy of {found}, and both have the same cluster.",
             hint=f"Work where {found} is, and remove the copy; a checkout can be moved, and not doubled.",
         )
+    if not state.is_dir():
+        return
+    ours = _clusters(state)
+    other = running_elsewhere(state, lambda folder: _cluster(folder) in ours, found)
+    if other is not None:
+        raise MachineError(
+            f"The cluster of the state folder {state} runs in {other}: one of them is a copy of the other.",
+            hint=f"Work where {other} is, and remove the copy, or run `doit undeploy` there first; a checkout can be "
+            "moved, and not doubled.",
+        )
+
+
+def is_certain(state: Path) -> bool | None:
+    """Whether nothing hints at a copy, for a folder that `refuse_copy` let pass; None if it has no record of its path.
+
+    `state`: from `known_by`. Each start of the agents writes the record anew, so a removal asks without one.
+    """
+    if recorded(state) is None:
+        return None
+    found = former(state)
+    # Where the file of the cluster is lost, a removal puts another one in its place.
+    return found is None or _cluster(found) is None or any(record.get("cluster") for record in _records(state))
 
 
 def read_configuration(path: Path) -> configparser.RawConfigParser:
@@ -80,7 +106,7 @@ def configured(configuration: configparser.RawConfigParser, section: str, option
 
 def _is_copy(former: Path, state: Path, forced: bool) -> bool:
     records = _records(state)
-    ours = {_cluster(state), *(record.get("cluster") for record in records)} - {None}
+    ours = _clusters(state)
     theirs = _cluster(former)
     if theirs is not None and ours:
         return theirs in ours
@@ -89,6 +115,12 @@ def _is_copy(former: Path, state: Path, forced: bool) -> bool:
     except OSError:
         return False
     return number in [record.get("inode") for record in records] or (theirs is not None and not forced)
+
+
+def _clusters(state: Path) -> set[str]:
+    """The id of its cluster, as all files say it that can be read."""
+    found = (_cluster(state), *(record.get("cluster") for record in _records(state)))
+    return {str(cluster) for cluster in found if cluster is not None}
 
 
 def _records(state: Path) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from environments import open_files
 from environments.belongings import claim
 from environments.context import Context, write_context
 from environments.named_contexts import NamedContext, store
@@ -127,7 +128,8 @@ def make_state(state: Path, monkeypatch: pytest.MonkeyPatch) -> LocalAgents:
     monkeypatch.setenv("SSL_CERT_FILE", str(state / "no-authorities.pem"))
     monkeypatch.setattr(os, "fsync", lambda file: None)
     monkeypatch.setattr(status, "_docker", lambda: status.Line("docker", "✗ doesn't answer"))
-    monkeypatch.setattr(processes, "every", _nothing)
+    for module in (processes, open_files):
+        monkeypatch.setattr(module, "every", _nothing)
     monkeypatch.setattr(leftovers, "_CGROUPS", state.parent / "cgroups")
     monkeypatch.setattr(networks, "_INTERFACES", state.parent / "interfaces")
     monkeypatch.setattr(networks, "find", lambda program: None)

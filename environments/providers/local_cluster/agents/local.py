@@ -116,6 +116,10 @@ class LocalAgents:
 
         The next start begins all of it again. Raises `MachineError`, also for a copy of a folder that is still there.
         """
+        self._leave_former(settle=True)
+
+    def _leave_former(self, *, settle: bool) -> None:
+        """Not `settle`: what says where the folder was stays, for it says what a removal may believe."""
         if state_origin.former(self.site.state) is None:
             return
         with locked(self.site.folder / "place.lock"):
@@ -125,7 +129,8 @@ class LocalAgents:
             moved, alone = former / self.site.folder.name, not chosen_file(former).exists()
             self.supervisor.leave(moved / "supervisor", alone)
             leftovers.leave(self.nomad.data, moved / "nomad" / "data", former / self.site.volumes.name, alone)
-            self.supervisor.settle()
+            if settle:
+                self.supervisor.settle()
 
     def observe(self) -> list[AgentStatus]:
         """The state of each, in the order of starting."""
@@ -143,7 +148,7 @@ class LocalAgents:
 
         Everything else in the state folder stays; what else is in our folders is told.
         """
-        self.settle()
+        self._leave_former(settle=False)
         for agent in reversed(self.all()):
             progress(f"removing {agent.title}")
             agent.remove()
@@ -152,7 +157,7 @@ class LocalAgents:
 
     def remove_one(self, name: str) -> None:
         """Removes one agent, and with the last of them what they share. Nomad goes before the two that it needs."""
-        self.settle()
+        self._leave_former(settle=False)
         self.agent(name).remove()
         with _removing:  # of two that are removed at the same moment, both are the last
             if self.site.folder.exists() and not any(agent.folder.exists() for agent in self.all()):

@@ -385,9 +385,9 @@ class NomadAgent(Agent):
 
     def _is_no_copy(self) -> bool:
         """Whether something here says that the agent was started in this folder, and not in one it was copied from."""
-        recorded = state_origin.recorded(self.site.state)
-        if recorded is not None:
-            return state_origin.former(self.site.state) is None
+        certain = state_origin.is_certain(self.site.state)
+        if certain is not None:
+            return certain
         return traces.names_its_place(self.config, self.data) or bool(networks.subnets_of(self.data))
 
     def empty(self, admin: Caller) -> None:

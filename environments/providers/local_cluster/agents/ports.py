@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from environments.domain.errors import PortTaken
+from environments.open_files import every, open_files
 from environments.providers.local_cluster.agents import processes
 from environments.providers.local_cluster.agents.patience import wait_for
 
@@ -122,8 +123,8 @@ def holder_of(port: int, only: int | None = None) -> str | None:
     wanted = {f"socket:[{inode}]" for inode in inodes}
     if not wanted:
         return None
-    for pid in processes.every() if only is None else (only,):
-        if wanted.intersection(processes.open_files(pid)) and not processes.is_ending(pid):
+    for pid in every() if only is None else (only,):
+        if wanted.intersection(open_files(pid)) and not processes.is_ending(pid):
             with contextlib.suppress(OSError):  # it has just ended
                 return f"{Path(f'/proc/{pid}/comm').read_text().strip()} ({pid})"
     return None

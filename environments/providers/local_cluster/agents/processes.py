@@ -8,9 +8,10 @@ a zombie without arguments and open files. So all threads are checked (proc(5), 
 import contextlib
 import os
 import signal
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
+from environments.open_files import every, open_files, threads
 from environments.providers.local_cluster.agents.patience import wait_for
 
 _ENDING_SECONDS = 30.0
@@ -38,20 +39,6 @@ def holding_files_below(folder: Path) -> list[int]:
     return [pid for pid in every() if any(target.startswith(prefix) for target in open_files(pid))]
 
 
-def open_files(pid: int) -> list[str]:
-    """What a process has open (`/a/path`, `socket:[inode]`, …) and the folder that it works in.
-
-    Empty if it has ended, or if reading it isn't allowed.
-    """
-    threads = _threads(pid)
-    for thread in threads:
-        with contextlib.suppress(OSError):
-            found = [_target(link) for link in (thread / "fd").iterdir()]
-            if found:
-                return [*found, _target(thread / "cwd")]
-    return [_target(thread / "cwd") for thread in threads]
-
-
 def stop(pids: Collection[int], *, patience: float) -> None:
     """Asks processes to end, and kills those that haven't after `patience` seconds."""
     pids = [pid for pid in pids if pid != os.getpid()]
@@ -65,14 +52,14 @@ def stop(pids: Collection[int], *, patience: float) -> None:
 
 def is_alive(pid: int) -> bool:
     """Whether a thread of the process is left; one that has ended and only waits for its parent doesn't count."""
-    return any(_state(thread)[0] not in ("Z", "X") for thread in _threads(pid))
+    return any(_state(thread)[0] not in ("Z", "X") for thread in threads(pid))
 
 
 def is_ending(pid: int) -> bool:
     """Whether the process has ended, or was killed and runs no code of its own any more."""
-    threads = _threads(pid)
-    return any(map(_is_killed, threads)) or all(
-        state in ("Z", "X") or flags & _EXITING for state, flags in map(_state, threads)
+    folders = threads(pid)
+    return any(map(_is_killed, folders)) or all(
+        state in ("Z", "X") or flags & _EXITING for state, flags in map(_state, folders)
     )
 
 
@@ -88,25 +75,12 @@ def command_lines() -> list[tuple[int, list[bytes]]]:
 
 def _line_of_a_thread(pid: int) -> bytes:
     """The arguments of a process whose first thread has ended; empty for one of the kernel's."""
-    for thread in _threads(pid):
+    for thread in threads(pid):
         with contextlib.suppress(OSError):
             line = (thread / "cmdline").read_bytes()
             if line:
                 return line
     return b""
-
-
-def every() -> Iterator[int]:
-    """Ids of all processes."""
-    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-
-
-def _threads(pid: int) -> list[Path]:
-    """The folders of a process's threads, its first one first; none if it has ended."""
-    try:
-        return sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda path: path.name != str(pid))
-    except OSError:
-        return []
 
 
 def _state(thread: Path) -> tuple[str, int]:
@@ -125,9 +99,3 @@ def _is_killed(thread: Path) -> bool:
             if line.startswith(("SigPnd:", "ShdPnd:")) and int(line.split()[1], 16) & _KILLED:
                 return True
     return False
-
-
-def _target(link: Path) -> str:
-    with contextlib.suppress(OSError):
-        return str(link.readlink())
-    return ""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from environments import state_origin
+from environments import open_files, running_elsewhere, state_origin
 from environments.domain.errors import InvalidInput, MachineError
 from environments.providers.local_cluster.agents import place
 from environments.providers.local_cluster.agents.clean_up import clean_up
@@ -119,6 +119,90 @@ def test_what_another_cluster_runs_at_the_former_path_is_let_be(state: Path, tmp
     LocalAgents(moved, {}).settle()
     assert state_origin.former(moved) is None
     assert state_origin.former(state) is None
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Has a process run in a state folder, as /proc shows it: this one, with an agent's log open."""
+
+    def run(state: Path) -> None:
+        monkeypatch.setattr(open_files, "every", lambda: iter([os.getpid()]))
+        monkeypatch.setattr(open_files, "open_files", lambda pid: ["socket:[1]", f"{state}/agents/logs/nomad.log"])
+
+    return run
+
+
+def test_a_copy_is_one_also_where_the_original_was_moved(
+    state: Path, tmp_path: Path, runs: Callable[[Path], None]
+) -> None:
+    copy = Path(shutil.copytree(state, tmp_path / "copy"))
+    moved = state.rename(tmp_path / "moved")
+    runs(moved)
+    for attempt in (state_origin.refuse_copy, clean_up):
+        with pytest.raises(MachineError, match="one of them is a copy of the other") as refused:
+            attempt(copy)
+        assert str(moved) in refused.value.message
+        assert "`doit undeploy` there" in refused.value.hint
+    state_origin.refuse_copy(moved, forced=False)
+    # Nor may the original end what was started in a copy while nothing of it ran.
+    LocalAgents(copy, {}).supervisor.settle()
+    runs(copy)
+    with pytest.raises(MachineError, match="one of them is a copy of the other"):
+        state_origin.refuse_copy(moved)
+
+
+def test_a_copy_without_a_cluster_is_one_of_what_was_started_at_its_former_path(
+    state: Path, tmp_path: Path, runs: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(shutil.copytree(state, tmp_path / "copy"))
+    for name in ("cluster.json", "place.json"):
+        (copy / "credentials" / name).unlink()
+    moved = state.rename(tmp_path / "moved")
+    runs(moved)
+    monkeypatch.setattr(running_elsewhere, "_started_at", lambda former, pid: former == state)
+    with pytest.raises(MachineError, match="one of them is a copy of the other"):
+        state_origin.refuse_copy(copy)
+
+
+@pytest.mark.parametrize(
+    "file", ["{moved}/agents/logs/x", "{state}/agents/logs/x (deleted)", "{tmp}/agents/logs/x", "/x"]
+)
+def test_what_runs_here_or_is_of_others_makes_no_copy(
+    state: Path, tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A move to another disk copies the folder, too, and what was started there has files that are deleted."""
+    moved = Path(shutil.copytree(state, tmp_path / "moved"))
+    shutil.rmtree(state)
+    monkeypatch.setattr(open_files, "every", lambda: iter([os.getpid()]))
+    opened = file.format(moved=moved, state=state, tmp=tmp_path)
+    monkeypatch.setattr(open_files, "open_files", lambda pid: [opened])
+    state_origin.refuse_copy(moved, forced=False)
+    assert state_origin.is_certain(moved)
+
+
+def test_files_of_other_users_prove_nothing(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody can make such folders, and the network's name tells the cluster."""
+    theirs = Path(shutil.copytree(state, tmp_path / "theirs"))
+    monkeypatch.setattr(open_files, "every", lambda: iter([os.getpid()]))
+    monkeypatch.setattr(open_files, "open_files", lambda pid: [f"{theirs}/agents/logs/x"])
+    assert running_elsewhere.running_elsewhere(state, lambda folder: True, None) == theirs
+    monkeypatch.setattr(running_elsewhere, "_users", lambda state: {os.geteuid() + 1})
+    assert running_elsewhere.running_elsewhere(state, lambda folder: True, None) is None
+
+
+def test_a_removal_keeps_what_says_where_the_folder_was(state: Path, tmp_path: Path) -> None:
+    """After a removal that was interrupted the next one believes no more than this one."""
+    copy = Path(shutil.copytree(state, tmp_path / "copy"))
+    for name in ("cluster.json", "place.json"):
+        (copy / "credentials" / name).unlink()
+    agents = LocalAgents(copy, {})
+    assert state_origin.former(copy) == state
+    assert not state_origin.is_certain(copy)
+    agents._leave_former(settle=False)
+    assert state_origin.former(copy) == state
+    assert not state_origin.is_certain(copy)
+    agents.settle()
+    assert state_origin.is_certain(copy)
 
 
 @pytest.mark.parametrize("name", ["a:b", "a\nb", "a #b", "a ;b", "a\\b"])
