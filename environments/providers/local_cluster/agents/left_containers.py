@@ -1,13 +1,22 @@
 """Containers that stay because the engine doesn't answer: what they are found by is kept until it does."""
 
 import json
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 from environments.belongings import LEFT_CONTAINERS
 from environments.kept_files import NotKept, read_object
 from environments.private_files import discard, locked, write_private
 from environments.providers.local_cluster.agents import leftovers
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""An allocation's id, as Nomad makes it."""
+
+_MOST_FOLDERS = 100
+_MOST_ALLOCATIONS = 10_000
+"""Each is kept in less than 50 bytes, and `read_object` reads 1 MiB."""
 
 
 def keep(state: Path, folders: Collection[Path], allocations: Collection[str]) -> None:
@@ -15,8 +24,8 @@ def keep(state: Path, folders: Collection[Path], allocations: Collection[str]) -
     with locked(_lock(state)):
         kept_folders, kept_allocations = _kept(state)
         kept = {
-            "folders": sorted({*map(str, kept_folders), *map(str, folders)}),
-            "allocations": sorted({*kept_allocations, *allocations}),
+            "folders": _first(_MOST_FOLDERS, (*map(str, folders), *map(str, kept_folders))),
+            "allocations": _first(_MOST_ALLOCATIONS, _ids((*allocations, *kept_allocations))),
         }
         write_private(state / LEFT_CONTAINERS, json.dumps(kept, indent=2) + "\n")
 
@@ -39,12 +48,32 @@ def _lock(state: Path) -> Path:
 
 
 def _kept(state: Path) -> tuple[list[Path], list[str]]:
-    """Folders below this state folder alone, whatever is in the file."""
+    """Folders below this state folder alone, and ids that Nomad may have made, whatever is in the file."""
     try:
         kept = read_object(state / LEFT_CONTAINERS)
-        folders = [Path(str(folder)) for folder in kept["folders"]]
-        allocations = [str(name) for name in kept["allocations"]]
-    except (NotKept, LookupError, TypeError):
+    except NotKept:
         return [], []
     own = state.resolve()
-    return [folder for folder in folders if folder.resolve().is_relative_to(own) and folder != own], allocations
+    folders = [Path(name) for name in _texts(kept.get("folders"))[:_MOST_FOLDERS] if "\0" not in name]
+    allocations = _ids(_texts(kept.get("allocations"))[:_MOST_ALLOCATIONS])
+    return [folder for folder in folders if _is_below(folder, own)], allocations
+
+
+def _is_below(folder: Path, own: Path) -> bool:
+    try:
+        found = folder.resolve()
+    except (OSError, RuntimeError):  # a name that is too long, links in a circle
+        return False
+    return found != own and found.is_relative_to(own)
+
+
+def _texts(value: Any) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def _ids(names: Iterable[str]) -> list[str]:
+    return [name for name in names if _ID.fullmatch(name)]
+
+
+def _first(most: int, names: Iterable[str]) -> list[str]:
+    return sorted(list(dict.fromkeys(names))[:most])
