@@ -93,9 +93,15 @@ def test_a_secret_is_marked_written_once_for_each_version_and_removed(vault: Vau
     assert head is not None
     assert (head.version, head.metadata) == (2, {"owner": "me"})
     assert secrets.read(path) == {"password": "new"}
+    assert secrets.versions(path) == [1, 2]
+    with secrets.of(name) as folder:
+        assert folder.version(path, 1) == {"password": 'ä"\n', "port": 1}
+        assert folder.version(path, 2) == {"password": "new"}
+        assert folder.version(path, 3) is None
     secrets.remove(path)
     secrets.remove(path)
     assert secrets.head(path) is None
+    assert secrets.versions(path) == []
 
 
 def test_secrets_of_webhooks_are_replaced_and_removed(vault: VaultHarness, name: str) -> None:

@@ -35,6 +35,10 @@ class SecretFolder(Protocol):
         """Data and metadata of the newest version; None if there is none or it is deleted."""
         ...
 
+    def version(self, path: str, number: int) -> dict[str, Any] | None:
+        """The data of one version; None if there is none, or it is deleted."""
+        ...
+
 
 class SecretStore(Protocol):
     """The secrets of the mount. Paths don't include the mount."""
@@ -49,6 +53,10 @@ class SecretStore(Protocol):
 
     def kept(self, path: str) -> KeptSecret | None:
         """Data and metadata of the newest version, read at the same moment; None if there is none or it is deleted."""
+        ...
+
+    def versions(self, path: str) -> list[int]:
+        """The numbers of all versions that have data, also deleted ones, in order; none if there is no such secret."""
         ...
 
     def mark(self, path: str, metadata: Mapping[str, str]) -> None:

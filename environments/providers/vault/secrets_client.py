@@ -38,6 +38,16 @@ class _Data(ClientView):
         told = found["data"]
         return KeptSecret(told["data"] or {}, told["metadata"].get("custom_metadata") or {})
 
+    def version(self, path: str, number: int) -> dict[str, Any] | None:
+        """One version's data."""
+        found = self._maybe(
+            "read a version of a secret",
+            lambda client: client.secrets.kv.v2.read_secret_version(
+                path, version=number, mount_point=MOUNT, raise_on_deleted_version=True
+            ),
+        )
+        return None if found is None else dict(found["data"]["data"] or {})
+
     def write(self, path: str, data: Mapping[str, Any], version: int) -> bool:
         """Writes the version after `version`; False when that isn't the newest."""
         try:
@@ -91,14 +101,15 @@ class Secrets(ClientView):
 
     def head(self, path: str) -> SecretHead | None:
         """The secret's newest version and metadata."""
-        found = self._maybe(
-            "read a secret's metadata",
-            lambda client: client.secrets.kv.v2.read_secret_metadata(path, mount_point=MOUNT),
-        )
-        if found is None:
+        data = self._metadata(path)
+        if data is None:
             return None
-        data = found["data"]
         return SecretHead(int(data.get("current_version") or 0), data.get("custom_metadata") or {})
+
+    def versions(self, path: str) -> list[int]:
+        """The numbers of the versions that aren't destroyed."""
+        found = (self._metadata(path) or {}).get("versions") or {}
+        return sorted(int(number) for number, one in found.items() if not one.get("destroyed"))
 
     def read(self, path: str) -> dict[str, Any] | None:
         """The newest version's data."""
@@ -134,6 +145,13 @@ class Secrets(ClientView):
     def paths(self, prefix: str, most: int | None = None) -> list[str]:
         """Full paths of all secrets below a folder, those of its folders included, however deep."""
         return list(islice(self._below(prefix), most))
+
+    def _metadata(self, path: str) -> Mapping[str, Any] | None:
+        found = self._maybe(
+            "read a secret's metadata",
+            lambda client: client.secrets.kv.v2.read_secret_metadata(path, mount_point=MOUNT),
+        )
+        return None if found is None else found["data"]
 
     def _below(self, prefix: str) -> Iterator[str]:
         folders = [prefix]

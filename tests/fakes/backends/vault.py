@@ -41,6 +41,15 @@ class MemorySecrets:
         found = self._secrets.get(path)
         return KeptSecret(dict(found.versions[-1]), dict(found.metadata)) if found and found.versions else None
 
+    def versions(self, path: str) -> list[int]:
+        """The numbers of all versions."""
+        found = self._secrets.get(path)
+        return [*range(1, len(found.versions) + 1)] if found else []
+
+    def version(self, path: str, number: int) -> dict[str, Any] | None:
+        """The data of one version."""
+        return dict(self._secrets[path].versions[number - 1]) if number in self.versions(path) else None
+
     def mark(self, path: str, metadata: Mapping[str, str]) -> None:
         """Sets the metadata."""
         self._secrets.setdefault(path, _Secret()).metadata = dict(metadata)
