@@ -3,16 +3,11 @@
 import sys
 from importlib.util import find_spec
 
-import typer
-
 from environments.cli.extensions import TUI
 from environments.cli.session import Session, command
 
-app = typer.Typer()
-
 
 @command(
-    app,
     "tui",
     more="""
         The top line names the context that it uses, and it stays with it when another one becomes current. Needs a

@@ -6,11 +6,8 @@ import typer
 
 from environments.cli.session import Session, command
 
-app = typer.Typer(help="Explain who may do what.", no_args_is_help=True, rich_markup_mode=None)
-
 
 @command(
-    app,
     "access",
     "why",
     more="""
@@ -40,7 +37,7 @@ def why(
     session.show(view, lambda: why_lines(view))
 
 
-@command(app, "access", "table", examples="calvinverse access table")
+@command("access", "table", examples="calvinverse access table")
 def show_table(session: Session) -> None:
     from environments.cli.tables import table
 

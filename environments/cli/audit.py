@@ -11,11 +11,8 @@ if TYPE_CHECKING:
     from environments.client.connection import Query
     from environments.wire.audit import AuditEntryView, FindingView
 
-app = typer.Typer(help="List, export and verify the audit log.", no_args_is_help=True, rich_markup_mode=None)
-
 
 @command(
-    app,
     "audit",
     "list",
     more="""
@@ -86,9 +83,7 @@ def list_audit(
         session.say(f"The newest {limit} are shown; --limit, --since and the filters show others.")
 
 
-@command(
-    app, "audit", "show", examples="calvinverse audit show 4711", more="ID is the one that `audit list` shows first."
-)
+@command("audit", "show", examples="calvinverse audit show 4711", more="ID is the one that `audit list` shows first.")
 def show(session: Session, entry_id: Annotated[int, typer.Argument(metavar="ID", min=1)]) -> None:
     import json
 
@@ -131,7 +126,6 @@ def show(session: Session, entry_id: Annotated[int, typer.Argument(metavar="ID",
 
 
 @command(
-    app,
     "audit",
     "export",
     more="""
@@ -152,7 +146,6 @@ def export(
 
 
 @command(
-    app,
     "audit",
     "head",
     more="Give what it prints to `audit verify --head` later: then a removed end of the log is found, too.",
@@ -164,7 +157,6 @@ def head(session: Session) -> None:
 
 
 @command(
-    app,
     "audit",
     "verify",
     more="""

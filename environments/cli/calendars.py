@@ -8,12 +8,10 @@ import typer
 from environments.cli.options import DryRun
 from environments.cli.session import Session, command
 
-app = typer.Typer(help="List, show, set and remove holiday calendars.", no_args_is_help=True, rich_markup_mode=None)
-
 CalendarName = Annotated[str, typer.Argument(metavar="NAME", help="A holiday calendar.")]
 
 
-@command(app, "calendar", "list", examples="calvinverse calendar list")
+@command("calendar", "list", examples="calvinverse calendar list")
 def list_calendars(session: Session) -> None:
     from environments.cli.timing_tables import calendar_lines
 
@@ -23,7 +21,7 @@ def list_calendars(session: Session) -> None:
         session.say("There are no holiday calendars. Make one: `calvinverse calendar set NAME FILE`.")
 
 
-@command(app, "calendar", "show", examples="calvinverse calendar show nl")
+@command("calendar", "show", examples="calvinverse calendar show nl")
 def show_calendar(session: Session, name: CalendarName) -> None:
     from environments.cli.tables import table
 
@@ -34,7 +32,6 @@ def show_calendar(session: Session, name: CalendarName) -> None:
 
 
 @command(
-    app,
     "calendar",
     "set",
     more="""
@@ -63,7 +60,7 @@ def set_calendar(
         session.say(f"{name} has {len(effect.calendar.days)} days. Rules leave them out with `except {name}`.")
 
 
-@command(app, "calendar", "remove", examples="calvinverse calendar remove nl")
+@command("calendar", "remove", examples="calvinverse calendar remove nl")
 def remove_calendar(session: Session, name: CalendarName) -> None:
     found = session.client.remove_calendar(name)
     session.show(found, lambda: [f"{found.name} is removed."])

@@ -13,11 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-app = typer.Typer(help="Choose the service that commands use.", no_args_is_help=True, rich_markup_mode=None)
-
-
 @command(
-    app,
     "context",
     "add",
     more="""
@@ -77,7 +73,6 @@ def add(
 
 
 @command(
-    app,
     "context",
     "use",
     more="""
@@ -103,7 +98,6 @@ def use(
 
 
 @command(
-    app,
     "context",
     "list",
     more="`*` marks the context that commands use. `default` is the service that this machine deployed or serves.",
@@ -141,7 +135,6 @@ def list_contexts(session: Session) -> None:
 
 
 @command(
-    app,
     "context",
     "show",
     more="Without a name it shows the one that commands use. The service is not asked.",
@@ -186,7 +179,6 @@ def show(
 
 
 @command(
-    app,
     "context",
     "export",
     more="""
@@ -232,7 +224,7 @@ def export(
     session.say(f"Next, on the other machine: `calvinverse context add {name} --from FILE`.")
 
 
-@command(app, "context", "remove", examples="calvinverse context remove prod --yes")
+@command("context", "remove", examples="calvinverse context remove prod --yes")
 def remove(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME", help="As `context list` shows it.")],

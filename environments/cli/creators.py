@@ -6,18 +6,11 @@ import typer
 
 from environments.cli.session import Session, command
 from environments.cli.sharing import Subject
-from environments.cli.templates import app as template_commands
-
-app = typer.Typer(
-    help="List, set and remove who may create from a template.", no_args_is_help=True, rich_markup_mode=None
-)
-template_commands.add_typer(app, name="creators")
 
 Template = Annotated[str, typer.Argument(metavar="TEMPLATE", help="As `calvinverse template list` shows it.")]
 
 
 @command(
-    app,
     "template",
     "creators",
     "list",
@@ -39,7 +32,6 @@ def list_creators(
 
 
 @command(
-    app,
     "template",
     "creators",
     "set",
@@ -65,7 +57,7 @@ def set_creator(
         session.say(f"Nobody else may create from {template}, except admins.")
 
 
-@command(app, "template", "creators", "remove", examples="calvinverse template creators remove web group:platform")
+@command("template", "creators", "remove", examples="calvinverse template creators remove web group:platform")
 def remove_creator(session: Session, template: Template, subject: Subject) -> None:
     from environments.cli.access_tables import creator_lines
 

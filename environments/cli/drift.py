@@ -4,13 +4,11 @@ from typing import Annotated
 
 import typer
 
-from environments.cli.environments_reading import app
 from environments.cli.options import Name
 from environments.cli.session import Session, command
 
 
 @command(
-    app,
     "env",
     "drift",
     more="""
@@ -41,7 +39,6 @@ def drift(
 
 
 @command(
-    app,
     "env",
     "why",
     more="People's requests go before the scheduler's, owners alternate, and destroys have their own lane.",
@@ -66,7 +63,6 @@ def why(session: Session, name: Name) -> None:
 
 
 @command(
-    app,
     "env",
     "history",
     more="The newest comes first. `env rollback NAME --to DEPLOYMENT` goes back to one; the last good one is marked.",

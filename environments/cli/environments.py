@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from environments.actions.registry import for_command
-from environments.cli.environments_reading import app
 from environments.cli.options import Name, PlanOnly, Wait, Yes
 from environments.cli.session import Session, command
 
@@ -43,7 +42,6 @@ _PARAMETERS = """
 
 
 @command(
-    app,
     "env",
     "create",
     rest=True,
@@ -102,7 +100,6 @@ def create(
 
 
 @command(
-    app,
     "env",
     "update",
     rest=True,
@@ -158,7 +155,7 @@ def update(
         finish(session, session.client.update(name, request), wait)
 
 
-@command(app, "env", "retry", examples="calvinverse env retry demo")
+@command("env", "retry", examples="calvinverse env retry demo")
 def retry(session: Session, name: Name, wait: Wait = True) -> None:
     from environments.cli.following import finish
 
@@ -166,7 +163,6 @@ def retry(session: Session, name: Name, wait: Wait = True) -> None:
 
 
 @command(
-    app,
     "env",
     "extend",
     more="Without --ttl or --until, BY is added to the present deadline. An earlier moment is fine too.",
@@ -201,7 +197,6 @@ def extend(
 
 
 @command(
-    app,
     "env",
     "destroy",
     examples="""

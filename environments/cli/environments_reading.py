@@ -15,11 +15,8 @@ if TYPE_CHECKING:
     from environments.domain.environment import Event
     from environments.wire.environments import EnvironmentView
 
-app = typer.Typer(help="Create, show, extend and destroy environments.", no_args_is_help=True, rich_markup_mode=None)
-
 
 @command(
-    app,
     "env",
     "list",
     examples="""
@@ -65,7 +62,7 @@ def list_environments(
         session.say("There are no environments. Make one: `calvinverse env create NAME --template web`.")
 
 
-@command(app, "env", "show", examples="calvinverse env show demo")
+@command("env", "show", examples="calvinverse env show demo")
 def show(
     session: Session,
     name: Name,
@@ -86,7 +83,6 @@ def show(
 
 
 @command(
-    app,
     "env",
     "outputs",
     more="""
@@ -128,7 +124,6 @@ def outputs(
 
 
 @command(
-    app,
     "env",
     "logs",
     examples="""
@@ -218,7 +213,6 @@ def logs(
 
 
 @command(
-    app,
     "env",
     "watch",
     more="Without a name: everything that happens, until Ctrl-C. With -o json one event a line.",

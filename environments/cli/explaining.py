@@ -4,13 +4,11 @@ from typing import Annotated
 
 import typer
 
-from environments.cli.environments_reading import app
 from environments.cli.options import Name
 from environments.cli.session import Session, command
 
 
 @command(
-    app,
     "env",
     "explain",
     more="""

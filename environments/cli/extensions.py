@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
-import typer
-
 from environments.actions.registry import commands
-from environments.cli.session import Session, command
+from environments.cli.session import Session, command, is_registered
 from environments.domain.errors import MachineError
 
 
@@ -20,7 +18,7 @@ from environments.domain.errors import MachineError
 class Extension:
     """Commands of another package.
 
-    `module` has a `typer.Typer` named `app`, with the commands whose paths begin with `path`. `missing` and `hint` are
+    `module` registers the commands whose paths begin with `path`, when it is imported. `missing` and `hint` are
     the error of a command without the package.
     """
 
@@ -55,17 +53,14 @@ def find_module(path: str) -> ModuleType | None:
         return None
 
 
-def extend(app: typer.Typer, extension: Extension) -> None:
-    """Adds the commands of another package to a group; if the package is missing, commands that report that."""
-    module = find_module(extension.module)
-    if module is not None:
-        app.registered_commands += module.app.registered_commands
+def extend(extension: Extension) -> None:
+    """Registers the commands of another package; if the package is missing, commands that report that."""
+    if find_module(extension.module) is not None:
         return
-    known = {info.name for info in app.registered_commands}
     for action in commands():
         path = action.command or ()
-        if path[: len(extension.path)] == extension.path and path[-1] not in known:
-            command(app, *path, rest=True)(_stand_in(extension))
+        if path[: len(extension.path)] == extension.path and not is_registered(path):
+            command(*path, rest=True)(_stand_in(extension))
 
 
 def _stand_in(extension: Extension) -> Callable[[Session], None]:
@@ -73,9 +68,3 @@ def _stand_in(extension: Extension) -> Callable[[Session], None]:
         raise MachineError(extension.missing, hint=extension.hint)
 
     return run
-
-
-def sort_by_registry(app: typer.Typer, group: str) -> None:
-    """Sorts the commands of a group in the order of the registry of actions."""
-    names = [action.command[1] for action in commands() if action.command and action.command[0] == group]
-    app.registered_commands.sort(key=lambda info: names.index(info.name or ""))

@@ -8,16 +8,12 @@ from environments.actions.registry import for_command
 from environments.cli.options import Yes
 from environments.cli.session import Session, command
 
-app = typer.Typer(
-    help="List, show, create and delete groups; choose members.", no_args_is_help=True, rich_markup_mode=None
-)
-
 GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="A group, as `calvinverse group list` shows it.")]
 Member = Annotated[str, typer.Argument(metavar="NAME", help="A user name.")]
 Description = Annotated[str, typer.Option("--description", metavar="TEXT", help="What the group is.")]
 
 
-@command(app, "group", "list", examples="calvinverse group list")
+@command("group", "list", examples="calvinverse group list")
 def list_groups(session: Session) -> None:
     from environments.cli.tables import table
 
@@ -27,7 +23,6 @@ def list_groups(session: Session) -> None:
 
 
 @command(
-    app,
     "group",
     "show",
     examples="""
@@ -43,7 +38,6 @@ def show_group(session: Session, name: GroupName) -> None:
 
 
 @command(
-    app,
     "group",
     "create",
     examples="""
@@ -59,7 +53,7 @@ def create_group(session: Session, name: GroupName, description: Description = "
     session.say(f"Next: `calvinverse group add {made.name} NAME`.")
 
 
-@command(app, "group", "describe", examples='calvinverse group describe platform "runs the platform"')
+@command("group", "describe", examples='calvinverse group describe platform "runs the platform"')
 def describe_group(
     session: Session,
     name: GroupName,
@@ -69,20 +63,19 @@ def describe_group(
     session.show(done, lambda: [f"{done.name}: {done.description}"])
 
 
-@command(app, "group", "add", examples="calvinverse group add platform ada")
+@command("group", "add", examples="calvinverse group add platform ada")
 def add_member(session: Session, group: GroupName, name: Member) -> None:
     done = session.client.add_member(group, name)
     session.show(done, lambda: [f"{done.person} is in {done.group}."])
 
 
-@command(app, "group", "remove", examples="calvinverse group remove platform ada")
+@command("group", "remove", examples="calvinverse group remove platform ada")
 def remove_member(session: Session, group: GroupName, name: Member) -> None:
     done = session.client.remove_member(group, name)
     session.show(done, lambda: [f"{done.person} is no longer in {done.group}."])
 
 
 @command(
-    app,
     "group",
     "delete",
     examples="""

@@ -1,12 +1,10 @@
 """`calvinverse env heartbeat`: say that an environment is in use."""
 
-from environments.cli.environments_reading import app
 from environments.cli.options import Name
 from environments.cli.session import Session, command
 
 
 @command(
-    app,
     "env",
     "heartbeat",
     more="""

@@ -10,17 +10,12 @@ from environments.cli.session import Session, command
 if TYPE_CHECKING:
     from environments.wire.holds import HoldView
 
-app = typer.Typer(
-    help="List, release and cancel holds of destroys by the clock.", no_args_is_help=True, rich_markup_mode=None
-)
-
 HoldName = Annotated[str, typer.Argument(metavar="ID", help="As `calvinverse hold list` shows it.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 
 @command(
-    app,
     "hold",
     "list",
     more="Without --ended only those that wait for a decision.",
@@ -60,7 +55,6 @@ def list_holds(
 
 
 @command(
-    app,
     "hold",
     "release",
     more="""
@@ -85,7 +79,6 @@ def release(session: Session, hold_id: HoldName, reason: Reason, yes: Yes = Fals
 
 
 @command(
-    app,
     "hold",
     "cancel",
     more="""

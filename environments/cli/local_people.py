@@ -6,7 +6,7 @@ import typer
 
 from environments.actions.registry import for_command
 from environments.cli.options import Yes
-from environments.cli.people import UserName, app
+from environments.cli.people import UserName
 from environments.cli.session import Session, command
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ Groups = Annotated[
 
 
 @command(
-    app,
     "user",
     "local",
     more="What the service knows of them, such as their environments, `calvinverse user list` shows.",
@@ -43,7 +42,6 @@ def list_local(session: Session) -> None:
 
 
 @command(
-    app,
     "user",
     "create",
     more="""
@@ -69,7 +67,6 @@ def create(
 
 
 @command(
-    app,
     "user",
     "reset",
     more="The password ends, and sign-ins that are under way; sessions go on. See `calvinverse user disable`.",
@@ -81,7 +78,6 @@ def reset(session: Session, name: UserName, yes: Yes = False) -> None:
 
 
 @command(
-    app,
     "user",
     "groups",
     more="They count from the next sign-in on, at most a day later. Local groups of the service count at once.",
@@ -97,7 +93,7 @@ def set_groups(session: Session, name: UserName, groups: Groups = None) -> None:
     session.show(found, lambda: [f"{found.user_name} is in {', '.join(found.groups) or 'no group'} of the provider."])
 
 
-@command(app, "user", "issuers", examples="calvinverse user issuers")
+@command("user", "issuers", examples="calvinverse user issuers")
 def issuers(session: Session) -> None:
     from environments.cli.tables import table
 
@@ -107,7 +103,6 @@ def issuers(session: Session) -> None:
 
 
 @command(
-    app,
     "user",
     "move-issuer",
     more="`doit deploy` says when this is needed. Only do it when the same provider has another address now.",

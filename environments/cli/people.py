@@ -5,13 +5,8 @@ from typing import Annotated
 import typer
 
 from environments.actions.registry import for_command
-from environments.cli.environments_reading import app as environment_commands
 from environments.cli.options import Name, Yes
 from environments.cli.session import Session, command
-
-app = typer.Typer(
-    help="List, show, disable and enable people; assign old owners.", no_args_is_help=True, rich_markup_mode=None
-)
 
 UserName = Annotated[str, typer.Argument(metavar="NAME", help="A user name, as `calvinverse user list` shows it.")]
 Exact = Annotated[
@@ -21,7 +16,6 @@ To = Annotated[str, typer.Argument(metavar="TO", help="A user name, or `group:NA
 
 
 @command(
-    app,
     "user",
     "list",
     more="""
@@ -50,7 +44,6 @@ def list_people(
 
 
 @command(
-    app,
     "user",
     "show",
     examples="""
@@ -66,7 +59,6 @@ def show_person(session: Session, name: UserName) -> None:
 
 
 @command(
-    app,
     "user",
     "disable",
     more="""
@@ -118,7 +110,7 @@ def disable(
         )
 
 
-@command(app, "user", "enable", examples="calvinverse user enable ada")
+@command("user", "enable", examples="calvinverse user enable ada")
 def enable(session: Session, name: UserName, exact: Exact = False) -> None:
     from environments.domain.errors import NotFound
 
@@ -154,7 +146,6 @@ def _is_local(session: Session, name: str) -> bool:
 
 
 @command(
-    app,
     "user",
     "successor",
     examples="""
@@ -180,7 +171,6 @@ def successor(
 
 
 @command(
-    app,
     "user",
     "assign",
     more="""
@@ -219,7 +209,6 @@ def assign(
 
 
 @command(
-    environment_commands,
     "env",
     "transfer",
     more="""

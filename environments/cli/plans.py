@@ -11,13 +11,10 @@ from environments.cli.session import Session, command
 if TYPE_CHECKING:
     from environments.wire.plans import PlanRequest, PlanView
 
-app = typer.Typer(help="Show plans and apply them as they were shown.", no_args_is_help=True, rich_markup_mode=None)
-
 Id = Annotated[str, typer.Argument(metavar="ID", help="A plan, as `--plan` named it.")]
 
 
 @command(
-    app,
     "plan",
     "show",
     more="""
@@ -35,7 +32,6 @@ def show(session: Session, plan_id: Id) -> None:
 
 
 @command(
-    app,
     "plan",
     "apply",
     more="""

@@ -13,15 +13,13 @@ if TYPE_CHECKING:
 
     from environments.domain.timing import Scope
 
-app = typer.Typer(help="List, set and remove policies.", no_args_is_help=True, rich_markup_mode=None)
-
 Owner = Annotated[str | None, typer.Option("--owner", metavar="NAME", help="For all environments of this owner.")]
 Template = Annotated[
     str | None, typer.Option("--template", "-t", metavar="NAME", help="For all environments made from this template.")
 ]
 
 
-@command(app, "policy", "list", examples="calvinverse policy list")
+@command("policy", "list", examples="calvinverse policy list")
 def list_policies(session: Session) -> None:
     from environments.cli.timing_tables import policy_lines
 
@@ -32,7 +30,6 @@ def list_policies(session: Session) -> None:
 
 
 @command(
-    app,
     "policy",
     "set",
     more="""
@@ -81,7 +78,7 @@ def set_policy(
     session.show(done, lambda: effect_lines(done, session.zone))
 
 
-@command(app, "policy", "remove", examples="calvinverse policy remove --owner ada")
+@command("policy", "remove", examples="calvinverse policy remove --owner ada")
 def remove_policy(
     session: Session, owner: Owner = None, template: Template = None, dry_run: DryRun = False, yes: Yes = False
 ) -> None:

@@ -9,11 +9,8 @@ from environments.cli.session import Session, command
 if TYPE_CHECKING:
     from environments.wire.previews import PreviewView
 
-app = typer.Typer(help="Show previews: the environments of pull requests.", no_args_is_help=True, rich_markup_mode=None)
-
 
 @command(
-    app,
     "preview",
     "list",
     more="""

@@ -10,28 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-import environments.cli.creators
-import environments.cli.drift
-import environments.cli.environments
-import environments.cli.explaining
-import environments.cli.heartbeats
-import environments.cli.local_people
-import environments.cli.recovery
-import environments.cli.rules
-import environments.cli.sharing
-import environments.cli.switching
-import environments.cli.trigger_files
-import environments.cli.trigger_testing  # noqa: F401 - these add commands to `env`, `template` and `trigger`
 from environments.actions import registry
-from environments.cli.access import app as access_commands
-from environments.cli.audit import app as audit_commands
-from environments.cli.calendars import app as calendar_commands
-from environments.cli.contexts import app as context_commands
-from environments.cli.environments_reading import app as environment_commands
-from environments.cli.extensions import TUI, extend
 from environments.cli.failures import (
     BROKEN_PIPE,
     DEPLOYMENT_FAILED,
@@ -40,28 +21,9 @@ from environments.cli.failures import (
     DeploymentFailed,
     tell,
 )
-from environments.cli.groups import app as group_commands
-from environments.cli.holds import app as hold_commands
-from environments.cli.images import image_commands
-from environments.cli.people import app as user_commands
-from environments.cli.plans import app as plan_commands
-from environments.cli.policies import app as policy_commands
-from environments.cli.previews import app as preview_commands
-from environments.cli.received_events import app as event_commands
-from environments.cli.roles import app as role_commands
-from environments.cli.serve import add_serve
-from environments.cli.service_accounts import app as account_commands
 from environments.cli.session import Output, Session
-from environments.cli.signing_in import add_sign_in
-from environments.cli.signing_in import app as session_commands
 from environments.cli.streams import open_closed
-from environments.cli.system import add_commands
-from environments.cli.templates import app as template_commands
-from environments.cli.tokens import app as token_commands
-from environments.cli.triggers import app as trigger_commands
-from environments.cli.warnings import app as warning_commands
-from environments.cli.webhooks import app as webhook_commands
-from environments.cli.workers import app as worker_commands
+from environments.cli.tree import Tree
 from environments.domain.errors import CalvinverseError, InvalidInput, MachineError, Unauthenticated
 from environments.domain.json_values import is_text
 from environments.domain.suggesting import near, told
@@ -83,20 +45,11 @@ Exit statuses:
 """
 
 
-class _WorkFirst(TyperGroup):
-    """Lists groups of commands before single commands."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """The names of the commands, groups first."""
-        names = super().list_commands(ctx)
-        return sorted(names, key=lambda name: not hasattr(self.commands[name], "commands"))
-
-
 def build() -> typer.Typer:
     """All commands."""
     app = typer.Typer(
         name="calvinverse",
-        cls=_WorkFirst,
+        cls=Tree,
         no_args_is_help=True,
         rich_markup_mode=None,  # importing rich for frames takes longer than everything else
         pretty_exceptions_enable=False,
@@ -131,32 +84,6 @@ def build() -> typer.Typer:
         session.output, session.context_name, session.address = output, context, address
         session.token_file, session.debug = token_file, debug
 
-    app.add_typer(environment_commands, name="env")
-    app.add_typer(plan_commands, name="plan")
-    app.add_typer(policy_commands, name="policy")
-    app.add_typer(calendar_commands, name="calendar")
-    app.add_typer(hold_commands, name="hold")
-    app.add_typer(trigger_commands, name="trigger")
-    app.add_typer(event_commands, name="event")
-    app.add_typer(template_commands, name="template")
-    app.add_typer(image_commands(), name="image")
-    app.add_typer(access_commands, name="access")
-    app.add_typer(role_commands, name="role")
-    app.add_typer(token_commands, name="token")
-    app.add_typer(user_commands, name="user")
-    app.add_typer(group_commands, name="group")
-    app.add_typer(account_commands, name="account")
-    app.add_typer(session_commands, name="session")
-    app.add_typer(audit_commands, name="audit")
-    app.add_typer(context_commands, name="context")
-    app.add_typer(worker_commands, name="worker")
-    app.add_typer(preview_commands, name="preview")
-    app.add_typer(warning_commands, name="warning")
-    app.add_typer(webhook_commands, name="webhook")
-    add_sign_in(app)
-    add_commands(app)
-    extend(app, TUI)
-    add_serve(app)
     return app
 
 

@@ -9,17 +9,10 @@ from environments.cli.session import Session, command
 if TYPE_CHECKING:
     from environments.client.connection import Query
 
-app = typer.Typer(
-    help="List, show and replay received events: what happened elsewhere, and what triggers did.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-
 EventName = Annotated[str, typer.Argument(metavar="ID", help="As `calvinverse event list` shows it.")]
 
 
 @command(
-    app,
     "event",
     "list",
     more="""
@@ -60,7 +53,6 @@ def list_events(
 
 
 @command(
-    app,
     "event",
     "show",
     more="With what each trigger did to environments that you see, and why it did nothing.",
@@ -76,7 +68,6 @@ def show(session: Session, event_id: EventName) -> None:
 
 
 @command(
-    app,
     "event",
     "replay",
     more="""

@@ -5,13 +5,11 @@ from typing import Annotated
 import typer
 
 from environments.actions.registry import for_command
-from environments.cli.environments_reading import app
 from environments.cli.options import Name, PlanOnly, Wait, Yes
 from environments.cli.session import Session, command
 
 
 @command(
-    app,
     "env",
     "repair",
     more="""
@@ -36,7 +34,6 @@ def repair(session: Session, name: Name, plan: PlanOnly = False, wait: Wait = Tr
 
 
 @command(
-    app,
     "env",
     "promote",
     more="""
@@ -61,7 +58,6 @@ def promote(session: Session, name: Name, plan: PlanOnly = False, wait: Wait = T
 
 
 @command(
-    app,
     "env",
     "rollback",
     more="""
@@ -95,7 +91,6 @@ def rollback(
 
 
 @command(
-    app,
     "env",
     "cancel",
     more="""
@@ -127,7 +122,6 @@ def cancel(
 
 
 @command(
-    app,
     "env",
     "abandon",
     more="""

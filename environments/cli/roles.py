@@ -13,8 +13,6 @@ from environments.cli.sharing import Subject, Ttl, Until
 if TYPE_CHECKING:
     from environments.wire.access import RoleChangeView
 
-app = typer.Typer(help="List, grant and revoke roles on the service.", no_args_is_help=True, rich_markup_mode=None)
-
 
 class Role(StrEnum):
     """A role on the service."""
@@ -23,7 +21,7 @@ class Role(StrEnum):
     AUDITOR = "auditor"
 
 
-@command(app, "role", "list", examples="calvinverse role list")
+@command("role", "list", examples="calvinverse role list")
 def list_roles(session: Session) -> None:
     from environments.cli.access_tables import role_lines
 
@@ -34,7 +32,6 @@ def list_roles(session: Session) -> None:
 
 
 @command(
-    app,
     "role",
     "grant",
     more="The same WHO again replaces their role.",
@@ -61,7 +58,6 @@ def grant(
 
 
 @command(
-    app,
     "role",
     "revoke",
     more="Refused if no admin could get in any more. Roles that a rule of a provider gives end with that rule.",

@@ -5,17 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from environments.cli.environments_reading import app
 from environments.cli.options import Name
 from environments.cli.session import Session, command
 
 if TYPE_CHECKING:
     from environments.wire.timing import RuleRequest
-
-rules = typer.Typer(
-    help="List, add and remove the calendar rules of an environment.", no_args_is_help=True, rich_markup_mode=None
-)
-app.add_typer(rules, name="rule")
 
 
 class Done(StrEnum):
@@ -30,7 +24,7 @@ Action = Annotated[Done, typer.Option("--action", help="What the rule does.")]
 Rule = Annotated[str, typer.Argument(metavar="RULE", help="Such as '0 19 * * 1-5 Europe/Amsterdam except nl'.")]
 
 
-@command(rules, "env", "rule", "list", examples="calvinverse env rule list demo")
+@command("env", "rule", "list", examples="calvinverse env rule list demo")
 def list_rules(session: Session, name: Name) -> None:
     from environments.cli.timing_tables import rule_lines
 
@@ -41,7 +35,6 @@ def list_rules(session: Session, name: Name) -> None:
 
 
 @command(
-    rules,
     "env",
     "rule",
     "add",
@@ -76,7 +69,7 @@ def add_rule(
     session.show(view, lambda: timing_lines(view, session.zone, session.now()))
 
 
-@command(rules, "env", "rule", "remove", examples='calvinverse env rule remove demo "0 19 * * 1-5 Europe/Amsterdam"')
+@command("env", "rule", "remove", examples='calvinverse env rule remove demo "0 19 * * 1-5 Europe/Amsterdam"')
 def remove_rule(session: Session, name: Name, rule: Rule, action: Action = Done.DESTROY) -> None:
     from environments.cli.environment_tables import timing_lines
 
@@ -92,7 +85,6 @@ def _request(rule: str, action: Done) -> "RuleRequest":
 
 
 @command(
-    app,
     "env",
     "pin",
     examples="""
@@ -127,7 +119,7 @@ def pin(
     session.show(view, lambda: [deadline_line(view, session.zone, session.now())])
 
 
-@command(app, "env", "unpin", examples="calvinverse env unpin demo")
+@command("env", "unpin", examples="calvinverse env unpin demo")
 def unpin(session: Session, name: Name) -> None:
     from environments.cli.environment_tables import deadline_line
 

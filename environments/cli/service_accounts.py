@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from environments.wire.service_accounts import ServiceAccountView
     from environments.wire.tokens import TokenView
 
-app = typer.Typer(
-    help="Create service accounts for programs, and give them tokens.", no_args_is_help=True, rich_markup_mode=None
-)
-
 Account = Annotated[str, typer.Argument(metavar="NAME", help="As `calvinverse account list` shows it.")]
 Responsible = Annotated[
     str, typer.Option("--responsible", metavar="SUBJECT", help="A person, or group:NAME, who answers for it.")
@@ -24,7 +20,6 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 
 @command(
-    app,
     "account",
     "create",
     more="""
@@ -51,7 +46,7 @@ def create(
     session.say(f"Next: `calvinverse account token {made.name}` gives it a token.")
 
 
-@command(app, "account", "list", examples="calvinverse account list")
+@command("account", "list", examples="calvinverse account list")
 def list_accounts(session: Session) -> None:
     from environments.cli.tables import table
     from environments.words import one_line
@@ -66,7 +61,7 @@ def list_accounts(session: Session) -> None:
     )
 
 
-@command(app, "account", "show", examples="calvinverse account show svc-shop")
+@command("account", "show", examples="calvinverse account show svc-shop")
 def show(session: Session, name: Account) -> None:
     from environments.cli.tables import table
     from environments.moments import moment
@@ -94,7 +89,6 @@ def show(session: Session, name: Account) -> None:
 
 
 @command(
-    app,
     "account",
     "change",
     examples="calvinverse account change svc-shop --responsible group:platform",
@@ -118,7 +112,6 @@ def change(
 
 
 @command(
-    app,
     "account",
     "disable",
     more="Its environments stay. Tokens from before stay revoked when it is enabled again.",
@@ -131,7 +124,7 @@ def disable(session: Session, name: Account, yes: Yes = False) -> None:
     session.say(f"Next: `calvinverse account enable {done.name}` lets it have tokens again.")
 
 
-@command(app, "account", "enable", examples="calvinverse account enable svc-shop")
+@command("account", "enable", examples="calvinverse account enable svc-shop")
 def enable(session: Session, name: Account) -> None:
     done = session.client.enable_service_account(name)
     session.show(done, lambda: [f"{done.name} is enabled."])
@@ -139,7 +132,6 @@ def enable(session: Session, name: Account) -> None:
 
 
 @command(
-    app,
     "account",
     "token",
     more="""
@@ -174,7 +166,6 @@ def token(
 
 
 @command(
-    app,
     "account",
     "revoke",
     more="Tokens that were made with it are revoked too.",

@@ -196,8 +196,21 @@ def take_common(session: Session, values: dict[str, Any]) -> None:
             setattr(session, name, value)
 
 
+_REGISTERED: dict[tuple[str, ...], typer.Typer] = {}
+
+
+def registered(path: tuple[str, ...]) -> typer.Typer:
+    """The command of this path, alone. Raises `KeyError` if no module that was imported has it."""
+    return _REGISTERED[path]
+
+
+def is_registered(path: tuple[str, ...]) -> bool:
+    """Whether a module that was imported has the command of this path."""
+    return path in _REGISTERED
+
+
 def command(
-    app: typer.Typer, *path: str, examples: str = "", more: str = "", rest: bool = False
+    *path: str, examples: str = "", more: str = "", rest: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Makes a function the command `calvinverse <path>`; its help and risk come from the registry of actions.
 
@@ -224,7 +237,9 @@ def command(
         del run.__wrapped__
         text = help_text(action, more, examples)
         settings = {"allow_extra_args": True, "ignore_unknown_options": True} if rest else {}
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
         app.command(path[-1], help=text, short_help=action.help, context_settings=settings)(run)
+        _REGISTERED[path] = app
         return function
 
     return register

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from environments.cli.environments_reading import app
 from environments.cli.options import Name
 from environments.cli.session import Session, command
 
@@ -28,7 +27,6 @@ class Role(StrEnum):
 
 
 @command(
-    app,
     "env",
     "share",
     more="""
@@ -66,7 +64,6 @@ def share(
 
 
 @command(
-    app,
     "env",
     "unshare",
     more="With `me` as WHO you leave: your own share ends.",
@@ -88,7 +85,7 @@ def unshare(session: Session, name: Name, subject: Subject) -> None:
         session.say(f"{view.environment} is no longer shared with {'you' if own else subject}.")
 
 
-@command(app, "env", "access", examples="calvinverse env access demo")
+@command("env", "access", examples="calvinverse env access demo")
 def access(session: Session, name: Name) -> None:
     from environments.cli.access_tables import BY_ROLE, access_lines
 

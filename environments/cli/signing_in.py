@@ -10,97 +10,93 @@ from environments.cli.session import Session, command
 if TYPE_CHECKING:
     from environments.wire.sign_in import SessionView, WhoView
 
-app = typer.Typer(help="List and end sessions.", no_args_is_help=True, rich_markup_mode=None)
+
+@command(
+    "login",
+    more="""
+        A browser of this machine opens at the provider's page. Without one, as over ssh, you open a page on any
+        machine and type a short code there. The session ends when it isn't used for some hours, and after a day at
+        the latest.
+
+        With --address it makes a context of that address first, if there is none; --ca pins its authority. Until
+        `calvinverse logout`, the session stands in place of the context's own token.
+
+        --ci is for jobs of GitHub Actions and GitLab, which have a token of their own to prove who they are.
+    """,
+    examples="""
+        calvinverse login
+        calvinverse login --address https://calvinverse.example.net --ca calvinverse-ca.pem
+        calvinverse login --provider corp --device
+        calvinverse login --dry-run
+        calvinverse login --ci shop --address https://calvinverse.example.net
+    """,
+)
+def login(
+    session: Session,
+    provider: Annotated[
+        str | None, typer.Option("--provider", metavar="NAME", help="Which provider, if there are several.")
+    ] = None,
+    device: Annotated[bool, typer.Option("--device", help="Sign in with a browser of another machine.")] = False,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the browser, or only print the address.")
+    ] = True,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show which claims come, which rules match and which role comes of it."),
+    ] = False,
+    ca: Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="PEM of the authority to pin.")] = None,
+    ci: Annotated[
+        str | None, typer.Option("--ci", metavar="RULE", help="Sign in as a job of a CI system, by this rule.")
+    ] = None,
+    audience: Annotated[
+        str, typer.Option("--audience", metavar="TEXT", help="With --ci: the rule's; default: the address.")
+    ] = "",
+    variable: Annotated[
+        str, typer.Option("--token-variable", metavar="NAME", help="With --ci: where GitLab puts the token.")
+    ] = "CALVINVERSE_ID_TOKEN",
+) -> None:
+    from environments.cli.ci_sign_in import sign_in_as_job
+    from environments.cli.login import sign_in
+    from environments.domain.errors import InvalidInput
+
+    if ci is not None:
+        if provider is not None or device or dry_run:
+            raise InvalidInput("--ci goes with none of --provider, --device and --dry-run.")
+        sign_in_as_job(session, ci, audience=audience, variable=variable, ca=ca)
+        return
+    sign_in(session, provider=provider, device=device, browser=browser, dry_run=dry_run, ca=ca)
 
 
-def add_sign_in(program: typer.Typer) -> None:
-    """Adds the commands that belong to no group."""
+@command("logout", examples="calvinverse logout")
+def logout(session: Session) -> None:
+    from environments import stored_sessions
+    from environments.context import state_folder
+    from environments.domain.errors import CalvinverseError
 
-    @command(
-        program,
-        "login",
-        more="""
-            A browser of this machine opens at the provider's page. Without one, as over ssh, you open a page on any
-            machine and type a short code there. The session ends when it isn't used for some hours, and after a day at
-            the latest.
+    context = session.context()
+    if not context.signed_in:
+        session.show({"signed_out": False}, lambda: ["You aren't signed in here."])
+        return
+    ended = False
+    try:
+        session.client.sign_out()
+        ended = True
+    except CalvinverseError as error:
+        session.say(f"The service didn't end the session: {error.message}")
+    stored_sessions.forget(state_folder(), context.name)
+    session.show({"signed_out": True, "ended": ended}, lambda: ["You are signed out; this machine has no session."])
+    own = session.context()
+    if own.token_file is not None and own.token_file.exists():
+        session.say(f"Commands use the token in {own.token_file} again.")
+    session.say("Your session at the provider, in the browser, stays until you sign out there.")
 
-            With --address it makes a context of that address first, if there is none; --ca pins its authority. Until
-            `calvinverse logout`, the session stands in place of the context's own token.
 
-            --ci is for jobs of GitHub Actions and GitLab, which have a token of their own to prove who they are.
-        """,
-        examples="""
-            calvinverse login
-            calvinverse login --address https://calvinverse.example.net --ca calvinverse-ca.pem
-            calvinverse login --provider corp --device
-            calvinverse login --dry-run
-            calvinverse login --ci shop --address https://calvinverse.example.net
-        """,
-    )
-    def login(
-        session: Session,
-        provider: Annotated[
-            str | None, typer.Option("--provider", metavar="NAME", help="Which provider, if there are several.")
-        ] = None,
-        device: Annotated[bool, typer.Option("--device", help="Sign in with a browser of another machine.")] = False,
-        browser: Annotated[
-            bool, typer.Option("--browser/--no-browser", help="Open the browser, or only print the address.")
-        ] = True,
-        dry_run: Annotated[
-            bool,
-            typer.Option("--dry-run", help="Show which claims come, which rules match and which role comes of it."),
-        ] = False,
-        ca: Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="PEM of the authority to pin.")] = None,
-        ci: Annotated[
-            str | None, typer.Option("--ci", metavar="RULE", help="Sign in as a job of a CI system, by this rule.")
-        ] = None,
-        audience: Annotated[
-            str, typer.Option("--audience", metavar="TEXT", help="With --ci: the rule's; default: the address.")
-        ] = "",
-        variable: Annotated[
-            str, typer.Option("--token-variable", metavar="NAME", help="With --ci: where GitLab puts the token.")
-        ] = "CALVINVERSE_ID_TOKEN",
-    ) -> None:
-        from environments.cli.ci_sign_in import sign_in_as_job
-        from environments.cli.login import sign_in
-        from environments.domain.errors import InvalidInput
-
-        if ci is not None:
-            if provider is not None or device or dry_run:
-                raise InvalidInput("--ci goes with none of --provider, --device and --dry-run.")
-            sign_in_as_job(session, ci, audience=audience, variable=variable, ca=ca)
-            return
-        sign_in(session, provider=provider, device=device, browser=browser, dry_run=dry_run, ca=ca)
-
-    @command(program, "logout", examples="calvinverse logout")
-    def logout(session: Session) -> None:
-        from environments import stored_sessions
-        from environments.context import state_folder
-        from environments.domain.errors import CalvinverseError
-
-        context = session.context()
-        if not context.signed_in:
-            session.show({"signed_out": False}, lambda: ["You aren't signed in here."])
-            return
-        ended = False
-        try:
-            session.client.sign_out()
-            ended = True
-        except CalvinverseError as error:
-            session.say(f"The service didn't end the session: {error.message}")
-        stored_sessions.forget(state_folder(), context.name)
-        session.show({"signed_out": True, "ended": ended}, lambda: ["You are signed out; this machine has no session."])
-        own = session.context()
-        if own.token_file is not None and own.token_file.exists():
-            session.say(f"Commands use the token in {own.token_file} again.")
-        session.say("Your session at the provider, in the browser, stays until you sign out there.")
-
-    @command(program, "whoami", examples="calvinverse whoami")
-    def whoami(session: Session) -> None:
-        found = session.client.who_am_i()
-        session.show(found, lambda: who_lines(found, session))
-        if found.kind == "local_admin":
-            session.say("This is the local admin token; each use of it is in the audit log. Next: `calvinverse login`.")
+@command("whoami", examples="calvinverse whoami")
+def whoami(session: Session) -> None:
+    found = session.client.who_am_i()
+    session.show(found, lambda: who_lines(found, session))
+    if found.kind == "local_admin":
+        session.say("This is the local admin token; each use of it is in the audit log. Next: `calvinverse login`.")
 
 
 def who_lines(found: "WhoView", session: Session) -> list[str]:
@@ -124,7 +120,6 @@ def who_lines(found: "WhoView", session: Session) -> list[str]:
 
 
 @command(
-    app,
     "session",
     "list",
     examples="""
@@ -164,7 +159,6 @@ def list_sessions(
 
 
 @command(
-    app,
     "session",
     "end",
     more="Tokens that were made with the session end too.",

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from environments.cli.environments_reading import app
 from environments.cli.options import Name, Wait
 from environments.cli.session import Session, command
 
@@ -12,7 +11,6 @@ Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept in t
 
 
 @command(
-    app,
     "env",
     "stop",
     more="""
@@ -32,7 +30,6 @@ def stop(session: Session, name: Name, reason: Reason = "", wait: Wait = True) -
 
 
 @command(
-    app,
     "env",
     "start",
     more="""

@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-import typer
-
 from environments.cli.extensions import find_module
 from environments.cli.session import Session, command
 
@@ -25,35 +23,31 @@ class Finding(NamedTuple):
 _SIGNS = {"ok": "✓ ok", "warn": "! warning", "bad": "✗ wrong"}
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Adds the commands that belong to no group."""
+@command(
+    "ca",
+    examples="""
+        calvinverse ca > ca.pem
+        curl --cacert ca.pem "$(calvinverse env outputs demo url)"
+    """,
+)
+def ca(session: Session) -> None:
+    found = session.client.ca().strip()
+    session.show({"ca": found}, lambda: [found])
 
-    @command(
-        app,
-        "ca",
-        examples="""
-            calvinverse ca > ca.pem
-            curl --cacert ca.pem "$(calvinverse env outputs demo url)"
-        """,
-    )
-    def ca(session: Session) -> None:
-        found = session.client.ca().strip()
-        session.show({"ca": found}, lambda: [found])
 
-    @command(
-        app,
-        "doctor",
-        more="Changes nothing. A missing service is no fault on a machine that never had one.",
-        examples="calvinverse doctor",
-    )
-    def doctor(session: Session) -> None:
-        from environments.domain.errors import MachineError
+@command(
+    "doctor",
+    more="Changes nothing. A missing service is no fault on a machine that never had one.",
+    examples="calvinverse doctor",
+)
+def doctor(session: Session) -> None:
+    from environments.domain.errors import MachineError
 
-        findings = [*_machine(session), *_service(session)]
-        session.show([finding._asdict() for finding in findings], lambda: _report(findings))
-        wrong = [finding.name for finding in findings if finding.verdict == "bad"]
-        if wrong:
-            raise MachineError(f"Something is wrong: {', '.join(wrong)}.", hint="Each line above says what to do.")
+    findings = [*_machine(session), *_service(session)]
+    session.show([finding._asdict() for finding in findings], lambda: _report(findings))
+    wrong = [finding.name for finding in findings if finding.verdict == "bad"]
+    if wrong:
+        raise MachineError(f"Something is wrong: {', '.join(wrong)}.", hint="Each line above says what to do.")
 
 
 def _machine(session: Session) -> Iterator[Finding]:

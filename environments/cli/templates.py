@@ -17,12 +17,10 @@ if TYPE_CHECKING:
     from environments.domain.template import Bundle
     from environments.wire.templates import TemplateView
 
-app = typer.Typer(help="See, write, check and push templates.", no_args_is_help=True, rich_markup_mode=None)
-
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder with template.toml.")]
 
 
-@command(app, "template", "list", examples="calvinverse template list")
+@command("template", "list", examples="calvinverse template list")
 def list_templates(session: Session) -> None:
     from environments.cli.tables import table
 
@@ -38,7 +36,7 @@ def list_templates(session: Session) -> None:
         )
 
 
-@command(app, "template", "show", examples="calvinverse template show web")
+@command("template", "show", examples="calvinverse template show web")
 def show(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME", help="As `calvinverse template list` shows it.")],
@@ -53,7 +51,6 @@ def show(
 
 
 @command(
-    app,
     "template",
     "validate",
     more="""
@@ -89,7 +86,6 @@ def validate(session: Session, folder: Folder) -> None:
 
 
 @command(
-    app,
     "template",
     "new",
     more=f"""
@@ -127,7 +123,6 @@ def new(
 
 
 @command(
-    app,
     "template",
     "push",
     more="""
@@ -170,7 +165,6 @@ def push(
 
 
 @command(
-    app,
     "template",
     "delete",
     more="""

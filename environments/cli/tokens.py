@@ -28,11 +28,8 @@ Environments = Annotated[
 ]
 To = Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write it here, 0600.")]
 
-app = typer.Typer(help="Create, list and revoke tokens.", no_args_is_help=True, rich_markup_mode=None)
-
 
 @command(
-    app,
     "token",
     "create",
     more="""
@@ -103,7 +100,7 @@ def hand_out(session: Session, made: "NewToken", to: Path | None) -> None:
     session.say(f"This is the token {made.token.id} of {made.token.owner}; it is shown only once.")
 
 
-@command(app, "token", "list", examples="calvinverse token list")
+@command("token", "list", examples="calvinverse token list")
 def list_tokens(session: Session) -> None:
     from environments.cli.tables import table
     from environments.moments import coarse
@@ -128,7 +125,6 @@ def list_tokens(session: Session) -> None:
 
 
 @command(
-    app,
     "token",
     "revoke",
     more="Tokens that were made with it, and with those, are revoked too.",

@@ -8,7 +8,7 @@ import typer
 
 from environments.cli.session import Session, command
 from environments.cli.small_files import read_text
-from environments.cli.triggers import Environment, app
+from environments.cli.triggers import Environment
 
 if TYPE_CHECKING:
     from environments.domain.errors import InvalidTrigger
@@ -27,7 +27,6 @@ class Does(StrEnum):
 
 
 @command(
-    app,
     "trigger",
     "set",
     more="""
@@ -71,7 +70,6 @@ def set_trigger(
 
 
 @command(
-    app,
     "trigger",
     "add",
     more="""

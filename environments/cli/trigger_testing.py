@@ -7,14 +7,12 @@ import typer
 
 from environments.cli.session import Session, command
 from environments.cli.small_files import parsed, read_object
-from environments.cli.triggers import app
 
 _LARGEST = 200 * 1024
 """Bytes of an event or of a delivery."""
 
 
 @command(
-    app,
     "trigger",
     "test",
     more="""

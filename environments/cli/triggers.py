@@ -6,12 +6,6 @@ import typer
 
 from environments.cli.session import Session, command
 
-app = typer.Typer(
-    help="Set, list, test, pause and remove triggers: rules that act on what happens elsewhere.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-
 Environment = Annotated[
     str | None, typer.Option("--env", metavar="NAME", help="On this environment, by name or id; default: alone.")
 ]
@@ -21,7 +15,6 @@ Which = Annotated[
 
 
 @command(
-    app,
     "trigger",
     "list",
     more="Without --env those that act for you; admins and auditors see all.",
@@ -41,7 +34,6 @@ def list_triggers(session: Session, environment: Environment = None) -> None:
 
 
 @command(
-    app,
     "trigger",
     "show",
     more="With what it did last, on environments that you see.",
@@ -60,7 +52,6 @@ def show(session: Session, trigger: Which, environment: Environment = None) -> N
 
 
 @command(
-    app,
     "trigger",
     "remove",
     more="What it has begun goes on.",
@@ -76,7 +67,6 @@ def remove(session: Session, trigger: Which, environment: Environment = None) ->
 
 
 @command(
-    app,
     "trigger",
     "pause",
     more="It does nothing until it is resumed; what happens meanwhile is not made up for.",
@@ -90,7 +80,6 @@ def pause(session: Session, trigger: Which, environment: Environment = None) -> 
 
 
 @command(
-    app,
     "trigger",
     "resume",
     examples="calvinverse trigger resume previews",

@@ -1,14 +1,9 @@
 """`calvinverse warning …`: the channels that deliver warnings."""
 
-import typer
-
 from environments.cli.session import Session, command
-
-app = typer.Typer(help="Show and test the channels of warnings.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @command(
-    app,
     "warning",
     "channels",
     more="An operator configures channels in the file CALVINVERSE_WARNING_CHANNELS.",
@@ -27,7 +22,6 @@ def channels(session: Session) -> None:
 
 
 @command(
-    app,
     "warning",
     "test",
     more="By e-mail, it goes to those whom the file names in `to`. Exit status 1 if a channel fails.",

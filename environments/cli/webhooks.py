@@ -11,10 +11,6 @@ from environments.cli.session import Session, command
 if TYPE_CHECKING:
     from environments.wire.webhooks import NewWebhookSecret, WebhookView
 
-app = typer.Typer(
-    help="Create webhooks for forges and programs, and see what they sent.", no_args_is_help=True, rich_markup_mode=None
-)
-
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `calvinverse webhook list` shows it.")]
 ForgeToken = Annotated[
     Path | None,
@@ -34,7 +30,6 @@ _PAGE = "docs/how-to/webhooks.md"
 
 
 @command(
-    app,
     "webhook",
     "create",
     more=f"""
@@ -96,7 +91,6 @@ def create(
 
 
 @command(
-    app,
     "webhook",
     "set",
     more="""
@@ -138,7 +132,7 @@ def set_use(
     session.say("Next: `calvinverse trigger list` shows the triggers that name it.")
 
 
-@command(app, "webhook", "list", examples="calvinverse webhook list")
+@command("webhook", "list", examples="calvinverse webhook list")
 def list_webhooks(session: Session) -> None:
     from environments.cli.tables import table
     from environments.cli.webhook_tables import who_uses
@@ -156,7 +150,6 @@ def list_webhooks(session: Session) -> None:
 
 
 @command(
-    app,
     "webhook",
     "show",
     more="Deliveries that were refused or left are counted by the hour and the reason.",
@@ -172,7 +165,6 @@ def show(session: Session, name: Name) -> None:
 
 
 @command(
-    app,
     "webhook",
     "rotate",
     more="""
@@ -201,7 +193,6 @@ def rotate(
 
 
 @command(
-    app,
     "webhook",
     "token",
     more="With an empty file it has none any more.",
@@ -217,7 +208,7 @@ def token(session: Session, name: Name, forge_token_file: ForgeToken = None) -> 
     session.say(f"Next: `calvinverse webhook check {changed.name}` tells whether it is good.")
 
 
-@command(app, "webhook", "check", examples="calvinverse webhook check shop")
+@command("webhook", "check", examples="calvinverse webhook check shop")
 def check(session: Session, name: Name) -> None:
     found = session.client.check_webhook(name)
     whose = f"The token is of {found.account}." if found.account else "The token is good."
@@ -226,7 +217,6 @@ def check(session: Session, name: Name) -> None:
 
 
 @command(
-    app,
     "webhook",
     "delete",
     more="""

@@ -1,14 +1,9 @@
 """`calvinverse worker`: the workers that carry out deployments."""
 
-import typer
-
 from environments.cli.session import Session, command
-
-app = typer.Typer(help="Show the workers.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @command(
-    app,
     "worker",
     "list",
     more="""

@@ -11,7 +11,6 @@ from images.cli.lookup import newest, open_catalogue, standing
 if TYPE_CHECKING:
     from environments.client import Client
 
-app = typer.Typer()
 """Its commands are added to the group `image` of the command line."""
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A folder of images/, such as web.")]
@@ -24,7 +23,7 @@ Build = Annotated[
 ]
 
 
-@command(app, "image", "list", examples="calvinverse image list")
+@command("image", "list", examples="calvinverse image list")
 def list_images(session: Session) -> None:
     from environments.cli.tables import table
     from images.cli.tables import rows_of_images
@@ -37,7 +36,6 @@ def list_images(session: Session) -> None:
 
 
 @command(
-    app,
     "image",
     "show",
     examples="""
@@ -63,7 +61,6 @@ def show(session: Session, name: Name, build: Build = "") -> None:
 
 
 @command(
-    app,
     "image",
     "diff",
     more="Without builds: the two newest validated ones. With one: that one and the newest.",
@@ -93,7 +90,6 @@ def diff(session: Session, name: Name, before: Build = "", after: Build = "") ->
 
 
 @command(
-    app,
     "image",
     "promote",
     examples="""
@@ -124,7 +120,6 @@ def promote(
 
 
 @command(
-    app,
     "image",
     "push",
     more="The reference with the digest there always names this image.",
@@ -145,7 +140,6 @@ def push(
 
 
 @command(
-    app,
     "image",
     "publish",
     more="""
@@ -184,7 +178,6 @@ def publish(
 
 
 @command(
-    app,
     "image",
     "verify",
     more="""
@@ -218,7 +211,6 @@ def verify(
 
 
 @command(
-    app,
     "image",
     "sign",
     more="For builds that were made while no OpenBao ran; others are signed when they are made.",
@@ -235,7 +227,6 @@ def sign(session: Session, name: Name, build: Build = "qa") -> None:
 
 
 @command(
-    app,
     "image",
     "prune",
     more="""
