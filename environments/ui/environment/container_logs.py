@@ -73,6 +73,8 @@ def show(visit: Visit, view: EnvironmentView) -> Response:
         steps=[],
         step="",
         more=_more(visit, view, log, 1),
+        note=_ended(log, 1),
+        slow=False,
         download=visit.link(path_of(visit, view, "logs/container.txt"), container=key),
     )
 
