@@ -28,14 +28,15 @@ class Typed:
 def checked(visit: Visit, typed: Iterable[Typed]) -> Sequence[RuleCheckView]:
     """The first of them, each with its moments or with what is wrong; none while the service can't say it."""
     lines = list(typed)[:MOST_RULES]
-    fit = [request for line in lines if (request := _request(line)) is not None]
+    requests = [_request(line) for line in lines]
+    fit = [request for request in requests if request is not None]
     try:
         found = iter(visit.client.check_rules(*fit) if fit else ())
     except Unauthenticated:
         raise
     except CalvinverseError:  # whatever it is, sending the form will say it
         return ()
-    return [_unfit(line) if _request(line) is None else next(found) for line in lines]
+    return [_unfit(line) if request is None else next(found) for line, request in zip(lines, requests, strict=True)]
 
 
 def typed_rules(does: str, text: str) -> list[Typed]:
