@@ -197,12 +197,11 @@ def _creators(one: TemplateView) -> Iterator[Table]:
 def _versions(visit: Visit, one: TemplateView) -> Iterator[Table]:
     """The newest versions, and what another version than the newest lacks."""
     found, _ = visit.client.template_versions(one.name, limit=_FEW)
-    more = Link("All versions, and what each changed", versions_path(visit, one.name))
+    more = Link("All versions, and what each changed", versions_path(one.name))
     yield table(version_columns(visit, one.name), found, "", "Newest versions", more)
     if found[0].digest != one.digest:
         newest = visit.client.template(one.name)
-        nothing = "Parameters, steps and lifetimes are the same."
-        yield difference_table(one, newest, nothing, f"What the newest version, {newest.version}, changes")
+        yield difference_table(one, newest, f"What the newest version, {newest.version}, changes")
 
 
 def _made(visit: Visit, name: str) -> Table:

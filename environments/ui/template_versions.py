@@ -47,7 +47,7 @@ def versions(visit: Visit) -> Response:
         sections,
         intro="New environments are made from the newest one; an environment keeps its own until it is updated.",
         up=Link(name, visit.link(f"/templates/{name}")),
-        more=visit.link(versions_path(visit, name), skip=skip + len(listed)) if further is not None else "",
+        more=visit.link(versions_path(name), skip=skip + len(listed)) if further is not None else "",
     )
 
 
@@ -64,9 +64,9 @@ def version_columns(visit: Visit, name: str) -> list[Column[TemplateVersionView]
     ]
 
 
-def versions_path(visit: Visit, name: str) -> str:
+def versions_path(name: str) -> str:
     """The address of the list."""
-    return visit.link(f"/templates/{name}/versions")
+    return f"/templates/{name}/versions"
 
 
 def _changed(visit: Visit, name: str, one: TemplateVersionView, before: str | None) -> Cell:
@@ -82,7 +82,7 @@ def changes(visit: Visit) -> Response:
     name = visit.params["name"]
     after = visit.client.template(name, visit.asked("digest") or None)
     before = visit.asked("from") or _before(visit, name, after.digest)
-    up = Link(f"Versions of {name}", versions_path(visit, name))
+    up = Link(f"Versions of {name}", versions_path(name))
     title = f"What {name} {one_line(after.version)} changed"
     if before is None:
         return told(visit, title, [], intro="It is the first version that is known.", up=up)
@@ -107,10 +107,9 @@ def _changes(visit: Visit, before: TemplateView, after: TemplateView) -> list[Se
         ]
         for one in file_differences(old, new)
     ]
-    nothing = "Parameters, steps and lifetimes are the same."
     texts = [Text(text, path) for path, text in line_differences(old, new)]
     files = Table(["File", "Change", "Before", "After"], rows, "No file differs.", "Files")
-    return [difference_table(before, after, nothing, f"Since version {one_line(before.version)}"), files, *texts]
+    return [difference_table(before, after, f"Since version {one_line(before.version)}"), files, *texts]
 
 
 def _file(visit: Visit, one: FileDifference, before: TemplateView, after: TemplateView) -> str:
@@ -119,10 +118,10 @@ def _file(visit: Visit, one: FileDifference, before: TemplateView, after: Templa
     return visit.link(f"/templates/{there.name}/file", file=one.path, digest=there.digest)
 
 
-def difference_table(before: TemplateView, after: TemplateView, nothing: str, caption: str) -> Table:
+def difference_table(before: TemplateView, after: TemplateView, caption: str) -> Table:
     """What differs beside the files."""
     lines: list[list[Cell]] = [[found.sign, found.what, found.how] for found in differences(before, after)]
-    return Table(["Change", "Of", "How"], lines, nothing, caption)
+    return Table(["Change", "Of", "How"], lines, "Parameters, steps and lifetimes are the same.", caption)
 
 
 PAGES = (
