@@ -118,7 +118,7 @@ def place(*parts: str, **query: str) -> str:
 
 def to_environment(name: str) -> Link | None:
     """Leads to an environment; nothing for no name."""
-    return Link(name, f"/environments/{part(name)}") if name else None
+    return Link(name, place("environments", name)) if name else None
 
 
 def sign(word: str, mood: Mood = "plain", glyph: str = "·") -> Sign:

@@ -10,7 +10,7 @@ _NAME = "name:"
 """Before a name that is the name of a form; see `part`."""
 
 _SAFE = ":@!$&'()*+,;="
-"""What stands in a part of a path as it is (RFC 3986, 3.3), beside what is never encoded."""
+"""What stands in a part of a path as it is (RFC 3986, 3.3), beside what is never encoded: no name begins a query."""
 
 
 def part(name: str) -> str:

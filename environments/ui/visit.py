@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 from typing import TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from starlette.datastructures import Headers
@@ -34,9 +34,6 @@ BEFORE = "before."
 
 E = TypeVar("E", bound=StrEnum)
 
-_SAFE = "/:@!$&'()*+,;="
-"""What stands in paths as it is (RFC 3986, 3.3); the rest is encoded, so that no name in a path begins a query."""
-
 _FORM_LABEL = b"calvinverse: forms of the web page"
 
 
@@ -50,6 +47,8 @@ class Visit:
 
     method: str
     path: str
+    sent_path: str
+    """The path of the address as it is encoded; a name in it may hold an encoded slash."""
     params: Mapping[str, str]
     query: Mapping[str, Sequence[str]]
     form: Mapping[str, Sequence[str]]
@@ -62,8 +61,6 @@ class Visit:
     streams: Streams
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     """What the time is, for answers that go on."""
-    sent_path: str = ""
-    """The path of the address as it is encoded; a name in it may hold an encoded slash."""
     bearer: str = ""
     """A token from the header `Authorization`, for the few pages that machines read; it goes before the session's."""
     whose: str = ""
@@ -118,7 +115,7 @@ class Visit:
         for name, value in changed.items():
             query[name] = [] if value in (None, "") else [str(value)]
         text = urlencode([(name, value) for name, values in query.items() for value in values])
-        return (path or self.sent_path or quote(self.path, safe=_SAFE)) + (f"?{text}" if text else "")
+        return (path or self.sent_path) + (f"?{text}" if text else "")
 
     # --- what the person has chosen for this browser -----------------------------------------------------------------
 
