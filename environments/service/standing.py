@@ -48,11 +48,15 @@ def standings(
     counted = principal.role == "admin"  # shares give an admin nothing: only their number is shown
     shared = tx.shares.standings([one.id for one in environments], () if counted else subjects, principal.at)
     found = {}
+    same: dict[tuple[EnvironmentRole | None, bool, int], EnvironmentStanding] = {}
     for one in environments:
         share = shared.get(one.id, _NOT_SHARED)
         role, reveal = _role(principal, subjects, one, share)
-        allowed = () if role is None else _allowed(principal.role, principal.scope, role, reveal)
-        found[one.id] = EnvironmentStanding(role, allowed, share.shares)
+        standing = same.get((role, reveal, share.shares))
+        if standing is None:
+            allowed = () if role is None else _allowed(principal.role, principal.scope, role, reveal)
+            standing = same[role, reveal, share.shares] = EnvironmentStanding(role, allowed, share.shares)
+        found[one.id] = standing
     return found
 
 

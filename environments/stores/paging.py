@@ -41,14 +41,14 @@ def read_page(connection: Connection, query: Select[Any], limit: int | None) -> 
 
 def size_of(row: Row[Any] | tuple[Any, ...]) -> int:
     """The approximate size of a row in bytes."""
-    return sum(map(_size, row))
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value) if value.isascii() else len(value.encode(errors="surrogatepass"))
-    if isinstance(value, bytes):
-        return len(value)
-    if isinstance(value, dict | list):
-        return len(json.dumps(value, default=str)) if value else 2
-    return 8
+    size = 0
+    for value in row:  # a long list spends much of its time here
+        if value.__class__ is str:
+            size += len(value) if value.isascii() else len(value.encode(errors="surrogatepass"))
+        elif isinstance(value, bytes):
+            size += len(value)
+        elif isinstance(value, dict | list):
+            size += len(json.dumps(value, default=str)) if value else 2
+        else:
+            size += 8
+    return size

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, Select, bindparam, case, func, select
 
 from environments.domain.access import Creator, EnvironmentRole, ServiceRole, ServiceRoleGrant, Share
 from environments.service.storage.sharing import ClaimedRole, ShareStanding
@@ -63,24 +65,35 @@ class SqlShares:
     def standings(
         self, environment_ids: Collection[str], subjects: Collection[str], now: datetime | None
     ) -> Mapping[str, ShareStanding]:
-        mine = shares.c.subject.in_(sorted(subjects))
-        rank = case({role.value: role.rank for role in EnvironmentRole}, value=shares.c.role)
-        reveals = mine & (shares.c.reveal | (shares.c.role == EnvironmentRole.OWNER.value))
-        columns = (
-            shares.c.environment_id,
-            func.count(),
-            func.max(case((mine, rank))),
-            func.max(case((reveals, 1), else_=0)),
-        )
-        query = select(*columns if subjects else columns[:2]).where(*lasting(now)).group_by(shares.c.environment_id)
-        roles, found = list(EnvironmentRole), {}
+        query, roles, found = _standings(told=bool(subjects), endless=now is None), list(EnvironmentRole), {}
+        given = ({"subjects": sorted(subjects)} if subjects else {}) | ({} if now is None else {"now": now})
         ids = sorted(environment_ids)
         for start in range(0, len(ids), _AT_ONCE):
-            some = query.where(shares.c.environment_id.in_(ids[start : start + _AT_ONCE]))
-            for environment_id, count, *mine_of in self._connection.execute(some):
+            rows = self._connection.execute(query, {"ids": ids[start : start + _AT_ONCE], **given}).all()
+            for environment_id, count, *mine_of in rows:
                 best, reveal = mine_of or (None, False)
                 found[environment_id] = ShareStanding(count, None if best is None else roles[best], bool(reveal))
         return found
+
+
+@cache
+def _standings(*, told: bool, endless: bool) -> Select[Any]:
+    """Shares of environments of some `ids` that hold `now`, or that don't end: how many there are.
+
+    `told`: also what they give `subjects`. (Built once: this takes longer than the query of a short page.)
+    """
+    mine = shares.c.subject.in_(bindparam("subjects", expanding=True))
+    rank = case({role.value: role.rank for role in EnvironmentRole}, value=shares.c.role)
+    reveals = mine & (shares.c.reveal | (shares.c.role == EnvironmentRole.OWNER.value))
+    columns = (
+        shares.c.environment_id,
+        func.count(),
+        func.max(case((mine, rank))),
+        func.max(case((reveals, 1), else_=0)),
+    )
+    now = None if endless else bindparam("now", type_=shares.c.until.type)
+    query = select(*columns if told else columns[:2]).where(*lasting(now)).group_by(shares.c.environment_id)
+    return query.where(shares.c.environment_id.in_(bindparam("ids", expanding=True)))
 
 
 class SqlServiceRoles:

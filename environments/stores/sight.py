@@ -5,7 +5,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import BindParameter, ColumnElement, or_, select
 
 from environments.domain.access import Sight
 from environments.stores.people_schema import shares
@@ -26,7 +26,7 @@ def visible(sight: Sight) -> list[ColumnElement[bool]]:
     return found
 
 
-def lasting(now: datetime | None) -> list[ColumnElement[bool]]:
+def lasting(now: datetime | BindParameter[datetime] | None) -> list[ColumnElement[bool]]:
     """Conditions on the table of shares: those that hold at a moment, as `Share.holds` says."""
     endless = shares.c.until.is_(None)
     return [endless if now is None else or_(endless, shares.c.until > now)]
