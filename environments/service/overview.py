@@ -1,5 +1,6 @@
 """The overview of environments: sorted and filtered lists of what somebody sees, and how many there are."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ class Counts(NamedTuple):
     event of that id.
     """
 
-    states: dict[State, int]
+    states: Mapping[State, int]
     attention: int
     newest: dict[str, str]
     events_after: int
@@ -64,10 +65,9 @@ class Overview:
         sight, which = theirs(principal, which, whose)
         with self._storage.read() as tx:
             newest_event = tx.events.newest()
-            states = tx.environments.counted(sight, which)
-            attention = tx.environments.counted(sight, replace(which, attention=True))
+            counted = tx.environments.counted(sight, which)
             newest = {one.name: one.digest for one in tx.templates.newest()}
-            return Counts(states, sum(attention.values()), newest, newest_event)
+            return Counts(counted.states, counted.attention, newest, newest_event)
 
 
 def theirs(principal: Principal, which: Selection, whose: Whose | None) -> tuple[Sight, Selection]:

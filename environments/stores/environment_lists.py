@@ -3,29 +3,15 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, func, literal, or_, tuple_
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, tuple_
 
 from environments.domain.access import Sight
-from environments.domain.lifecycle import State
 from environments.service.selection import BY_URGENCY, Order, Place, Selection
 from environments.stores.schema import environments as table
 from environments.stores.sight import visible
 
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 """Sorts behind every deadline."""
-
-_DRIFT = cast(table.c.drift, Text)
-_TROUBLES: ColumnElement[bool] = or_(
-    table.c.state.in_([State.FAILED.value, State.DESTROY_FAILED.value]),
-    and_(table.c.state == State.READY.value, cast(table.c.degraded, Text) != "[]"),
-    cast(table.c.awaiting_promotion, Text) != "[]",
-    and_(
-        table.c.drift.is_not(None),
-        # As `Drift.found` says. JSON escapes quotes in texts, so only keys are found.
-        or_(_DRIFT.contains('"unexpected": [{', autoescape=True), _DRIFT.contains('"changes": [{', autoescape=True)),
-    ),
-    and_(table.c.hold_id.is_not(None), table.c.hold_released.is_(False)),
-)
 
 _ORDERS: dict[Order, ColumnElement[Any]] = {
     Order.CREATED: table.c.created_at,
@@ -59,7 +45,7 @@ def selected(sight: Sight, which: Selection) -> list[ColumnElement[bool]]:
     if which.due is not None:
         found.append(and_(table.c.deadline.is_not(None), table.c.deadline < which.due))
     if which.attention:
-        found += [table.c.destroyed_at.is_(None), _TROUBLES]
+        found += [table.c.destroyed_at.is_(None), table.c.attention]
     return found
 
 

@@ -15,7 +15,7 @@ from environments.stores.column_types import Outputs
 from environments.stores.locks import POSTGRESQL, SQLITE
 from environments.stores.schema import environments as table
 
-RECORD = [column for column in table.c if column.name not in ("sealed", "retime_because", "retime_kept")]
+RECORD = [column for column in table.c if column.name not in ("sealed", "retime_because", "retime_kept", "attention")]
 """The columns of a record."""
 
 LEFT = [state for state in State if state not in ENDED and state not in (State.DESTROYING, State.DESTROY_FAILED)]

@@ -1,5 +1,6 @@
 """Queries on environments."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -16,7 +17,7 @@ from environments.domain.lifecycle import SWITCHES, DeploymentState, ResourceSta
 from environments.service.authorization import CLOCK
 from environments.service.pages import Page
 from environments.service.selection import Order, Place, Selection
-from environments.service.storage.environments import Watched
+from environments.service.storage.environments import Counted, Watched
 from environments.stores.environment_lists import ordered, selected
 from environments.stores.environment_rows import (
     COMPUTED,
@@ -140,9 +141,14 @@ class SqlEnvironments:
         rows = read_page(self._connection, query, limit).each(tuple)
         return Page(self._known.environments(rows, self._read), more=rows.more)
 
-    def counted(self, sight: Sight, which: Selection) -> dict[State, int]:
-        query = select(table.c.state, func.count()).where(*selected(sight, which)).group_by(table.c.state)
-        return {State(state): count for state, count in self._connection.execute(query)}
+    def counted(self, sight: Sight, which: Selection) -> Counted:
+        by = (table.c.attention, table.c.state)
+        query = select(*by, func.count()).where(*selected(sight, which)).group_by(*by)
+        states, attention = Counter[State](), 0
+        for needs_it, state, count in self._connection.execute(query):
+            states[State(state)] += count
+            attention += count if needs_it else 0
+        return Counted(states, attention)
 
     def _older_than(self, environment_id: str, *among: ColumnElement[bool]) -> ColumnElement[bool]:
         try:

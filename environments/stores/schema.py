@@ -7,6 +7,7 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
+    Computed,
     Double,
     ForeignKey,
     Index,
@@ -21,6 +22,21 @@ from sqlalchemy import (
 )
 
 from environments.stores.column_types import Long, Moment, Outputs, metadata
+
+_ATTENTION = """destroyed_at IS NULL AND (
+    state IN ('failed', 'destroy_failed')
+    OR state = 'ready' AND CAST(degraded AS TEXT) <> '[]'
+    OR CAST(awaiting_promotion AS TEXT) <> '[]'
+    OR drift IS NOT NULL AND (
+        replace(CAST(drift AS TEXT), '"unexpected": [{', '') <> CAST(drift AS TEXT)
+        OR replace(CAST(drift AS TEXT), '"changes": [{', '') <> CAST(drift AS TEXT)
+    )
+    OR hold_id IS NOT NULL AND NOT hold_released
+)"""
+"""Failed, degraded, drifted, awaiting promotion, or held, and not ended: as `Drift.found` and its like say.
+
+JSON escapes quotes in texts, so only keys are found. (A test of lists knows all of it.)
+"""
 
 environments = Table(
     "environments",
@@ -72,6 +88,7 @@ environments = Table(
     Column("warned_at", Moment),
     Column("hold_id", String(40)),
     Column("hold_released", Boolean, nullable=False, server_default=false()),
+    Column("attention", Boolean, Computed(_ATTENTION)),
     Index(
         "uq_environments_live_name",
         "name",
@@ -95,6 +112,19 @@ environments = Table(
     Index("ix_environments_name", "name"),
     Index("ix_environments_owner", "owner"),
     Index("ix_environments_hold_id", "hold_id"),
+    # All that overviews count by: rows are large.
+    Index(
+        "ix_environments_live",
+        "attention",
+        "state",
+        "owner",
+        "template",
+        "name",
+        "deadline",
+        "id",
+        sqlite_where=text("destroyed_at IS NULL"),
+        postgresql_where=text("destroyed_at IS NULL"),
+    ),
 )
 
 deployments = Table(

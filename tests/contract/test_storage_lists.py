@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from environments.domain.access import EVERYTHING, Sight
-from environments.domain.environment import Deployment, Drift, Environment, Resource, Unexpected
+from environments.domain.environment import DegradedReason, Deployment, Drift, Environment, Resource, Unexpected
 from environments.domain.errors import NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State
 from environments.service.selection import Order, Place, Selection, place_of, place_text, read_place
@@ -158,6 +158,7 @@ def test_a_circle_of_tokens_has_an_end(setting: EngineHarness) -> None:
 
 SOON, LATE = NOW + timedelta(hours=1), NOW + timedelta(days=9)
 BEHIND = Drift(observed_at=NOW, unexpected=(Unexpected(kind="nomad.job", address="a/b", detail=""),))
+AWAY = DegradedReason(since=NOW, step="app", kind="nomad.job", address="a/b", reason="Nothing runs.")
 AS_MADE = Drift(observed_at=NOW, troubles={"x": 'an answer with "unexpected": [{ and "changes": [{ in it'})
 SORTED: dict[str, dict[str, Any]] = {
     "env-a": {"name": "shop_1", "state": State.READY, "deadline": LATE, "drift": AS_MADE},
@@ -165,7 +166,8 @@ SORTED: dict[str, dict[str, Any]] = {
     "env-c": {"name": "cart", "state": State.READY, "deadline": SOON, "drift": BEHIND, "template": "other"},
     "env-d": {"name": "desk", "state": State.STOPPED, "deadline": SOON, "hold_id": "hld-1"},
     "env-e": {"name": "echo", "state": State.READY, "awaiting_promotion": ("web",)},
-    "env-f": {"name": "fern", "state": State.DESTROYED, "destroyed_at": NOW, "deadline": NOW},
+    "env-f": {"name": "fern", "state": State.DESTROYED, "destroyed_at": NOW, "deadline": NOW, "hold_id": "hld-2"},
+    "env-g": {"name": "gold", "state": State.READY, "degraded": (AWAY,)},
 }
 
 
@@ -203,11 +205,11 @@ def test_pages_of_a_sorted_list_are_the_list(sorted_ones: EngineHarness, order: 
 @pytest.mark.parametrize(
     ("which", "expected"),
     [
-        (Selection(), "abcde"),
-        (Selection(ended=True), "abcdef"),
+        (Selection(), "abcdeg"),
+        (Selection(ended=True), "abcdefg"),
         (Selection(owner="grace"), "b"),
         (Selection(owners={"grace"}), "b"),
-        (Selection(not_owners=frozenset({"grace"})), "acde"),
+        (Selection(not_owners=frozenset({"grace"})), "acdeg"),
         (Selection(template="other"), "c"),
         (Selection(states=frozenset({State.FAILED, State.STOPPED})), "bd"),
         (Selection(name="shop"), "ab"),
@@ -216,8 +218,8 @@ def test_pages_of_a_sorted_list_are_the_list(sorted_ones: EngineHarness, order: 
         (Selection(ids={"env-a", "env-c", "env-none"}), "ac"),
         (Selection(ids=()), ""),
         (Selection(due=NOW + timedelta(days=1)), "cd"),
-        (Selection(attention=True), "bcde"),
-        (Selection(attention=True, ended=True), "bcde"),
+        (Selection(attention=True), "bcdeg"),
+        (Selection(attention=True, ended=True), "bcdeg"),
         (Selection(attention=True, name="c"), "ce"),
     ],
 )
@@ -227,8 +229,10 @@ def test_a_selection_is_all_that_fits_and_counts_the_same(
     with sorted_ones.database.read() as tx:
         found = tx.environments.selected(EVERYTHING, which, order=Order.CREATED, descending=False)
         assert "".join(one.id.removeprefix("env-") for one in found) == expected
-        assert sum(tx.environments.counted(EVERYTHING, which).values()) == len(expected)
+        counted = tx.environments.counted(EVERYTHING, which)
+        assert sum(counted.states.values()) == len(expected)
+        assert counted.attention == len(set(expected) & set("bcdeg"))
         mine = Sight.of(frozenset({"grace"}), None, NOW)
         seen = tx.environments.selected(mine, which, order=Order.CREATED, descending=False)
         assert {one.owner for one in seen} <= {"grace"}
-        assert sum(tx.environments.counted(mine, which).values()) == len(seen)
+        assert sum(tx.environments.counted(mine, which).states.values()) == len(seen)

@@ -26,6 +26,13 @@ class Watched(NamedTuple):
     ended: Mapping[str, bool | None]
 
 
+class Counted(NamedTuple):
+    """How many environments there are by state, and how many of them a person should look at."""
+
+    states: Mapping[State, int]
+    attention: int
+
+
 class Environments(Protocol):
     """Reading and writing environments."""
 
@@ -81,8 +88,8 @@ class Environments(Protocol):
         """
         ...
 
-    def counted(self, sight: Sight, which: Selection) -> dict[State, int]:
-        """How many environments in sight a selection has, by their state."""
+    def counted(self, sight: Sight, which: Selection) -> Counted:
+        """How many environments in sight a selection has."""
         ...
 
     def names(self, *, sight: Sight = EVERYTHING, limit: int) -> list[str]:
