@@ -1,6 +1,6 @@
 """Maps the records that use cases return to the models of the API."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 from environments.domain.access import TokenRole
@@ -47,29 +47,6 @@ from environments.wire import (
 
 _SAME = set(environments.EnvironmentView.model_fields) & set(Environment.model_fields) - {"outputs", "degraded"}
 _RESOURCE = set(environments.ResourceView.model_fields)
-
-
-class EnvironmentViews:
-    """Keeps views: the view of the very same record is made once."""
-
-    def __init__(self) -> None:
-        self._made: dict[str, tuple[Environment, EnvironmentStanding, environments.EnvironmentView]] = {}
-
-    def of(
-        self, found: Sequence[Environment], standings: Mapping[str, EnvironmentStanding]
-    ) -> list[environments.EnvironmentView]:
-        """The views of these environments, for somebody of these standings; those of others are forgotten."""
-        before = self._made
-        made = {}
-        for record in found:
-            standing, seen = standings[record.id], before.get(record.id)
-            if seen is None or seen[0] is not record:
-                seen = (record, standing, environment(record, standing=standing))
-            elif seen[1] != standing:
-                seen = (record, standing, seen[2].model_copy(update=standing._asdict()))
-            made[record.id] = seen
-        self._made = made
-        return [view for _, _, view in made.values()]
 
 
 def explanation(found: Explanation) -> environments.ExplanationView:

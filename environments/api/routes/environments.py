@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request, Response, status
-from pydantic import TypeAdapter
 
 from environments.api import presenting
 from environments.api.concurrency import BackendCalls
+from environments.api.environment_texts import EnvironmentTexts
 from environments.api.guard import Caller
 from environments.api.paging import LARGEST_PAGE, PAGE, Limit, Skip, link_next
 from environments.api.ports import Service
@@ -54,8 +54,6 @@ from environments.wire.environments import (
 LARGEST_ID = 2**63 - 1
 """The largest integer that the database stores."""
 
-_LIST = TypeAdapter(list[EnvironmentView])
-_WITHOUT_OUTPUTS = {"__all__": {"outputs"}}
 _ONE = problems(UnknownEnvironment)
 _CHANGED = problems(UnknownEnvironment, NotAllowedNow, ManagedOutside)
 
@@ -66,7 +64,7 @@ Sort = Literal["created", "-created", "name", "-name", "deadline", "-deadline", 
 def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRouter:
     """Everything below /v1/environments, and the mirror of what other services own."""
     router = APIRouter(prefix="/v1", tags=["environments"])
-    reading, requests, views = service.reading, service.requests, presenting.EnvironmentViews()
+    reading, requests, texts = service.reading, service.requests, EnvironmentTexts()
 
     @router.get("/environments", responses=_ONE, response_model=list[EnvironmentView])
     def list_environments(
@@ -95,8 +93,6 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
         Sorted by `deadline`, those without one are last; by `state`, those that failed are first. Of such a
         list and of a filtered one, `after` names the end of a page; `before` is for others.
         """
-        # As bytes: FastAPI would validate each view once more, and make JSON of it in Python.
-        left_out = None if outputs else _WITHOUT_OUTPUTS
         asked = sort is not None or after is not None or which.narrowed
         if asked and before is not None:
             raise InvalidInput("`before` can't be used with filters and orders.", hint="Use `after`.")
@@ -111,9 +107,7 @@ def environment_routes(service: Service, backend_calls: BackendCalls) -> APIRout
                 caller, ended=which.ended, owner=which.owner, limit=limit, before=before, whose=whose
             )
             behind = {"before": found[-1].id if found else ""}
-        response = Response(
-            _LIST.dump_json(views.of(found, standings), exclude=left_out), media_type="application/json"
-        )
+        response = Response(texts.of(found, standings, outputs=outputs), media_type="application/json")
         link_next(request, response, found, limit, **behind)
         return response
 
