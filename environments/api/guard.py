@@ -60,8 +60,8 @@ Observer = Callable[[str, str, int, float], None]
 """Told of each request: method, template of the route, status, seconds until its answer began."""
 
 
-def caller(request: Request, _: Annotated[object, Depends(_scheme)]) -> Principal:
-    """The principal that `Authenticated` has found."""
+async def caller(request: Request, _: Annotated[object, Depends(_scheme)]) -> Principal:
+    """The principal that `Authenticated` has found. (Async: FastAPI would call it in a thread.)"""
     principal = request.scope["state"].get("principal")
     if not isinstance(principal, Principal):
         raise Unauthenticated("There is no token in the request.")

@@ -16,7 +16,7 @@ _LONGEST_IDS = 50 * MOST_IDS
 _LONGEST_STATES = 500
 
 
-def _selection(
+async def _selection(
     ended: Annotated[bool, Query(description="Also those that are destroyed or abandoned.")] = False,
     owner: Annotated[str | None, Query(description="Only this owner's.")] = None,
     state: Annotated[
@@ -40,6 +40,7 @@ def _selection(
         Query(max_length=_LONGEST_IDS, description=f"Only these, at most {MOST_IDS} ids separated by commas."),
     ] = None,
 ) -> Selection:
+    # Async: FastAPI would call it in a thread.
     states = _states(state)
     return Selection(
         owner=owner,
