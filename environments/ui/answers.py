@@ -64,12 +64,12 @@ def _left(context: Context, until: datetime | None, *, titled: bool = False) -> 
     """How long until then, likewise; `titled`: pointers are shown the moment."""
     if until is None:
         return Markup()
-    title = Markup(' title="{}"').format(moments.moment(until, context["visit"].zone)) if titled else Markup()
+    title = Markup(' title="%s"') % moments.moment(until, context["visit"].zone) if titled else Markup()
     return _ticking("left", until, moments.countdown(until - context["visit"].now), title)
 
 
 def _ticking(kind: str, at: datetime, text: str, more: str = "") -> Markup:
-    return Markup('<time data-ticks="{}" datetime="{}"{}>{}</time>').format(kind, at.isoformat(), more, text)
+    return Markup('<time data-ticks="%s" datetime="%s"%s>%s</time>') % (kind, at.isoformat(), more, text)
 
 
 def _sign(state: State) -> words.Sign:
@@ -82,6 +82,7 @@ _templates = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    auto_reload=False,  # it would look at the file of a template whenever that is used
 )
 _templates.filters.update(
     moment=_moment, age=_age, left=_left, sign=_sign, clean=words.clean, one_line=words.one_line, shown=words.shown
