@@ -2,7 +2,8 @@
 
 import re
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -162,6 +163,32 @@ def test_so_it_is_by_http2(both: Both, path: str, whose: set[str]) -> None:
     assert {where for where, _ in both.seen()} <= whose
     if path.startswith("/"):
         assert {where for where, _ in both.seen()} == whose
+
+
+def test_while_ten_tabs_of_one_browser_are_open_their_pages_and_the_service_answer(both: Both) -> None:
+    tabs, others = range(1, 21, 2), {21: "/environments/demo", 23: "/v1/environments"}
+    texts = dict.fromkeys((*tabs, *others), b"")
+
+    def ask(paths: Mapping[int, str]) -> bytes:
+        common = {":method": "GET", ":scheme": "https", ":authority": NAME}
+        return b"".join(h2.headers(stream, {**common, ":path": path}) for stream, path in paths.items())
+
+    def read_until_all(streams: Iterable[int], text: bytes) -> None:
+        while not all(text in texts[stream] for stream in streams):
+            kind, stream, payload = h2.read_frame(connection)
+            if kind == h2.DATA:
+                texts[stream] += payload
+
+    both.page.events[:] = [b"data: hello\n\n"]
+    with both.edge.connect(alpn=("h2",)) as connection:  # a browser has one for all of its tabs
+        assert connection.selected_alpn_protocol() == "h2", "over HTTP/1.1 the seventh tab would wait"
+        connection.sendall(h2.preface() + ask(dict.fromkeys(tabs, "/events")))
+        read_until_all(tabs, b"data: hello")
+        connection.sendall(ask(others))
+        read_until_all(others, b'"length"')
+        both.page.events.append(b"data: still here\n\n")
+        read_until_all(tabs, b"data: still here")
+    assert Counter(where for where, _ in both.seen()) == {"page": len(tabs) + 1, "service": 1}
 
 
 def test_two_paths_of_one_request_reach_nobody(both: Both) -> None:

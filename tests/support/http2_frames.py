@@ -1,5 +1,6 @@
 """Frames of HTTP/2 (RFC 9113) as bytes, also those that no client sends. Headers are literals (RFC 7541, 6.2.2)."""
 
+import socket
 from collections.abc import Mapping
 
 DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY, CONTINUATION = 0, 1, 3, 4, 7, 9
@@ -34,6 +35,21 @@ def reset(stream: int) -> bytes:
 def goaway() -> bytes:
     """The client asks for nothing more."""
     return frame(GOAWAY, 0, 0, bytes(8))
+
+
+def read_frame(connection: socket.socket) -> tuple[int, int, bytes]:
+    """The kind, the stream and the payload of the next frame."""
+    head = _exactly(connection, 9)
+    return head[3], int.from_bytes(head[5:9], "big") & 0x7FFFFFFF, _exactly(connection, int.from_bytes(head[:3], "big"))
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    found = b""
+    while len(found) < size:
+        piece = connection.recv(size - len(found))
+        assert piece, "the connection ended"
+        found += piece
+    return found
 
 
 def _block(fields: Mapping[str, str]) -> bytes:
