@@ -10,6 +10,7 @@ from environments.schemas.typed import types_of
 from environments.template_words import costs, makes, takes
 from environments.ui.answers import go
 from environments.ui.asking import Ask, Field, pages_of
+from environments.ui.deleted_versions import told_if_deleted
 from environments.ui.documents import is_document, rendered
 from environments.ui.listing import (
     Button,
@@ -300,8 +301,8 @@ def _do_delete(visit: Visit) -> Response:
 
 PAGES = (
     ("GET", "/templates", templates),
-    ("GET", "/templates/{name}", template),
-    ("GET", "/templates/{name}/file", file),
+    ("GET", "/templates/{name}", told_if_deleted(template)),
+    ("GET", "/templates/{name}/file", told_if_deleted(file)),
     *pages_of("/templates/{name}/creators/set", _set_creator, _do_set_creator),
     *pages_of("/templates/{name}/creators/remove", _remove_creator, _do_remove_creator),
     *pages_of("/templates/{name}/delete", _delete, _do_delete),

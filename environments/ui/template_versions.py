@@ -5,6 +5,7 @@ from itertools import pairwise
 from starlette.responses import Response
 
 from environments.pages.requests import whole_number
+from environments.ui.deleted_versions import told_if_deleted
 from environments.ui.file_differences import FileDifference, file_differences, line_differences
 from environments.ui.listing import Cell, Code, Column, Link, Section, Table, Text, table, told
 from environments.ui.version_differences import differences
@@ -126,5 +127,5 @@ def difference_table(before: TemplateView, after: TemplateView, caption: str) ->
 
 PAGES = (
     ("GET", "/templates/{name}/versions", versions),
-    ("GET", "/templates/{name}/changes", changes),
+    ("GET", "/templates/{name}/changes", told_if_deleted(changes)),
 )

@@ -112,6 +112,33 @@ def test_the_page_of_a_template_lists_a_few_of_what_was_made_and_leads_to_all(
     assert '<a href="/?template=store">All 3 in the overview</a>' in page.text
 
 
+def test_a_version_that_was_deleted_says_so_and_leads_to_the_newest_one(
+    reader: Reader, client: InProcessClient
+) -> None:
+    first = client.template("store").digest
+    changed = TEMPLATE.replace("default = 3", "default = 4")
+    gone = client.push(make_bundle({"template.toml": changed.replace("1 <b>", "2 <b>").encode()})).digest
+    client.push(make_bundle({"template.toml": changed.replace("1 <b>", "3").encode()}))
+    client.delete_template("store", gone)
+    of_gone = f"/templates/store?digest={gone}"
+    for path in (
+        of_gone,
+        f"/templates/store/file?file=template.toml&digest={gone}",
+        f"/templates/store/changes?digest={gone}",
+        f"/templates/store/changes?digest={first}&from={gone}",
+    ):
+        page = reader.get(path)
+        assert page.status_code == 404
+        assert "store 2 &lt;b&gt; was deleted" in page.text
+        assert '<a role="button" class="secondary outline" href="/templates/store">' in page.text
+        assert f"{gone} Deleted" in text_of(page)
+    assert "There is nothing here" in reader.get("/templates/store?digest=sha256:none").text
+    assert "There is nothing here" in reader.get(f"/templates/none?digest={gone}").text
+    for left in {one.digest for one in client.template_versions("store")[0]}:
+        client.delete_template("store", left)
+    assert "There is nothing here" in reader.get(of_gone).text
+
+
 def test_versions_are_listed_with_who_pushed_them_and_what_each_changed(
     reader: Reader, client: InProcessClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
