@@ -153,6 +153,10 @@ def _token(row: Row[Any]) -> TokenRecord:
     return found if found.scope is None else found._replace(scope=TokenScope.model_validate(found.scope))
 
 
+_BY_PREFIX = select(tokens).where(tokens.c.prefix == bindparam("prefix"))
+"""Each request asks this; making a query takes longer than its answer."""
+
+
 class SqlTokens:
     """See `environments.service.storage.tokens.Tokens`."""
 
@@ -167,7 +171,7 @@ class SqlTokens:
         self._connection.execute(tokens.insert().values(**token._asdict() | {"scope": scope}))
 
     def by_prefix(self, prefix: str) -> TokenRecord | None:
-        row = self._connection.execute(select(tokens).where(tokens.c.prefix == prefix)).one_or_none()
+        row = self._connection.execute(_BY_PREFIX, {"prefix": prefix}).one_or_none()
         return None if row is None else _token(row)
 
     def all(self, owner: str | None, *, limit: int | None = None, before: str | None = None) -> Page[TokenRecord]:

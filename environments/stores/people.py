@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Connection, Row, bindparam, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from environments.domain.access import (
@@ -32,6 +32,14 @@ from environments.stores.people_schema import (
     people,
     service_roles,
     shares,
+)
+
+# Each request asks these; making a query takes longer than its answer.
+_PERSON = select(people).where(people.c.name == bindparam("name"))
+_GROUPS_OF = select(memberships.c.group).where(memberships.c.person == bindparam("name"))
+_ROLES_OF = select(service_roles.c.role).where(
+    service_roles.c.subject.in_(bindparam("subjects", expanding=True)),
+    or_(service_roles.c.until.is_(None), service_roles.c.until > bindparam("now")),
 )
 
 
@@ -119,15 +127,12 @@ class SqlPeople:
         return list(self._connection.execute(select(people.c.name).order_by(people.c.name).limit(limit)).scalars())
 
     def standing(self, name: str, now: datetime) -> Standing:
-        row = self._connection.execute(select(people).where(people.c.name == name)).one_or_none()
+        row = self._connection.execute(_PERSON, {"name": name}).one_or_none()
         person = None if row is None else _person(row)
-        of = select(memberships.c.group).where(memberships.c.person == name)
-        known = frozenset(self._connection.execute(of).scalars())
+        known = frozenset(self._connection.execute(_GROUPS_OF, {"name": name}).scalars())
         subjects = [name, EVERYONE, *map(group_subject, sorted(known))]
-        given = select(service_roles.c.role).where(
-            service_roles.c.subject.in_(subjects), or_(service_roles.c.until.is_(None), service_roles.c.until > now)
-        )
-        roles = [ServiceRole(role) for role in self._connection.execute(given).scalars()]
+        given = self._connection.execute(_ROLES_OF, {"subjects": subjects, "now": now}).scalars()
+        roles = [ServiceRole(role) for role in given]
         by_claim = ServiceRole.USER if person is None else person.claim_role
         return Standing(person, known, max([*roles, by_claim], key=lambda role: role.rank))
 
