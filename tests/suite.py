@@ -29,7 +29,7 @@ LANES: dict[str, tuple[str, ...]] = {
     ),
     "e2e": ("e2e",),
     "parts": ("integration",),
-    "rules": ("unit", "component", "snapshots"),
+    "engine": ("component/engine",),
     "programs": (
         "integration/test_agents.py",
         "integration/test_docs_site.py",
@@ -52,6 +52,7 @@ LANES: dict[str, tuple[str, ...]] = {
         "integration/test_workers.py",
     ),
     "contract": ("contract", "fuzz"),
+    "rules": ("unit", "component"),
     "deploys": (
         "e2e/test_deploy_with_nomad.py",
         "e2e/test_edge.py",
@@ -59,6 +60,7 @@ LANES: dict[str, tuple[str, ...]] = {
         "e2e/test_interrupts.py",
         "e2e/test_meta_postgres.py",
     ),
+    "screens": ("component/tui", "component/ui", "component/web", "snapshots"),
     "attack": ("attack",),
     "cases": ("cases", "images", "e2e/test_starters.py"),
 }
@@ -67,7 +69,8 @@ LANES: dict[str, tuple[str, ...]] = {
 Lanes start in this order: a long one that starts late would run alone at the end. A lane with a folder leaves out what
 other lanes have of it. `renewals` are the integration tests that wait most of their time, for certificates that end or
 for what Nomad does every few minutes; `programs` are those that don't use the shared cluster, `deploys` the tests that
-deploy Calvinverse several times.
+deploy Calvinverse several times. `engine` and `screens` are the component tests that take longest: with `rules` in one
+process they would take longer than all others beside them.
 """
 
 AT_ONCE = 4
