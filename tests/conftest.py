@@ -12,6 +12,7 @@ from tests.support.cluster import Cluster, start_cluster
 from tests.support.forge import Forge
 from tests.support.gitea import Gitea, gitea
 from tests.support.postgres import Postgres
+from tests.support.statements import sharing_statements
 
 # Machines are noisy: how long an example takes says nothing about it.
 settings.register_profile("calvinverse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -33,6 +34,15 @@ def _patient_databases() -> Iterator[None]:
         patch.setattr(postgres_calls.LimitedConnection, "answer_timeout", DATABASE_LIMIT)
         patch.setattr(stores_postgres, "POOL_TIMEOUT", DATABASE_LIMIT)
         patch.setattr(sqlite, "BUSY_TIMEOUT", DATABASE_LIMIT)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_statements() -> Iterator[None]:
+    """Databases of this process compile each statement once, and not each of them all of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (sqlite, stores_postgres):
+            patch.setattr(module, "create_engine", sharing_statements())
         yield
 
 
