@@ -1,5 +1,6 @@
 """What every kind of test may use."""
 
+import gc
 import sys
 from collections.abc import Iterator
 
@@ -17,6 +18,12 @@ from tests.support.statements import sharing_statements
 # Machines are noisy: how long an example takes says nothing about it.
 settings.register_profile("calvinverse", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("calvinverse")
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what is loaded out of garbage collection: thousands of tests and all modules stay for the whole run."""
+    gc.collect()
+    gc.freeze()
 
 
 DATABASE_LIMIT = 120.0

@@ -10,16 +10,8 @@ from typing import Any, NoReturn
 import psycopg
 import pytest
 
-# Thousands of tests and all modules stay for the whole run: the collector examines them less often, and not at all
-# once they are collected.
+# Thousands of tests and all modules stay for the whole run: the collector examines them less often.
 gc.set_threshold(50_000, 20, 20)
-
-
-def pytest_collection_finish() -> None:
-    """Leaves what is loaded out of garbage collection."""
-    gc.collect()
-    gc.freeze()
-
 
 REFUSED = {
     "socket.__new__": "open a socket",
