@@ -1,11 +1,19 @@
 """A list reads what changed, and only that."""
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
-from environments.stores.database import Database
+from environments.domain.access import EVERYTHING
+from environments.domain.lifecycle import State
+from environments.service.selection import Selection
+from environments.stores.database import Database, open_database
+from environments.stores.sqlite import FILE
 from tests.support.engine_harness import ADMIN, DATABASES, TEMPLATE, EngineHarness, open_harness
 
 
@@ -50,3 +58,32 @@ def test_newest_first_whatever_was_read_before(setting: EngineHarness) -> None:
     assert [name for name, _ in names_and_deadlines(setting.database)] == ["four", "three", "two", "one"]
     with setting.database.read() as tx:
         assert [found.name for found in tx.environments.all(owner="nobody")] == []
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        Selection(),
+        Selection(attention=True),
+        Selection(name="shop", template="web"),
+        Selection(owner="ada", states=frozenset({State.FAILED}), attention=True),
+    ],
+)
+def test_counts_are_read_from_an_index(tmp_path: Path, which: Selection) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        asked.append((statement, parameters))
+
+    database = open_database(tmp_path)
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        with database.read() as tx:
+            tx.environments.counted(EVERYTHING, which)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+        database.close()
+    (count,) = [(statement, parameters) for statement, parameters in asked if "count(" in statement]
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        ((*_, plan),) = connection.execute(f"EXPLAIN QUERY PLAN {count[0]}", count[1])
+    assert "ix_environments_live" in plan
