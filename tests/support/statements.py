@@ -5,6 +5,9 @@ from typing import Any
 
 from sqlalchemy import create_engine
 
+LARGEST = 5_000
+"""Statements that are kept; beyond that the cache begins anew."""
+
 
 class Statements(dict[Any, Any]):
     """SQLAlchemy's cache of compiled statements, for all engines of one kind of database.
@@ -18,6 +21,8 @@ class Statements(dict[Any, Any]):
         return super().get(_shared(key), default)
 
     def __setitem__(self, key: Any, compiled: Any) -> None:
+        if len(self) >= LARGEST:
+            self.clear()
         super().__setitem__(_shared(key), compiled)
 
 
