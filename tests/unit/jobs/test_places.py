@@ -1,6 +1,9 @@
 """The state folder of a deployment: made if it is missing, refused where it can't be one."""
 
 import errno
+import os
+import stat
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +33,42 @@ def test_a_file_in_its_place_is_named(tmp_path: Path) -> None:
         assert "CALVINVERSE_STATE" in refused.value.hint
 
 
-def test_one_that_everybody_may_write_to_is_refused(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    with pytest.raises(MachineError, match="Everybody may write") as refused:
+@pytest.mark.parametrize(("mode", "who"), [(0o777, "Everybody"), (0o703, "Everybody"), (0o775, "A group")])
+def test_one_that_others_may_write_to_is_refused(tmp_path: Path, mode: int, who: str) -> None:
+    tmp_path.chmod(mode)
+    with pytest.raises(MachineError, match=f"^{who} may write") as refused:
         _folder(tmp_path)
-    assert f"chmod 700 {tmp_path}" in refused.value.hint
+    assert refused.value.hint == f"Close it: `chmod 700 {tmp_path}`."
+    tmp_path.chmod(0o700)  # as the advice says
+    assert _folder(tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("user", "sudo", "owner", "trusted"),
+    [
+        (0, "", 0, True),
+        (1000, "", 1000, True),
+        (1000, "", 0, True),
+        (0, "1000", 1000, True),  # sudo in a checkout of one's own
+        (0, "", 1000, False),
+        (0, "1001", 1000, False),
+        (0, "²", 1000, False),
+        (1001, "1000", 1000, False),
+    ],
+)
+def test_one_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, sudo: str, owner: int, trusted: bool
+) -> None:
+    status = list(tmp_path.stat())
+    status[stat.ST_UID] = owner
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(Path, "stat", lambda path, **_: os.stat_result(status))
+    environ = {"CALVINVERSE_STATE": str(tmp_path), "SUDO_UID": sudo}
+    with nullcontext() if trusted else pytest.raises(MachineError, match=f"is of the user {owner}") as refused:
+        usable_state_folder(environ)
+    if refused is not None:
+        assert f"chown {user} {tmp_path}`" in refused.value.hint
+        assert "CALVINVERSE_STATE" in refused.value.hint
 
 
 def test_a_full_disk_is_told_while_a_failure_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
