@@ -78,9 +78,15 @@ def is_marked(state: Path) -> bool:
         return False
 
 
+def unmark(state: Path) -> None:
+    """Takes the mark from a state folder from which all has been removed. Raises `MachineError`."""
+    if is_marked(state):
+        os.close(open_private(state / MARK_FILE, os.O_TRUNC))  # in place: this process holds the lock
+
+
 def is_ours(state: Path) -> bool:
     """Whether something was deployed from this state folder."""
-    return is_marked(state) or any(os.path.lexists(state / proof) for proof in _PROOFS)
+    return is_marked(state) or _is_proved(state)
 
 
 def claim(state: Path) -> None:
@@ -94,12 +100,13 @@ def claim(state: Path) -> None:
             hint=f"Name a folder that is empty, or missing, in {STATE_VARIABLE}. What was deployed from this one is "
             "removed by `doit undeploy`.",
         )
-    if is_marked(state):
+    # Where neither is left, an undeploy of an older version left the mark.
+    if is_marked(state) and any(os.path.lexists(state / name) for name in ("local", "agents")):
         return
     others = [path for name in _CONTENT for path in _others(state / name)]
     if not is_own_token(state / "token"):
         others.append(state / "token")
-    if not is_ours(state):
+    if not _is_proved(state):
         beside = [] if state == state_folder({}) or not state.is_dir() else _unknown(state)
         if found := [*others, *beside]:
             raise MachineError(
@@ -129,7 +136,7 @@ def free_locks(state: Path) -> None:
     for path in (state / name for name in names):
         if path.is_dir() and not path.is_symlink():
             remove_folder(path)
-        elif not path.is_file():
+        elif path.is_symlink() or not path.is_file():
             path.unlink(missing_ok=True)
 
 
@@ -173,6 +180,10 @@ def is_own_token(path: Path) -> bool:
     except OSError:
         return False
     return not start or start.startswith(_TOKEN)
+
+
+def _is_proved(state: Path) -> bool:
+    return any(os.path.lexists(state / proof) for proof in _PROOFS)
 
 
 def _crowded() -> list[Path]:

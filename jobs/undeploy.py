@@ -4,7 +4,15 @@ import os
 import sys
 from collections.abc import Callable
 
-from environments.belongings import free_locks, is_marked, is_own_token, refuse_others, remaining, remove_own
+from environments.belongings import (
+    free_locks,
+    is_marked,
+    is_own_token,
+    refuse_others,
+    remaining,
+    remove_own,
+    unmark,
+)
 from environments.client import Client, connect
 from environments.context import CONTEXT_FILE, Context, stored_context
 from environments.domain.errors import (
@@ -69,6 +77,8 @@ def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, f
         _remove_files(where, tell)
         if where.left_containers.exists():
             _remove_left_containers(where, tell)
+        if not where.left_containers.exists():
+            unmark(where.state)
     return True
 
 

@@ -131,6 +131,34 @@ def test_an_empty_folder_is_nobodys(tmp_path: Path) -> None:
         refuse_others(tmp_path)
 
 
+def test_the_mark_goes_with_the_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what somebody puts into the folder later would be removed as ours."""
+    monkeypatch.setattr(removal, "local_service", _without_environments)
+    claim(tmp_path)
+    (tmp_path / "local").mkdir()
+    assert undeploy(Places(tmp_path), lambda line: None)
+    assert not is_marked(tmp_path)
+    assert (tmp_path / "deploy.lock").read_bytes() == b""
+
+
+def test_the_mark_stays_as_long_as_containers_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removal, "local_service", _without_environments)
+    monkeypatch.setattr(removal, "_remove_agents", lambda where, tell: None)
+    claim(tmp_path)
+    (tmp_path / "left-containers.json").touch()
+    assert undeploy(Places(tmp_path), lambda line: None)
+    assert is_marked(tmp_path)
+
+
+def test_a_mark_that_an_older_version_left_proves_nothing(tmp_path: Path) -> None:
+    claim(tmp_path)
+    photos = _put(tmp_path / "volumes" / "photos" / "one")
+    with pytest.raises(MachineError, match="volumes/photos") as refused:
+        claim(tmp_path)
+    assert "move that away" in refused.value.hint
+    assert photos.exists()
+
+
 @pytest.mark.parametrize("leads_to", ["passwd", "missing", "deploy.lock"])
 def test_a_link_in_the_place_of_the_lock_is_not_written_through(tmp_path: Path, leads_to: str) -> None:
     state, other = tmp_path / "state", _put(tmp_path / "passwd")
