@@ -80,12 +80,11 @@ class OpenBaoAgent(Agent):
     @property
     def _key_reference(self) -> str:
         """What the configuration says of that key: OpenBao reads a `%` in it as that of a URL."""
-        place = os.path.relpath(self._seal_key, self.works_in) if self.works_in else str(self._seal_key)
-        return f"file://{place}"
+        return f"file://{os.path.relpath(self._seal_key, self.works_in)}"
 
     @property
-    def works_in(self) -> Path | None:
-        return self.folder if "%" in str(self.folder) else None
+    def works_in(self) -> Path:
+        return self.folder
 
     @property
     def recovery_file(self) -> Path:
@@ -123,7 +122,7 @@ class OpenBaoAgent(Agent):
                     "current_key": self._key_reference,
                 }
             },
-            "audit": [self._audit_trail.device(self.config)],
+            "audit": [self._audit_trail.device()],
             "ui": False,
             "log_level": "info",
         }
