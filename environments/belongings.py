@@ -15,6 +15,14 @@ from shlex import quote
 from environments.context import STATE_VARIABLE, state_folder
 from environments.domain.errors import MachineError
 from environments.private_files import cant_write, discard, open_private, remove_folder
+from environments.shared_places import (
+    OWNER_FILE,
+    claim_place,
+    is_claimed,
+    is_elsewhere,
+    owner,
+    refuse_others_place,
+)
 
 MARK_FILE = "deploy.lock"
 """The lock of deploy and undeploy; its content is the mark."""
@@ -42,7 +50,7 @@ _PROOFS = (
 _CONTENT: Mapping[str, Sequence[str]] = {
     "local": ("calvinverse.sqlite*", "lock", "parameters.key", ".parameters.key.*", "*place.json*"),
     "agents": (*_AGENTS, "supervisor", "logs", "certificates", "*.lock"),
-    "volumes": ("calvinverse-*", "builds"),
+    "volumes": ("calvinverse-*", "builds"),  # the second by older versions
     "credentials": (
         *(
             "*place.json*",
@@ -100,15 +108,32 @@ def claim(state: Path) -> None:
             hint=f"Name a folder that is empty, or missing, in {STATE_VARIABLE}. What was deployed from this one is "
             "removed by `doit undeploy`.",
         )
+    elsewhere = [name for name in _CONTENT if (state / name).is_dir() and is_elsewhere(state / name)]
+    for name in elsewhere:
+        refuse_others_place(state, name)
     # Where neither is left, an undeploy of an older version left the mark.
-    if is_marked(state) and any(os.path.lexists(state / name) for name in ("local", "agents")):
-        return
+    if not is_marked(state) or not any(os.path.lexists(state / name) for name in ("local", "agents")):
+        _claim_new(state, elsewhere)
+    # Of volumes each has a name that nobody else gives.
+    unknown = [name for name in elsewhere if name != "volumes" and not (state / name / OWNER_FILE).is_file()]
+    if found := [path for name in unknown for path in _unclaimed(state, name)]:
+        raise MachineError(
+            f"{found[0].parent} can't be used: other things are there, such as {found[0].name}.",
+            hint="Have it lead to a folder that is empty, or move that away.",
+        )
+    for name in elsewhere:
+        claim_place(state, name)
+
+
+def _claim_new(state: Path, elsewhere: Sequence[str]) -> None:
     others = [path for name in _CONTENT for path in _others(state / name)]
     if not is_own_token(state / "token"):
         others.append(state / "token")
     if not _is_proved(state):
         beside = [] if state == state_folder({}) or not state.is_dir() else _unknown(state)
-        if found := [*others, *beside]:
+        if found := list(
+            dict.fromkeys([*others, *(path for name in elsewhere for path in _unclaimed(state, name)), *beside])
+        ):
             raise MachineError(
                 f"{state} can't be a state folder: deploy didn't make {_named(found)}.",
                 hint=f"Name a folder that is empty, or missing, in {STATE_VARIABLE}, or move that away.",
@@ -133,7 +158,8 @@ def free_locks(state: Path) -> None:
     """Removes what is in the place of our locks and is no file: nobody holds a lock on it. Raises `OSError`."""
     # A link that leads nowhere is found, too; with pathlib it is not.
     names = [name for pattern in _LOCKS for name in glob(pattern, root_dir=state)]  # noqa: PTH207 - see above
-    for path in (state / name for name in names):
+    theirs = tuple(f"{name}/" for name in _CONTENT if is_elsewhere(state / name) and not is_claimed(state, name))
+    for path in (state / name for name in names if not name.startswith(theirs)):
         if path.is_dir() and not path.is_symlink():
             remove_folder(path)
         elif path.is_symlink() or not path.is_file():
@@ -143,22 +169,24 @@ def free_locks(state: Path) -> None:
 def remove_own(state: Path, name: str) -> list[Path]:
     """Removes what is ours in one of our folders, and the folder or the link to it; returns what stays there.
 
-    The folder that a link leads to stays, and so does what we don't know in it. Raises `OSError`.
+    The folder that a link leads to stays, and one where a disk is mounted, and so does what we don't know in it. Raises
+    `OSError`.
     """
     path = state / name
-    if not path.is_dir() or (is_marked(state) and not path.is_symlink()):
+    elsewhere = is_elsewhere(path)
+    if not path.is_dir() or (is_marked(state) and not elsewhere):
         if path.is_file() and not is_marked(state) and path.stat().st_size:
             return [path]
         discard(path)
         return []
-    others = _others(path)
+    known = _known_elsewhere(state, name) if elsewhere else _CONTENT[name]
     for entry in path.iterdir():
-        if entry not in others:
+        if _has_name_of(entry, known):
             discard(entry)
     left = sorted(path.resolve().iterdir())
     if path.is_symlink():
         path.unlink()
-    elif not left:
+    elif not left and not elsewhere:
         path.rmdir()
     return left
 
@@ -183,7 +211,9 @@ def is_own_token(path: Path) -> bool:
 
 
 def _is_proved(state: Path) -> bool:
-    return any(os.path.lexists(state / proof) for proof in _PROOFS)
+    """What others have where a link leads proves nothing."""
+    theirs = tuple(f"{name}/" for name in _CONTENT if is_elsewhere(state / name) and not is_claimed(state, name))
+    return any(os.path.lexists(state / proof) for proof in _PROOFS if not proof.startswith(theirs))
 
 
 def _crowded() -> list[Path]:
@@ -202,14 +232,33 @@ def _others(folder: Path) -> list[Path]:
     """What is in the place of one of our folders, or in it, and has no name that we give."""
     if not folder.is_dir():
         return [folder] if os.path.lexists(folder) else []
-    known = _CONTENT[folder.name]
-    return sorted(path for path in folder.iterdir() if not any(fnmatchcase(path.name, name) for name in known))
+    known = (*_CONTENT[folder.name], OWNER_FILE)
+    return sorted(path for path in folder.iterdir() if not _has_name_of(path, known))
 
 
 def _unknown(state: Path) -> list[Path]:
     """What else is in a folder and no state folder has."""
     known = (*_CONTENT, *_BESIDE)
-    return sorted(path for path in state.iterdir() if not any(fnmatchcase(path.name, name) for name in known))
+    return sorted(path for path in state.iterdir() if not _has_name_of(path, known))
+
+
+def _has_name_of(path: Path, known: Sequence[str]) -> bool:
+    return any(fnmatchcase(path.name, name) for name in known)
+
+
+def _known_elsewhere(state: Path, name: str) -> Sequence[str]:
+    """The names of all that is ours in a folder of ours that is elsewhere."""
+    if owner(state, name) is not None:
+        return ()
+    claimed = is_claimed(state, name)
+    if claimed and name != "volumes":  # a disk of volumes may have other things, too
+        return (*_CONTENT[name], OWNER_FILE)
+    return (*(known for known in _CONTENT[name] if known.startswith("calvinverse")), *([OWNER_FILE] if claimed else []))
+
+
+def _unclaimed(state: Path, name: str) -> list[Path]:
+    """What is in a folder of ours that is elsewhere, and isn't this deployment's yet."""
+    return [] if is_claimed(state, name) else sorted(p for p in (state / name).iterdir() if p.name != OWNER_FILE)
 
 
 def _mark(path: Path) -> None:

@@ -33,11 +33,17 @@ def remember(state: Path, folder: str) -> None:
 
 def recorded(state: Path) -> Path | None:
     """The path by which the agents were started, or something was deployed; None if nothing says it."""
-    log = configured(read_configuration(state / _CONFIG), "supervisord", "logfile")
-    if log.startswith("/"):
-        return Path(log).parents[len(_CONFIG.parts) - 1]
+    if (started := started_at(state)) is not None:
+        return started
     paths = [found["path"] for found in _records(state) if str(found.get("path")).startswith("/")]
     return Path(paths[0]) if paths else None
+
+
+def started_at(state: Path) -> Path | None:
+    """The path by which the agents were started, as their configuration has it; None if that can't be read."""
+    log = configured(read_configuration(state / _CONFIG), "supervisord", "logfile")
+    above = Path(log).parents if log.startswith("/") else ()
+    return above[len(_CONFIG.parts) - 1] if len(above) >= len(_CONFIG.parts) else None
 
 
 def known_by(state: Path) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from environments.domain.errors import BackendDenied, BackendUnavailable, InvalidInput, MachineError, PortTaken
+from environments.private_files import write_private
 from environments.providers.backend.connections import Connections
 from environments.providers.local_cluster.agents import leftovers, processes
 from environments.providers.local_cluster.agents.local import LocalAgents
@@ -284,7 +285,13 @@ def test_a_moved_state_folder_starts_again_and_is_removed_without_a_start(tmp_pa
         (tmp_path / "link").symlink_to(cluster.state)
         assert [agent.pid() for agent in LocalAgents(tmp_path / "link", {}).all()] == pids
 
+        copy = tmp_path / "copy"
+        for file in ("agents/supervisor/supervisord.conf", "credentials/cluster.json", "credentials/place.json"):
+            write_private(copy / file, (cluster.state / file).read_text())
+
         moved = cluster.state.rename(tmp_path / "50% {{y}}")
+        with pytest.raises(MachineError, match="one of them is a copy of the other"):
+            LocalAgents(copy, {}).remove()
         agents = LocalAgents(moved, agents.site.binaries, infra_image=agents.site.infra_image)
         agents.start()
 

@@ -108,20 +108,6 @@ def test_an_older_deployment_without_other_things_is_marked(tmp_path: Path) -> N
     assert is_marked(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["local", "agents", "volumes", "credentials"])
-def test_what_a_link_leads_to_is_emptied_of_ours_and_the_link_removed(tmp_path: Path, name: str) -> None:
-    state, disk = tmp_path / "state", tmp_path / "disk"
-    state.mkdir()
-    claim(state)
-    (state / name).symlink_to(disk)
-    theirs = _put(disk / "x")
-    for ours in ("lock", "consul", "calvinverse-data"):
-        _put(disk / ours)
-    assert theirs in remove_own(state, name)
-    assert not (state / name).is_symlink()
-    assert len(_files(disk)) == 3
-
-
 def test_an_empty_folder_is_nobodys(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     refuse_others(tmp_path)

@@ -8,6 +8,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 from environments.belongings import refuse_others, remove_own
 from environments.domain.errors import CalvinverseError, InvalidInput, MachineError
@@ -16,6 +17,7 @@ from environments.providers.backend.connections import CONNECTIONS_FILE, Connect
 from environments.providers.local_cluster.agents import left_containers
 from environments.providers.local_cluster.agents.local import LocalAgents
 from environments.providers.local_cluster.agents.site import choose_again, chosen_file
+from environments.shared_places import is_claimed, is_elsewhere
 
 
 def clean_up(state: Path) -> None:
@@ -27,6 +29,14 @@ def clean_up(state: Path) -> None:
     for folder in (state / "agents", chosen_file(state).parent):
         if not folder.is_dir() and (left := remove_own(state, folder.name)):
             raise MachineError(f"{left[0]} is in the place of a folder.", hint="Move it away, and repeat the command.")
+        if is_elsewhere(folder) and not is_claimed(state, folder.name):
+            # What is there is of others, agents of theirs too.
+            for path in remove_own(state, folder.name):
+                print(f"{path} stays: deploy didn't make it", flush=True)
+            if folder.is_dir():
+                raise MachineError(
+                    f"A disk of others is mounted at {folder}.", hint=f"Run `umount {quote(str(folder))}`."
+                )
     # Without what is damaged, processes and files are found by the folder.
     connections = state / CONNECTIONS_FILE
     with suppress(FileNotFoundError):

@@ -3,7 +3,6 @@
 import ctypes
 import json
 import os
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,15 @@ import httpx2
 
 from environments.domain.cleaning import Cleaner
 from environments.domain.errors import MachineError
+from environments.mounts import mount_points
 from environments.providers.local_cluster.agents import engine, processes
 from environments.providers.local_cluster.agents.patience import wait_for
+from environments.shared_places import used_by_jobs
 
 _ALLOCATION_LABEL = "com.hashicorp.nomad.alloc_id"
 HOLDER = "nomad_init_"
 """What the names of the containers begin with that hold the network of an allocation, before its id."""
 _CGROUPS = Path("/sys/fs/cgroup")
-_OCTAL = re.compile(rb"\\([0-7]{3})")
 _HELPERS = frozenset({b"logmon", b"docker_logger", b"executor"})
 """First arguments of the processes that a Nomad agent starts beside containers, and that outlive it."""
 
@@ -81,9 +81,9 @@ def remove_containers_below(folders: Collection[Path], allocations: Collection[s
 def leave(data: Path, former: Path, volumes: Path, alone: bool) -> None:
     """Ends the tasks of an agent whose data folder was moved, and what else uses its `former` folder and `volumes`.
 
-    Not `alone`: another agent has those now. Then what is below them is ours only if it is of an allocation whose
-    folder is here, and not there. The allocations stay, and the next start of the agent begins their tasks again.
-    Raises `MachineError` naming what the engine doesn't remove.
+    Not `alone`: another agent has those now, or they are elsewhere. Then what is below them is ours only if it is of an
+    allocation whose folder is here, and not there. The allocations stay, and the next start of the agent begins their
+    tasks again. Raises `MachineError` naming what the engine doesn't remove.
     """
     allocations = {name for name in allocations_of(data) if not (former / "alloc" / name).exists()}
 
@@ -110,10 +110,15 @@ def leave(data: Path, former: Path, volumes: Path, alone: bool) -> None:
 
 
 def clear_volumes(volumes: Path) -> None:
-    """Removes what still uses a folder for jobs: containers that a job asked the engine for, and mounts."""
-    _remove_containers(lambda: _containers_with_mounts_below(volumes, {}))
-    for mount in mounts_below(volumes):
-        _unmount(mount)
+    """Removes what still uses a folder for jobs: containers that a job asked the engine for, and mounts.
+
+    Where the folder is elsewhere, others may use what is beside our own volumes there.
+    """
+    used = used_by_jobs(volumes)
+    _remove_containers(lambda: [id_ for folder in used for id_ in _containers_with_mounts_below(folder, {})])
+    for folder in used:
+        for mount in mounts_below(folder):
+            _unmount(mount)
 
 
 def containers_of(data: Path) -> list[str]:
@@ -212,12 +217,9 @@ def _mounts_below(folder: Path, container: Mapping[str, Any]) -> bool:
 
 
 def mounts_below(folder: Path) -> list[Path]:
-    """Mount points below a folder, the deepest first (proc_pid_mountinfo(5), field 5, octal escapes)."""
-    prefix, found = os.fsencode(folder.resolve()) + b"/", []
-    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
-        point = _OCTAL.sub(lambda escaped: bytes([int(escaped[1], 8)]), line.split()[4])
-        if point.startswith(prefix):
-            found.append(Path(os.fsdecode(point)))
+    """Mount points below a folder, the deepest first."""
+    above = folder.resolve()
+    found = [point for point in mount_points() if point != above and point.is_relative_to(above)]
     return sorted(found, key=lambda path: len(path.parts), reverse=True)
 
 

@@ -23,6 +23,7 @@ from environments.providers.local_cluster.agents.ports import Ports
 from environments.providers.local_cluster.agents.site import CERTIFICATES, Site, choose, chosen_file
 from environments.providers.local_cluster.agents.supervisor import Program, Supervisor
 from environments.providers.local_cluster.authority import CERTIFICATE_LIFE
+from environments.shared_places import is_elsewhere
 
 BINARIES = ("consul", "bao", "nomad")
 """The programs that run them."""
@@ -126,9 +127,10 @@ class LocalAgents:
             if (former := state_origin.former(self.site.state)) is None:
                 return
             state_origin.refuse_copy(self.site.state)
-            moved, alone = former / self.site.folder.name, not chosen_file(former).exists()
+            moved, volumes = former / self.site.folder.name, former / self.site.volumes.name
+            alone = not chosen_file(former).exists() and not any(map(is_elsewhere, (moved, volumes)))
             self.supervisor.leave(moved / "supervisor", alone)
-            leftovers.leave(self.nomad.data, moved / "nomad" / "data", former / self.site.volumes.name, alone)
+            leftovers.leave(self.nomad.data, moved / "nomad" / "data", volumes, alone)
             if settle:
                 self.supervisor.settle()
 

@@ -35,12 +35,15 @@ from environments.providers.local_cluster.agents.site import DATACENTER, EDGE_OW
 from environments.providers.local_cluster.agents.supervisor import Supervisor
 from environments.providers.local_cluster.authority import SERVER_NAMES
 from environments.providers.local_cluster.isolation.model import DnsServer, Network
+from environments.shared_places import used_by_jobs
 from environments.steps.cluster_events import ENDED
 
 _ADMIN_NAME = "calvinverse-admin"
 
 BUILDS_VOLUME = "builds"
 """Nomad's name of the host volume in which images are built."""
+_BUILDS_FOLDER = "calvinverse-builds"
+"""Among the volumes, like those of the service: a link may lead to a disk on which others have `builds`."""
 BUILDS_META = "calvinverse_builds"
 """What the node tells in this, jobs read as `${meta.calvinverse_builds}`: where that folder is on the node."""
 SOCKET_VOLUME = "docker-socket"
@@ -86,7 +89,7 @@ class NomadAgent(Agent):
 
     def configure(self) -> bool:
         private_folder(self.site.volumes)
-        for name in (*sorted(SERVICE_VOLUMES), BUILDS_VOLUME):
+        for name in (*sorted(SERVICE_VOLUMES), _BUILDS_FOLDER):
             private_folder(self.site.volumes / name)
             if os.geteuid() == 0:
                 _own(self.site.volumes / name, EDGE_OWNER if name == EDGE_VOLUME else VOLUME_OWNER)
@@ -110,7 +113,7 @@ class NomadAgent(Agent):
     @property
     def builds(self) -> Path:
         """Where images are built; the engine sees it under the same path as the jobs that mount it there."""
-        return self.site.volumes / BUILDS_VOLUME
+        return self.site.volumes / _BUILDS_FOLDER
 
     @property
     def bridge(self) -> str:
@@ -374,7 +377,8 @@ class NomadAgent(Agent):
         cgroups = [traces.cgroup_name(cluster) for cluster in sorted(found.clusters)]
         answered = leftovers.clear(self.data, cgroups, certain=certain)
         if allocations and not answered:
-            left_containers.keep(self.site.state, [self.data, self.site.volumes], allocations if certain else ())
+            used = [self.data, *used_by_jobs(self.site.volumes)]
+            left_containers.keep(self.site.state, used, allocations if certain else ())
         leftovers.clear_volumes(self.site.volumes)
         self.isolation.switch_off(bridges, certain=certain)
         for bridge, subnet in product(bridges, sorted(found.subnets)):

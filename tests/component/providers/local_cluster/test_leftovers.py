@@ -132,6 +132,22 @@ def test_containers_and_groups_of_others_stay(engine: Engine, cgroups: Path, dat
     assert parents <= left
 
 
+def test_containers_of_others_on_the_disk_that_a_link_leads_to_stay(engine: Engine, tmp_path: Path) -> None:
+    volumes, disk = tmp_path / "state" / "volumes", tmp_path / "disk"
+    (disk / "calvinverse-data").mkdir(parents=True)
+    volumes.parent.mkdir()
+    volumes.symlink_to(disk)
+    engine.containers.clear()
+    engine.containers |= {
+        "theirs": [f"{disk}/postgres"],
+        "theirs-too": [f"{volumes}/builds/x"],
+        "ours": [f"{volumes}/calvinverse-data/service"],
+        "ours-too": [f"{disk}/calvinverse-data/service"],
+    }
+    leftovers.clear_volumes(volumes)
+    assert sorted(engine.containers) == ["theirs", "theirs-too"]
+
+
 def test_without_certainty_an_allocations_id_proves_nothing(engine: Engine, cgroups: Path, data: Path) -> None:
     """The folder may be a copy, and the allocation one of the original's that runs."""
     before = {path for path in cgroups.rglob("*") if OURS in path.name}

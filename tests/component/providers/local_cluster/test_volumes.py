@@ -31,7 +31,7 @@ def listening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 def test_the_engines_socket_is_offered_with_its_group(nomad: NomadAgent, listening: Path) -> None:
     client = nomad._configuration()["client"]
-    builds = str(nomad.site.volumes / "builds")
+    builds = str(nomad.site.volumes / "calvinverse-builds")
     assert {name: volume["path"] for name, volume in client["host_volume"].items()} == {
         "calvinverse-data": str(nomad.site.volumes / "calvinverse-data"),
         "calvinverse-edge": str(nomad.site.volumes / "calvinverse-edge"),

@@ -1,0 +1,161 @@
+"""Folders of a state folder that are links, or other disks: what others have there is neither used nor removed."""
+
+from pathlib import Path
+
+import pytest
+
+from environments import shared_places
+from environments.belongings import claim, free_locks, refuse_others, remove_own
+from environments.domain.errors import MachineError
+from environments.providers.local_cluster.agents.clean_up import clean_up
+from environments.providers.local_cluster.agents.supervisor import Supervisor
+from environments.shared_places import is_claimed, used_by_jobs
+
+FOLDERS = ("local", "agents", "volumes", "credentials")
+GENERIC = ("nomad/data/x", "logs/x", "builds/x", "lock", "ca.pem", "x.lock/y")
+"""Names that we give, and anybody."""
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A marked state folder, from which something was deployed."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    claim(folder)
+    (folder / "local").mkdir()
+    return folder
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    return disk
+
+
+def _put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("theirs")
+
+
+def _lead(state: Path, name: str, disk: Path) -> None:
+    (state / name).rmdir() if (state / name).exists() else None
+    (state / name).symlink_to(disk)
+
+
+def _files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_what_others_have_where_a_link_leads_stays(state: Path, disk: Path, name: str) -> None:
+    _lead(state, name, disk)
+    _put(disk, *GENERIC)
+    free_locks(state)
+    assert len(remove_own(state, name)) > 1
+    assert _files(disk) == set(GENERIC)
+    assert not (state / name).is_symlink()
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_nothing_is_deployed_where_others_have_things(state: Path, disk: Path, name: str) -> None:
+    _lead(state, name, disk)
+    _put(disk, *GENERIC)
+    if name == "volumes":  # each volume has a name of its own
+        claim(state)
+        assert used_by_jobs(state / name) == []
+    else:
+        with pytest.raises(MachineError, match=f"{name} can't be used") as refused:
+            claim(state)
+        assert "a folder that is empty" in refused.value.hint
+    fresh = state.parent / "fresh"
+    fresh.mkdir()
+    (fresh / name).symlink_to(disk)
+    with pytest.raises(MachineError):
+        claim(fresh)
+    assert not (fresh / "deploy.lock").exists()
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_in_an_empty_folder_all_with_our_names_is_ours(state: Path, disk: Path, name: str) -> None:
+    _lead(state, name, disk)
+    claim(state)
+    assert is_claimed(state, name)
+    _put(disk, "calvinverse-data/x", "nomad/x", "lock", "thesis")
+    removed = {"local": {"lock"}, "agents": {"nomad/x"}, "volumes": {"calvinverse-data/x"}, "credentials": {"lock"}}
+    before = _files(disk) - {shared_places.OWNER_FILE}
+    claim(state)
+    remove_own(state, name)
+    assert _files(disk) == before - removed[name]
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_place_of_another_deployment_is_let_be(state: Path, disk: Path, name: str) -> None:
+    _lead(state, name, disk)
+    claim(state)
+    _put(disk, "calvinverse-data/x", "calvinverse.sqlite", "nomad/x", "lock", "cluster.json")
+    second = state.parent / "second"
+    second.mkdir()
+    (second / name).symlink_to(disk)
+    with pytest.raises(MachineError, match=f"where the deployment in {state} has its own"):
+        claim(second)
+    before = _files(disk)
+    assert not is_claimed(second, name)
+    assert used_by_jobs(second / name) == []
+    remove_own(second, name)
+    assert _files(disk) == before
+    assert is_claimed(state, name)
+
+
+def test_a_place_moves_with_its_state_folder_and_not_with_a_copy(state: Path, disk: Path) -> None:
+    _lead(state, "agents", disk)
+    claim(state)
+    _put(disk, "nomad/x")
+    copy = state.parent / "copy"
+    copy.mkdir()
+    (copy / "agents").symlink_to(disk)
+    moved = state.rename(state.parent / "moved")
+    assert is_claimed(moved, "agents")
+    assert not is_claimed(copy, "agents")
+    claim(moved)
+    with pytest.raises(MachineError, match="where the deployment in"):
+        claim(copy)
+
+
+def test_agents_that_an_older_version_started_there_are_ours(state: Path, disk: Path) -> None:
+    _lead(state, "agents", disk)
+    Supervisor(state / "agents" / "supervisor", {}, {}).settle()
+    assert is_claimed(state, "agents")
+    second = state.parent / "second"
+    second.mkdir()
+    (second / "agents").symlink_to(disk)
+    assert not is_claimed(second, "agents")
+    claim(state)
+    assert (disk / shared_places.OWNER_FILE).exists()
+
+
+def test_a_mounted_disk_is_like_a_link_and_stays_mounted(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (state / "volumes").mkdir()
+    monkeypatch.setattr(shared_places, "mount_points", lambda: [state / "volumes"])
+    _put(state / "volumes", "calvinverse-data/x", "builds/x", "photos/x")
+    remove_own(state, "volumes")
+    assert _files(state / "volumes") == {"builds/x", "photos/x"}
+
+
+def test_agents_of_others_are_not_ended(
+    tmp_path: Path, disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their Nomad's data are no proof that something was deployed here, nor that they are of this deployment."""
+    _put(disk, "nomad/data/alloc/x", "openbao/config.json")
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "agents").symlink_to(disk)
+    with pytest.raises(MachineError, match="Nothing was deployed from"):
+        refuse_others(state)
+    (state / "credentials").mkdir()
+    _put(state, "credentials/cluster.json")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    clean_up(state)
+    assert f"{disk / 'nomad'} stays: deploy didn't make it" in capsys.readouterr().out
+    assert _files(disk) == {"nomad/data/alloc/x", "openbao/config.json"}
