@@ -213,7 +213,8 @@ def test_containers_that_stay_while_the_engine_is_away_are_removed_by_the_next_r
     agents: LocalAgents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where, said = Places(agents.site.state), list[str]()
-    (agents.nomad.data / "alloc" / "one").mkdir(parents=True)
+    allocation = "0aa1b2c3-0000-4000-8000-000000000001"
+    (agents.nomad.data / "alloc" / allocation).mkdir(parents=True)
     assert undeploy(where, said.append, force=True)
     assert "Containers of jobs may stay" in said[-1]
     assert not where.agents.exists()
@@ -225,7 +226,7 @@ def test_containers_that_stay_while_the_engine_is_away_are_removed_by_the_next_r
 
     monkeypatch.setattr(leftovers, "remove_containers_below", remove)
     assert undeploy(where, said.append)
-    assert removed == [([agents.nomad.data, agents.site.volumes], ["one"])]
+    assert removed == [([agents.nomad.data, agents.site.volumes], [allocation])]
     assert not undeploy(where, said.append)
 
 
