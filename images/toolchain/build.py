@@ -28,6 +28,9 @@ FETCH_LIMIT = 15 * 60.0
 MUCH_MEMORY = 12 << 30
 """Bytes of memory from which on the compiler may collect its garbage late, which saves processor time."""
 
+ENOUGH = 2 << 30
+"""Bytes for one process of the compiler from which on it collects none until it has used them."""
+
 LOCK_LIMIT = 60 * 60.0
 """Seconds to wait for another process that builds the same tool."""
 
@@ -173,13 +176,21 @@ def go_environment(source: GoModule, go: Go) -> dict[str, str]:
     Nobody debugs the tools, so what only a debugger reads isn't compiled; that changes nothing else, and no key.
     """
     env = {**go.environment(), "GOFLAGS": "-mod=readonly -gcflags=all=-dwarf=false", "GOWORK": "off"}
-    if os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >= MUCH_MEMORY:
-        env.setdefault("GOGC", "400")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    env = {**garbage_collection(memory, os.cpu_count() or 1), **env}
     for name in ("GOOS", "GOARCH", "CGO_ENABLED"):
         env.pop(name, None)
     if source.use_of_c():
         env["CGO_ENABLED"] = source.use_of_c()
     return env
+
+
+def garbage_collection(memory: int, processors: int) -> dict[str, str]:
+    """Go's variables for a machine with that many bytes and processors: two builds take half of its memory at most."""
+    if memory < MUCH_MEMORY:
+        return {}
+    each = memory // 2 // (2 * processors)
+    return {"GOGC": "400"} if each < ENOUGH else {"GOGC": "off", "GOMEMLIMIT": str(each)}
 
 
 def built_from(program: Path, go: Go) -> Version | None:

@@ -143,3 +143,10 @@ def test_one_go_is_chosen_for_all_that_is_built() -> None:
     assert MachineGo(Version((1, 21, 0)), fetches_newer=True).fits(wanted_go(given))
     assert Builders(None, compiler=False, pip=True).machine_builds(None)
     assert not Builders(None, compiler=False, pip=True).machine_builds(wanted_go(given))
+
+
+def test_the_compiler_collects_no_garbage_only_where_each_of_its_processes_has_enough_memory() -> None:
+    gib = 1 << 30
+    assert build.garbage_collection(8 * gib, 2) == {}
+    assert build.garbage_collection(24 * gib, 2) == {"GOGC": "off", "GOMEMLIMIT": str(3 * gib)}
+    assert build.garbage_collection(24 * gib, 16) == {"GOGC": "400"}
