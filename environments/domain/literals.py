@@ -1,11 +1,23 @@
 """Finds many texts in another one at once, in time that hardly grows with their number."""
 
-import re
-from collections import defaultdict
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 _KEYS = (8, 3, 2, 1)
 """Lengths of the beginnings by which texts are looked up."""
+
+LONG = _KEYS[0]
+"""Characters of a text that is looked up fast."""
+
+_TRIES = 100_000
+"""At how many places in the texts a part of one is looked for."""
+
+_COMPARED = 64
+"""Characters of a part that are compared first."""
+
+Span = tuple[int, int]
+"""Where something begins and ends."""
 
 
 class Literals:
@@ -13,40 +25,74 @@ class Literals:
 
     def __init__(self, texts: Iterable[str]) -> None:
         ordered = sorted(set(texts), key=lambda text: (-len(text), text))
-        # Those of a longer beginning are all longer than those of a shorter one.
-        self._by_beginning: dict[int, dict[str, list[str]]] = {}
+        found: dict[int, dict[str, dict[int, set[str]]]] = {}
         for text in ordered:
             key = next(size for size in _KEYS if size <= len(text))
-            self._by_beginning.setdefault(key, defaultdict(list))[text[:key]].append(text)
-        firsts = "".join(map(re.escape, sorted({text[0] for text in ordered})))
-        self._first = re.compile(f"[{firsts}]") if firsts else None
+            found.setdefault(key, {}).setdefault(text[:key], {}).setdefault(len(text), set()).add(text)
+        # Many of the same beginning, the longest first; those of a length are found by one look-up.
+        self._by_beginning = found
+        self._all = "".join(f"{text}\0" for text in ordered)
+        self._begins = [0, *accumulate(len(text) + 1 for text in ordered)]
 
-    def replace(self, text: str, replacement: str) -> str:
-        """The text with each of them replaced: from the left, and the longest one at a place."""
-        pieces, done = [], 0
-        for begin, end in self._found(text):
-            pieces += [text[done:begin], replacement]
-            done = end
-        return "".join([*pieces, text[done:]])
+    def spans(self, text: str) -> list[Span]:
+        """Where they stand in the text, in order; those that overlap are one."""
+        return merged(span for size in self._by_beginning for span in self._of(size, text))
 
     def any_in(self, text: str) -> bool:
         """Whether one of them stands in the text."""
-        return next(self._found(text), None) is not None
+        return any(next(self._of(size, text), None) is not None for size in self._by_beginning)
 
-    def _found(self, text: str) -> Iterator[tuple[int, int]]:
-        if self._first is None:
-            return
-        done = 0
-        for candidate in self._first.finditer(text):
-            begin = candidate.start()
-            if begin >= done and (end := self._end(text, begin)) is not None:
-                yield begin, end
-                done = end
+    def _of(self, size: int, text: str) -> Iterator[Span]:
+        """Where those stand that are looked up by so many characters; what is inside of another one may be left out."""
+        groups, reach = self._by_beginning[size], 0
+        for begin in [at for at in range(len(text) - size + 1) if text[at : at + size] in groups]:
+            for length, same in groups[text[begin : begin + size]].items():
+                end = begin + length
+                if end > reach and end <= len(text) and text[begin:end] in same:
+                    yield begin, end
+                    reach = end
+                    break
 
-    def _end(self, text: str, begin: int) -> int | None:
-        """Where the longest one ends that begins there."""
-        for size, texts in self._by_beginning.items():
-            for one in texts.get(text[begin : begin + size], ()):
-                if text.startswith(one, begin):
-                    return begin + len(one)
-        return None
+    def last_part(self, text: str, least: int) -> int:
+        """How many characters at the end of the text are a part of one of them that goes on; 0 for fewer."""
+        found = 0
+        for at, begin, end in self._places(text[-least:], least):
+            upto = at + least
+            count = min(upto - begin, len(text))
+            if upto < end and count > found and self._same(upto - count, text[len(text) - count :]):
+                found = count
+        return found
+
+    def first_part(self, text: str, least: int) -> int:
+        """How many characters at the beginning are a part of one of them that began before it; 0 for fewer."""
+        found = 0
+        for at, begin, end in self._places(text[:least], least):
+            count = min(end - at, len(text))
+            if at > begin and count > found and self._same(at, text[:count]):
+                found = count
+        return found
+
+    def _places(self, part: str, least: int) -> Iterator[tuple[int, int, int]]:
+        """Where a part stands in all of them together, and where the one begins and ends that it is in."""
+        at = -1
+        for _ in range(_TRIES if len(part) == least else 0):
+            at = self._all.find(part, at + 1)
+            if at < 0:
+                return
+            which = bisect_right(self._begins, at)
+            yield at, self._begins[which - 1], self._begins[which] - 1
+
+    def _same(self, at: int, text: str) -> bool:
+        # The first ones tell nearly always, and nothing long is copied for them.
+        return self._all.startswith(text[:_COMPARED], at) and self._all.startswith(text, at)
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """The spans in order, with those that overlap as one."""
+    found: list[Span] = []
+    for begin, end in sorted(spans):
+        if found and begin < found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((begin, end))
+    return found

@@ -4,17 +4,13 @@ A secret may have several lines. So lines before those that are shown are cleane
 may begin a secret are shown later, when it is known how they go on.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from environments.domain.cleaning import HIDDEN, Cleaner, printable
+from environments.domain.cleaning import HIDDEN, Cleaner
 from environments.service.log_places import Found, Place
 
 LONGEST_LINE = 4000
 """Characters; the rest of a longer line is left out, visibly."""
-
-_CLEANED = 8 * 1024
-"""Characters that are cleaned at once: other threads wait meanwhile."""
 
 _REACH = 4096
 """Bytes before a line that are cleaned with it, besides those of the longest secret."""
@@ -55,7 +51,7 @@ def shown(found: Found, cleaner: Cleaner, *, ended: bool, last: int | None = Non
     held = _held(content, begins, ends, unfinished)
     if held > begins or not found.full:
         ends, unfinished = held, 0
-    lines = _cleaned(found, _last(content, begins, ends, last), ends, cleaner)
+    lines = _cleaned(found, _last(content, begins, ends, last), ends, cleaner, cut=all_there)
     if unfinished:  # there is no room to wait for the rest of it
         hidden = min(len(lines), _count(content, held, ends))
         lines[len(lines) - hidden :] = [HIDDEN] * hidden
@@ -65,18 +61,18 @@ def shown(found: Found, cleaner: Cleaner, *, ended: bool, last: int | None = Non
 
 def _text(content: bytes) -> str:
     """What it says, with all ends of lines alike."""
-    return printable(content.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n"))
+    return content.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _count(content: bytes, begins: int, ends: int) -> int:
     return _text(content[begins:ends]).removesuffix("\n").count("\n") + 1
 
 
-def _held(content: bytes, begins: int, ends: int, characters: int) -> int:
-    """Where the lines begin that have the last so many characters."""
-    while characters > 0 and ends > begins:
+def _held(content: bytes, begins: int, ends: int, lines: int) -> int:
+    """Where the last so many lines begin."""
+    while lines > 0 and ends > begins:
         line = max(begins, content.rfind(b"\n", begins, ends - 1) + 1)
-        characters -= len(_text(content[line:ends]))
+        lines -= _count(content, line, ends)
         ends = line
     return ends
 
@@ -91,38 +87,23 @@ def _last(content: bytes, begins: int, ends: int, last: int | None) -> int:
     return begins if last is None else max(begins, place)
 
 
-def _cleaned(found: Found, begins: int, ends: int, cleaner: Cleaner) -> list[str]:
+def _cleaned(found: Found, begins: int, ends: int, cleaner: Cleaner, *, cut: bool = False) -> list[str]:
     """Lines without secrets and control characters; together with those before them, which aren't among the result."""
     if begins == ends:
         return []
     first = max(0, begins - _REACH - 4 * cleaner.longest)
-    cut = found.cut and first == 0
-    if cut:  # its first line isn't whole
+    begun = found.cut and first == 0
+    if begun:  # its first line isn't whole
         first = found.content.find(b"\n", 0, begins) + 1
-    text = cleaner.hide_lines(_text(found.content[first:ends]))
-    text = cleaner.hide_rest(text) if cut else text
-    lines = text.removesuffix("\n").split("\n")[_text(found.content[first:begins]).count("\n") :]
-    return [done for together in _portions(lines) for done in cleaner.clean(together).split("\n")]
-
-
-def _portions(lines: list[str]) -> Iterator[str]:
-    waiting: list[str] = []
-    size = 0
-    for line in lines:
-        waiting.append(line)
-        size += len(line)
-        if size >= _CLEANED:
-            yield "\n".join(waiting)
-            waiting, size = [], 0
-    if waiting:
-        yield "\n".join(waiting)
+    text = cleaner.clean(_text(found.content[first:ends]), begun=begun, cut=cut)
+    return text.removesuffix("\n").split("\n")[_text(found.content[first:begins]).count("\n") :]
 
 
 def _beginning(found: Found, begins: int, cleaner: Cleaner) -> str:
     """Of a line that is longer than a block. It is cut where nobody knows whether a secret stands there."""
     guard = max(_GUARD, cleaner.longest)
     ends = min(len(found.content), begins + 4 * (LONGEST_LINE + guard))
-    text = cleaner.clean("".join(_cleaned(found, begins, ends, cleaner)))
+    text = "".join(_cleaned(found, begins, ends, cleaner))
     return f"{text[: max(0, min(LONGEST_LINE, len(text) - guard))]} … (the rest of this line isn't shown)"
 
 

@@ -264,13 +264,13 @@ class RolloutWatcher:
         unhealthy = [(found, task) for found, task in tasks if found.healthy is not True and found.client != "complete"]
         return failed or lacking or unhealthy
 
-    def _clean(self, text: str) -> str:
+    def _clean(self, text: str, *, begun: bool) -> str:
         try:
             words = self._words()
         except CalvinverseError:
             words = None
         # Output is quoted only if all secrets that must be removed from it are known.
-        return "" if words is None else Cleaner(words).clean(text)
+        return "" if words is None else Cleaner(words).clean(text, begun=begun, cut=True)
 
     def _tail(self, allocation: Allocation, task: Task) -> str:
         text = self._nomad.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)
@@ -279,9 +279,10 @@ class RolloutWatcher:
                 break
             time.sleep(pause)
             text = self._nomad.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)
-        if len(text.encode()) >= _TAIL:
+        begun = len(text.encode()) >= _TAIL
+        if begun:
             text = text.partition("\n")[2]  # an incomplete line may contain a part of a secret
-        text = self._clean(text) if text else ""
+        text = self._clean(text, begun=begun) if text else ""
         return " | ".join(line.strip() for line in text.splitlines()[-_TAIL_LINES:] if line.strip())
 
 

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from environments.domain.cleaning import texts_of
 from environments.domain.errors import BackendUnavailable
 from environments.domain.names import kv_prefix
+from environments.domain.secret_forms import texts_of
 from environments.providers.vault.ports import SecretFolder, SecretStore
 from environments.steps.base import Owner
 from environments.steps.secret_words import Words
@@ -20,8 +20,8 @@ MOST = 50
 MOST_VERSIONS = 500
 """The most versions of all secrets together: OpenBao keeps ten of each unless a mount or a secret says otherwise."""
 
-MOST_CHARACTERS = 1024 * 1024
-"""The most characters of all values together."""
+MOST_CHARACTERS = 256 * 1024
+"""The most characters of all values together: what is looked for takes about fifty times as much memory."""
 
 _SECONDS = 30.0
 """For how long versions are read; the token for that lives a minute."""

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from environments.domain.cleaning import HIDDEN, SHORTEST, Cleaner, printable
+from environments.domain.cleaning import HIDDEN, Cleaner, printable
+from environments.domain.secret_forms import SHORTEST
 
 secrets = st.text(
     string.ascii_letters + string.digits + "!\"#$%&'()+,-./:;<=>?@[\\]^_`{|}~ äß€𝄞",
@@ -34,6 +35,14 @@ WAYS: dict[str, Callable[[str], str]] = {
     "base64 for URLs, without its end": lambda secret: base64.urlsafe_b64encode(secret.encode()).decode().rstrip("="),
     "colours in it": lambda secret: "\x1b[1m".join(secret),
     "zeros in it": lambda secret: "\0".join(secret),
+    "backspaces in it": lambda secret: "".join(f"{letter}\b{letter}" for letter in secret),
+    "joiners in it": lambda secret: "\u200d".join(secret),
+    "variations in it": lambda secret: "\ufe0f".join(secret),
+    "directions in it": lambda secret: "\u202e\u2066".join(secret),
+    "what is no UTF-8 in it": lambda secret: "\ufffd".join(secret),
+    "a sequence with zeros in it": lambda secret: "\x1b\0[\x001m".join(secret),
+    "a link in it": lambda secret: "\x1b]8;;x\x1b\\".join(secret),
+    "a title with other ends in it": lambda secret: "\x9d0;x\x9c".join(secret),
     "a title of a terminal": lambda secret: f"\x1b]0;{secret}\x07 {secret}",
     "Python": lambda secret: repr(secret),
 }
@@ -81,6 +90,72 @@ def test_a_secret_of_many_lines_is_hidden_in_each_of_them() -> None:
         assert cleaner.clean(f"> {line}") == f"> {HIDDEN}"
     assert cleaner.clean(json.dumps({"key": key})) == '{"key": "***"}'
     assert cleaner.clean(" ".join(key.split("\n"))).strip() == HIDDEN
+
+
+KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEF\nab12\nQ4==\n-----END KEY-----\n"
+LONG = "generated-password-" * 7
+
+
+def _wrapped(text: str, columns: int) -> list[str]:
+    return [text[begin : begin + columns] for begin in range(0, len(text), columns)]
+
+
+@pytest.mark.parametrize("prefix", ["", "2026-01-01T12:00:00.5Z stdout F ", "web-1  | ", "[out]\t", "  "])
+def test_a_secret_that_is_wrapped_is_hidden_behind_prefixes_too(prefix: str) -> None:
+    cleaner = Cleaner([LONG, KEY])
+    encoded = base64.b64encode(LONG.encode()).decode()
+    key = base64.b64encode(KEY.encode()).decode()
+    ways = [
+        *(_wrapped(encoded, size) for size in (20, 64, 76)),
+        _wrapped(key, 64),
+        _wrapped(key, 76),
+        _wrapped(LONG, 33),
+    ]
+    for lines in (*ways, KEY.splitlines()):
+        said = "\n".join(f"{prefix}{line}" for line in ["first", *lines, "last"])
+        expected = "\n".join(f"{prefix}{line}" for line in ["first", *(HIDDEN for _ in lines), "last"])
+        assert cleaner.clean(said) == printable(expected), lines
+
+
+def test_secrets_that_overlap_are_hidden_both() -> None:
+    assert Cleaner(["abcdefgh", "efghijkl"]).clean("abcdefghijkl abcdefgh-efghijkl") == "*** ***-***"
+
+
+@pytest.mark.parametrize("secret", ["pass\x1b[1mword", "[0mpassword", "pass\0word", "pass\bword", "p\u200dassword"])
+def test_a_secret_with_control_characters_is_hidden_with_and_without_them(secret: str) -> None:
+    cleaner = Cleaner([secret])
+    for said in (secret, printable(secret), json.dumps(secret), f"\x1b{secret}", f"{secret[:5]}\x1b[0m{secret[5:]}"):
+        cleaned = cleaner.clean(f"it is {said} now")
+        assert "word" not in cleaned
+        assert cleaned.endswith(" now")
+
+
+def test_what_is_cut_off_shows_no_part_of_a_secret() -> None:
+    cleaner = Cleaner([LONG, "correct-horse", KEY])
+    assert cleaner.clean("password=corre", cut=True) == "password=***"
+    assert cleaner.clean("password=corre") == "password=corre"
+    assert cleaner.clean("password=corre\n", cut=True) == "password=corre\n", "the line isn't cut off"
+    assert cleaner.clean("password=cor", cut=True) == "password=cor", "too little to know it"
+    for size in range(4, len(LONG)):
+        assert cleaner.clean(f"x {LONG[:size]}", cut=True) == "x ***"
+    lines = _wrapped(base64.b64encode(LONG.encode()).decode(), 20)
+    for count in range(1, len(lines)):
+        assert cleaner.clean("\n".join(["x", *lines[:count]]) + "\n", cut=True) == "x\n" + "***\n" * count
+        rest = "\n".join([*lines[count:], "x"])
+        assert cleaner.clean(rest, begun=True) == "***\n" * (len(lines) - count) + "x"
+    for count in range(1, 6):
+        key = KEY.splitlines()
+        assert cleaner.clean("\n".join(key[count:]) + "\nx", begun=True) == "***\n" * (6 - count) + "x"
+
+
+def test_lines_are_awaited_that_may_begin_a_wrapped_secret() -> None:
+    cleaner = Cleaner([LONG])
+    lines = _wrapped(base64.b64encode(LONG.encode()).decode(), 20)
+    for prefix in ("", "12:00:00 | "):
+        for count in range(1, len(lines)):
+            assert cleaner.unfinished("".join(f"{prefix}{line}\n" for line in ["x", *lines[:count]])) == count
+        assert cleaner.unfinished("".join(f"{prefix}{line}\n" for line in ["x", *lines, "y"])) == 0
+    assert cleaner.unfinished("generated\n") == 0, "it isn't much of it"
 
 
 def test_a_text_is_cut_off_after_its_secrets_are_gone() -> None:

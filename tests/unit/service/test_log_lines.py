@@ -118,9 +118,27 @@ def test_lines_that_may_begin_a_secret_come_when_it_is_known_that_they_do_not() 
     part = files.read(Place())
     assert (part.lines, part.more) == (("one",), False)
     assert files.read(part.end).lines == ()
-    assert files.read(part.end, ended=True).lines == ("codes: ab12cd", "ef34gh"), "nothing more will come"
+    assert files.read(part.end, ended=True).lines == ("codes: ***", "***"), "nothing more will come"
     files.kept[0] += b"other\n"
     assert files.read(part.end).lines == ("codes: ab12cd", "ef34gh", "other")
+
+
+def test_the_last_line_of_what_has_ended_shows_no_beginning_of_a_secret() -> None:
+    for size in range(4, len(ONE_LINE)):
+        files = Files(f"one\npassword={ONE_LINE[:size]}".encode())
+        assert files.read(Place(), ended=True).lines == ("one", "password=***")
+        assert files.read(Place(), ended=True, last=1).lines == ("password=***",)
+
+
+@pytest.mark.parametrize("prefix", ["", "12:00:00 stdout F "])
+def test_a_follower_sees_nothing_of_a_wrapped_secret(prefix: str) -> None:
+    secret = "".join(f"{number:03}~" for number in range(60))
+    files, place, seen = Files(b""), Place(), list[str]()
+    for line in ["start", *(secret[begin : begin + 20] for begin in range(0, len(secret), 20)), "end"]:
+        files.kept[0] += f"{prefix}{line}\n".encode()
+        part = files.read(place, cleaner=Cleaner([secret]))
+        seen, place = [*seen, *part.lines], part.end
+    assert seen == [f"{prefix}start", *(f"{prefix}***" for _ in range(12)), f"{prefix}end"]
 
 
 def test_of_a_secret_whose_beginning_is_deleted_the_rest_is_not_shown() -> None:
