@@ -402,6 +402,16 @@ def task_bench_ui():
     }
 
 
+def task_bench_scale():
+    """measure what one of each costs, check a load model with 1,000 and 10,000, and compute what breaks beyond"""
+    return {
+        "basename": "bench:scale",
+        "actions": [lazy_action("tests.scale.main:main")],
+        "params": [{"name": "environments", "long": "environments", "type": int, "default": 10_000}],
+        "task_dep": ["postgres"],
+    }
+
+
 def task_bench_sizes():
     """measure what is in each image, by component"""
     return {"basename": "bench:sizes", "actions": [lazy_action("tests.bench.sizes:main")], "task_dep": MEASURED}

@@ -1,6 +1,6 @@
-"""The figures that are kept: one JSON file with a section for each bench, and beside it the page made from it.
+"""The figures that are kept: one JSON file with a section for each bench, and the pages made from it.
 
-`python -m tests.bench.kept` writes all tables of the page again from the file.
+`python -m tests.bench.kept` writes all tables of the pages again from the file.
 """
 
 import subprocess
@@ -14,6 +14,7 @@ from tests.bench.figures import Measured, markdown
 
 PAGE = CHECKOUT / "docs" / "reference" / "performance.md"
 FILE = PAGE.with_suffix(".json")
+_OTHER_PAGES = {"bench:scale": CHECKOUT / "docs" / "explanation" / "scale.md"}
 
 LIMIT = 10.0
 """Seconds that git may take."""
@@ -46,6 +47,11 @@ def keep(task: str, measured: Measured, *, file: Path = FILE, page: Path = PAGE)
     write(page, markdown(measured), task)
 
 
+def page_of(task: str) -> Path:
+    """The page with the tables of a bench."""
+    return _OTHER_PAGES.get(task, PAGE)
+
+
 def as_json(sections: Mapping[str, Measured]) -> bytes:
     """The file's text, in an order that doesn't depend on which bench ran last; what isn't known is left out."""
     return _SECTIONS.dump_json(dict(sorted(sections.items())), indent=1, exclude_defaults=True) + b"\n"
@@ -76,4 +82,4 @@ def commit() -> str | None:
 
 if __name__ == "__main__":
     for name, section in read().items():
-        write(PAGE, markdown(section), name)
+        write(page_of(name), markdown(section), name)

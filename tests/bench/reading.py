@@ -15,6 +15,7 @@ from environments.domain.access import EnvironmentRole, Group, PersonKind, Share
 from environments.domain.environment import Deployment, Environment, Resource
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.references import SecretReference
+from environments.domain.template_parts import Template
 from environments.service.storage.transaction import Transaction
 from environments.stores.database import Database, open_database
 from tests.support.service_process import ServiceProcess
@@ -39,76 +40,79 @@ def fill(service: ServiceProcess, template: Path, count: int) -> list[str]:
     """Writes environments that look like ready ones of `web` into the database of a service that doesn't run; names."""
     now = datetime.now(UTC)
     bundle = read_bundle(template)
-    steps = bundle.template().steps
+    parsed = bundle.template()
     database = open_database(service.state / "service")
     names = [f"bench-{number:04}" for number in range(count)]
     with database.write() as tx:
         tx.templates.push("web", bundle, "bench", now)
         for number, name in enumerate(names):
-            owner, made = f"owner-{number % 20}", now - timedelta(seconds=number)
-            environment = Environment(
-                id=f"env-{name}",
-                name=name,
-                owner=owner,
-                template="web",
-                template_version="1",
-                bundle=bundle.digest,
-                parameters={"replicas": 1, "message": "Hello from the bench", "branch": "main"},
-                state=State.READY,
-                state_since=made,
-                created_at=made,
-                deadline=now + timedelta(hours=8),
-                maximum_deadline=now + timedelta(days=14),
-                outputs={
-                    "url": {"value": f"https://127.0.0.1:{20000 + number}", "description": "", "secret": False},
-                    "message_key": {"value": f"environments/{name}/message", "description": "", "secret": False},
-                    "password": {
-                        "value": SecretReference(
-                            f"env-{name}", "password", f"environments/{name}/password", "password"
-                        ),
-                        "description": "",
-                        "secret": True,
-                    },
-                },
-            )
-            deployment = Deployment(
-                id=f"dep-{name}",
-                environment_id=environment.id,
-                kind=DeploymentKind.CREATE,
-                state=DeploymentState.SUCCEEDED,
-                reason="created",
-                requested_by=owner,
-                requested_at=made,
-                bundle=bundle.digest,
-                started_at=made,
-                ended_at=made,
-                epoch=1,
-                worker="bench",
-            )
-            tx.environments.add(environment)
-            tx.deployments.add(deployment)
-            tx.journal.lay_out(deployment.id, [(step.name, step.uses, step.needs) for step in steps])
-            for step in steps:
-                tx.journal.set(deployment.id, step.name, StepState.RUNNING, made)
-                tx.journal.set(deployment.id, step.name, StepState.DONE, made, outputs={"made": f"{name}/{step.name}"})
-            tx.inventory.intend(
-                [
-                    Resource(
-                        environment_id=environment.id,
-                        kind=kind,
-                        address=f"{kind}/{name}",
-                        status=ResourceStatus.PRESENT,
-                        created_at=made,
-                        updated_at=made,
-                    )
-                    for kind in _RESOURCES
-                ],
-                {},
-            )
-            tx.events.add_logs([(environment.id, deployment.id, "app", made, f"line {i}") for i in range(_LINES)])
+            add_ready(tx, bundle.digest, parsed, name, number, now)
         _share(tx, names, now)
     database.close()
     return names
+
+
+def add_ready(tx: Transaction, bundle: str, template: Template, name: str, number: int, now: datetime) -> None:
+    """Writes one of them; `bundle` is the digest of its template, `number` decides its owner and its age."""
+    owner, made = f"owner-{number % 20}", now - timedelta(seconds=number)
+    environment = Environment(
+        id=f"env-{name}",
+        name=name,
+        owner=owner,
+        template="web",
+        template_version="1",
+        bundle=bundle,
+        parameters={"replicas": 1, "message": "Hello from the bench", "branch": "main"},
+        state=State.READY,
+        state_since=made,
+        created_at=made,
+        deadline=now + timedelta(hours=8),
+        maximum_deadline=now + timedelta(days=14),
+        outputs={
+            "url": {"value": f"https://127.0.0.1:{20000 + number}", "description": "", "secret": False},
+            "message_key": {"value": f"environments/{name}/message", "description": "", "secret": False},
+            "password": {
+                "value": SecretReference(f"env-{name}", "password", f"environments/{name}/password", "password"),
+                "description": "",
+                "secret": True,
+            },
+        },
+    )
+    deployment = Deployment(
+        id=f"dep-{name}",
+        environment_id=environment.id,
+        kind=DeploymentKind.CREATE,
+        state=DeploymentState.SUCCEEDED,
+        reason="created",
+        requested_by=owner,
+        requested_at=made,
+        bundle=bundle,
+        started_at=made,
+        ended_at=made,
+        epoch=1,
+        worker="bench",
+    )
+    tx.environments.add(environment)
+    tx.deployments.add(deployment)
+    tx.journal.lay_out(deployment.id, [(step.name, step.uses, step.needs) for step in template.steps])
+    for step in template.steps:
+        tx.journal.set(deployment.id, step.name, StepState.RUNNING, made)
+        tx.journal.set(deployment.id, step.name, StepState.DONE, made, outputs={"made": f"{name}/{step.name}"})
+    tx.inventory.intend(
+        [
+            Resource(
+                environment_id=environment.id,
+                kind=kind,
+                address=f"{kind}/{name}",
+                status=ResourceStatus.PRESENT,
+                created_at=made,
+                updated_at=made,
+            )
+            for kind in _RESOURCES
+        ],
+        {},
+    )
+    tx.events.add_logs([(environment.id, deployment.id, "app", made, f"line {i}") for i in range(_LINES)])
 
 
 PEOPLE, GROUPS, SHARES = 200, 50, 2000

@@ -11,16 +11,16 @@ from pathlib import Path
 from images.report import Report
 from tests.bench.comparison import busy, compare, unlike
 from tests.bench.figures import Figure, Machine, Measured, Sample, Summary, Table, markdown
-from tests.bench.kept import FILE, PAGE, Unreadable, commit, keep, read
+from tests.bench.kept import FILE, Unreadable, commit, keep, page_of, read
 
 
 class Run:
     """Begins with the bench, so that it knows the load of the machine before; `task` is the section that is kept."""
 
-    def __init__(self, task: str, report: Report, *, file: Path = FILE, page: Path = PAGE) -> None:
+    def __init__(self, task: str, report: Report, *, file: Path = FILE, page: Path | None = None) -> None:
         self._task = task
         self._report = report
-        self._file, self._page = file, page
+        self._file, self._page = file, page or page_of(task)
         self._load = os.getloadavg()[0]
         self._commit = commit()
         self._kept: Measured | None = None

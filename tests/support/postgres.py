@@ -44,7 +44,9 @@ SETTINGS = {
 class Postgres:
     """One server with a database for whoever asks for one."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
+        """`settings` are beside, or instead of, those of tests."""
+        self._settings = {**SETTINGS, **settings}
         self._programs = ensure_postgres(print).folder
         self._owner = _owner()
         self.folder = make_run_folder("calvinverse-postgres-")
@@ -72,7 +74,7 @@ class Postgres:
 
     def start(self) -> "Postgres":
         """Starts it and waits until it answers."""
-        options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         self._process = self._run("postgres", "-D", "data", "-p", str(self.port), *options)
         end = time.monotonic() + 120
         while True:

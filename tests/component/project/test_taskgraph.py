@@ -75,6 +75,7 @@ def test_every_task_is_listed_with_one_line_of_help() -> None:
     expected |= {
         "validate:recipes",
         "bench:images",
+        "bench:scale",
         "bench:sizes",
         "bench:ui",
         "dispatch",
