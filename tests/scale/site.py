@@ -171,7 +171,8 @@ def fill(postgres: Postgres, address: str, count: int) -> None:
     with postgres.connect(address.rpartition("/")[2]) as connection:
         for table, values in copied.items():
             number = count if table in (environments, deployments) else min(count, WHOLE)
-            columns = [column.name for column in table.columns if values.get(column.name, "") is not None]
+            written = [column for column in table.columns if column.computed is None]
+            columns = [column.name for column in written if values.get(column.name, "") is not None]
             given = ", ".join(values.get(name) or f"r.{name}" for name in columns)
             source = f"SELECT {given} FROM {table.name} r, generate_series(1, {number - 1}) n"  # noqa: S608 - our own words
             connection.execute(f"INSERT INTO {table.name} ({', '.join(columns)}) {source}".encode())
