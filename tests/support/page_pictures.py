@@ -8,41 +8,28 @@ from images.assets import SERVED, ensure_assets
 from images.places import CHECKOUT
 from tests.support.browser import Visitor, browser, driver
 from tests.support.in_process.client import InProcessClient, shut_down_all
+from tests.support.page_picture_list import PICTURES
+from tests.support.page_scenes import put_catalogue, put_people, put_plan
 from tests.support.tui_event_scenes import put_events, put_previews
-from tests.support.tui_scenes import everything
+from tests.support.tui_scenes import drift_away, everything
 from tests.support.tui_time_scenes import put_channels, put_hold, put_policies
 from tests.support.ui_harness import served_page, signed_in
 
 FOLDER = CHECKOUT / "docs" / "images" / "web"
 PAGE = CHECKOUT / "docs" / "reference" / "web-pages.md"
-PUTS = (put_events, put_previews, put_channels, put_policies, put_hold)
-
-PICTURES: dict[str, tuple[str, str]] = {
-    "environments": ("/", "All environments that one may see"),
-    "environment": ("/environments/checkout-fix", "One environment"),
-    "failed": ("/environments/shop", "One that has failed, with the reason"),
-    "log": ("/environments/branch-418/logs", "The log of its steps"),
-    "history": ("/environments/checkout-fix/history", "What happened to it, and what comes next"),
-    "access": ("/environments/checkout-fix/access", "Who has access to it"),
-    "destroy": ("/environments/checkout-fix/destroy", "Destroying it wants its name"),
-    "schedule": ("/environments/checkout-fix/schedule", "When it is destroyed"),
-    "create": ("/environments/new", "Templates to create from"),
-    "form": ("/environments/new?template=web", "The form of a template"),
-    "update": ("/environments/checkout-fix/update", "An update"),
-    "templates": ("/templates", "The templates"),
-    "events": ("/events", "What was received from elsewhere"),
-    "triggers": ("/triggers", "Triggers"),
-    "previews": ("/previews", "Previews of pull requests"),
-    "service": ("/service", "The health of the service"),
-    "holds": ("/holds", "What the clock doesn't destroy until somebody decides"),
-    "policies": ("/policies", "Policies"),
-    "people": ("/people", "People"),
-    "who-may": ("/access?action=destroy&environment=checkout-fix", "Why somebody may do something"),
-    "audit": ("/audit", "The audit log"),
-    "tokens": ("/tokens", "Tokens"),
-    "settings": ("/settings", "What one has chosen"),
-}
-"""Name of a picture → the page, and what it shows."""
+PUTS = (
+    put_events,
+    put_previews,
+    put_channels,
+    put_policies,
+    put_hold,
+    put_people,
+    put_catalogue,
+    drift_away,
+    put_plan,
+)
+HIGHEST = 700
+"""Pixels of a picture; a page with less on it makes a lower one."""
 
 
 def page() -> str:
@@ -73,14 +60,18 @@ def take() -> None:
 def _take(client: InProcessClient, folder: Path) -> None:
     assets = ensure_assets(print) / SERVED
     with served_page(client, folder, assets) as address, driver() as started, browser(started) as running:
-        seen = {"width": 1100, "height": 700}
+        seen = {"width": 1100, "height": HIGHEST}
         visitor = Visitor(running, viewport=seen, reduced_motion="reduce", color_scheme="light")
         signed_in(visitor, client, address)
         for name, (path, _) in PICTURES.items():
             answer = visitor.page.goto(address + path)
             assert answer is not None, path
             assert answer.status == 200, path
-            visitor.page.screenshot(path=FOLDER / f"{name}.png")
+            content = visitor.page.evaluate("document.body.getBoundingClientRect().height")
+            visitor.page.screenshot(
+                path=FOLDER / f"{name}.png",
+                clip={"x": 0, "y": 0, "width": 1100, "height": min(HIGHEST, content)},
+            )
         visitor.close()
 
 

@@ -33,6 +33,9 @@ from tests.support.in_process.client import InProcessClient
 
 ORIGIN = "https://calvinverse.test"
 
+NO_PAGES = (".pem", ".svg", ".json", ".txt", "/live", "/download", "/logs/container/more")
+"""How the addresses end of what isn't a page by itself."""
+
 _OF_SERVICE = re.compile(r"/(v1|self|ui-none)/|/(sign-in|sign-out|device|sessions|claims|account|assets)(/|$)")
 
 

@@ -13,7 +13,7 @@ from tests.support.browser import Visitor, browser, driver
 from tests.support.in_process.client import InProcessClient
 from tests.support.tui_event_scenes import put_events, put_previews
 from tests.support.tui_time_scenes import put_channels, put_hold, put_policies
-from tests.support.ui_harness import served_page, signed_in
+from tests.support.ui_harness import NO_PAGES, served_page, signed_in
 
 NAMED = {"name": "checkout-fix", "id": "evt-closed"}
 """What stands for the parts of a path; a page of something else than these isn't found, and that page counts too."""
@@ -22,7 +22,6 @@ PATHS = sorted(
     {re.sub(r"\{(\w+)\}", lambda part: NAMED.get(part[1], "x"), path) for way, path, _ in PAGES if way == "GET"}
 )
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-NO_PAGES = (".pem", ".svg", ".json", ".txt", "/live", "/download", "/logs/container/more")
 
 
 @pytest.fixture(scope="module")
