@@ -14,7 +14,7 @@ from environments.stores.postgres import open_postgres
 from tests.scale.site import AS_DEPLOYED, fill, tree
 from tests.support.postgres import Postgres
 
-CLAIMS = 10
+CLAIMS = 30
 COMMITS = 100
 KINDS = (DeploymentKind.CREATE, DeploymentKind.UPDATE)
 LEASE = 3600.0

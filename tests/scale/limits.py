@@ -63,7 +63,7 @@ class Facts:
     """Time that passes for a commit with events, one after the other."""
     claim_seconds: float
     forget: Line
-    """PostgreSQL's time to forget 5,000 log lines, by older events that are kept longer."""
+    """PostgreSQL's processor time to forget 5,000 log lines, by older events that are kept longer."""
 
 
 def limits(facts: Facts) -> list[Limit]:

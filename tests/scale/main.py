@@ -14,7 +14,7 @@ from tests.bench.figures import Figure, Measured, Table, shown
 from tests.bench.kept import Unreadable, read
 from tests.bench.telling import Run
 from tests.scale import costs, phases
-from tests.scale.database import Took, database
+from tests.scale.database import database
 from tests.scale.limits import LARGE, NOTE, Facts, limits, needs
 from tests.scale.model import Costs, Line, Load, Split, first, need
 from tests.scale.site import site
@@ -26,8 +26,8 @@ ENVIRONMENTS = 10_000
 RIGHT = 0.5
 """The model fails where what is measured differs from what it predicts by more than this share."""
 
-KEPT_EVENTS = 25
-"""Older events that stay, for each environment: about what two deployments leave."""
+OLDER_EVENTS = (100_000, 400_000, 1_600_000)
+"""Events that stay beside log lines that are forgotten; fewer need less time than can be told from noise."""
 
 
 class Checked(NamedTuple):
@@ -53,6 +53,7 @@ class Checked(NamedTuple):
 
 def main(environments: int = ENVIRONMENTS) -> bool:
     """Measures, predicts, compares, and keeps what it found if there were enough environments."""
+    assert environments // 10 > costs.FEW, f"it takes more than {10 * costs.FEW} environments"
     report = console()
     run = Run("bench:scale", report)
     with tempfile.TemporaryDirectory(prefix="calvinverse-bench-") as name:
@@ -99,11 +100,11 @@ def _measure(folder: Path, many: int, report: Report) -> tuple[Facts, list[Check
         report("Claims with a long queue, commits, and old events.")
         commit = measured.commits()
         claims = [(count, measured.claims(count)) for count in (many // 100, many // 10, many)]
-        forgotten = [(count, measured.forgetting(count * KEPT_EVENTS)) for count in (many // 100, many // 10, many)]
-    claim, forget = _line(claims), _line([(count * KEPT_EVENTS, took) for count, took in forgotten])
-    checked.append(_grown("a claim, PostgreSQL", "deployments queued", claim, many, claims[-1][1].postgres))
-    kept = many * KEPT_EVENTS
-    checked.append(_grown("forgetting 5000 log lines", "older events", forget, kept, forgotten[-1][1].postgres))
+        forgotten = [(count, measured.forgetting(count).postgres) for count in OLDER_EVENTS]
+    queues = [(count, took.postgres) for count, took in claims]
+    claim, forget = Line.through(*queues[:2]), Line.through(*forgotten[:2])
+    checked.append(_grown("a claim, PostgreSQL", "deployments queued", claim, *queues[-1]))
+    checked.append(_grown("forgetting 5000 log lines, PostgreSQL", "older events", forget, *forgotten[-1]))
     checked += _kept_ones()
     facts = Facts(
         costs=known,
@@ -144,11 +145,6 @@ def _streams(few: Passed, many: Passed) -> Iterator[Checked]:
     yield Checked(told, there, few.seen_each * many.streams * 1000, many.seen_each * many.streams * 1000, "ms")
     told = "the same, where nobody may see the event"
     yield Checked(told, there, few.unseen_each * many.streams * 1000, many.unseen_each * many.streams * 1000, "ms")
-
-
-def _line(found: list[tuple[int, Took]]) -> Line:
-    (few, one), (more, other) = found[:2]
-    return Line.through((few, one.postgres), (more, other.postgres))
 
 
 def _grown(what: str, of: str, line: Line, count: int, seconds: float) -> Checked:
