@@ -8,8 +8,8 @@ from environments.api.presenting import environment
 from environments.domain.environment import Environment
 from environments.service.standing import EnvironmentStanding
 
-MOST_KEPT = 32 * 1024 * 1024
-"""Bytes of JSON that are kept; when there are more, all of it is forgotten."""
+MOST_KEPT = 16 * 1024 * 1024
+"""Bytes of JSON that are kept, with about six times as many for the records; beyond that all of it is forgotten."""
 
 _NOT_OF_ALL = {"outputs", *EnvironmentStanding._fields}
 """Fields that aren't in every list, or that depend on who asks."""

@@ -7,8 +7,8 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,9 @@ MUCH_MEMORY = 12 << 30
 
 ENOUGH = 2 << 30
 """Bytes for one process of the compiler from which on it collects none until it has used them."""
+
+MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where a container sees how much memory it may use (cgroup v2 and v1)."""
 
 LOCK_LIMIT = 60 * 60.0
 """Seconds to wait for another process that builds the same tool."""
@@ -176,13 +179,22 @@ def go_environment(source: GoModule, go: Go) -> dict[str, str]:
     Nobody debugs the tools, so what only a debugger reads isn't compiled; that changes nothing else, and no key.
     """
     env = {**go.environment(), "GOFLAGS": "-mod=readonly -gcflags=all=-dwarf=false", "GOWORK": "off"}
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    env = {**garbage_collection(memory, os.cpu_count() or 1), **env}
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    env = {**garbage_collection(memory(), processors), **env}
     for name in ("GOOS", "GOARCH", "CGO_ENABLED"):
         env.pop(name, None)
     if source.use_of_c():
         env["CGO_ENABLED"] = source.use_of_c()
     return env
+
+
+def memory(limits: Sequence[Path] = MEMORY_LIMITS) -> int:
+    """Bytes of memory that this machine has, or that its container may use if that is less."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for limit in limits:
+        with suppress(OSError, ValueError):  # no such file, or "max"
+            found.append(int(limit.read_text(encoding="ascii")))
+    return min(found)
 
 
 def garbage_collection(memory: int, processors: int) -> dict[str, str]:

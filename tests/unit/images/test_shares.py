@@ -150,3 +150,11 @@ def test_the_compiler_collects_no_garbage_only_where_each_of_its_processes_has_e
     assert build.garbage_collection(8 * gib, 2) == {}
     assert build.garbage_collection(24 * gib, 2) == {"GOGC": "off", "GOMEMLIMIT": str(3 * gib)}
     assert build.garbage_collection(24 * gib, 16) == {"GOGC": "400"}
+
+
+def test_a_container_has_the_memory_that_it_may_use(tmp_path: Path) -> None:
+    limit, none, missing = tmp_path / "limit", tmp_path / "none", tmp_path / "missing"
+    limit.write_text(f"{1 << 20}\n")
+    none.write_text("max\n")
+    assert build.memory([missing, limit]) == 1 << 20
+    assert build.memory([none, missing]) == build.memory([]) > 1 << 20
