@@ -128,7 +128,7 @@ def left_by_builds(cluster: Cluster) -> list[str]:
         ["docker", "ps", "--all", "--format", "{{.Names}}"], check=True, capture_output=True, text=True, timeout=120
     ).stdout.split()
     found = [name for name in names if name.endswith(tuple(builds))]
-    return [*found, *(str(path) for path in (cluster.state / "volumes" / "builds").iterdir())]
+    return [*found, *(str(path) for path in cluster.agents.nomad.builds.iterdir())]
 
 
 def names_at(registry: str) -> list[str]:
