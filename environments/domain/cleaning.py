@@ -58,11 +58,8 @@ class Cleaner:
         also in the middle of a line. Then parts of secrets there are hidden, too.
         """
         shown = readings.shown(text)
-        pieces, done = [], 0
-        for begin, end in self._hidden(text, shown, begun=begun, cut=cut):
-            pieces += [shown.text[done:begin], _hidden_lines(shown.text[begin:end])]
-            done = end
-        plain = "".join([*pieces, shown.text[done:]])
+        plain = _without(shown.text, self._hidden(text, shown, begun=begun, cut=cut))
+        plain = _without(plain, _known_shapes(plain))  # again: a secret in an address may have a slash
         return plain if longest is None or len(plain) <= longest else f"{plain[:longest]} …"
 
     def unfinished(self, text: str) -> int:
@@ -174,6 +171,15 @@ def _shown_parts(reading: Reading, span: Span, shown: Reading) -> Iterator[Span]
             end = max(end, last)
     if begin < end:
         yield begin, end
+
+
+def _without(text: str, spans: Iterable[Span]) -> str:
+    """The text with these parts hidden, which are in order and apart."""
+    pieces, done = [], 0
+    for begin, end in spans:
+        pieces += [text[done:begin], _hidden_lines(text[begin:end])]
+        done = end
+    return "".join([*pieces, text[done:]])
 
 
 def _hidden_lines(text: str) -> str:

@@ -172,3 +172,9 @@ def test_a_value_that_holds_a_secret_is_found_wherever_it_is() -> None:
     for value in without:
         assert not cleaner.holds_secret(value)
         assert not Cleaner().holds_secret(value)
+
+
+def test_a_user_of_an_address_is_hidden_also_beside_a_secret_that_no_address_could_hold() -> None:
+    secret = "lent+token/of a module="
+    cleaned = Cleaner([secret]).clean(f"https://ada:{secret}@host/ Authorization: Bearer {secret}")
+    assert cleaned == "https://***@host/ Authorization: Bearer ***"
