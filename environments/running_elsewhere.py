@@ -1,7 +1,8 @@
 """Finds another folder in which the cluster of a state folder runs: then one of the two is a copy of the other.
 
 A running agent, and each helper of one, has files open below `agents` of its state folder, by the path that this has
-now. After a move to another disk those files are deleted ones, and prove nothing.
+now. After a move to another disk those files are deleted ones, and prove nothing. Where `agents` is a link, they are
+where that leads, which a move doesn't change.
 """
 
 import os
@@ -22,12 +23,19 @@ def running_elsewhere(state: Path, is_ours: Callable[[Path], bool], former: Path
     """
     here, seen = state.resolve(), set[Path]()
     for pid, folder in _at_work(_users(state)):
-        if folder in seen or folder.resolve().is_relative_to(here):
+        if folder in seen or folder.resolve().is_relative_to(here) or _have_same_agents(folder, state):
             continue
         if is_ours(folder) or (former is not None and folder != former and _started_at(former, pid)):
             return folder
         seen.add(folder)
     return None
+
+
+def _have_same_agents(one: Path, other: Path) -> bool:
+    try:
+        return (one / "agents").samefile(other / "agents")
+    except OSError:
+        return False
 
 
 def _users(state: Path) -> set[int]:

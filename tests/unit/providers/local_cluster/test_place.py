@@ -180,6 +180,27 @@ def test_what_runs_here_or_is_of_others_makes_no_copy(
     assert state_origin.is_certain(moved)
 
 
+def test_agents_that_a_link_leads_to_are_those_of_the_moved_folder(
+    tmp_path: Path, runs: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Open files have the path that the link leads to."""
+    state, disk = tmp_path / "checkout" / "state", tmp_path / "disk"
+    (disk / "agents").mkdir(parents=True)
+    state.mkdir(parents=True)
+    (state / "agents").symlink_to(disk / "agents")
+    LocalAgents(state, {}).supervisor.settle()
+    runs(disk)
+    monkeypatch.setattr(running_elsewhere, "_started_at", lambda former, pid: former == state)
+    state_origin.refuse_copy(state)
+    moved = state.parent.rename(tmp_path / "moved") / "state"
+    state_origin.refuse_copy(moved, forced=False)
+    # What runs with other agents is still found.
+    (moved / "agents").unlink()
+    shutil.copytree(disk / "agents", moved / "agents")
+    with pytest.raises(MachineError, match="one of them is a copy of the other"):
+        state_origin.refuse_copy(moved)
+
+
 def test_files_of_other_users_prove_nothing(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Anybody can make such folders, and the network's name tells the cluster."""
     theirs = Path(shutil.copytree(state, tmp_path / "theirs"))
