@@ -20,7 +20,6 @@ from environments.shared_places import (
     claim_place,
     is_claimed,
     is_elsewhere,
-    owner,
     refuse_others_place,
 )
 
@@ -115,7 +114,7 @@ def claim(state: Path) -> None:
     if not is_marked(state) or not any(os.path.lexists(state / name) for name in ("local", "agents")):
         _claim_new(state, elsewhere)
     # Of volumes each has a name that nobody else gives.
-    unknown = [name for name in elsewhere if name != "volumes" and not (state / name / OWNER_FILE).is_file()]
+    unknown = [name for name in elsewhere if name != "volumes"]
     if found := [path for name in unknown for path in _unclaimed(state, name)]:
         raise MachineError(
             f"{found[0].parent} can't be used: other things are there, such as {found[0].name}.",
@@ -248,12 +247,11 @@ def _has_name_of(path: Path, known: Sequence[str]) -> bool:
 
 def _known_elsewhere(state: Path, name: str) -> Sequence[str]:
     """The names of all that is ours in a folder of ours that is elsewhere."""
-    if owner(state, name) is not None:
+    if not is_claimed(state, name):
         return ()
-    claimed = is_claimed(state, name)
-    if claimed and name != "volumes":  # a disk of volumes may have other things, too
+    if name != "volumes":  # a disk of volumes may have other things, too
         return (*_CONTENT[name], OWNER_FILE)
-    return (*(known for known in _CONTENT[name] if known.startswith("calvinverse")), *([OWNER_FILE] if claimed else []))
+    return (*(known for known in _CONTENT[name] if known.startswith("calvinverse")), OWNER_FILE)
 
 
 def _unclaimed(state: Path, name: str) -> list[Path]:

@@ -1,20 +1,24 @@
 """Folders of a state folder that are elsewhere: links, and mounts of other disks, where others may have things, too.
 
-Deploy leaves a record in such a place, of the state folder whose it is. `nomad`, `logs` and `builds` anybody may have
-there; what is named `calvinverse-…` is nobody else's.
+Deploy leaves a record in such a place, of the state folder whose it is, and of its cluster, which it keeps when it is
+moved. `nomad`, `logs` and `builds` anybody may have there; what is named `calvinverse-…` is nobody else's.
 """
 
 import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from environments.domain.errors import MachineError
 from environments.kept_files import NotKept, read_object
 from environments.mounts import mount_points
 from environments.private_files import write_if_changed
-from environments.state_origin import started_at
+from environments.state_origin import FOLDERS, cluster_of, clusters_in, started_at
 
 OWNER_FILE = ".calvinverse-owner.json"
 """The record."""
+
+_PLACES = ("local", "agents", "volumes", "credentials")
 
 _PROOFS = {"local": ("calvinverse.sqlite", "parameters.key"), "credentials": ("cluster.json",)}
 """What is in such a place of a deployment by an older version, which left no record."""
@@ -25,38 +29,70 @@ def is_elsewhere(path: Path) -> bool:
     return path.is_symlink() or (path.is_dir() and path.resolve() in mount_points())
 
 
+@dataclass(frozen=True)
+class _Record:
+    state: str
+    inode: object
+    cluster: str | None = None
+
+
 def owner(state: Path, name: str) -> Path | None:
-    """Another state folder whose place it is; None if there is none."""
-    found, place = _recorded(state / name), state / name
-    return None if found is None or _is_same(found[0], state) or not _is_same(found[0] / name, place) else found[0]
+    """Another state folder whose place it is, by the path that it had; None if there is none.
+
+    Without a cluster's id the record counts as long as that path leads to the place.
+    """
+    place = state / name
+    found = _recorded(place)
+    if found is None or _names(found, state):
+        return None
+    return Path(found.state) if found.cluster is not None or _is_same(Path(found.state, name), place) else None
 
 
 def is_claimed(state: Path, name: str) -> bool:
     """Whether a place elsewhere is this deployment's: then all in it is ours that has one of our names."""
     place = state / name
-    if owner(state, name) is not None:
-        return False
     if (found := _recorded(place)) is not None:
-        return _is_same(found[0], state) or found[1] == state.stat().st_ino
-    if name == "agents":
+        return _names(found, state)
+    if name == "volumes" and is_elsewhere(state / "agents") and not is_claimed(state, "agents"):
+        return False
+    if name in ("agents", "volumes"):
         started = started_at(state)
         return started is not None and (_is_same(started, state) or not _is_same(started / name, place))
     return any((place / proof).is_file() for proof in _PROOFS.get(name, ()))
 
 
 def refuse_others_place(state: Path, name: str) -> None:
-    """Raises `MachineError` for a place of another deployment."""
+    """Raises `MachineError` for a place of another deployment, or with data that may be one's."""
+    place = state / name
     if (other := owner(state, name)) is not None:
         raise MachineError(
-            f"{state / name} is {(state / name).resolve()}, where the deployment in {other} has its own.",
-            hint="Give this deployment another folder there.",
+            f"{place} is {place.resolve()}, where the deployment in {other} has its own.",
+            hint="Give this deployment another folder there. If that other one is gone for good, move what it left "
+            f"away, {OWNER_FILE} too.",
+        )
+    if name == "volumes" and not is_claimed(state, name) and (found := sorted(place.glob("calvinverse-*"))):
+        raise MachineError(
+            f"{place} can't be used: {found[0].resolve()} may hold the data of another deployment.",
+            hint="Give this deployment another folder there. If no deployment needs it, move away all that is named "
+            "calvinverse-….",
         )
 
 
 def claim_place(state: Path, name: str) -> None:
     """Leaves the record. Raises `MachineError`."""
-    told = {"state": str(state.resolve()), "inode": state.stat().st_ino}
-    write_if_changed(state / name / OWNER_FILE, json.dumps(told, indent=2) + "\n")
+    found = _recorded(state / name)
+    cluster = cluster_of(state) or (None if found is None or not _names(found, state) else found.cluster)
+    told = _Record(str(state.resolve()), state.stat().st_ino, cluster)
+    write_if_changed(state / name / OWNER_FILE, json.dumps(asdict(told), indent=2) + "\n")
+
+
+def renew_claims(state: Path) -> None:
+    """Has the records of this deployment name its cluster, and its path if it was moved. Else they stay as they are."""
+    for name in _PLACES:
+        place = state / name
+        if is_elsewhere(place) and (found := _recorded(place)) is not None and _names(found, state):
+            with suppress(MachineError):
+                claim_place(state, name)
 
 
 def used_by_jobs(volumes: Path) -> list[Path]:
@@ -66,12 +102,35 @@ def used_by_jobs(volumes: Path) -> list[Path]:
     return [] if owner(volumes.parent, volumes.name) is not None else sorted(volumes.glob("calvinverse-*"))
 
 
-def _recorded(place: Path) -> tuple[Path, object] | None:
+def _recorded(place: Path) -> _Record | None:
     try:
         found = read_object(place / OWNER_FILE)
-        return Path(str(found["state"])), found["inode"]
+        cluster = found.get("cluster")
+        return _Record(str(found["state"]), found["inode"], None if cluster is None else str(cluster))
     except (NotKept, KeyError):
         return None
+
+
+def _names(record: _Record, state: Path) -> bool:
+    """Whether it is of this deployment. A cluster's id tells more than a path or a number: others can get those."""
+    path, number = _is_same(Path(record.state), state), record.inode == state.stat().st_ino
+    if (path and number) or record.cluster is None:
+        return path or number
+    ours = _clusters(state)
+    return record.cluster in ours if ours else number
+
+
+def _clusters(state: Path) -> set[str]:
+    """The id of our cluster, from folders that are ours."""
+    return {cluster for folder in FOLDERS if _is_own(state, folder) for cluster in clusters_in(state, folder)}
+
+
+def _is_own(state: Path, folder: str) -> bool:
+    """What another deployment has where a link leads tells its own id."""
+    if not is_elsewhere(state / folder):
+        return True
+    found = _recorded(state / folder)
+    return found is not None and found.inode == state.stat().st_ino
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -8,6 +8,7 @@ runs in it tells.
 
 import configparser
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,16 @@ from environments.running_elsewhere import running_elsewhere
 
 _CONFIG = Path("agents", "supervisor", "supervisord.conf")
 _CLUSTER = Path("credentials", "cluster.json")
-_FOLDERS = ("credentials", "local")
+FOLDERS = ("credentials", "local")
+"""The folders that have the record."""
 RECORD_FILE = "place.json"
-"""The record, in each of these folders."""
+"""The record."""
 
 
 def remember(state: Path, folder: str) -> None:
     """Keeps the path of the state folder in that one of its folders, if it has that. Raises `MachineError`."""
     if (state / folder).is_dir():
-        told = {"path": str(state), "inode": state.stat().st_ino, "cluster": _cluster(state)}
+        told = {"path": str(state), "inode": state.stat().st_ino, "cluster": cluster_of(state)}
         write_if_changed(state / folder / RECORD_FILE, json.dumps(told, indent=2) + "\n")
 
 
@@ -58,6 +60,21 @@ def former(state: Path) -> Path | None:
     return None if found is None or found == state or _is_same(found, state) else found
 
 
+def cluster_of(state: Path) -> str | None:
+    """The id of its local cluster; None if it has none, or the file can't be read."""
+    with suppress(NotKept, KeyError):
+        return str(read_object(state / _CLUSTER)["cluster"])
+    return None
+
+
+def clusters_in(state: Path, folder: str) -> set[str]:
+    """The id of its cluster, as all files in that one of its folders say it that can be read."""
+    found = [record.get("cluster") for record in _records(state, [folder])]
+    if folder == _CLUSTER.parent.name:
+        found.append(cluster_of(state))
+    return {str(cluster) for cluster in found if cluster is not None}
+
+
 def refuse_copy(state: Path, *, forced: bool = True) -> None:
     """Raises `MachineError` if the folder at its former path is still there, so that this one is a copy of it.
 
@@ -74,7 +91,7 @@ def refuse_copy(state: Path, *, forced: bool = True) -> None:
     if not state.is_dir():
         return
     ours = _clusters(state)
-    other = running_elsewhere(state, lambda folder: _cluster(folder) in ours, found)
+    other = running_elsewhere(state, lambda folder: cluster_of(folder) in ours, found)
     if other is not None:
         raise MachineError(
             f"The cluster of the state folder {state} runs in {other}: one of them is a copy of the other.",
@@ -92,7 +109,7 @@ def is_certain(state: Path) -> bool | None:
         return None
     found = former(state)
     # Where the file of the cluster is lost, a removal puts another one in its place.
-    return found is None or _cluster(found) is None or any(record.get("cluster") for record in _records(state))
+    return found is None or cluster_of(found) is None or any(record.get("cluster") for record in _records(state))
 
 
 def read_configuration(path: Path) -> configparser.RawConfigParser:
@@ -113,7 +130,7 @@ def configured(configuration: configparser.RawConfigParser, section: str, option
 def _is_copy(former: Path, state: Path, forced: bool) -> bool:
     records = _records(state)
     ours = _clusters(state)
-    theirs = _cluster(former)
+    theirs = cluster_of(former)
     if theirs is not None and ours:
         return theirs in ours
     try:
@@ -124,23 +141,15 @@ def _is_copy(former: Path, state: Path, forced: bool) -> bool:
 
 
 def _clusters(state: Path) -> set[str]:
-    """The id of its cluster, as all files say it that can be read."""
-    found = (_cluster(state), *(record.get("cluster") for record in _records(state)))
-    return {str(cluster) for cluster in found if cluster is not None}
+    return {cluster for folder in FOLDERS for cluster in clusters_in(state, folder)}
 
 
-def _records(state: Path) -> list[dict[str, Any]]:
+def _records(state: Path, folders: Sequence[str] = FOLDERS) -> list[dict[str, Any]]:
     found = []
-    for folder in _FOLDERS:
+    for folder in folders:
         with suppress(NotKept):
             found.append(read_object(state / folder / RECORD_FILE))
     return found
-
-
-def _cluster(state: Path) -> str | None:
-    with suppress(NotKept, KeyError):
-        return str(read_object(state / _CLUSTER)["cluster"])
-    return None
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -25,6 +25,7 @@ from environments.domain.errors import (
 from environments.domain.lifecycle import State
 from environments.kept_files import NotKept, read_object
 from environments.private_files import discard
+from environments.shared_places import renew_claims
 from environments.state_origin import refuse_copy
 from environments.wire.environments import EnvironmentView
 from images.commands import run
@@ -62,6 +63,7 @@ def undeploy(where: Places, tell: Tell, *, destroy_environments: bool = False, f
     if force:
         free_locks(where.state)
     with exclusive(where):
+        renew_claims(where.state)  # later the cluster's id is gone
         try:
             if exists:
                 _undeploy(where, tell, destroy_environments, force)

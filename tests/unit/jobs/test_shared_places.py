@@ -1,15 +1,17 @@
 """Folders of a state folder that are links, or other disks: what others have there is neither used nor removed."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from environments import shared_places
-from environments.belongings import claim, free_locks, refuse_others, remove_own
+from environments.belongings import claim, free_locks, is_marked, refuse_others, remove_own
 from environments.domain.errors import MachineError
 from environments.providers.local_cluster.agents.clean_up import clean_up
 from environments.providers.local_cluster.agents.supervisor import Supervisor
-from environments.shared_places import is_claimed, used_by_jobs
+from environments.shared_places import is_claimed, renew_claims, used_by_jobs
 
 FOLDERS = ("local", "agents", "volumes", "credentials")
 GENERIC = ("nomad/data/x", "logs/x", "builds/x", "lock", "ca.pem", "x.lock/y")
@@ -123,6 +125,110 @@ def test_a_place_moves_with_its_state_folder_and_not_with_a_copy(state: Path, di
         claim(copy)
 
 
+def _has_cluster(state: Path, cluster: str) -> None:
+    (state / "credentials").mkdir(parents=True, exist_ok=True)
+    (state / "credentials" / "cluster.json").write_text(json.dumps({"cluster": cluster}))
+    renew_claims(state)
+
+
+@pytest.mark.parametrize("name", ["local", "agents", "volumes"])
+def test_a_place_of_a_deployment_that_was_moved_is_let_be(state: Path, disk: Path, name: str) -> None:
+    """Another one may be at its former path, which the record names."""
+    _lead(state, name, disk)
+    claim(state)
+    _has_cluster(state, "1a2b")
+    _put(disk, "calvinverse-data/x", "calvinverse.sqlite", "nomad/x", "lock")
+    before = _files(disk)
+    moved = state.rename(state.parent / "moved")
+    for folder, cluster in (("second", ""), ("third", "3c4d"), ("state", "5e6f")):
+        other = state.parent / folder
+        other.mkdir()
+        (other / name).symlink_to(disk)
+        if cluster:
+            _has_cluster(other, cluster)
+        with pytest.raises(MachineError, match=f"where the deployment in {state} has its own") as refused:
+            claim(other)
+        assert not is_marked(other)
+        remove_own(other, name)
+        assert _files(disk) == before
+    claim(moved)
+    assert is_claimed(moved, name)
+    # As the advice says, for one that is gone for good.
+    assert f"move what it left away, {shared_places.OWNER_FILE} too" in refused.value.hint
+    shutil.rmtree(disk)
+    disk.mkdir()
+    (other / name).symlink_to(disk)
+    claim(other)
+
+
+@pytest.mark.parametrize("name", ["local", "agents", "volumes"])
+def test_a_place_stays_ours_on_another_disk(state: Path, disk: Path, name: str) -> None:
+    """Then the path differs, and the number of the folder."""
+    _lead(state, name, disk)
+    claim(state)
+    _has_cluster(state, "1a2b")
+    _put(disk, "calvinverse-data/x", "calvinverse.sqlite", "nomad/x")
+    moved = Path(shutil.copytree(state, state.parent / "moved", symlinks=True))
+    shutil.rmtree(state)
+    assert is_claimed(moved, name)
+    renew_claims(moved)
+    (moved / "credentials" / "cluster.json").unlink()  # as undeploy does before the last folder
+    remove_own(moved, name)
+    assert len(_files(disk)) == 2
+    assert shared_places.OWNER_FILE not in _files(disk)
+
+
+def test_another_ones_credentials_prove_nothing(state: Path, disk: Path) -> None:
+    (disk / "agents").mkdir()
+    _lead(state, "agents", disk / "agents")
+    claim(state)
+    (disk / "credentials").mkdir()
+    (state / "credentials").symlink_to(disk / "credentials")
+    claim(state)
+    _has_cluster(state, "1a2b")
+    other = state.parent / "other"
+    other.mkdir()
+    for name in ("agents", "credentials"):
+        (other / name).symlink_to(disk / name)
+        assert not is_claimed(other, name)
+    state.rename(state.parent / "moved")
+    for name in ("agents", "credentials"):
+        assert not is_claimed(other, name)
+
+
+@pytest.mark.parametrize("damaged", [[1], {"x": 1}, 1, "\0"])
+def test_a_damaged_id_of_a_cluster_names_another_one(state: Path, disk: Path, damaged: object) -> None:
+    _lead(state, "agents", disk)
+    claim(state)
+    _has_cluster(state, "1a2b")
+    (state / "credentials" / "place.json").write_text(json.dumps({"cluster": damaged}))
+    assert is_claimed(state, "agents")
+    (state / "credentials" / "cluster.json").unlink()
+    moved = Path(shutil.copytree(state, state.parent / "moved", symlinks=True))
+    assert not is_claimed(moved, "agents")
+    assert is_claimed(state, "agents")
+
+
+def test_data_without_a_record_are_those_of_a_deployment_that_runs_there(state: Path, disk: Path) -> None:
+    _put(disk, "calvinverse-data/x")
+    _lead(state, "volumes", disk)
+    with pytest.raises(MachineError, match="may hold the data of another deployment") as refused:
+        claim(state)
+    remove_own(state, "volumes")
+    assert _files(disk) == {"calvinverse-data/x"}
+    _lead(state, "volumes", disk)
+    assert "move away all that is named calvinverse-…" in refused.value.hint
+    (disk / "calvinverse-data").rename(state.parent / "away")
+    claim(state)
+    # An older version deployed it.
+    (disk / shared_places.OWNER_FILE).unlink()
+    _put(disk, "calvinverse-data/x")
+    Supervisor(state / "agents" / "supervisor", {}, {}).settle()
+    claim(state)
+    remove_own(state, "volumes")
+    assert _files(disk) == set()
+
+
 def test_agents_that_an_older_version_started_there_are_ours(state: Path, disk: Path) -> None:
     _lead(state, "agents", disk)
     Supervisor(state / "agents" / "supervisor", {}, {}).settle()
@@ -138,6 +244,7 @@ def test_agents_that_an_older_version_started_there_are_ours(state: Path, disk: 
 def test_a_mounted_disk_is_like_a_link_and_stays_mounted(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (state / "volumes").mkdir()
     monkeypatch.setattr(shared_places, "mount_points", lambda: [state / "volumes"])
+    claim(state)
     _put(state / "volumes", "calvinverse-data/x", "builds/x", "photos/x")
     remove_own(state, "volumes")
     assert _files(state / "volumes") == {"builds/x", "photos/x"}

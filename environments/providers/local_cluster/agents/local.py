@@ -23,7 +23,7 @@ from environments.providers.local_cluster.agents.ports import Ports
 from environments.providers.local_cluster.agents.site import CERTIFICATES, Site, choose, chosen_file
 from environments.providers.local_cluster.agents.supervisor import Program, Supervisor
 from environments.providers.local_cluster.authority import CERTIFICATE_LIFE
-from environments.shared_places import is_elsewhere
+from environments.shared_places import is_elsewhere, renew_claims
 
 BINARIES = ("consul", "bao", "nomad")
 """The programs that run them."""
@@ -106,6 +106,7 @@ class LocalAgents:
         """Starts all, Consul and OpenBao in parallel. Raises the first error after everything possible was done."""
         private_folder(self.site.folder)
         self.settle()
+        renew_claims(self.site.state)
         with ThreadPoolExecutor(max_workers=2) as pool:
             for started in [pool.submit(agent.start) for agent in (self.consul, self.openbao)]:
                 started.result()
