@@ -18,6 +18,7 @@ from environments.private_files import cant_write, discard, open_private, remove
 from environments.shared_places import (
     OWNER_FILE,
     claim_place,
+    entries,
     is_claimed,
     is_elsewhere,
     refuse_others_place,
@@ -110,11 +111,11 @@ def claim(state: Path) -> None:
     elsewhere = [name for name in _CONTENT if (state / name).is_dir() and is_elsewhere(state / name)]
     for name in elsewhere:
         refuse_others_place(state, name)
-    # Where neither is left, an undeploy of an older version left the mark.
-    if not is_marked(state) or not any(os.path.lexists(state / name) for name in ("local", "agents")):
-        _claim_new(state, elsewhere)
     # Of volumes each has a name that nobody else gives.
     unknown = [name for name in elsewhere if name != "volumes"]
+    # Where neither is left, an undeploy of an older version left the mark.
+    if not is_marked(state) or not any(os.path.lexists(state / name) for name in ("local", "agents")):
+        _claim_new(state, unknown, [name for name in _CONTENT if name not in elsewhere or name in unknown])
     if found := [path for name in unknown for path in _unclaimed(state, name)]:
         raise MachineError(
             f"{found[0].parent} can't be used: other things are there, such as {found[0].name}.",
@@ -124,8 +125,8 @@ def claim(state: Path) -> None:
         claim_place(state, name)
 
 
-def _claim_new(state: Path, elsewhere: Sequence[str]) -> None:
-    others = [path for name in _CONTENT for path in _others(state / name)]
+def _claim_new(state: Path, elsewhere: Sequence[str], folders: Sequence[str]) -> None:
+    others = [path for name in folders for path in _others(state / name)]
     if not is_own_token(state / "token"):
         others.append(state / "token")
     if not _is_proved(state):
@@ -182,7 +183,7 @@ def remove_own(state: Path, name: str) -> list[Path]:
     for entry in path.iterdir():
         if _has_name_of(entry, known):
             discard(entry)
-    left = sorted(path.resolve().iterdir())
+    left = entries(path.resolve())
     if path.is_symlink():
         path.unlink()
     elif not left and not elsewhere:
@@ -192,7 +193,7 @@ def remove_own(state: Path, name: str) -> list[Path]:
 
 def remaining(state: Path) -> list[Path]:
     """What is left in our folders after a removal."""
-    return [path for name in _CONTENT if (state / name).is_dir() for path in sorted((state / name).iterdir())]
+    return [path for name in _CONTENT if (state / name).is_dir() for path in entries(state / name)]
 
 
 def is_own_token(path: Path) -> bool:
@@ -224,7 +225,7 @@ def _crowded() -> list[Path]:
 
 
 def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
+    return folder.is_dir() and not folder.is_symlink() and not entries(folder)
 
 
 def _others(folder: Path) -> list[Path]:
@@ -232,13 +233,13 @@ def _others(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return [folder] if os.path.lexists(folder) else []
     known = (*_CONTENT[folder.name], OWNER_FILE)
-    return sorted(path for path in folder.iterdir() if not _has_name_of(path, known))
+    return [path for path in entries(folder) if not _has_name_of(path, known)]
 
 
 def _unknown(state: Path) -> list[Path]:
     """What else is in a folder and no state folder has."""
     known = (*_CONTENT, *_BESIDE)
-    return sorted(path for path in state.iterdir() if not _has_name_of(path, known))
+    return [path for path in entries(state) if not _has_name_of(path, known)]
 
 
 def _has_name_of(path: Path, known: Sequence[str]) -> bool:
@@ -256,7 +257,7 @@ def _known_elsewhere(state: Path, name: str) -> Sequence[str]:
 
 def _unclaimed(state: Path, name: str) -> list[Path]:
     """What is in a folder of ours that is elsewhere, and isn't this deployment's yet."""
-    return [] if is_claimed(state, name) else sorted(p for p in (state / name).iterdir() if p.name != OWNER_FILE)
+    return [] if is_claimed(state, name) else [path for path in entries(state / name) if path.name != OWNER_FILE]
 
 
 def _mark(path: Path) -> None:

@@ -18,6 +18,8 @@ from environments.state_origin import FOLDERS, cluster_of, clusters_in, started_
 OWNER_FILE = ".calvinverse-owner.json"
 """The record."""
 
+_LOST = "lost+found"
+
 _PLACES = ("local", "agents", "volumes", "credentials")
 
 _PROOFS = {"local": ("calvinverse.sqlite", "parameters.key"), "credentials": ("cluster.json",)}
@@ -34,6 +36,14 @@ class _Record:
     state: str
     inode: object
     cluster: str | None = None
+
+
+def entries(folder: Path) -> list[Path]:
+    """What is in a folder, without what a file system has at its root for itself."""
+    found = sorted(folder.iterdir())
+    if any(path.name == _LOST for path in found) and folder.resolve() in mount_points():
+        return [path for path in found if path.name != _LOST]
+    return found
 
 
 def owner(state: Path, name: str) -> Path | None:

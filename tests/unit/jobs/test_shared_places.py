@@ -74,9 +74,14 @@ def test_nothing_is_deployed_where_others_have_things(state: Path, disk: Path, n
     fresh = state.parent / "fresh"
     fresh.mkdir()
     (fresh / name).symlink_to(disk)
-    with pytest.raises(MachineError):
+    if name == "volumes":
+        (disk / shared_places.OWNER_FILE).unlink()
         claim(fresh)
-    assert not (fresh / "deploy.lock").exists()
+        assert is_marked(fresh)
+    else:
+        with pytest.raises(MachineError):
+            claim(fresh)
+        assert not (fresh / "deploy.lock").exists()
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -123,6 +128,34 @@ def test_a_place_moves_with_its_state_folder_and_not_with_a_copy(state: Path, di
     claim(moved)
     with pytest.raises(MachineError, match="where the deployment in"):
         claim(copy)
+
+
+@pytest.mark.parametrize("linked", [True, False])
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_fresh_disk_is_empty(
+    tmp_path: Path, disk: Path, name: str, linked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    place = disk if linked else state / name
+    if linked:
+        (state / name).symlink_to(disk)
+    _put(place, "lost+found/x")
+    if name != "volumes":
+        with pytest.raises(MachineError, match="lost"):  # of others, where no file system made it
+            claim(state)
+    monkeypatch.setattr(shared_places, "mount_points", lambda: [place])
+    claim(state)
+    assert is_claimed(state, name)
+    assert remove_own(state, name) == []
+    assert _files(place) == {"lost+found/x"}
+
+
+def test_a_fresh_disk_can_be_the_state_folder(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _put(disk, "lost+found/x")
+    monkeypatch.setattr(shared_places, "mount_points", lambda: [disk])
+    claim(disk)
+    assert is_marked(disk)
 
 
 def _has_cluster(state: Path, cluster: str) -> None:
