@@ -10,6 +10,10 @@ from environments.context import STATE_VARIABLE, state_folder
 from environments.domain.errors import MachineError
 from environments.private_files import private_folder
 
+_OTHERWISE = (
+    f"Where that has no effect, as on some network file systems, name another state folder in {STATE_VARIABLE}."
+)
+
 
 def usable_state_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """The state folder (see `environments.context`), made if it is missing, readable by its owner only.
@@ -29,13 +33,13 @@ def usable_state_folder(environ: Mapping[str, str] = os.environ) -> Path:
         raise MachineError(
             f"The state folder {folder} is of the user {status.st_uid}, who could change what you deploy or remove.",
             hint=f"Repeat this as that user. If it is yours, take it over: `{_sudo()}chown {os.geteuid()} "
-            f"{quote(str(folder))}`. Or name another state folder in {STATE_VARIABLE}.",
+            f"{quote(str(folder))}`. {_OTHERWISE}",
         )
     if others := status.st_mode & (stat.S_IWOTH | stat.S_IWGRP):
         who = "Everybody" if others & stat.S_IWOTH else "A group"
         raise MachineError(
             f"{who} may write to the state folder {folder}, which holds tokens.",
-            hint=f"Close it: `chmod 700 {quote(str(folder))}`.",
+            hint=f"Close it: `chmod 700 {quote(str(folder))}`. {_OTHERWISE}",
         )
     return folder
 
