@@ -20,9 +20,6 @@ HIDDEN = "***"
 _SHORTEST_PART = 4
 """Characters of a secret at the end of a text that was cut off in the middle of a line."""
 
-_SHORTEST_AWAITED = 12
-"""Characters at the end of a line for which the next one is awaited, in case that a secret is wrapped there."""
-
 _SEARCHED = 8 * 1024
 """Characters in which known shapes are searched at once: other threads wait meanwhile."""
 
@@ -63,13 +60,16 @@ class Cleaner:
         return plain if longest is None or len(plain) <= longest else f"{plain[:longest]} …"
 
     def unfinished(self, text: str) -> int:
-        """How many lines at the end of a text of whole lines may begin a secret that goes on in further ones."""
+        """How many lines at the end of a text of whole lines may begin a secret that goes on in further ones.
+
+        Also if each of them has little of it: eight characters of its beginning in all are enough.
+        """
         shown = readings.shown(text)
         bare = readings.without_unseen(shown)
         begins = [len(bare.text) - self._unfinished_lines(bare.text)]
         places = [next(bare.there(begins[0], len(bare.text)), (len(text), 0))[0]]
         for reading in (readings.joined(bare), readings.last_words(bare)):
-            count = self._long.last_part(reading.text, _SHORTEST_AWAITED)
+            count = self._long.last_part(reading.text, LONG)
             places += [place for place, _ in reading.there(len(reading.text) - count, len(reading.text))][:1]
         return text.count("\n", min(places))
 

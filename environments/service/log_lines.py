@@ -47,7 +47,8 @@ def shown(found: Found, cleaner: Cleaner, *, ended: bool, last: int | None = Non
     if ends == begins and found.full:  # a line without an end
         line = _beginning(found, begins, cleaner)
         return Part((line,), found.place(len(content), midline=True), found.more, found.missed)
-    unfinished = 0 if all_there else cleaner.unfinished(_text(content[begins:ends]))
+    first, _ = _first(found, begins, cleaner)
+    unfinished = 0 if all_there else cleaner.unfinished(_text(content[first:ends]))
     held = _held(content, begins, ends, unfinished)
     if held > begins or not found.full:
         ends, unfinished = held, 0
@@ -91,12 +92,18 @@ def _cleaned(found: Found, begins: int, ends: int, cleaner: Cleaner, *, cut: boo
     """Lines without secrets and control characters; together with those before them, which aren't among the result."""
     if begins == ends:
         return []
+    first, begun = _first(found, begins, cleaner)
+    text = cleaner.clean(_text(found.content[first:ends]), begun=begun, cut=cut)
+    return text.removesuffix("\n").split("\n")[_text(found.content[first:begins]).count("\n") :]
+
+
+def _first(found: Found, begins: int, cleaner: Cleaner) -> tuple[int, bool]:
+    """Where the lines begin that are cleaned with those behind a place, and whether something was before them."""
     first = max(0, begins - _REACH - 4 * cleaner.longest)
     begun = found.cut and first == 0
     if begun:  # its first line isn't whole
         first = found.content.find(b"\n", 0, begins) + 1
-    text = cleaner.clean(_text(found.content[first:ends]), begun=begun, cut=cut)
-    return text.removesuffix("\n").split("\n")[_text(found.content[first:begins]).count("\n") :]
+    return first, begun
 
 
 def _beginning(found: Found, begins: int, cleaner: Cleaner) -> str:

@@ -155,7 +155,8 @@ def test_lines_are_awaited_that_may_begin_a_wrapped_secret() -> None:
         for count in range(1, len(lines)):
             assert cleaner.unfinished("".join(f"{prefix}{line}\n" for line in ["x", *lines[:count]])) == count
         assert cleaner.unfinished("".join(f"{prefix}{line}\n" for line in ["x", *lines, "y"])) == 0
-    assert cleaner.unfinished("generated\n") == 0, "it isn't much of it"
+    assert cleaner.unfinished("generat\n") == 0, "it isn't much of it"
+    assert cleaner.unfinished("x\ngen\nera\nted\n") == 3, "all of them have enough of it together"
 
 
 def test_a_text_is_cut_off_after_its_secrets_are_gone() -> None:

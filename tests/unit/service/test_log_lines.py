@@ -141,6 +141,21 @@ def test_a_follower_sees_nothing_of_a_wrapped_secret(prefix: str) -> None:
     assert seen == [f"{prefix}start", *(f"{prefix}***" for _ in range(12)), f"{prefix}end"]
 
 
+@pytest.mark.parametrize("prefix", ["", "12:00:00 stdout F "])
+@pytest.mark.parametrize("columns", [1, 4, 7, 8, 11])
+def test_a_follower_sees_no_more_than_the_first_of_a_secret_that_is_wrapped_narrowly(prefix: str, columns: int) -> None:
+    """Seven characters are too little to know it by."""
+    secret = "Xk3vQ9pLw7Rt2ZmB5nYc"
+    lines = [secret[begin : begin + columns] for begin in range(0, len(secret), columns)]
+    files, place, seen = Files(b""), Place(), list[str]()
+    for line in ["start", *lines, "end"]:
+        files.kept[0] += f"{prefix}{line}\n".encode()
+        part = files.read(place, cleaner=Cleaner([secret]))
+        seen, place = [*seen, *part.lines], part.end
+    told = 7 // columns
+    assert seen == [f"{prefix}{line}" for line in ("start", *lines[:told], *["***"] * (len(lines) - told), "end")]
+
+
 def test_of_a_secret_whose_beginning_is_deleted_the_rest_is_not_shown() -> None:
     at = LOG.index(b"ef34gh") + 2
     files = Files(LOG[:at], LOG[at:])
