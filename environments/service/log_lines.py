@@ -100,9 +100,11 @@ def _cleaned(found: Found, begins: int, ends: int, cleaner: Cleaner, *, cut: boo
 def _first(found: Found, begins: int, cleaner: Cleaner) -> tuple[int, bool]:
     """Where the lines begin that are cleaned with those behind a place, and whether something was before them."""
     first = max(0, begins - _REACH - 4 * cleaner.longest)
-    begun = found.cut and first == 0
+    begun = found.cut or first > 0
     if begun:  # its first line isn't whole
-        first = found.content.find(b"\n", 0, begins) + 1
+        behind = found.content.find(b"\n", first, begins) + 1
+        # A part of a line is better than nothing.
+        first = behind if 0 < behind < begins or first == 0 else first
     return first, begun
 
 

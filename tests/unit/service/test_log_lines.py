@@ -156,6 +156,16 @@ def test_a_follower_sees_no_more_than_the_first_of_a_secret_that_is_wrapped_narr
     assert seen == [f"{prefix}{line}" for line in ("start", *lines[:told], *["***"] * (len(lines) - told), "end")]
 
 
+@pytest.mark.parametrize("width", [40, 1500, 3900])
+def test_the_end_of_a_wrapped_secret_that_began_long_before_is_not_shown(width: int) -> None:
+    secret = "".join(chr(ord("!") + number) for number in range(60))
+    lines = [secret[begin : begin + 10] for begin in range(0, len(secret), 10)]
+    files = Files("".join(f"{'p' * width} {line}\n" for line in ["start", *lines, "end"]).encode())
+    for last in range(1, 6):
+        seen = files.read(Place(), cleaner=Cleaner([secret]), size=BLOCK, last=last + 1).lines
+        assert [line[width:] for line in seen] == [" ***"] * last + [" end"]
+
+
 def test_of_a_secret_whose_beginning_is_deleted_the_rest_is_not_shown() -> None:
     at = LOG.index(b"ef34gh") + 2
     files = Files(LOG[:at], LOG[at:])
