@@ -47,3 +47,20 @@ def test_thousands_of_the_same_beginning_and_of_one_letter_take_no_longer() -> N
     assert found.spans("postgres://x " * 10_000) == []
     assert found.spans("a" * 100_000) == [(0, 100_000)]
     assert found.last_part("a" * 40_000, 4) == found.first_part("a" * 40_000, 4) == 40_000
+
+
+def test_hundreds_of_the_same_beginning_and_of_different_lengths_take_no_longer() -> None:
+    """One look-up for each length at each place took minutes."""
+    within = {"a" * size for size in range(8, 700)}
+    ended = {f"{one}b" for one in within}
+    text = f"{'a' * 30}c\n" * 1_000
+    assert not Literals(ended).any_in(text)
+    assert Literals(within | ended).spans(text) == [(at * 32, at * 32 + 30) for at in range(1_000)]
+    for texts in (ended, within | ended):
+        assert Literals(texts).spans(f"c{'a' * 20}bc") == [(1, 22)]
+
+
+@given(TEXTS, TEXT)
+def test_they_are_found_also_behind_a_beginning_that_all_have(texts: Set[str], text: str) -> None:
+    texts, text = {f"abababab{one}" for one in texts}, f"{text}abababab{text}"
+    assert Literals(texts).spans(text) == _everywhere(texts, text)
