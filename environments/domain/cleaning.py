@@ -7,6 +7,7 @@ in what is shown of it; nothing changes the text after that.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from sys import getsizeof
 from typing import Any
 
 from environments.domain import readings
@@ -47,6 +48,8 @@ class Cleaner:
         self._of_lines = sorted(form for form in forms if "\n" in form.strip("\n"))
         self.longest = max(map(len, forms), default=0)
         """Characters of the longest form of a secret."""
+        self.size = self._long.size + self._short.size + sum(map(getsizeof, self._of_lines))
+        """About how many bytes of memory it takes."""
 
     def clean(self, text: str, longest: int | None = None, *, begun: bool = False, cut: bool = False) -> str:
         """The text with neither secrets nor control characters, cut off visibly after `longest` characters.

@@ -3,12 +3,16 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
+from sys import getsizeof
 
 _KEYS = (8, 3, 2, 1)
 """Lengths of the beginnings by which texts are looked up."""
 
 LONG = _KEYS[0]
 """Characters of a text that is looked up fast."""
+
+_OVERHEAD = 400
+"""Bytes of memory for what is kept of a text besides itself, about."""
 
 _TRIES = 100_000
 """At how many places in the texts a part of one is looked for."""
@@ -34,6 +38,8 @@ class Literals:
         }
         self._all = "".join(f"{text}\0" for text in ordered)
         self._begins = [0, *accumulate(len(text) + 1 for text in ordered)]
+        self.size = sum(getsizeof(text) + _OVERHEAD for text in ordered) + getsizeof(self._all)
+        """About how many bytes of memory they take."""
 
     def spans(self, text: str) -> list[Span]:
         """Where they stand in the text, in order; those that overlap are one."""

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from sys import getsizeof
 
 from environments.domain.cleaning import Cleaner
 from environments.domain.environment import Environment
@@ -20,7 +21,8 @@ from environments.service.storage.transaction import Storage
 WORDS_SECONDS = 30.0
 """For how long the secrets of an environment are remembered: who follows asks each second."""
 
-_REMEMBERED = 200
+_REMEMBERED_BYTES = 64 * 1024 * 1024
+"""The most memory for what is remembered, about. What takes more by itself is used once."""
 
 Words = Callable[[Environment], Sequence[str] | None]
 """The values of an environment's secrets; None if not all are known. Raises `BackendError`."""
@@ -28,7 +30,10 @@ Words = Callable[[Environment], Sequence[str] | None]
 
 @dataclass
 class _Known:
-    """Of one environment. `began`: when reading its secrets began; `spans`: the deployments that there were then."""
+    """Of one environment. `began`: when reading its secrets began; `spans`: the deployments that there were then.
+
+    `used`: when text was read last for which it was wanted; `size`: bytes of memory, about.
+    """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     began: float = 0.0
@@ -36,6 +41,8 @@ class _Known:
     good: bool = False
     words: Sequence[str] = ()
     cleaner: Cleaner = field(default_factory=Cleaner)
+    used: float = float("-inf")
+    size: int = 0
 
 
 class EnvironmentCleaners:
@@ -53,7 +60,7 @@ class EnvironmentCleaners:
 
         Raises `BackendError`, and `NotAllowedNow` if not all of the environment's secrets are known.
         """
-        known = self._of(environment.id)
+        known = self._of(environment.id, read_at)
         with known.lock:
             with self._storage.read() as tx:
                 spans = tx.deployments.spans(environment.id)
@@ -62,8 +69,11 @@ class EnvironmentCleaners:
                 words = self._read(environment)
                 if words != known.words:  # to make a cleaner takes longer than to read the words
                     known.words, known.cleaner = words, Cleaner(words)
+                    known.size = known.cleaner.size + sum(map(getsizeof, words))
                 known.good = True
-            return known.cleaner
+            cleaner = known.cleaner
+        self._forget(read_at)
+        return cleaner
 
     def _is_good(self, known: _Known, spans: Sequence[Span], read_at: float) -> bool:
         if not known.good or known.began >= read_at:
@@ -80,10 +90,19 @@ class EnvironmentCleaners:
             )
         return list(words)
 
-    def _of(self, environment_id: str) -> _Known:
+    def _of(self, environment_id: str, read_at: float) -> _Known:
         with self._lock:
             known = self._known.setdefault(environment_id, _Known())
+            known.used = max(known.used, read_at)
             self._known.move_to_end(environment_id)
-            while len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
             return known
+
+    def _forget(self, now: float) -> None:
+        """What nobody has used for a while, and of the rest what takes too much memory, the oldest first."""
+        with self._lock:
+            for environment_id, known in list(self._known.items()):
+                if known.used + WORDS_SECONDS < now or known.size > _REMEMBERED_BYTES:
+                    del self._known[environment_id]
+            size = sum(known.size for known in self._known.values())
+            while size > _REMEMBERED_BYTES:
+                size -= self._known.popitem(last=False)[1].size

@@ -20,8 +20,11 @@ MOST = 50
 MOST_VERSIONS = 500
 """The most versions of all secrets together: OpenBao keeps ten of each unless a mount or a secret says otherwise."""
 
-MOST_CHARACTERS = 256 * 1024
-"""The most characters of all values together: what is looked for takes about fifty times as much memory."""
+MOST_BYTES = 256 * 1024
+"""The most bytes of all values together, in UTF-8: their forms take up to 400 times as much memory."""
+
+_LEAST_BYTES = 32
+"""As how many bytes a shorter value counts: its forms take no less memory."""
 
 _SECONDS = 30.0
 """For how long versions are read; the token for that lives a minute."""
@@ -54,8 +57,8 @@ def secret_words(store: SecretStore, clock: Callable[[], float] = time.monotonic
                 for word in texts_of(value):
                     if len(word) >= SHORTEST and word not in found:
                         found[word] = None
-                        size += len(word)
-                if size > MOST_CHARACTERS:
+                        size += max(_LEAST_BYTES, len(word.encode(errors="surrogatepass")))
+                if size > MOST_BYTES:
                     return None
         return list(found)
 

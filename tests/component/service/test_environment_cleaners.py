@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from environments.domain.access import PersonKind
+from environments.domain.cleaning import Cleaner
 from environments.domain.commands import CreateEnvironment
 from environments.domain.containers import Container
 from environments.domain.environment import Environment
 from environments.domain.lifecycle import DeploymentKind, DeploymentState
+from environments.service import environment_cleaners
 from environments.service.authorization import Principal
 from environments.service.container_logs import Asked, ContainerLogs, JobKinds
 from environments.service.environment_cleaners import EnvironmentCleaners
@@ -131,3 +133,33 @@ def test_while_a_deployment_runs_who_waits_takes_what_another_one_reads(
     assert len(asked) == 1
     assert cleaners.cleaner(environment, cleaners.clock()) is found[0].result(), "the same words"
     assert len(asked) == 2, "what was read meanwhile is read anew"
+
+
+def test_what_is_remembered_takes_no_more_than_some_memory_and_goes_when_nobody_reads(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = service.reading.environment(ADA, "demo").environment
+    one, two, large = (demo.model_copy(update={"id": name, "name": name}) for name in ("one", "two", "large"))
+    words = {"one": ["generated-password-1"], "two": ["generated-password-2"], "large": ["generated-password" * 900]}
+    asked: list[str] = []
+
+    def read(environment: Environment) -> list[str]:
+        asked.append(environment.name)
+        return words[environment.name]
+
+    now = [1.0]
+    size = Cleaner(words["one"]).size
+    assert 1_000 < size < Cleaner(words["large"]).size // 10
+    monkeypatch.setattr(environment_cleaners, "_REMEMBERED_BYTES", size * 3 // 2)
+    cleaners = EnvironmentCleaners(service.database, read, lambda: now[0])
+    for environment in (large, one, large, one, one):
+        now[0] += 1
+        assert cleaners.cleaner(environment, now[0]).clean(words[environment.name][0]) == "***"
+    assert asked == ["large", "one", "large"], "the one that is too large isn't remembered, and pushes no other out"
+    asked.clear()
+    for environment in (two, two, one):
+        cleaners.cleaner(environment, now[0])
+    assert asked == ["two", "one"], "there is room for one of these"
+    now[0] += 31
+    cleaners.cleaner(two, now[0])
+    assert list(cleaners._known) == ["two"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from environments.domain.errors import BackendUnavailable
-from environments.providers.vault.secret_words import MOST, MOST_CHARACTERS, MOST_VERSIONS, secret_words
+from environments.providers.vault.secret_words import MOST, MOST_BYTES, MOST_VERSIONS, secret_words
 from environments.steps.base import Owner
 from tests.fakes.backends.vault import MemorySecrets
 
@@ -61,8 +61,11 @@ def test_of_too_many_none_are_given() -> None:
     _write(store, "environments/alpha/one-more", "x")
     assert secret_words(store)(ALPHA) is None
     assert secret_words(_store(*(str(version) for version in range(MOST_VERSIONS + 1))))(ALPHA) is None
-    assert secret_words(_store("x" * MOST_CHARACTERS))(ALPHA) is not None
-    assert secret_words(_store("x" * MOST_CHARACTERS, "yyyyyyyy"))(ALPHA) is None
+    assert secret_words(_store("x" * MOST_BYTES))(ALPHA) is not None
+    assert secret_words(_store("x" * MOST_BYTES, "yyyyyyyy"))(ALPHA) is None
+    assert secret_words(_store("é" * (MOST_BYTES // 2 + 1)))(ALPHA) is None, "it is counted in UTF-8"
+    short = [f"{number:08}" for number in range(MOST_BYTES // 32 + 1)]
+    assert secret_words(_store(dict.fromkeys("a", short)))(ALPHA) is None, "each takes memory besides itself"
 
 
 def test_who_takes_too_long_gives_none() -> None:
