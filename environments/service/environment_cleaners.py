@@ -25,7 +25,7 @@ _REMEMBERED_BYTES = 64 * 1024 * 1024
 """The most memory for what is remembered, about. What takes more by itself is used once."""
 
 Words = Callable[[Environment], Sequence[str] | None]
-"""The values of an environment's secrets; None if not all are known. Raises `BackendError`."""
+"""The values of an environment's secrets; None if not all are known. Raises `BackendError`, `NotAllowedNow`."""
 
 
 @dataclass

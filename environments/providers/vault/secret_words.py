@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from environments.domain.errors import BackendUnavailable
+from environments.domain.errors import BackendUnavailable, NotAllowedNow
 from environments.domain.names import kv_prefix
 from environments.domain.secret_forms import texts_of
 from environments.providers.vault.ports import SecretFolder, SecretStore
@@ -26,6 +26,11 @@ MOST_BYTES = 256 * 1024
 _LEAST_BYTES = 32
 """As how many bytes a shorter value counts: its forms take no less memory."""
 
+_FEWER_VERSIONS = (
+    "Destroy old versions of secrets with many or long ones (`bao kv destroy -mount=secret -versions=1,2 PATH`), "
+    "or lower their `max_versions`, which counts from the next write on."
+)
+
 _SECONDS = 30.0
 """For how long versions are read; the token for that lives a minute."""
 
@@ -33,23 +38,25 @@ _SECONDS = 30.0
 def secret_words(store: SecretStore, clock: Callable[[], float] = time.monotonic) -> Words:
     """A function that returns the values of all secrets in an environment's folder, which its jobs can read.
 
-    Also the earlier ones that OpenBao still has: they are in older lines, and jobs may still use them.
+    Also the earlier ones that OpenBao still has: they are in older lines, and jobs may still use them. It raises
+    `BackendError`, and `NotAllowedNow` for an environment with more than are read, whose output isn't shown.
     """
 
     def words(owner: Owner) -> Sequence[str] | None:
         until = clock() + _SECONDS
         paths = store.paths(kv_prefix(owner.name), MOST + 1)
         if len(paths) > MOST:
-            return None
+            raise _too_many(owner, f"more than {MOST} secrets", "Remove secrets that it doesn't need.")
         places: list[tuple[str, int]] = []
         for path in paths:
             places += [(path, number) for number in store.versions(path)]
             if len(places) > MOST_VERSIONS:
-                return None
+                raise _too_many(owner, f"more than {MOST_VERSIONS} versions of its secrets", _FEWER_VERSIONS)
             _check(clock() < until)
         if not places:
             return ()
         found: dict[str, None] = {}
+        seen: set[str] = set()
         size = 0
         with store.of(owner.name) as folder:
             for value in _values(folder, places):
@@ -57,9 +64,12 @@ def secret_words(store: SecretStore, clock: Callable[[], float] = time.monotonic
                 for word in texts_of(value):
                     if len(word) >= SHORTEST and word not in found:
                         found[word] = None
-                        size += max(_LEAST_BYTES, len(word.encode(errors="surrogatepass")))
+                        counted = word.replace(", ", ",").replace(": ", ":")  # JSON with and without spaces is one
+                        size += 0 if counted in seen else max(_LEAST_BYTES, len(word.encode(errors="surrogatepass")))
+                        seen.add(counted)
                 if size > MOST_BYTES:
-                    return None
+                    told = f"more than {MOST_BYTES:,} bytes in its secrets and their earlier values"
+                    raise _too_many(owner, told, _FEWER_VERSIONS)
         return list(found)
 
     return words
@@ -68,6 +78,12 @@ def secret_words(store: SecretStore, clock: Callable[[], float] = time.monotonic
 def _values(folder: SecretFolder, places: Sequence[tuple[str, int]]) -> Iterator[Any]:
     for path, number in places:
         yield from (folder.version(path, number) or {}).values()
+
+
+def _too_many(owner: Owner, what: str, hint: str) -> NotAllowedNow:
+    return NotAllowedNow(
+        f"The output of {owner.name!r} can't be shown: it has {what}, and no more are removed from it.", hint=hint
+    )
 
 
 def _check(in_time: bool) -> None:

@@ -1,11 +1,12 @@
 """The values of secrets that are removed from output: also those that were replaced, and never only some of them."""
 
+import re
 from itertools import count
 from typing import Any
 
 import pytest
 
-from environments.domain.errors import BackendUnavailable
+from environments.domain.errors import BackendUnavailable, NotAllowedNow
 from environments.providers.vault.secret_words import MOST, MOST_BYTES, MOST_VERSIONS, secret_words
 from environments.steps.base import Owner
 from tests.fakes.backends.vault import MemorySecrets
@@ -59,13 +60,27 @@ def test_of_too_many_none_are_given() -> None:
     assert words is not None
     assert len(words) == MOST_VERSIONS
     _write(store, "environments/alpha/one-more", "x")
-    assert secret_words(store)(ALPHA) is None
-    assert secret_words(_store(*(str(version) for version in range(MOST_VERSIONS + 1))))(ALPHA) is None
+    _refused(store, "more than 50 secrets", "Remove secrets")
+    many = _store(*(str(version) for version in range(MOST_VERSIONS + 1)))
+    _refused(many, "more than 500 versions", "Destroy old versions .* or lower their `max_versions`")
     assert secret_words(_store("x" * MOST_BYTES))(ALPHA) is not None
-    assert secret_words(_store("x" * MOST_BYTES, "yyyyyyyy"))(ALPHA) is None
-    assert secret_words(_store("é" * (MOST_BYTES // 2 + 1)))(ALPHA) is None, "it is counted in UTF-8"
     short = [f"{number:08}" for number in range(MOST_BYTES // 32 + 1)]
-    assert secret_words(_store(dict.fromkeys("a", short)))(ALPHA) is None, "each takes memory besides itself"
+    for store in (
+        _store("x" * MOST_BYTES, "yyyyyyyy"),
+        _store("é" * (MOST_BYTES // 2 + 1)),
+        _store(dict.fromkeys("a", short)),
+    ):
+        _refused(store, "more than 262,144 bytes", "Destroy old versions")
+
+
+def _refused(store: MemorySecrets, why: str, remedy: str) -> None:
+    with pytest.raises(NotAllowedNow, match=f"'alpha' can't be shown: it has {why}") as caught:
+        secret_words(store)(ALPHA)
+    assert re.match(remedy, caught.value.hint or "")
+
+
+def test_a_value_within_others_counts_once_for_each_of_them() -> None:
+    assert secret_words(_store({"a": {"b": {"c": "x" * (MOST_BYTES // 4 - 100)}}}))(ALPHA) is not None
 
 
 def test_who_takes_too_long_gives_none() -> None:
