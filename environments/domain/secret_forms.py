@@ -61,9 +61,9 @@ def _quoted(text: str) -> Iterator[str]:
     yield repr(text)[1:-1]
     yield text.replace("'", "'\\''")
     yield text.replace("'", "'\"'\"'")
-    for mark, named in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&#34;"), ("'", "&#39;")):
-        text = text.replace(mark, named)
-    yield text
+    html = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for quotes in (("&#34;", "&#39;"), ("&quot;", "&#x27;"), ("&quot;", "&#39;"), ("&quot;", "&apos;"), ('"', "'")):
+        yield html.replace('"', quotes[0]).replace("'", quotes[1])
 
 
 def _percent(text: str) -> Iterator[str]:

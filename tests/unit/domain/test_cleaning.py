@@ -1,6 +1,7 @@
 """What programs said, before it is kept: no secret survives, in whatever way it is written."""
 
 import base64
+import html
 import json
 import string
 from collections.abc import Callable
@@ -45,6 +46,9 @@ WAYS: dict[str, Callable[[str], str]] = {
     "a title with other ends in it": lambda secret: "\x9d0;x\x9c".join(secret),
     "a title of a terminal": lambda secret: f"\x1b]0;{secret}\x07 {secret}",
     "Python": lambda secret: repr(secret),
+    "HTML": html.escape,
+    "HTML without quotes": lambda secret: html.escape(secret, quote=False),
+    "XML": lambda secret: html.escape(secret).replace("&#x27;", "&apos;"),
 }
 
 
