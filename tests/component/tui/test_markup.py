@@ -169,6 +169,8 @@ def test_the_palette_shows_hostile_texts_as_they_are() -> None:
 
     async def script(driver: Driver) -> None:
         await driver.until(lambda: driver.app.known, "the environments")
+        client.go_away()  # so that no answer replaces what the test makes known
+        await driver.until(lambda: not driver.app.connection.here, "the end of the connection")
         for text in MARKUP:
             driver.app.known = {ready().id: ready().model_copy(update={"owner": text})}
             await driver.press("colon")
