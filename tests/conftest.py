@@ -41,6 +41,7 @@ def _patient_databases() -> Iterator[None]:
         patch.setattr(postgres_calls.LimitedConnection, "answer_timeout", DATABASE_LIMIT)
         patch.setattr(stores_postgres, "POOL_TIMEOUT", DATABASE_LIMIT)
         patch.setattr(sqlite, "BUSY_TIMEOUT", DATABASE_LIMIT)
+        patch.setattr(sqlite, "SYNCHRONOUS", "OFF")  # a disk that others fill keeps a commit waiting for a minute
         yield
 
 

@@ -22,6 +22,9 @@ from environments.stores.transaction import Database
 BUSY_TIMEOUT = 10.0
 """Seconds that a transaction waits for the writer before it."""
 
+SYNCHRONOUS = "FULL"
+"""Each commit is on the disk when it ends: the inventory is written ahead, and must survive a power cut."""
+
 FILE = "calvinverse.sqlite"
 COPIES_KEPT = 5
 
@@ -126,7 +129,7 @@ def _engine(path: Path) -> Engine:
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # BEGIN is sent explicitly: the driver would begin late, and only for writes
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # the inventory must survive a power cut: it is written ahead
+        connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
         connection.execute("PRAGMA foreign_keys = ON")
 
     return engine

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 from starlette.types import ASGIApp, Message
 
-LONGEST_WAIT = 60.0
+LONGEST_WAIT = 240.0
 """Seconds that a request may take until its answer starts."""
 
 

@@ -16,7 +16,7 @@ from tui.app import CalvinverseApp
 from tui.clock import Clock
 
 Script = Callable[["Driver"], Awaitable[None]]
-LONGEST_WAIT = 60.0
+LONGEST_WAIT = 240.0
 
 
 class Driver:

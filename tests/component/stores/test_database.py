@@ -1,6 +1,8 @@
 """The tables and the migrations that make them, on both databases; how a database that can't be used is told."""
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,15 @@ from environments.stores.sqlite import FILE
 from tests.fakes.plans import NOW
 from tests.support.postgres import Postgres
 from tests.support.service_process import free_port
+
+_ASKED = """
+import pathlib, sys
+from environments.stores.sqlite import open_sqlite
+database = open_sqlite(pathlib.Path(sys.argv[1]))
+with database._engine.connect() as connection:
+    print(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+database.close()
+"""
 
 TOKEN = TokenRecord("tok-1", "cv_abcd", "0" * 64, "ada", "admin", "", NOW, None, None, None)
 
@@ -250,3 +261,9 @@ def test_environments_from_before_keep_the_network_of_their_nodes_with_the_versi
     assert (kept.network, kept.network_by("sha256:before", "bridge")) == ("host", "host")
     assert (kept.network_by("sha256:after", "bridge"), kept.network_by("sha256:after", "host")) == ("bridge", "host")
     assert (gone_one.network, gone_one.network_by("sha256:before", "bridge")) == ("bridge", "bridge")
+
+
+def test_what_is_committed_survives_a_power_cut_except_in_tests(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _ASKED, str(tmp_path)]
+    asked = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    assert asked.stdout.split() == ["2"]  # FULL: https://www.sqlite.org/pragma.html#pragma_synchronous
