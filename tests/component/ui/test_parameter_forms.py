@@ -90,7 +90,8 @@ def test_a_value_comes_back_as_it_was(shape: tuple[dict[str, Any], Any], require
     schema, value = shape
     if not required:
         schema = {**schema, "default": "something else"}
-    given_back = ParameterForm(whole(schema), sent(ParameterForm.new(whole(schema, required=required), {"p": value})))
+    whole_schema = whole(schema, required=required)
+    given_back = ParameterForm(whole_schema, sent(ParameterForm.new(whole_schema, {"p": value})))
     found = given_back.values()
     assert not given_back.faults
     assert found["p"] is not UNSET, (schema, value)
