@@ -87,15 +87,16 @@ class Cleaner:
 
     def _hidden(self, text: str, shown: Reading, *, begun: bool, cut: bool) -> list[Span]:
         """The parts of what is shown that are hidden."""
-        found = [(reading, span) for reading, spans in self._found(text, begun=begun, cut=cut) for span in spans]
+        found = [(reading, span) for reading, spans in self._found(text, shown, begun=begun, cut=cut) for span in spans]
         return merged(part for reading, span in found for part in _shown_parts(reading, span, shown))
 
-    def _found(self, text: str, *, begun: bool, cut: bool) -> Iterator[tuple[Reading, Iterable[Span]]]:
-        bare, *others = readings.whole(text)
-        is_whole = text.endswith("\n")
+    def _found(self, text: str, shown: Reading, *, begun: bool, cut: bool) -> Iterator[tuple[Reading, Iterable[Span]]]:
+        bare = readings.without_unseen(shown)
         yield bare, _known_shapes(bare.text)
         if not self.longest:
             return
+        others = [*readings.others(text)]
+        is_whole = text.endswith("\n")
         wrapped = [*map(readings.joined, (bare, *others)), readings.last_words(bare)]
         for reading in (bare, *others):
             yield reading, self._short.spans(reading.text)

@@ -67,6 +67,11 @@ def shown(text: str) -> Reading:
 def whole(text: str) -> Iterator[Reading]:
     """As terminals and as other programs read it, each without what nobody sees, and with its lines."""
     yield without_unseen(shown(text))
+    yield from others(text)
+
+
+def others(text: str) -> Iterator[Reading]:
+    """As other programs than terminals read it, where that differs."""
     if _SEQUENCES.search(text):
         yield without_unseen(_of_lines(text, _spelled))
     if "\b" in text:
