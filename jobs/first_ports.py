@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from datetime import datetime
 
-from jobs.edge import EdgeChoice, edge_parameters
+from jobs.edge import EdgeChoice, edge_parameters, first_unprivileged_port
 from jobs.places import Places
 from jobs.ports import Block
 from jobs.taken_ports import check_ports
@@ -29,7 +29,7 @@ def check_first_ports(
     """
     if os.path.lexists(where.local) or os.path.lexists(where.agents):
         return
-    wanted = edge_parameters(edge, _IMAGE, None, now)
+    wanted = edge_parameters(edge, _IMAGE, None, now, first_unprivileged_port())
     service, ui = (None, None) if ports is None else (ports.service, ports.ui)
     parameters = {
         **wanted,

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from environments.domain.errors import NotAllowedNow, PortTaken
-from jobs import taken_ports
+from environments.domain.errors import InvalidInput, NotAllowedNow, PortTaken
+from jobs import edge, first_ports, taken_ports
 from jobs.edge import EdgeChoice
 from jobs.first_ports import check_first_ports
 from jobs.places import Places
@@ -184,15 +184,15 @@ def test_the_ports_of_a_first_deployment_are_looked_at_before_there_are_images(
     """As they will be when it begins: what tells which ports those are is the same."""
     ports = Block(free["ports"], free["port"], free["database_port"], free["edge_port"], free["ui_port"])
     where = Places(tmp_path)
-    edge = EdgeChoice(port=ports.edge)
-    check_first_ports(where, ports, edge, "postgresql", None, {}, MOMENT)
+    of_edge = EdgeChoice(port=ports.edge)
+    check_first_ports(where, ports, of_edge, "postgresql", None, {}, MOMENT)
     found: Any = {**free["ports"], "nomad_http": taken} if part == "agents" else taken
     other = replace(ports, **{part: found})
     with pytest.raises(PortTaken, match=f"Port {taken} of ") as refused:
-        check_first_ports(where, other, replace(edge, port=other.edge), "postgresql", None, {}, MOMENT)
+        check_first_ports(where, other, replace(of_edge, port=other.edge), "postgresql", None, {}, MOMENT)
     assert "choose another block with `doit deploy --first-port PORT`" in refused.value.hint
     (tmp_path / "local").mkdir()  # deploy looks itself, for it knows what runs
-    check_first_ports(where, other, edge, "postgresql", None, {}, MOMENT)
+    check_first_ports(where, other, of_edge, "postgresql", None, {}, MOMENT)
 
 
 def test_what_the_first_deployment_does_not_start_needs_no_port(
@@ -203,3 +203,19 @@ def test_what_the_first_deployment_does_not_start_needs_no_port(
     consul = {"consul": "https://consul.example:8501", "nomad": ""}
     check_first_ports(Places(tmp_path), ports, chosen, "", free["ui_port"], consul, MOMENT)
     check_first_ports(Places(tmp_path), ports, EdgeChoice(off=True), "sqlite", None, consul, MOMENT)
+
+
+def test_the_first_deployment_may_have_a_port_below_1024_where_the_machine_allows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = tmp_path / "ip_unprivileged_port_start"
+    allowed.write_text("443\n")
+    monkeypatch.setattr(edge, "FIRST_UNPRIVILEGED", allowed)
+    looked_at: list[Any] = []
+    monkeypatch.setattr(
+        first_ports, "check_ports", lambda _where, wanted, _before: looked_at.append(wanted["edge_port"])
+    )
+    check_first_ports(Places(tmp_path), None, EdgeChoice(listen="127.0.0.1:443"), "", None, {}, MOMENT)
+    assert looked_at == [443]
+    with pytest.raises(InvalidInput, match="may use those from 443 on"):
+        check_first_ports(Places(tmp_path), None, EdgeChoice(listen="127.0.0.1:442"), "", None, {}, MOMENT)
