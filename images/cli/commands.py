@@ -11,8 +11,6 @@ from images.cli.lookup import newest, open_catalogue, standing
 if TYPE_CHECKING:
     from environments.client import Client
 
-"""Its commands are added to the group `image` of the command line."""
-
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A folder of images/, such as web.")]
 Build = Annotated[
     str,
