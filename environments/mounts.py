@@ -1,4 +1,4 @@
-"""Mounts of this machine."""
+"""Mounts of this machine, and paths that lead to the same place."""
 
 import os
 import re
@@ -12,3 +12,11 @@ def mount_points() -> list[Path]:
     lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
     points = (_OCTAL.sub(lambda escaped: bytes([int(escaped[1], 8)]), line.split()[4]) for line in lines)
     return [Path(os.fsdecode(point)) for point in points]
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Whether both paths lead to the same file or folder, which is there."""
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from environments import open_files
+from environments.mounts import is_same
 
 _FILE = re.compile(r"(/.+)/agents/(?:supervisor|consul|openbao|nomad|certificates|logs)/.+(?<! \(deleted\))")
 
@@ -23,19 +24,12 @@ def running_elsewhere(state: Path, is_ours: Callable[[Path], bool], former: Path
     """
     here, seen = state.resolve(), set[Path]()
     for pid, folder in _at_work(_users(state)):
-        if folder in seen or folder.resolve().is_relative_to(here) or _have_same_agents(folder, state):
+        if folder in seen or folder.resolve().is_relative_to(here) or is_same(folder / "agents", state / "agents"):
             continue
         if is_ours(folder) or (former is not None and folder != former and _started_at(former, pid)):
             return folder
         seen.add(folder)
     return None
-
-
-def _have_same_agents(one: Path, other: Path) -> bool:
-    try:
-        return (one / "agents").samefile(other / "agents")
-    except OSError:
-        return False
 
 
 def _users(state: Path) -> set[int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from environments.domain.errors import MachineError
 from environments.kept_files import NotKept, read_object
-from environments.mounts import mount_points
+from environments.mounts import is_same, mount_points
 from environments.private_files import write_if_changed
 from environments.state_origin import FOLDERS, cluster_of, clusters_in, started_at
 
@@ -55,7 +55,7 @@ def owner(state: Path, name: str) -> Path | None:
     found = _recorded(place)
     if found is None or _names(found, state):
         return None
-    return Path(found.state) if found.cluster is not None or _is_same(Path(found.state, name), place) else None
+    return Path(found.state) if found.cluster is not None or is_same(Path(found.state, name), place) else None
 
 
 def is_claimed(state: Path, name: str) -> bool:
@@ -67,7 +67,7 @@ def is_claimed(state: Path, name: str) -> bool:
         return False
     if name in ("agents", "volumes"):
         started = started_at(state)
-        return started is not None and (_is_same(started, state) or not _is_same(started / name, place))
+        return started is not None and (is_same(started, state) or not is_same(started / name, place))
     return any((place / proof).is_file() for proof in _PROOFS.get(name, ()))
 
 
@@ -123,7 +123,7 @@ def _recorded(place: Path) -> _Record | None:
 
 def _names(record: _Record, state: Path) -> bool:
     """Whether it is of this deployment. A cluster's id tells more than a path or a number: others can get those."""
-    path, number = _is_same(Path(record.state), state), record.inode == state.stat().st_ino
+    path, number = is_same(Path(record.state), state), record.inode == state.stat().st_ino
     if (path and number) or record.cluster is None:
         return path or number
     ours = _clusters(state)
@@ -141,10 +141,3 @@ def _is_own(state: Path, folder: str) -> bool:
         return True
     found = _recorded(state / folder)
     return found is not None and found.inode == state.stat().st_ino
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except (OSError, ValueError):
-        return False

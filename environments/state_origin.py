@@ -15,6 +15,7 @@ from typing import Any
 
 from environments.domain.errors import MachineError
 from environments.kept_files import NotKept, read_object
+from environments.mounts import is_same
 from environments.private_files import write_if_changed
 from environments.running_elsewhere import running_elsewhere
 
@@ -51,13 +52,13 @@ def started_at(state: Path) -> Path | None:
 def known_by(state: Path) -> Path:
     """The path by which the agents of this state folder were started, as long as it leads there; else its own one."""
     found = recorded(state)
-    return found if found is not None and _is_same(found, state) else state.resolve()
+    return found if found is not None and is_same(found, state) else state.resolve()
 
 
 def former(state: Path) -> Path | None:
     """The path that the folder had when its agents were started, if it was moved since; `state`: from `known_by`."""
     found = recorded(state)
-    return None if found is None or found == state or _is_same(found, state) else found
+    return None if found is None or found == state or is_same(found, state) else found
 
 
 def cluster_of(state: Path) -> str | None:
@@ -150,10 +151,3 @@ def _records(state: Path, folders: Sequence[str] = FOLDERS) -> list[dict[str, An
         with suppress(NotKept):
             found.append(read_object(state / folder / RECORD_FILE))
     return found
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False

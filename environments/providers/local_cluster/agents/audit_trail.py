@@ -14,6 +14,7 @@ from typing import Any
 
 from environments.domain.errors import MachineError
 from environments.kept_files import NotKept, read_object
+from environments.mounts import is_same
 from environments.private_files import discard, write_private
 
 _NAME = "file-here/"
@@ -48,7 +49,7 @@ class AuditTrail:
         `config` is the file of the configuration so far. Raises `MachineError` where another's file is at that path.
         """
         place = _declared(config)
-        if place is not None and not _is_same(place, self._folder):
+        if place is not None and not is_same(place, self._folder):
             above = [str(folder) for folder in place.parents if not folder.exists()]
             write_private(self._moved, json.dumps({"folder": str(place), "made": above}))
         former, _ = self._former()
@@ -87,19 +88,12 @@ class AuditTrail:
 def _is_own(former: Path, folder: Path) -> bool:
     """Whether the file in a former folder is missing, or one of this user that no link of another leads to."""
     if former.is_symlink():
-        return _is_same(former, folder)
+        return is_same(former, folder)
     try:
         status = (former / FILE).lstat()
         return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() == former.lstat().st_uid
     except OSError:
         return True
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False
 
 
 def _declared(config: Path) -> Path | None:
