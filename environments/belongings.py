@@ -112,28 +112,27 @@ def claim(state: Path) -> None:
     for name in elsewhere:
         refuse_others_place(state, name)
     # Of volumes each has a name that nobody else gives.
-    unknown = [name for name in elsewhere if name != "volumes"]
+    checked = [name for name in _CONTENT if name != "volumes" or name not in elsewhere]
+    unclaimed = [path for name in elsewhere if name in checked for path in _unclaimed(state, name)]
     # Where neither is left, an undeploy of an older version left the mark.
     if not is_marked(state) or not any(os.path.lexists(state / name) for name in ("local", "agents")):
-        _claim_new(state, unknown, [name for name in _CONTENT if name not in elsewhere or name in unknown])
-    if found := [path for name in unknown for path in _unclaimed(state, name)]:
+        _claim_new(state, checked, unclaimed)
+    if unclaimed:
         raise MachineError(
-            f"{found[0].parent} can't be used: other things are there, such as {found[0].name}.",
+            f"{unclaimed[0].parent} can't be used: other things are there, such as {unclaimed[0].name}.",
             hint="Have it lead to a folder that is empty, or move that away.",
         )
     for name in elsewhere:
         claim_place(state, name)
 
 
-def _claim_new(state: Path, elsewhere: Sequence[str], folders: Sequence[str]) -> None:
+def _claim_new(state: Path, folders: Sequence[str], unclaimed: Sequence[Path]) -> None:
     others = [path for name in folders for path in _others(state / name)]
     if not is_own_token(state / "token"):
         others.append(state / "token")
     if not _is_proved(state):
         beside = [] if state == state_folder({}) or not state.is_dir() else _unknown(state)
-        if found := list(
-            dict.fromkeys([*others, *(path for name in elsewhere for path in _unclaimed(state, name)), *beside])
-        ):
+        if found := list(dict.fromkeys([*others, *unclaimed, *beside])):
             raise MachineError(
                 f"{state} can't be a state folder: deploy didn't make {_named(found)}.",
                 hint=f"Name a folder that is empty, or missing, in {STATE_VARIABLE}, or move that away.",
@@ -158,7 +157,7 @@ def free_locks(state: Path) -> None:
     """Removes what is in the place of our locks and is no file: nobody holds a lock on it. Raises `OSError`."""
     # A link that leads nowhere is found, too; with pathlib it is not.
     names = [name for pattern in _LOCKS for name in glob(pattern, root_dir=state)]  # noqa: PTH207 - see above
-    theirs = tuple(f"{name}/" for name in _CONTENT if is_elsewhere(state / name) and not is_claimed(state, name))
+    theirs = _of_others(state)
     for path in (state / name for name in names if not name.startswith(theirs)):
         if path.is_dir() and not path.is_symlink():
             remove_folder(path)
@@ -212,8 +211,13 @@ def is_own_token(path: Path) -> bool:
 
 def _is_proved(state: Path) -> bool:
     """What others have where a link leads proves nothing."""
-    theirs = tuple(f"{name}/" for name in _CONTENT if is_elsewhere(state / name) and not is_claimed(state, name))
+    theirs = _of_others(state)
     return any(os.path.lexists(state / proof) for proof in _PROOFS if not proof.startswith(theirs))
+
+
+def _of_others(state: Path) -> tuple[str, ...]:
+    """What the names begin with of all that is in our folders elsewhere, where that isn't this deployment's."""
+    return tuple(f"{name}/" for name in _CONTENT if is_elsewhere(state / name) and not is_claimed(state, name))
 
 
 def _crowded() -> list[Path]:
