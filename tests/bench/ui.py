@@ -28,6 +28,7 @@ from images.assets import ensure_assets
 from images.report import Report, console
 from tests.bench.engine_queue import used
 from tests.bench.figures import Figure, Sample
+from tests.bench.memory import resident
 from tests.bench.reading import fill
 from tests.bench.run import WEB
 from tests.bench.telling import Run
@@ -266,11 +267,4 @@ async def _replay(port: int, trust: ssl.SSLContext, token: str, service: Service
     stream = await _Stream.open(port, trust, token, "/live?ids=env-bench-0000&after=1")
     await stream.until_place(newest)
     await stream.aclose()
-    return _resident(pid)
-
-
-def _resident(pid: int) -> float:
-    """Megabytes (proc(5))."""
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    assert found is not None
-    return int(found[1]) / 1024
+    return resident(pid) / 1024**2

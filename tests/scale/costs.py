@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from images.report import Report
+from tests.bench.memory import resident
 from tests.scale import phases
-from tests.scale.memory import resident
 from tests.scale.model import Costs, Line, Split
 from tests.scale.site import Site, site
 

@@ -21,7 +21,7 @@ from environments.service.pages import Page
 from environments.service.reading import Reading
 from environments.service.storage.events import SharedEvent
 from environments.service.tokens import Tokens
-from tests.scale.memory import resident
+from tests.bench.memory import resident
 
 
 class OpenStreams:
