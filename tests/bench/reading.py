@@ -32,8 +32,8 @@ _RESOURCES = (
     "consul.services",
     "nomad.job",
 )
-_LINES = 25
-"""Events that one create of `web` leaves, about."""
+LINES = 25
+"""Log lines that one create of `web` leaves, about."""
 
 
 def fill(service: ServiceProcess, template: Path, count: int) -> list[str]:
@@ -112,7 +112,7 @@ def add_ready(tx: Transaction, bundle: str, template: Template, name: str, numbe
         ],
         {},
     )
-    tx.events.add_logs([(environment.id, deployment.id, "app", made, f"line {i}") for i in range(_LINES)])
+    tx.events.add_logs([(environment.id, deployment.id, "app", made, f"line {i}") for i in range(LINES)])
 
 
 PEOPLE, GROUPS, SHARES = 200, 50, 2000

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from environments.domain.lifecycle import DeploymentKind
+from environments.domain.admission import KINDS, Lane
+from environments.engine.scheduler import Retention
 from environments.service import transitions
 from environments.stores.database import Database
 from environments.stores.postgres import open_postgres
@@ -16,10 +17,7 @@ from tests.support.postgres import Postgres
 
 CLAIMS = 30
 COMMITS = 100
-KINDS = (DeploymentKind.CREATE, DeploymentKind.UPDATE)
 LEASE = 3600.0
-
-_LOGS_KEPT, _EVENTS_KEPT = timedelta(days=14), timedelta(days=90)
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Measured:
 
     def forgetting(self, kept: int) -> Took:
         """A round that forgets old log lines, with so many older events that are kept longer."""
-        now = datetime.now(UTC)
+        now, keeps = datetime.now(UTC), Retention()
         self._say("TRUNCATE events")
         for type_, rows, days in (("deployment", kept, 20), ("log", 5000, 15)):
             self._say(
@@ -74,13 +72,13 @@ class Measured:
 
         def forget() -> None:
             with self._database.write() as tx:
-                assert tx.events.forget(logs_before=now - _LOGS_KEPT, events_before=now - _EVENTS_KEPT) == 5000
+                assert tx.events.forget(logs_before=now - keeps.logs, events_before=now - keeps.events) == 5000
 
         return self._each(1, forget)
 
     def _claim(self) -> None:
         with self._database.write() as tx:
-            assert transitions.claim(tx, "bench", LEASE, KINDS, datetime.now(UTC)) is not None
+            assert transitions.claim(tx, "bench", LEASE, KINDS[Lane.DEPLOY], datetime.now(UTC)) is not None
 
     def _commit(self) -> None:
         with self._database.write() as tx:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from environments.api.streams import MOST_STREAMS
 from environments.domain.holds import HoldLimits
+from environments.engine.scheduler import Retention
 from environments.stores.known_rows import _MOST_KNOWN
 from environments.stores.postgres_calls import STATEMENT_TIMEOUT
 from tests.bench.figures import shown
+from tests.bench.reading import LINES
 from tests.scale.model import Costs, Limit, Line, Load, need
 from tests.scale.site import AS_DEPLOYED
 
@@ -21,10 +23,7 @@ DEPLOYMENTS_A_DAY = 3.0
 EACH_LOOKS = 120.0
 """Seconds in which whoever has a stream open looks at one environment and at one page."""
 
-LINES = 25
-"""Log lines of a deployment, about as many as `web` leaves."""
-
-LOGS_KEPT, EVENTS_KEPT = 14, 90
+LOGS_KEPT, EVENTS_KEPT = Retention().logs.days, Retention().events.days
 """Days, by default."""
 
 DESTROY_SECONDS = 1.5
