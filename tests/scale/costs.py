@@ -90,7 +90,7 @@ def measure(folder: Path, report: Report) -> Base:
 def pages(one: Site) -> Pages:
     """With as many environments as the site has."""
     used = phases.pages(one).each(phases.READS)
-    return Pages(one.number("SELECT count(*) FROM environments WHERE destroyed_at IS NULL"), used.api, used.postgres)
+    return Pages(one.environments(), used.api, used.postgres)
 
 
 def _beyond(used: phases.Used, quiet: phases.Used) -> Split:

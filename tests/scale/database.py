@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from environments.domain.admission import KINDS, Lane
 from environments.engine.scheduler import Retention
 from environments.service import transitions
 from environments.stores.database import Database
 from environments.stores.postgres import open_postgres
-from tests.scale.site import AS_DEPLOYED, fill, tree
+from tests.scale.site import AS_DEPLOYED, fill, tree, write_event
 from tests.support.postgres import Postgres
 
 CLAIMS = 30
@@ -54,7 +55,7 @@ class Measured:
 
     def commits(self, count: int = COMMITS) -> Took:
         """A commit with one event: what PostgreSQL allows one after the other only."""
-        return self._each(count, self._commit)
+        return self._each(count, partial(write_event, self._database))
 
     def forgetting(self, kept: int) -> Took:
         """A round that forgets old log lines, with so many older events that are kept longer."""
@@ -79,10 +80,6 @@ class Measured:
     def _claim(self) -> None:
         with self._database.write() as tx:
             assert transitions.claim(tx, "bench", LEASE, KINDS[Lane.DEPLOY], datetime.now(UTC)) is not None
-
-    def _commit(self) -> None:
-        with self._database.write() as tx:
-            tx.events.add_logs([("env-bench-0000", "dep-bench-0000", "app", datetime.now(UTC), "a line")])
 
     def _each(self, count: int, call: Callable[[], None]) -> Took:
         before, asking, began = tree(self._postgres.pid), os.times(), time.monotonic()

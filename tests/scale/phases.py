@@ -4,14 +4,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from environments.client import Filters
 from environments.stores.postgres import open_postgres
 from environments.wire.environments import CreateRequest
 from environments.wire.tokens import TokenRequest
 from tests.scale.model import Load, Split
-from tests.scale.site import Site
+from tests.scale.site import WHOLE, Site, write_event
 from tests.scale.streams import OpenStreams
 
 QUIET_SECONDS = 15.0
@@ -97,7 +96,7 @@ def show(site: Site, count: int = READS) -> Used:
     site.api.client.environment("bench-0000")
     with watch.running():
         for number in range(count):
-            site.api.client.environment(f"bench-{number % 50:04}")
+            site.api.client.environment(f"bench-{number % WHOLE:04}")
     return watch.used
 
 
@@ -133,8 +132,7 @@ def happen(site: Site, count: int = EVENTS, each_second: float = 15.0) -> Used:
         with watch.running():
             begin = time.monotonic()
             for number in range(count):
-                with database.write() as tx:
-                    tx.events.add_logs([("env-bench-0000", "dep-bench-0000", "app", datetime.now(UTC), "a line")])
+                write_event(database)
                 time.sleep(max(0.0, begin + (number + 1) / each_second - time.monotonic()))
             time.sleep(1)
     finally:
@@ -145,7 +143,7 @@ def happen(site: Site, count: int = EVENTS, each_second: float = 15.0) -> Used:
 def mixed(site: Site) -> tuple[Used, Load]:
     """Everything at the same time, at a fixed pace; what was used, and what really happened."""
     client, done = site.api.client, dict.fromkeys(MIX_EACH_SECOND, 0)
-    environments = site.number("SELECT count(*) FROM environments WHERE destroyed_at IS NULL")
+    environments = site.environments()
     watch = Watch(site)
     with open_streams(site), watch.running():
         begin = time.monotonic()
@@ -156,7 +154,7 @@ def mixed(site: Site) -> tuple[Used, Load]:
                 case "create":
                     client.create(CreateRequest(name=f"mixed-{done[kind]}", template="five"))
                 case "show":
-                    client.environment(f"bench-{done[kind] % 50:04}")
+                    client.environment(f"bench-{done[kind] % WHOLE:04}")
                 case _:
                     client.environments(limit=PAGE)
                     client.overview(Filters())

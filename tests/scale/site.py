@@ -12,6 +12,7 @@ from sqlalchemy import Table
 
 from environments.client import read_bundle
 from environments.domain.template import make_bundle
+from environments.stores.database import Database
 from environments.stores.postgres import open_postgres
 from environments.stores.schema import deployments, environments, events, resources, steps
 from tests.bench.engine_queue import SLOW, used
@@ -99,6 +100,10 @@ class Site:
         row = self.connection.execute(query.encode(), values).fetchone()
         return int(str(row[0] or 0)) if row else 0
 
+    def environments(self) -> int:
+        """How many there are."""
+        return self.number("SELECT count(*) FROM environments WHERE destroyed_at IS NULL")
+
     def counts(self) -> Counts:
         """Now."""
         workers = sum(used(worker.pid) for worker in self.workers)
@@ -143,6 +148,12 @@ def site(folder: Path, environments_: int, workers: int) -> Iterator[Site]:
             made.stop()
     finally:
         postgres.close()
+
+
+def write_event(database: Database) -> None:
+    """A commit with one event, of an environment that `fill` wrote."""
+    with database.write() as tx:
+        tx.events.add_logs([(f"env-{_FIRST}", f"dep-{_FIRST}", "app", datetime.now(UTC), "a line")])
 
 
 def fill(postgres: Postgres, address: str, count: int) -> None:
