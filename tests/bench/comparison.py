@@ -46,7 +46,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of one bench: `others` names what only one of both runs has, `same` counts what doesn't differ."""
+    """Of one bench: `added` and `missing` name what only one of both runs has, `same` counts what doesn't differ."""
 
     kept: Measured
     differences: tuple[Difference, ...]
