@@ -60,8 +60,8 @@ class Texts:
         try:
             words = self._words(owner)
         except CalvinverseError:
-            words = None
-        return "" if words is None else _line(Cleaner(words), text, _LONGEST_QUOTE)
+            return ""
+        return _line(Cleaner(words), text, _LONGEST_QUOTE)
 
 
 def short(address: str) -> str:

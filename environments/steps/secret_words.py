@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from environments.steps.base import Owner
 
-Words = Callable[[Owner], Sequence[str] | None]
-"""The words of an environment; None if not all are known. Raises `BackendError`, `NotAllowedNow` for too many."""
+Words = Callable[[Owner], Sequence[str]]
+"""All words of an environment. Raises `BackendError`, and `NotAllowedNow` for too many."""
 
 
 def no_words(_owner: Owner) -> Sequence[str]:

@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,7 +20,7 @@ from environments.bootstrap.webhooks import Incoming, webhooks_of
 from environments.client import Client
 from environments.domain.containers import Container
 from environments.domain.environment import Drift, Environment, EventType, Failure, Resource
-from environments.domain.errors import CalvinverseError, NotFound
+from environments.domain.errors import CalvinverseError, NotAllowedNow, NotFound
 from environments.domain.lifecycle import DeploymentKind, DeploymentState, ResourceStatus, State, StepState
 from environments.domain.names import ID_LENGTH
 from environments.domain.plan import StepPlan
@@ -153,7 +153,7 @@ class FakeBackends:
         self.drifts: dict[str, Drift] = {}
         """Environment (name) → what every observation finds there, in place of `steps`."""
         self.words: dict[str, list[str] | None] = {}
-        """Environment (name) → the values of its secrets, which are removed from what its containers wrote."""
+        """Environment (name) → the values of its secrets, which are removed from output; None: too many."""
         self.troubled: dict[str, str] = {}
         self.steps: tuple[StepPlan, ...] = ()
         """The steps that every plan and every observation finds from now on."""
@@ -177,6 +177,12 @@ class FakeBackends:
             return {name: self.secrets[found.path, found.key] for name, found in references.items()}
         except KeyError as error:
             raise NotFound(f"There is no secret {error}.") from None
+
+    def words_of(self, environment: Environment) -> Sequence[str]:
+        words = self.words.get(environment.name, ())
+        if words is None:
+            raise NotAllowedNow(f"{environment.name!r} has more secrets than are removed from output.")
+        return words
 
     def ca_chain(self) -> str:
         return CA
@@ -466,9 +472,7 @@ def make_service(
         recovery=Recovery(database, clock, new_id),
         drifting=Drifting(database, world, clock),
         containers=containers,
-        container_logs=ContainerLogs(
-            database, containers, lambda one: world.words.get(one.name, ()), JobKinds("nomad.job", "nomad.namespace")
-        ),
+        container_logs=ContainerLogs(database, containers, world.words_of, JobKinds("nomad.job", "nomad.namespace")),
         queueing=Queueing(database, clock),
         preview_reading=PreviewReading(database),
         warnings=Warnings(database, clock, new_id, channels, links.make),

@@ -41,7 +41,7 @@ class RolloutWatcher:
         catalogue: Catalogue,
         registered: Registered,
         run: StepRun,
-        words: Callable[[], Sequence[str] | None] = tuple,
+        words: Callable[[], Sequence[str]] = tuple,
         known: Set[EventMark] = frozenset(),
         *,
         promotes: bool = True,
@@ -268,9 +268,8 @@ class RolloutWatcher:
         try:
             words = self._words()
         except CalvinverseError:
-            words = None
-        # Output is quoted only if all secrets that must be removed from it are known.
-        return "" if words is None else Cleaner(words).clean(text, begun=begun, cut=True)
+            return ""  # output is quoted only if all secrets that must be removed from it are known
+        return Cleaner(words).clean(text, begun=begun, cut=True)
 
     def _tail(self, allocation: Allocation, task: Task) -> str:
         text = self._nomad.log_tail(self._job.namespace, allocation.id, task.name, _TAIL)

@@ -42,7 +42,7 @@ def secret_words(store: SecretStore, clock: Callable[[], float] = time.monotonic
     `BackendError`, and `NotAllowedNow` for an environment with more than are read, whose output isn't shown.
     """
 
-    def words(owner: Owner) -> Sequence[str] | None:
+    def words(owner: Owner) -> Sequence[str]:
         until = clock() + _SECONDS
         paths = store.paths(kv_prefix(owner.name), MOST + 1)
         if len(paths) > MOST:

@@ -62,8 +62,8 @@ class Cluster:
         setting = self.setting
         follows = ClusterFollower(self.feed, MemoryCheckFeed(self.consul), leads)
 
-        def words(owner: Owner) -> Sequence[str] | None:
-            found: Sequence[str] | None = self.words(owner)
+        def words(owner: Owner) -> Sequence[str]:
+            found: Sequence[str] = self.words(owner)
             return found
 
         tells = DegradationDetector(setting.database, KIND, words, setting.clock, follows.want)

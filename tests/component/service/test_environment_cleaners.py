@@ -48,9 +48,9 @@ def _reads_words(service: FakeService, time: list[float]) -> tuple[ContainerLogs
     """Logs that note whose secrets they read; the time is the last one of a list."""
     asked: list[str] = []
 
-    def words(environment: Environment) -> Sequence[str] | None:
+    def words(environment: Environment) -> Sequence[str]:
         asked.append(environment.name)
-        return service.world.words.get(environment.name, ())
+        return service.world.words_of(environment)
 
     kinds = JobKinds("nomad.job", "nomad.namespace")
     return ContainerLogs(service.database, service.containers, words, kinds, lambda: time[-1]), asked

@@ -156,7 +156,7 @@ def test_what_a_task_wrote_is_quoted_without_the_environments_secrets(
 
     for number in range(51):
         world.secrets.mark(f"environments/alpha/{number}", {MARK: "env-1"})
-    for words in (away, secret_words(world.secrets), lambda _owner: None):
+    for words in (away, secret_words(world.secrets)):
         monkeypatch.setattr(world.registry.executors["nomad.job"], "_words", words)
         with pytest.raises(StepFailed) as caught:
             world.apply("nomad.job", OPTIONS)
