@@ -1,16 +1,11 @@
 """Removes what a Nomad agent that ended leaves on the machine: containers, loggers, mounts, cgroup folders."""
 
 import ctypes
-import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-import httpx2
-
-from environments.domain.cleaning import Cleaner
 from environments.domain.errors import MachineError
 from environments.mounts import mount_points
 from environments.providers.local_cluster.agents import engine, processes
@@ -71,11 +66,11 @@ def remove_containers_below(folders: Collection[Path], allocations: Collection[s
     """
 
     def find() -> list[str]:
-        containers = _containers({"label": [_ALLOCATION_LABEL]})
+        containers = engine.containers({"label": [_ALLOCATION_LABEL]})
         tasks = [found["Id"] for found in containers if any(_mounts_below(folder, found) for folder in folders)]
         return [*tasks, *_holders_for(tasks, containers, allocations)]
 
-    return _remove_containers(find)
+    return engine.remove_containers(find)
 
 
 def leave(data: Path, former: Path, volumes: Path, alone: bool) -> None:
@@ -96,11 +91,11 @@ def leave(data: Path, former: Path, volumes: Path, alone: bool) -> None:
         return any(_mounts_below(folder, container) for folder in (former, volumes))
 
     def find() -> list[str]:
-        containers = _containers({})
+        containers = engine.containers({})
         tasks = [container["Id"] for container in containers if is_ours(container)]
         return [*tasks, *_holders_for(tasks, containers, allocations)]
 
-    _remove_containers(find)
+    engine.remove_containers(find)
     folders = (former, volumes) if alone else ()
     for folder in (data, *folders):
         processes.stop(helpers_of(folder), patience=5)
@@ -115,7 +110,7 @@ def clear_volumes(volumes: Path) -> None:
     Where the folder is elsewhere, others may use what is beside our own volumes there.
     """
     used = used_by_jobs(volumes)
-    _remove_containers(lambda: [id_ for folder in used for id_ in _containers_with_mounts_below(folder, {})])
+    engine.remove_containers(lambda: [id_ for folder in used for id_ in _containers_with_mounts_below(folder, {})])
     for folder in used:
         for mount in mounts_below(folder):
             _unmount(mount)
@@ -162,11 +157,11 @@ def remove_unused_holders(allocations: Collection[str]) -> list[str]:
     removed: list[str] = []
 
     def find() -> list[str]:
-        unused = unused_holders(_containers({"label": [_ALLOCATION_LABEL]}), allocations)
+        unused = unused_holders(engine.containers({"label": [_ALLOCATION_LABEL]}), allocations)
         removed.extend(unused)
         return list(unused.values())
 
-    _remove_containers(find)
+    engine.remove_containers(find)
     return removed
 
 
@@ -208,7 +203,7 @@ def scopes_of(allocations: Collection[str]) -> list[Path]:
 
 
 def _containers_with_mounts_below(folder: Path, filters: Mapping[str, Sequence[str]]) -> list[str]:
-    return [container["Id"] for container in _containers(filters) if _mounts_below(folder, container)]
+    return [container["Id"] for container in engine.containers(filters) if _mounts_below(folder, container)]
 
 
 def _mounts_below(folder: Path, container: Mapping[str, Any]) -> bool:
@@ -228,63 +223,6 @@ def cgroup_folders(*names: str) -> list[Path]:
     roots = [path for name in names for path in (_CGROUPS / name, *_CGROUPS.glob(f"*/{name}")) if path.is_dir()]
     folders = {Path(folder) for root in roots for folder, _, _ in os.walk(root)}
     return sorted(folders, key=lambda path: len(path.parts), reverse=True)
-
-
-def _remove_containers(find: Callable[[], list[str]]) -> bool:
-    """Removes containers, each whatever became of the others; returns whether the engine answered.
-
-    Raises `MachineError` naming those that it doesn't remove, and why.
-    """
-    if engine.socket() is None:
-        return False
-    refused = []
-    try:
-        for container in find():
-            try:
-                with _docker() as client:
-                    _answer(client, "DELETE", f"/containers/{container}?force=true&v=true")
-            except httpx2.HTTPStatusError as error:
-                refused.append(f"{container[:12]} ({_reason(error)})")
-    except httpx2.HTTPStatusError as error:
-        refused.append(f"any ({_reason(error)})")
-    except (httpx2.HTTPError, ValueError):
-        return False  # or something else listens there
-    if refused:
-        raise MachineError(
-            f"The container engine doesn't remove containers: {', '.join(refused)}.",
-            hint="Remove them with `docker rm --force`, or restart the engine, then repeat the command.",
-        )
-    return True
-
-
-def _reason(error: httpx2.HTTPStatusError) -> str:
-    try:
-        said = str(error.response.json()["message"])
-    except (ValueError, LookupError, TypeError, RecursionError):
-        said = f"status {error.response.status_code}"
-    return Cleaner().clean(said, 300).strip()
-
-
-def _containers(filters: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    """The containers, running or not, as the engine lists them."""
-    with _docker() as client:
-        found: list[dict[str, Any]] = _answer(
-            client, "GET", f"/containers/json?all=true&filters={quote(json.dumps(filters))}"
-        )
-    return found
-
-
-def _docker() -> httpx2.Client:
-    transport = httpx2.HTTPTransport(uds=str(engine.socket_path()))
-    return httpx2.Client(transport=transport, base_url="http://docker", timeout=30)
-
-
-def _answer(client: httpx2.Client, method: str, path: str) -> Any:
-    response = client.request(method, path)
-    if response.status_code in (404, 409):
-        return None  # removed, or being removed
-    response.raise_for_status()
-    return response.json() if response.content else None
 
 
 def _unmount(mount: Path) -> None:
