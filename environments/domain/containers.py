@@ -1,8 +1,12 @@
 """What runs of an environment, and the files in which its output is: tasks of allocations, as Nomad has them."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+ALLOCATION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""An allocation's id, as Nomad makes it."""
 
 
 class Stream(StrEnum):

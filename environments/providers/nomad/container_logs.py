@@ -11,7 +11,7 @@ from typing import Any
 
 import nomad
 
-from environments.domain.containers import Container, LogFile, Stream
+from environments.domain.containers import ALLOCATION_ID, Container, LogFile, Stream
 from environments.domain.errors import BackendError
 from environments.providers.backend.connections import Connections
 from environments.providers.backend.link import CALL_LIMIT, Link, Missing
@@ -19,7 +19,6 @@ from environments.providers.nomad.connection import build, explain
 
 _FOLDER = "alloc/logs"
 _NUMBERED = re.compile(r"\.(stdout|stderr)\.([0-9]{1,9})")
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OF_A_FILE = "X-Content-Type-Options"
 """A header that only the content of a file has. Measured with Nomad 1.10: a fault, such as a file that isn't there, is
 answered with the status 200 as well, and a text that names folders of the node.
@@ -47,7 +46,7 @@ class NomadContainers:
         return [
             _container(item, task, state)
             for item in listed or ()
-            if item.get("Namespace") == namespace and _ID.fullmatch(str(item.get("ID")))
+            if item.get("Namespace") == namespace and ALLOCATION_ID.fullmatch(str(item.get("ID")))
             for task, state in sorted((item.get("TaskStates") or {}).items())
         ]
 

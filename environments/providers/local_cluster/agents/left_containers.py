@@ -1,18 +1,15 @@
 """Containers that stay because the engine doesn't answer: what they are found by is kept until it does."""
 
 import json
-import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from environments.belongings import LEFT_CONTAINERS
+from environments.domain.containers import ALLOCATION_ID
 from environments.kept_files import NotKept, read_object
 from environments.private_files import discard, locked, write_private
 from environments.providers.local_cluster.agents import leftovers
-
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""An allocation's id, as Nomad makes it."""
 
 _MOST_FOLDERS = 100
 _MOST_ALLOCATIONS = 10_000
@@ -72,7 +69,7 @@ def _texts(value: Any) -> list[str]:
 
 
 def _ids(names: Iterable[str]) -> list[str]:
-    return [name for name in names if _ID.fullmatch(name)]
+    return [name for name in names if ALLOCATION_ID.fullmatch(name)]
 
 
 def _first(most: int, names: Iterable[str]) -> list[str]:

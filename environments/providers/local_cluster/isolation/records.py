@@ -11,11 +11,11 @@ that got it last, whose record removes that of the earlier one before its tasks 
 
 import contextlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from environments.domain.containers import ALLOCATION_ID
 from environments.domain.errors import InvalidInput, MachineError
 from environments.kept_files import NotKept, read_kept, read_object
 from environments.private_files import private_folder, write_if_changed
@@ -31,8 +31,6 @@ from environments.providers.local_cluster.isolation.model import (
 )
 
 _WRITTEN_AGAIN = "Run `doit deploy`, which writes it again."
-
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class Records:
         found: list[Allocation] = []
         for path in sorted(self._allocations.glob("*")) if self._allocations.is_dir() else []:
             with contextlib.suppress(NotKept, ValueError, LookupError, TypeError, InvalidInput):
-                if _ID.fullmatch(path.name):
+                if ALLOCATION_ID.fullmatch(path.name):
                     found.append(from_json(read_object(path)))
         return found
 
@@ -104,6 +102,6 @@ class Records:
         self._path(allocation).unlink(missing_ok=True)
 
     def _path(self, allocation: str) -> Path:
-        if not _ID.fullmatch(allocation):
+        if not ALLOCATION_ID.fullmatch(allocation):
             raise MachineError(f"{allocation[:80]!r} is no id of an allocation.")
         return self._allocations / allocation
