@@ -19,7 +19,7 @@ ENVIRONMENTS = "environments"
 
 
 ISSUED_SECONDS = 60
-"""Seconds after which a token for the secrets of one environment expires; it is used for one or two calls."""
+"""Seconds after which a token for the secrets of one environment expires; reading many versions takes less."""
 
 
 class _Data(ClientView):
