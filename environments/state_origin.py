@@ -8,6 +8,7 @@ runs in it tells.
 
 import configparser
 import json
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -38,14 +39,14 @@ def recorded(state: Path) -> Path | None:
     """The path by which the agents were started, or something was deployed; None if nothing says it."""
     if (started := started_at(state)) is not None:
         return started
-    paths = [found["path"] for found in _records(state) if str(found.get("path")).startswith("/")]
+    paths = [found["path"] for found in _records(state) if _is_path(str(found.get("path")))]
     return Path(paths[0]) if paths else None
 
 
 def started_at(state: Path) -> Path | None:
     """The path by which the agents were started, as their configuration has it; None if that can't be read."""
     log = configured(read_configuration(state / _CONFIG), "supervisord", "logfile")
-    above = Path(log).parents if log.startswith("/") else ()
+    above = Path(log).parents if _is_path(log) else ()
     return above[len(_CONFIG.parts) - 1] if len(above) >= len(_CONFIG.parts) else None
 
 
@@ -139,6 +140,14 @@ def _is_copy(former: Path, state: Path, forced: bool) -> bool:
     except OSError:
         return False
     return number in [record.get("inode") for record in records] or (theirs is not None and not forced)
+
+
+def _is_path(text: str) -> bool:
+    """Whether a folder can have it as its whole path: a damaged file may name anything."""
+    try:
+        return text.startswith("/") and b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _clusters(state: Path) -> set[str]:

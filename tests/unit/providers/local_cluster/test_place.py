@@ -1,6 +1,7 @@
 """By which path a state folder is known: other ways to it are one, and one that was moved or copied is told apart."""
 
 import contextlib
+import json
 import os
 import shutil
 import stat
@@ -38,6 +39,16 @@ def test_a_folder_in_which_nothing_was_started_is_known_by_its_own_path(tmp_path
     (tmp_path / "link").symlink_to(tmp_path)
     assert state_origin.known_by(tmp_path / "link") == tmp_path
     assert state_origin.former(tmp_path) is None
+
+
+@pytest.mark.parametrize("path", ["/a\0b", "/a\ud800", "a/b", None])
+def test_a_record_of_what_can_be_no_path_says_nothing(tmp_path: Path, path: str | None) -> None:
+    (tmp_path / "local").mkdir()
+    record = {"path": path, "inode": 1, "cluster": "0a1b2c3d"}
+    (tmp_path / "local" / state_origin.RECORD_FILE).write_text(json.dumps(record))
+    assert state_origin.recorded(tmp_path) is None
+    assert state_origin.known_by(tmp_path) == tmp_path
+    state_origin.refuse_copy(tmp_path)
 
 
 def test_a_link_to_the_folder_changes_nothing(state: Path, tmp_path: Path) -> None:
