@@ -53,7 +53,7 @@ def owner(state: Path, name: str) -> Path | None:
     """
     place = state / name
     found = _recorded(place)
-    if found is None or _names(found, state):
+    if found is None or _names(found, state, name):
         return None
     return Path(found.state) if found.cluster is not None or is_same(Path(found.state, name), place) else None
 
@@ -62,7 +62,7 @@ def is_claimed(state: Path, name: str) -> bool:
     """Whether a place elsewhere is this deployment's: then all in it is ours that has one of our names."""
     place = state / name
     if (found := _recorded(place)) is not None:
-        return _names(found, state)
+        return _names(found, state, name)
     if name == "volumes" and is_elsewhere(state / "agents") and not is_claimed(state, "agents"):
         return False
     if name in ("agents", "volumes"):
@@ -91,7 +91,7 @@ def refuse_others_place(state: Path, name: str) -> None:
 def claim_place(state: Path, name: str) -> None:
     """Leaves the record. Raises `MachineError`."""
     found = _recorded(state / name)
-    cluster = cluster_of(state) or (None if found is None or not _names(found, state) else found.cluster)
+    cluster = cluster_of(state) or (None if found is None or not _names(found, state, name) else found.cluster)
     told = _Record(str(state.resolve()), state.stat().st_ino, cluster)
     write_if_changed(state / name / OWNER_FILE, json.dumps(asdict(told), indent=2) + "\n")
 
@@ -100,7 +100,7 @@ def renew_claims(state: Path) -> None:
     """Has the records of this deployment name its cluster, and its path if it was moved. Else they stay as they are."""
     for name in _PLACES:
         place = state / name
-        if is_elsewhere(place) and (found := _recorded(place)) is not None and _names(found, state):
+        if is_elsewhere(place) and (found := _recorded(place)) is not None and _names(found, state, name):
             with suppress(MachineError):
                 claim_place(state, name)
 
@@ -121,13 +121,24 @@ def _recorded(place: Path) -> _Record | None:
         return None
 
 
-def _names(record: _Record, state: Path) -> bool:
-    """Whether it is of this deployment. A cluster's id tells more than a path or a number: others can get those."""
-    path, number = is_same(Path(record.state), state), record.inode == state.stat().st_ino
+def _names(record: _Record, state: Path, name: str) -> bool:
+    """Whether the record of a place is of this deployment.
+
+    Whoever is where it says, and has the place, has it: a copy of them has the same cluster's id. Else that tells more
+    than a path or a number: others can get those.
+    """
+    path, number = is_same(Path(record.state), state), _has_number(state, record)
+    if not path and is_same(Path(record.state, name), state / name):
+        return False
     if (path and number) or record.cluster is None:
         return path or number
     ours = _clusters(state)
     return record.cluster in ours if ours else number
+
+
+def _has_number(state: Path, record: _Record) -> bool:
+    """Whether the state folder has the number that is recorded. At the root of a file system it is a usual one."""
+    return record.inode == state.stat().st_ino and state.resolve() not in mount_points()
 
 
 def _clusters(state: Path) -> set[str]:
@@ -140,4 +151,4 @@ def _is_own(state: Path, folder: str) -> bool:
     if not is_elsewhere(state / folder):
         return True
     found = _recorded(state / folder)
-    return found is not None and found.inode == state.stat().st_ino
+    return found is not None and (is_same(Path(found.state), state) or _has_number(state, found))

@@ -211,6 +211,68 @@ def test_a_place_stays_ours_on_another_disk(state: Path, disk: Path, name: str) 
     assert shared_places.OWNER_FILE not in _files(disk)
 
 
+def test_a_place_stays_ours_when_the_state_folder_is_restored(state: Path, disk: Path) -> None:
+    """Then its number differs."""
+    for name in ("local", "credentials", "volumes"):
+        (disk / name).mkdir()
+        _lead(state, name, disk / name)
+    claim(state)
+    _has_cluster(state, "1a2b")
+    kept = shutil.copytree(state, state.parent / "kept", symlinks=True)
+    shutil.rmtree(state)
+    shutil.copytree(kept, state, symlinks=True)
+    for name in ("local", "credentials", "volumes"):
+        assert is_claimed(state, name)
+        assert not is_claimed(kept, name)
+    claim(state)
+
+
+@pytest.mark.parametrize("cluster", ["", "1a2b"])
+def test_the_number_of_a_state_folder_alone_claims_no_place_of_another(
+    state: Path, disk: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Roots of file systems have the same one."""
+    _lead(state, "volumes", disk)
+    claim(state)
+    if cluster:
+        _has_cluster(state, cluster)
+    _put(disk, "calvinverse-data/x")
+    other = state.parent / "other"
+    other.mkdir()
+    _lead(other, "volumes", disk)
+    record = json.loads((disk / shared_places.OWNER_FILE).read_text())
+    (disk / shared_places.OWNER_FILE).write_text(json.dumps({**record, "inode": other.stat().st_ino}))
+    _is_let_be(other, disk)
+    if cluster:
+        _lead(other, "volumes", disk)
+        monkeypatch.setattr(shared_places, "mount_points", lambda: [other])
+        state.rename(state.parent / "moved")
+        _is_let_be(other, disk)
+
+
+def test_a_copy_of_a_deployment_that_was_moved_has_no_part_in_its_place(state: Path, disk: Path) -> None:
+    _lead(state, "volumes", disk)
+    claim(state)
+    _has_cluster(state, "1a2b")
+    _put(disk, "calvinverse-data/x")
+    copy = shutil.copytree(state, state.parent / "copy", symlinks=True)
+    renew_claims(moved := state.rename(state.parent / "moved"))
+    _is_let_be(copy, disk)
+    assert is_claimed(moved, "volumes")
+
+
+def _is_let_be(state: Path, disk: Path) -> None:
+    """The place where the volumes lead is another deployment's."""
+    before = {path: (disk / path).read_bytes() for path in _files(disk)}
+    with pytest.raises(MachineError, match="has its own"):
+        claim(state)
+    renew_claims(state)
+    assert not is_claimed(state, "volumes")
+    assert used_by_jobs(state / "volumes") == []
+    remove_own(state, "volumes")
+    assert {path: (disk / path).read_bytes() for path in _files(disk)} == before
+
+
 def test_another_ones_credentials_prove_nothing(state: Path, disk: Path) -> None:
     (disk / "agents").mkdir()
     _lead(state, "agents", disk / "agents")
