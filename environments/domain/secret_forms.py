@@ -4,7 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
-from itertools import groupby
+from itertools import groupby, product
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -62,7 +62,8 @@ def _quoted(text: str) -> Iterator[str]:
     yield text.replace("'", "'\\''")
     yield text.replace("'", "'\"'\"'")
     html = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for quotes in (("&#34;", "&#39;"), ("&quot;", "&#x27;"), ("&quot;", "&#39;"), ("&quot;", "&apos;"), ('"', "'")):
+    double, single = ("&#34;", "&quot;", '"'), ("&#39;", "&#x27;", "&apos;", "&#039;", "'")
+    for quotes in product(double, single):
         yield html.replace('"', quotes[0]).replace("'", quotes[1])
 
 

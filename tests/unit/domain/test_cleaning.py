@@ -47,6 +47,8 @@ WAYS: dict[str, Callable[[str], str]] = {
     "a title of a terminal": lambda secret: f"\x1b]0;{secret}\x07 {secret}",
     "Python": lambda secret: repr(secret),
     "HTML": html.escape,
+    "HTML with three digits": lambda secret: html.escape(secret).replace("&#x27;", "&#039;"),
+    "an attribute of XML": lambda secret: html.escape(secret).replace("&#x27;", "'"),
     "HTML without quotes": lambda secret: html.escape(secret, quote=False),
     "XML": lambda secret: html.escape(secret).replace("&#x27;", "&apos;"),
 }
