@@ -21,7 +21,8 @@ WORDS_SECONDS = 30.0
 """For how long the secrets of an environment are remembered: who follows asks each second."""
 
 _REMEMBERED_BYTES = 64 * 1024 * 1024
-"""The most memory for what is remembered, about. What takes more by itself is used once."""
+"""The most memory for what is remembered, about. Of what takes more by itself, only the one used last is remembered: to
+read it for each text would take more time than its memory is worth."""
 
 Words = Callable[[Environment], Sequence[str]]
 """The values of all of an environment's secrets. Raises `BackendError`, `NotAllowedNow`."""
@@ -90,9 +91,14 @@ class EnvironmentCleaners:
     def _forget(self, now: float) -> None:
         """What nobody has used for a while, and of the rest what takes too much memory, the oldest first."""
         with self._lock:
-            for environment_id, known in list(self._known.items()):
-                if known.used + WORDS_SECONDS < now or known.size > _REMEMBERED_BYTES:
+            small, has_large = 0, False
+            for environment_id, known in reversed(list(self._known.items())):
+                size = known.size
+                is_large = size > _REMEMBERED_BYTES
+                fits = not has_large if is_large else small + size <= _REMEMBERED_BYTES
+                if not fits or known.used + WORDS_SECONDS < now:
                     del self._known[environment_id]
-            size = sum(known.size for known in self._known.values())
-            while size > _REMEMBERED_BYTES:
-                size -= self._known.popitem(last=False)[1].size
+                elif is_large:
+                    has_large = True
+                else:
+                    small += size

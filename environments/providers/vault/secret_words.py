@@ -21,10 +21,10 @@ MOST_VERSIONS = 500
 """The most versions of all secrets together: OpenBao keeps ten of each unless a mount or a secret says otherwise."""
 
 MOST_BYTES = 256 * 1024
-"""The most bytes of all values together, in UTF-8: their forms take up to 400 times as much memory."""
+"""The most bytes of all values together, in UTF-8: their forms take some hundred times as much memory."""
 
 _LEAST_BYTES = 32
-"""As how many bytes a shorter value counts: its forms take no less memory."""
+"""As how many bytes a shorter line of a value counts: its forms take no less memory."""
 
 _FEWER_VERSIONS = (
     "Destroy old versions of secrets with many or long ones (`bao kv destroy -mount=secret -versions=1,2 PATH`), "
@@ -56,16 +56,16 @@ def secret_words(store: SecretStore, clock: Callable[[], float] = time.monotonic
         if not places:
             return ()
         found: dict[str, None] = {}
-        seen: set[str] = set()
         size = 0
         with store.of(owner.name) as folder:
             for value in _values(folder, places):
                 _check(clock() < until)
+                seen: set[str] = set()
                 for word in texts_of(value):
                     if len(word) >= SHORTEST and word not in found:
                         found[word] = None
                         counted = word.replace(", ", ",").replace(": ", ":")  # JSON with and without spaces is one
-                        size += 0 if counted in seen else max(_LEAST_BYTES, len(word.encode(errors="surrogatepass")))
+                        size += 0 if counted in seen else _size(word)
                         seen.add(counted)
                 if size > MOST_BYTES:
                     told = f"more than {MOST_BYTES:,} bytes in its secrets and their earlier values"
@@ -78,6 +78,12 @@ def secret_words(store: SecretStore, clock: Callable[[], float] = time.monotonic
 def _values(folder: SecretFolder, places: Sequence[tuple[str, int]]) -> Iterator[Any]:
     for path, number in places:
         yield from (folder.version(path, number) or {}).values()
+
+
+def _size(word: str) -> int:
+    """The lines of a value are looked for by themselves, too."""
+    lines = word.encode(errors="surrogatepass").split(b"\n")
+    return sum(max(_LEAST_BYTES, len(line)) for line in lines if len(line) >= SHORTEST or len(lines) == 1)
 
 
 def _too_many(owner: Owner, what: str, hint: str) -> NotAllowedNow:

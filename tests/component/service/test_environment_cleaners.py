@@ -139,8 +139,10 @@ def test_what_is_remembered_takes_no_more_than_some_memory_and_goes_when_nobody_
     service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     demo = service.reading.environment(ADA, "demo").environment
-    one, two, large = (demo.model_copy(update={"id": name, "name": name}) for name in ("one", "two", "large"))
+    names = ("one", "two", "large", "huge")
+    one, two, large, huge = (demo.model_copy(update={"id": name, "name": name}) for name in names)
     words = {"one": ["generated-password-1"], "two": ["generated-password-2"], "large": ["generated-password" * 900]}
+    words["huge"] = ["generated-password" * 1000]
     asked: list[str] = []
 
     def read(environment: Environment) -> list[str]:
@@ -155,7 +157,10 @@ def test_what_is_remembered_takes_no_more_than_some_memory_and_goes_when_nobody_
     for environment in (large, one, large, one, one):
         now[0] += 1
         assert cleaners.cleaner(environment, now[0]).clean(words[environment.name][0]) == "***"
-    assert asked == ["large", "one", "large"], "the one that is too large isn't remembered, and pushes no other out"
+    assert asked == ["large", "one"], "one that is too large is remembered, and pushes no other out"
+    for environment in (huge, huge, one, large):
+        cleaners.cleaner(environment, now[0])
+    assert asked == ["large", "one", "huge", "large"], "one of these, and not two"
     asked.clear()
     for environment in (two, two, one):
         cleaners.cleaner(environment, now[0])

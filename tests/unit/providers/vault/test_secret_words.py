@@ -67,6 +67,8 @@ def test_of_too_many_none_are_given() -> None:
         _store("x" * MOST_BYTES, "yyyyyyyy"),
         _store("é" * (MOST_BYTES // 2 + 1)),
         _store(dict.fromkeys("a", short)),
+        _store("\n".join(short)),
+        _store("a, b" * (MOST_BYTES // 5), "a,b " * (MOST_BYTES // 5)),
     ):
         _refused(store, "more than 262,144 bytes", "Destroy old versions")
 
